@@ -1,0 +1,1 @@
+"""ConvScope: what kernel size, stride and padding do to a CNN."""
