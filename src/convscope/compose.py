@@ -1,0 +1,188 @@
+"""Hydra's edge: overrides in, a checked `TrainConfig` out, and every error as one line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from convscope.config import TrainConfig, as_typed, check_ranges
+from convscope.errors import UserError
+from convscope.help import help_node
+
+CONFIG_NAME = "train"
+_TYPE_WORDS = {
+    "Any": "a single value",
+    "bool": "true or false",
+    "int": "an integer",
+    "int | None": "an integer or null",
+    "float": "a number",
+    "float | None": "a number or null",
+    "list[int]": "a list of integers such as [16,32,64]",
+    "str": "text",
+    "str | None": "text or null",
+}
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def config_dir() -> Path:
+    """Folder of the YAML files: inside an installed wheel, beside `src/` in a clone."""
+    packaged = Path(__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def register_schema() -> None:
+    """Give Hydra the typed schema, the help page and the sweeper. May be called twice."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=TrainConfig)
+    store.store(group="hydra/help", name="convscope", node=help_node())
+    store.store(
+        group="hydra/sweeper",
+        name="convscope",
+        node={"_target_": "hydra_plugins.convscope.ConvScopeSweeper"},
+    )
+
+
+def compose_config(overrides: Sequence[str]) -> TrainConfig:
+    """The config that these overrides make, checked key by key and range by range.
+
+    Args:
+        overrides: as on the command line: `["conv.stride=2", "data=mnist"]`.
+
+    Raises:
+        UserError: a key, group or value that is not legal.
+    """
+    try:
+        if GlobalHydra.instance().is_initialized():
+            composed = compose(CONFIG_NAME, overrides=list(overrides))
+        else:
+            register_schema()
+            with initialize_config_dir(str(config_dir()), version_base="1.3"):
+                composed = compose(CONFIG_NAME, overrides=list(overrides))
+        return typed_config(composed)
+    except HYDRA_ERRORS as error:
+        raise UserError(explain(error)) from error
+
+
+def typed_config(composed: DictConfig) -> TrainConfig:
+    """Turn Hydra's config into the dataclasses, holding every key and range.
+
+    Raises:
+        UserError: a key that the schema lacks, or a value out of range.
+        OmegaConfBaseException: a value of the wrong type.
+    """
+    node = cast(DictConfig, composed.copy())
+    with open_dict(node):
+        node.pop("hydra", None)
+    unknown = sorted(set(_keys(OmegaConf.to_container(node, resolve=False))) - set(_known_keys()))
+    if unknown:
+        raise UserError(_unknown_key(unknown[0]))
+    config = cast(TrainConfig, OmegaConf.to_object(node))
+    check_ranges(config)
+    return config
+
+
+def explain(error: BaseException) -> str:
+    """One line, two where a fix is known, that says what to change."""
+    for cause in _causes(error):
+        if isinstance(cause, MissingConfigException):
+            return _missing_config(cause)
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            return _bad_key_or_value(cause)
+    first = str(error).strip().splitlines()[0]
+    if isinstance(error, OverrideParseException):
+        return f"cannot read the override {error.override}\nwrite KEY=VALUE, lists as [1,2,3]"
+    if "Ambiguous value" in first:
+        return f"{first}\nadd -m to run one job per value, or write a list as [1,2,3]"
+    return first
+
+
+def _missing_config(error: MissingConfigException) -> str:
+    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    options = sorted(error.options or [])
+    if not options:
+        return str(error).strip().splitlines()[0]
+    return f"{group} must be one of {', '.join(options)}, got {choice}" + _near(
+        choice, options, prefix=f"{group}="
+    )
+
+
+def _bad_key_or_value(error: OmegaConfBaseException) -> str:
+    key = str(error.full_key).partition("[")[0]
+    message = str(error.msg).splitlines()[0]
+    if key not in _known_keys():
+        return _unknown_key(key)
+    if isinstance(error, InterpolationResolutionError | MissingMandatoryValue):
+        return f"{key} has no value: {message}"
+    value = re.search(r"Value '(.*)' of type", message)
+    got = f", got {as_typed(value[1])}" if value else ""
+    return f"{key} must be {_TYPE_WORDS[_known_keys()[key]]}{got}"
+
+
+def _unknown_key(key: str) -> str:
+    parent, _, last = key.rpartition(".")
+    siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent]
+    ranked = sorted(
+        _known_keys(), key=lambda known: (_likeness(known, last), known in siblings), reverse=True
+    )
+    if _likeness(ranked[0], last) >= 0.6:
+        return f"{key} is not a key of the config\ndid you mean {ranked[0]}?"
+    names = ", ".join(siblings or sorted(_leaves()))
+    return f"{key} is not a key of the config\nit has {names}"
+
+
+def _likeness(known: str, word: str) -> float:
+    return difflib.SequenceMatcher(None, known.rpartition(".")[2], word).ratio()
+
+
+def _near(word: str, options: Sequence[str], prefix: str) -> str:
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    return f"\ndid you mean {prefix}{close[0]}?" if close else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a composed config, down to where the schema ends."""
+    for name, value in node.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict) and f"{prefix}{name}" not in _leaves():
+            yield from _keys(value, f"{prefix}{name}.")
+
+
+@cache
+def _known_keys() -> dict[str, str]:
+    """Every dotted key of the schema with its type, as config.py writes it."""
+    return dict(_walk(TrainConfig, prefix=""))
+
+
+def _leaves() -> set[str]:
+    return {key for key, kind in _known_keys().items() if kind in _TYPE_WORDS}
+
+
+def _walk(node: type, prefix: str) -> Iterator[tuple[str, str]]:
+    hints = get_type_hints(node)
+    for entry in fields(node):
+        yield f"{prefix}{entry.name}", str(entry.type)
+        if is_dataclass(hints[entry.name]):
+            yield from _walk(hints[entry.name], f"{prefix}{entry.name}.")

@@ -1,0 +1,59 @@
+"""The page that `python scripts/train.py --help` prints, made of config.py's own docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from dataclasses import is_dataclass
+from typing import get_type_hints
+
+from convscope import config
+
+_HEADER = """\
+Train one CNN variant: what do a kernel size, a stride and a padding do to it?
+
+  python scripts/train.py conv.stride=2                      one variant
+  python scripts/train.py conv=k5-s2-p2 data=cifar10 seed=1  a preset, another data set
+  python scripts/train.py -m conv.kernel_size=3,5 conv.stride=1,2   a grid, one run each
+  tensorboard --logdir outputs                               compare the runs
+"""
+_FOOTER = """\
+Groups, GROUP=CHOICE (files in configs/):
+$APP_CONFIG_GROUPS
+See all values with --cfg job; run every combination of comma-separated values with -m.
+"""
+
+
+def help_node() -> dict[str, str]:
+    """Hydra's `help` node: `--help` prints its template."""
+    keys = "\n".join(_section(name, kind) for name, kind in _groups())
+    template = f"{_HEADER}\n{keys}\n{_FOOTER}"
+    return {"app_name": "convscope", "header": "", "footer": "", "template": template}
+
+
+def _groups() -> list[tuple[str, type]]:
+    groups = [(n, k) for n, k in get_type_hints(config.TrainConfig).items() if is_dataclass(k)]
+    return [*groups, ("", config.TrainConfig)]
+
+
+def _section(group: str, kind: type) -> str:
+    prefix = f"{group}." if group else ""
+    return "".join(
+        textwrap.fill(
+            doc, width=98, initial_indent=f"{prefix + key:<30}", subsequent_indent=" " * 30
+        )
+        + "\n"
+        for key, doc in field_docs(kind).items()
+    )
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass, in order; fields without one are left out."""
+    (body,) = (n.body for n in ast.parse(inspect.getsource(kind)).body if hasattr(n, "body"))
+    docs = {}
+    for entry, below in zip(body, body[1:], strict=False):
+        if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                docs[entry.target.id] = " ".join(str(below.value.value).split())
+    return docs
