@@ -1,0 +1,37 @@
+"""Convolution geometry: what a user typed, to pixels, to sizes, receptive fields, MACs and a label.
+
+Plain integers, known before anything is built: no torch, no Hydra.
+"""
+
+from convscope.geometry.coverage import Border
+from convscope.geometry.label import conv_config, padding_policy, variant_label
+from convscope.geometry.network import LayerGeometry, NetworkGeometry, network_geometry
+from convscope.geometry.parse import parse_conv
+from convscope.geometry.receptive import receptive_interval, seen_pixels
+from convscope.geometry.revive import smallest_fix
+from convscope.geometry.shapes import (
+    ConvShape,
+    GeometryError,
+    ImpossibleVariant,
+    Pair,
+    Sides,
+)
+
+__all__ = [
+    "Border",
+    "ConvShape",
+    "GeometryError",
+    "ImpossibleVariant",
+    "LayerGeometry",
+    "NetworkGeometry",
+    "Pair",
+    "Sides",
+    "conv_config",
+    "network_geometry",
+    "padding_policy",
+    "parse_conv",
+    "receptive_interval",
+    "seen_pixels",
+    "smallest_fix",
+    "variant_label",
+]

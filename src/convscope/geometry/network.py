@@ -1,0 +1,217 @@
+"""Every layer of the network: sizes, receptive field, cost, and what its windows leave out."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from convscope.geometry.coverage import (
+    Border,
+    outputs_clear_of_padding,
+    skipped_pixels,
+    unread_border,
+)
+from convscope.geometry.label import padding_policy, variant_label
+from convscope.geometry.revive import require_possible
+from convscope.geometry.shapes import ConvShape, GeometryError, Pair, Sides
+from convscope.geometry.sizes import conv_output, pool_output
+
+Shape = tuple[int, int, int]
+"""(channels, height, width)"""
+
+_FP32_BYTES = 4
+_POOL = ConvShape(kernel_size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
+
+
+@dataclass(frozen=True)
+class LayerGeometry:
+    """One conv or pool layer. Pairs are (height, width); a pool bears the number of its block.
+
+    Receptive field, jump and start follow Araujo, Norris and Sim, "Computing Receptive Fields of
+    Convolutional Neural Networks" (Distill, 2019).
+
+    Attributes:
+        in_shape: (channels, height, width).
+        out_shape: (channels, height, width).
+        padding: ((top, bottom), (left, right)), pixels. Zero for a pool, whose last window may hang
+            over the edge but reads no padding.
+        receptive_field: image pixels that one unit spans, not clipped to the image.
+        jump: image pixels between two neighbouring units.
+        start: centre of unit 0, in pixels from the centre of the image's first pixel.
+        macs: multiply-accumulates of one sample, those with padding pixels included.
+        params: weights; the conv layers have no bias.
+        activation_bytes: bytes of the output of one sample in fp32.
+        unread_border: per axis, pixels at the end of the padded input that no window reaches.
+        skipped: per axis, input pixels in the gaps between windows; 0 unless stride > kernel size.
+        padding_share: share of the outputs whose window touches padding, 0 to 1.
+    """
+
+    name: str
+    kind: Literal["conv", "pool"]
+    in_shape: Shape
+    out_shape: Shape
+    kernel_size: Pair
+    stride: Pair
+    padding: Sides
+    receptive_field: Pair
+    jump: Pair
+    start: tuple[float, float]
+    macs: int
+    params: int
+    activation_bytes: int
+    unread_border: tuple[Border, Border]
+    skipped: Pair
+    padding_share: float
+
+
+@dataclass(frozen=True)
+class NetworkGeometry:
+    """The whole network: per block Conv2d (no bias), BatchNorm2d, ReLU and, after the blocks
+    listed, MaxPool2d(2, ceil_mode=True); then global average pooling and Linear.
+
+    Attributes:
+        input_shape: (channels, height, width).
+        layers: conv and pool layers in order.
+        params: trainable parameters, batch norm and head included.
+        macs: multiply-accumulates of one sample: conv layers and head. Batch norm counts none, it
+            folds into the convolution.
+        final_map: (height, width) of the map that global average pooling reads.
+    """
+
+    input_shape: Shape
+    convs: tuple[ConvShape, ...]
+    layers: tuple[LayerGeometry, ...]
+    classes: int
+    params: int
+    macs: int
+    final_map: Pair
+    variant: str
+    padding_policy: str
+
+    def as_records(self) -> list[dict[str, object]]:
+        """`layers` as JSON-ready rows: pairs as lists, a border as `{"image": 1, "padding": 0}`."""
+        return [{key: _plain(value) for key, value in asdict(row).items()} for row in self.layers]
+
+
+def network_geometry(
+    input_shape: Shape,
+    convs: Sequence[ConvShape],
+    channels: Sequence[int],
+    pool_after: Collection[int],
+    classes: int,
+) -> NetworkGeometry:
+    """Geometry of every layer on an input of (channels, height, width).
+
+    Args:
+        channels: output channels of each block, one per entry of `convs`.
+        pool_after: numbers of the blocks, from 1, that a max-pool follows.
+
+    Raises:
+        ImpossibleVariant: a layer's output would be empty.
+        GeometryError: `pool_after` names a block that is not there.
+    """
+    if not convs or len(convs) != len(channels):
+        raise ValueError(f"{len(convs)} conv layers for {len(channels)} channels")
+    for block in pool_after:
+        if not 1 <= block <= len(convs):
+            raise GeometryError(f"model.pool_after must name blocks 1 to {len(convs)}, got {block}")
+    require_possible(input_shape, convs, pool_after)
+    layers: list[LayerGeometry] = []
+    for number, (conv, width) in enumerate(zip(convs, channels, strict=True), start=1):
+        layers.append(_conv_layer(number, conv, width, input_shape, layers))
+        if number in pool_after:
+            layers.append(_pool_layer(number, layers[-1]))
+    batch_norm = 2 * sum(channels)
+    return NetworkGeometry(
+        input_shape=input_shape,
+        convs=tuple(convs),
+        layers=tuple(layers),
+        classes=classes,
+        params=sum(layer.params for layer in layers) + batch_norm + (channels[-1] + 1) * classes,
+        macs=sum(layer.macs for layer in layers) + channels[-1] * classes,
+        final_map=layers[-1].out_shape[1:],
+        variant=variant_label(convs),
+        padding_policy=padding_policy(convs),
+    )
+
+
+def _conv_layer(
+    number: int,
+    conv: ConvShape,
+    channels: int,
+    input_shape: Shape,
+    below: Sequence[LayerGeometry],
+) -> LayerGeometry:
+    in_shape = below[-1].out_shape if below else input_shape
+    out = conv_output(in_shape[1:], conv)
+    axes = list(zip(in_shape[1:], conv.kernel_size, conv.stride, conv.padding, strict=True))
+    clear_height, clear_width = (outputs_clear_of_padding(*axis) for axis in axes)
+    border_height, border_width = (unread_border(*axis) for axis in axes)
+    skipped_height, skipped_width = (skipped_pixels(*axis) for axis in axes)
+    field, jump, start = _field(conv, below[-1] if below else None)
+    params = in_shape[0] * channels * conv.kernel_size[0] * conv.kernel_size[1]
+    return LayerGeometry(
+        name=f"conv{number}",
+        kind="conv",
+        in_shape=in_shape,
+        out_shape=(channels, *out),
+        kernel_size=conv.kernel_size,
+        stride=conv.stride,
+        padding=conv.padding,
+        receptive_field=field,
+        jump=jump,
+        start=start,
+        macs=params * out[0] * out[1],
+        params=params,
+        activation_bytes=_FP32_BYTES * channels * out[0] * out[1],
+        unread_border=(border_height, border_width),
+        skipped=(skipped_height, skipped_width),
+        padding_share=1 - clear_height * clear_width / (out[0] * out[1]),
+    )
+
+
+def _pool_layer(number: int, below: LayerGeometry) -> LayerGeometry:
+    channels, *size = below.out_shape
+    height, width = pool_output((size[0], size[1]))
+    field, jump, start = _field(_POOL, below)
+    return LayerGeometry(
+        name=f"pool{number}",
+        kind="pool",
+        in_shape=below.out_shape,
+        out_shape=(channels, height, width),
+        kernel_size=_POOL.kernel_size,
+        stride=_POOL.stride,
+        padding=_POOL.padding,
+        receptive_field=field,
+        jump=jump,
+        start=start,
+        macs=0,
+        params=0,
+        activation_bytes=_FP32_BYTES * channels * height * width,
+        unread_border=(Border(0, 0), Border(0, 0)),
+        skipped=(0, 0),
+        padding_share=0.0,
+    )
+
+
+def _field(
+    window: ConvShape, below: LayerGeometry | None
+) -> tuple[Pair, Pair, tuple[float, float]]:
+    """Receptive field, jump and start of a layer, from those of the layer below (Araujo et al.)."""
+    fields = below.receptive_field if below else (1, 1)
+    jumps = below.jump if below else (1, 1)
+    starts = below.start if below else (0.0, 0.0)
+    height, width = (
+        (
+            field + (kernel - 1) * jump,
+            jump * stride,
+            start + ((kernel - 1) / 2 - before) * jump,
+        )
+        for field, jump, start, kernel, stride, (before, _) in zip(
+            fields, jumps, starts, window.kernel_size, window.stride, window.padding, strict=True
+        )
+    )
+    return (height[0], width[0]), (height[1], width[1]), (height[2], width[2])
+
+
+def _plain(value: object) -> object:
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
