@@ -1,0 +1,189 @@
+"""Where a run lies, what it is called, and which runs a study holds."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from convscope.errors import UserError
+
+MAX_STUDY_BYTES = 100
+MAX_RUN_BYTES = 180
+
+_DATASET_BYTES = 32
+_VARIANT_BYTES = 64
+_DIFFERENCE_BYTES = 40
+_WINDOWS_CHARACTERS = '<>:"|?*'
+_WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"
+}
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths of one run; nothing is created or read."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def train_log(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+
+class SetAside(NamedTuple):
+    """What lies in a study's folder and cannot be read as a run; `reason` names the path too."""
+
+    path: Path
+    reason: str
+
+
+def study_runs(study: Path) -> tuple[list[RunDirectory], list[SetAside]]:
+    """List the folders of `study` that hold a record, by name; `read_study` reads the records too.
+
+    Links are not followed, so neither loops nor folders outside the study are entered. A folder
+    without a record (a claim that was killed at once, `replaced`) is no run and is passed over.
+
+    Raises:
+        UserError: `study` is no folder, or may not be listed.
+    """
+    try:
+        with os.scandir(study) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"{study} cannot be listed: {error.strerror or error}") from error
+    runs: list[RunDirectory] = []
+    aside: list[SetAside] = []
+    for entry in entries:
+        run = RunDirectory(Path(entry.path))
+        try:
+            if entry.is_symlink():
+                aside.append(SetAside(run.path, f"{run.path} is a link, not followed"))
+            elif entry.is_dir(follow_symlinks=False) and _has_record(run):
+                runs.append(run)
+        except OSError as error:
+            reason = f"{run.path} cannot be opened: {error.strerror or error}"
+            aside.append(SetAside(run.path, reason))
+    return runs, aside
+
+
+def _has_record(run: RunDirectory) -> bool:
+    try:
+        os.lstat(run.record)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def run_name(
+    dataset: str, variant: str, differences: Sequence[str], seed: int, identity: str
+) -> str:
+    """Name a run's folder: `<dataset>-<variant>[-<difference>…]-seed<n>-<8 digits of identity>`.
+
+    The name is for people: whatever does not fit in `MAX_RUN_BYTES` is cut (`~`, `and2more`), and
+    only the identity tells runs apart.
+
+    Args:
+        differences: What differs from the defaults besides conv, data and seed: `optim.lr=0.01`
+            becomes `lr0.01`.
+    """
+    head = [
+        _cut(_safe(dataset).strip("._-") or "data", _DATASET_BYTES),
+        _cut(_safe(variant), _VARIANT_BYTES),
+    ]
+    tail = [f"seed{seed}", identity[:8]]
+    shown = [_cut(_short(difference), _DIFFERENCE_BYTES) for difference in differences]
+    for kept in range(len(shown), -1, -1):
+        left_out = len(shown) - kept
+        more = [f"and{left_out}more"] if left_out else []
+        name = "-".join([*head, *shown[:kept], *more, *tail])
+        if len(name.encode()) <= MAX_RUN_BYTES:
+            return name
+    raise ValueError(f"seed {seed} is too long for a folder's name")
+
+
+def _short(difference: str) -> str:
+    key, _, value = difference.partition("=")
+    value = _safe(value)
+    # No '=': Hydra would not take such a path as a value on its command line.
+    return _safe(key.rpartition(".")[2]) + (value if value[:1].isdigit() else f"_{value}")
+
+
+def _safe(text: str) -> str:
+    """Letters and digits of any script, joined by dots where there were lists and by `_` else."""
+    text = unicodedata.normalize("NFC", text)
+    text = "".join(
+        character if character.isalnum() or character in "._-" else "." if character == "," else "_"
+        for character in text
+        if character not in "[]'\" "
+    )
+    return re.sub(r"_{2,}", "_", text)
+
+
+def _cut(text: str, limit: int) -> str:
+    data = text.encode()
+    return text if len(data) <= limit else data[: limit - 1].decode(errors="ignore") + "~"
+
+
+def check_study_name(name: str) -> None:
+    """Refuse what is not one folder name on Linux, macOS and Windows alike.
+
+    Raises:
+        UserError: `study must be …, got …`.
+    """
+    problem = _study_problem(name)
+    if problem:
+        raise UserError(f"study must {problem}, got {name!r}")
+
+
+def _study_problem(name: str) -> str | None:
+    if not name:
+        return "not be empty"
+    if "/" in name or "\\" in name or name in (".", ".."):
+        return "be one folder name, not a path"
+    # Also lone surrogates and characters that turn the direction of a line.
+    if not name.isprintable():
+        return "have no control or invisible characters"
+    if name[0] in ". " or name[-1] in ". ":
+        return "not begin or end with a dot or a space"
+    if any(character in _WINDOWS_CHARACTERS for character in name):
+        return f"have none of {_WINDOWS_CHARACTERS} (not allowed on Windows)"
+    if name.partition(".")[0].rstrip().upper() in _WINDOWS_DEVICES:
+        return "not be a device name of Windows"
+    if len(name.encode()) > MAX_STUDY_BYTES:
+        return f"be at most {MAX_STUDY_BYTES} bytes long"
+    return None

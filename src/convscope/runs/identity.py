@@ -1,0 +1,58 @@
+"""What makes two runs the same run."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+EXCLUDED = {
+    "study": "says which runs are compared, not what a run does",
+    "output_dir": "where the result lies",
+    "rerun": "whether an old result is believed",
+    "data.root": "where the images lie; the data set's fingerprint says what they are",
+    "trainer.enable_progress_bar": "display",
+}
+"""Dotted keys that cannot change a result, and why; a key that names a group excludes all of it."""
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Hash a resolved config, less `EXCLUDED`, to 64 hex digits.
+
+    Args:
+        config: Nested dicts of plain values: the conv as pixels (`geometry.conv_config`), the data
+            set by name and fingerprint, precision, kind and number of devices as really used.
+
+    Raises:
+        TypeError: A value is not a dict, list, tuple, str, int, float, bool or None. Subclasses are
+            refused too: an enum or a NumPy float could print otherwise in another version.
+        ValueError: A float is not finite.
+    """
+    text = json.dumps(
+        _plain(config, ""),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=True,
+        allow_nan=False,
+    )
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _plain(value: object, key: str) -> object:
+    if isinstance(value, Mapping):
+        return _plain_group(value, key)
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{key}[{index}]") for index, item in enumerate(value)]
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    raise TypeError(f"{key} must be a plain value, got {value!r} of type {type(value).__name__}")
+
+
+def _plain_group(group: Mapping[Any, Any], key: str) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    for name, value in group.items():
+        if type(name) is not str:
+            raise TypeError(f"{key or 'the config'} has a key that is no text: {name!r}")
+        dotted = f"{key}.{name}" if key else name
+        if dotted not in EXCLUDED:
+            plain[name] = _plain(value, dotted)
+    return plain

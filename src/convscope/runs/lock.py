@@ -1,0 +1,215 @@
+"""Who trains a run: one process, for as long as it lives, by the operating system's lock."""
+
+import errno
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from convscope.errors import UserError
+from convscope.runs.directory import RunDirectory
+from convscope.runs.replace import sync_folder
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+# `is_held` holds a lock for microseconds: a claim tries a little longer before it gives up.
+_PATIENCE_S = 0.1
+_POLL_S = 0.01
+_WAIT_S = 0.5
+_ATTEMPTS = 100
+_NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+
+
+class RunHeld(UserError):
+    """A live process trains this run."""
+
+
+class RunLock:
+    """The claim to one run's folder.
+
+    The kernel releases it when the process ends, however it ends. It belongs to this object: keep
+    the object for as long as the claim is needed.
+
+    Example:
+        with RunLock(run_dir): ...   # raises RunHeld where a live process has it
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._path = RunDirectory(run_dir).lock
+        self._lock: BaseFileLock | None = None
+        self._claimed: tuple[int, int] | None = None
+
+    def try_acquire(self) -> bool:
+        """Create the folder and claim it; False where a live process has it.
+
+        Raises:
+            UserError: The folder cannot be made or written, or its file system has no locks.
+        """
+        if self._lock is not None:
+            raise RuntimeError(f"{self._path} is claimed by this object already")
+        try:
+            return self._claim()
+        except OSError as error:
+            raise UserError(
+                f"{self.run_dir} cannot be claimed: {error.strerror or error}; "
+                "set output_dir to a folder that you can write"
+            ) from error
+
+    def acquire(self, blocking: bool = False) -> bool:
+        """`try_acquire`, and where `blocking`, again until the run is free."""
+        while not self.try_acquire():
+            if not blocking:
+                return False
+            time.sleep(_WAIT_S)
+        return True
+
+    @property
+    def held(self) -> bool:
+        """Whether the claim is ours and still guards this path: deleting the folder ends it."""
+        return self._lock is not None and _inode(self._path) == self._claimed
+
+    def release(self) -> None:
+        """Give the claim back; nothing happens where there is none."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+            self._claimed = None
+
+    def __enter__(self) -> "RunLock":
+        if not self.try_acquire():
+            raise RunHeld(f"{self.run_dir} is being trained by another process")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _claim(self) -> bool:
+        # Imported here: 40 ms that those who only read runs need not pay.
+        from filelock import FileLock, SoftFileLock, Timeout
+
+        for _ in range(_ATTEMPTS):
+            before = self._make_file()
+            lock = FileLock(self._path, thread_local=False)
+            try:
+                lock.acquire(timeout=_PATIENCE_S, poll_interval=_POLL_S)
+            except Timeout:
+                return False
+            # filelock turns to marker files, which outlive `kill -9`, where there are no locks.
+            if isinstance(lock, SoftFileLock):
+                lock.release()
+                raise OSError(errno.ENOLCK, "its file system has no locks")
+            # The folder may have been deleted or moved aside since: then this guards nothing.
+            if before is not None and before == _inode(self._path):
+                self._lock, self._claimed = lock, before
+                return True
+            lock.release()
+        raise OSError(errno.ESTALE, "it is deleted again and again")
+
+    def _make_file(self) -> tuple[int, int] | None:
+        try:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666))
+        except FileNotFoundError:
+            return None  # The folder was deleted or moved aside just now.
+        return _inode(self._path)
+
+
+def is_held(run_dir: Path) -> bool:
+    """Whether a live process trains this run; creates nothing and needs no right to write.
+
+    Raises:
+        UserError: The lock's file may not be opened.
+    """
+    path = RunDirectory(run_dir).lock
+    try:
+        return _probe(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS_HERE:
+            return False  # Nobody can have claimed it: see `try_acquire`.
+        raise UserError(f"{path} cannot be opened: {error.strerror or error}") from error
+
+
+if sys.platform == "win32":
+
+    def _probe(path: Path) -> bool:
+        from filelock import FileLock, Timeout
+
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+else:
+    import fcntl
+
+    def _probe(path: Path) -> bool:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            # Shared: two who ask at once do not take each other for a claim.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return True
+            raise
+        finally:
+            os.close(descriptor)
+        return False
+
+
+def move_aside(run_dir: Path) -> Path | None:
+    """Rename a run's folder to `<study>/replaced/<run>-<n>`, so that it can be trained anew.
+
+    Call it before claiming the run: it holds the claim itself while it moves the folder.
+
+    Returns:
+        Where it lies now; None where there was nothing to move.
+
+    Raises:
+        RunHeld: A live process trains it.
+        UserError: It cannot be moved.
+    """
+    if not run_dir.exists():
+        return None
+    with RunLock(run_dir) as lock:
+        if sys.platform == "win32":
+            lock.release()  # Windows moves no folder that holds an open file.
+        try:
+            return _rename(run_dir)
+        except OSError as error:
+            raise UserError(f"{run_dir} cannot be moved: {error.strerror or error}") from error
+
+
+def _rename(run_dir: Path) -> Path:
+    replaced = run_dir.parent / "replaced"
+    replaced.mkdir(exist_ok=True)
+    number = 1
+    while os.path.lexists(target := replaced / f"{run_dir.name}-{number}"):
+        number += 1
+    # Only the run's holder takes names that begin so, and a folder that is not empty is never
+    # replaced by a rename.
+    os.rename(run_dir, target)
+    sync_folder(replaced)
+    sync_folder(run_dir.parent)
+    return target
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,55 @@
+"""The runs of a study as records, and one run by its name."""
+
+import difflib
+from pathlib import Path
+
+from convscope.errors import UserError
+from convscope.runs.directory import RunDirectory, SetAside, study_runs
+from convscope.runs.record import RunRecord, current_record
+
+
+def read_study(study: Path) -> tuple[list[RunRecord], list[SetAside]]:
+    """Read every record of a study, by name, each with the status to believe and its `path`.
+
+    What cannot be read (truncated, foreign, of a future schema, a link, without rights) is named in
+    the second list; the rest goes on.
+
+    Raises:
+        UserError: `study` is no folder, or may not be listed.
+    """
+    runs, aside = study_runs(study)
+    records: list[RunRecord] = []
+    for run in runs:
+        try:
+            records.append(current_record(run.path))
+        except UserError as error:
+            aside.append(SetAside(run.path, str(error)))
+    return records, aside
+
+
+def find_run(run: str | Path, output_dir: Path) -> RunDirectory:
+    """Find a run by its folder, its run.json, `<study>/<run>`, or its name in any study.
+
+    Raises:
+        UserError: There is none, or more than one.
+    """
+    given = Path(run)
+    folder = given.parent if given.name == "run.json" else given
+    for path in (folder, output_dir / folder):
+        if RunDirectory(path).record.is_file():
+            return RunDirectory(path)
+    return _find_by_name(str(run), output_dir)
+
+
+def _find_by_name(name: str, output_dir: Path) -> RunDirectory:
+    studies = [path for path in sorted(output_dir.glob("*/")) if not path.is_symlink()]
+    runs = [run for study in studies for run in study_runs(study)[0]]
+    matches = [run for run in runs if run.name == name]
+    if not matches:
+        near = difflib.get_close_matches(name, [run.name for run in runs], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"run must be a run in {output_dir} or its folder, got {name!r}{hint}")
+    if len(matches) > 1:
+        places = ", ".join(str(match.path) for match in matches)
+        raise UserError(f"run {name!r} lies in more than one study; give one of the paths {places}")
+    return matches[0]
