@@ -1,0 +1,152 @@
+"""Batches made where they are trained on: an index, a normalisation, an augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convscope.data.augment import Augmentation, Draws
+from convscope.data.order import BatchOrder
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, C, H, W) float32, normalised, in channels_last memory; labels (B,) int64."""
+
+
+def placement(image_bytes: int, free_bytes: int) -> Literal["device", "host"]:
+    """Where a part of the data set is held: on the device if it takes at most half of what is free.
+
+    The other half is left to weights, activations and the parts that are loaded after it.
+    """
+    return "device" if 2 * image_bytes <= free_bytes else "host"
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes free for tensors on a device that has memory of its own."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    raise ValueError(f"no memory of its own: {device}")
+
+
+class DeviceImages:
+    """Images as one uint8 tensor, and batches of them on ``device``.
+
+    On the CPU the tensor is the cache's memory map itself: no copy, shared between processes. On
+    another device it is copied there, or, where there is no room, it stays on the host and each
+    batch travels through pinned memory.
+
+    Args:
+        images: (N, H, W, C) uint8.
+        labels: (N,) int64.
+        mean, std: Per channel, on the scale of 0 to 255.
+        device: Where batches are wanted.
+        held: Where the images are held; by default ``placement`` decides.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[Any],
+        labels: NDArray[Any],
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device | str = "cpu",
+        held: Literal["device", "host"] | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        if held is None:
+            apart = self.device.type in ("cuda", "mps")
+            held = placement(images.nbytes, free_memory(self.device)) if apart else "device"
+        self.index_device = self.device if held == "device" else torch.device("cpu")
+        """Where ``batch`` wants its indices; elsewhere they are copied at every call."""
+        self.height, self.width, self.channels = images.shape[1:]
+        # One row per image: arithmetic over a short innermost axis of C values is 5 times slower.
+        rows = torch.from_numpy(images.reshape(len(images), -1))
+        self._rows = rows.to(self.index_device)
+        self._labels = torch.from_numpy(labels).to(self.index_device)
+        pixels = self.height * self.width
+        self._mean = torch.tensor(mean, dtype=torch.float32).repeat(pixels).to(self.device)
+        scale = 1 / torch.tensor(std, dtype=torch.float64)
+        self._scale = scale.to(torch.float32).repeat(pixels).to(self.device)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(
+        self, indices: Tensor, augmentation: Augmentation | None = None, draws: Draws | None = None
+    ) -> Batch:
+        """The images at ``indices`` (B,) int64, augmented by ``draws`` where both are given."""
+        rows, labels = self._select(indices.to(self.index_device))
+        if augmentation is None or draws is None:
+            return self._finish(self._normalised(rows)), labels
+        moved = augmentation.move(self._as_images(rows), draws)
+        pixels = self._as_images(self._normalised(moved.view(len(rows), -1)))
+        return self._finish(augmentation.cut(pixels, draws)), labels
+
+    def _select(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        if self.index_device == self.device:
+            return self._rows.index_select(0, indices), self._labels.index_select(0, indices)
+        # Pinned staging from PyTorch's caching allocator, which frees it after the copy has run.
+        rows = torch.empty(
+            (len(indices), self._rows.shape[1]), dtype=torch.uint8, pin_memory=self._pinned
+        )
+        torch.index_select(self._rows, 0, indices, out=rows)
+        labels = torch.empty(len(indices), dtype=torch.int64, pin_memory=self._pinned)
+        torch.index_select(self._labels, 0, indices, out=labels)
+        return rows.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+    @property
+    def _pinned(self) -> bool:
+        return self.device.type == "cuda"
+
+    def _normalised(self, rows: Tensor) -> Tensor:
+        return rows.to(torch.float32).sub_(self._mean).mul_(self._scale)
+
+    def _as_images(self, rows: Tensor) -> Tensor:
+        return rows.view(len(rows), self.height, self.width, self.channels)
+
+    def _finish(self, pixels: Tensor) -> Tensor:
+        return self._as_images(pixels).permute(0, 3, 1, 2)
+
+
+class TrainBatches:
+    """A run's training batches by optimizer step; the same in whatever order they are asked for.
+
+    Args:
+        images: Of the train part of the data set.
+        order: Built with ``device=images.index_device``.
+        augmentation: Its draws depend on ``order.seed`` and the step alone.
+    """
+
+    def __init__(
+        self, images: DeviceImages, order: BatchOrder, augmentation: Augmentation | None = None
+    ) -> None:
+        self.images = images
+        self.order = order
+        self.augmentation = None if augmentation == Augmentation() else augmentation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in an epoch."""
+        return self.order.steps_per_epoch
+
+    def batch(self, step: int) -> Batch:
+        """This rank's part of the batch of optimizer step ``step``, from 0."""
+        indices = self.order.batch_indices(step)
+        if self.augmentation is None:
+            return self.images.batch(indices)
+        draws = self.augmentation.draw(
+            self.order.seed, step, self.order.batch_size, self.images.height, self.images.width
+        )
+        return self.images.batch(indices, self.augmentation, draws.part(self.order.part))
+
+
+def eval_batches(
+    images: DeviceImages, indices: Tensor, batch_size: int, rank: int = 0, world_size: int = 1
+) -> Iterator[Batch]:
+    """Every image at ``indices`` once, as it is; of several ranks each its own share."""
+    yield from map(images.batch, indices[rank::world_size].split(batch_size))

@@ -1,0 +1,77 @@
+"""Which images make a batch: a function of seed and position alone.
+
+So a resumed run meets the same batches as one that never stopped, and ranks need not talk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from convscope.errors import UserError
+
+
+def generator(purpose: str, seed: int, position: int) -> torch.Generator:
+    """A CPU generator of its own for each (purpose, seed, position)."""
+    digest = hashlib.blake2b(f"{purpose} {seed} {position}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest))
+
+
+def permutation(size: int, seed: int, epoch: int) -> Tensor:
+    """The order of an epoch: (size,) int64, on the CPU."""
+    return torch.randperm(size, generator=generator("order", seed, epoch))
+
+
+class BatchOrder:
+    """Batches of indices, by optimizer step.
+
+    An epoch is ``floor(N / batch_size)`` full batches; the images left over differ by epoch. A
+    batch is cut into ``world_size`` equal parts, one per rank.
+
+    Args:
+        indices: (N,) int64, what to shuffle: the train part of the split.
+        batch_size: Of the whole batch, over all ranks.
+        device: Where the indices are handed out.
+
+    Raises:
+        UserError: ``batch_size`` is above N, or no multiple of ``world_size``.
+    """
+
+    def __init__(
+        self,
+        indices: Tensor,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not 1 <= batch_size <= len(indices):
+            raise UserError(
+                f"data.batch_size must be between 1 and the {len(indices)} training images, "
+                f"got {batch_size}"
+            )
+        if batch_size % world_size:
+            raise UserError(
+                f"data.batch_size must be a multiple of the {world_size} devices, got {batch_size}"
+            )
+        self.steps_per_epoch = len(indices) // batch_size
+        self.batch_size = batch_size
+        self.seed = seed
+        share = batch_size // world_size
+        self.part = slice(rank * share, (rank + 1) * share)
+        self._indices = indices.cpu()
+        self._device = torch.device(device)
+        self._epoch = -1
+        self._order = self._indices
+
+    def batch_indices(self, step: int) -> Tensor:
+        """This rank's (batch_size / world_size,) indices of optimizer step ``step``, from 0."""
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            shuffled = self._indices[permutation(len(self._indices), self.seed, epoch)]
+            self._order, self._epoch = shuffled.to(self._device), epoch
+        start = batch * self.batch_size
+        return self._order[start + self.part.start : start + self.part.stop]
