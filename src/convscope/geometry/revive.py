@@ -55,8 +55,8 @@ def smallest_fix(
     """The smallest change of one `conv` key that makes the whole variant possible.
 
     Tried by rising step: padding up, kernel size down, stride down by 1 pixel, then by 2, … A key
-    whose value differs between layers changes in one layer, from the empty one back to the first,
-    else in all; a height x width changes on the axis that is short, else on both.
+    that differs between layers changes in one layer, from the empty one back to the first, or in
+    all, where a step counts once per layer. A height x width changes on the short axis, or on both.
 
     Returns:
         An override such as `conv.padding=1` or `conv.stride=[2,1,1]`, not quoted. None if the
@@ -68,8 +68,8 @@ def smallest_fix(
         return None
     index, reached = empty
     short = [axis for axis, out in enumerate(conv_output(reached, convs[index])) if out == 0]
-    # Padding as wide as the widest kernel always helps, so no step need be larger.
-    for step in range(1, max(max(conv.kernel_size) for conv in convs) + 1):
+    # Padding every layer as wide as the widest kernel always helps: no step need be larger.
+    for step in range(1, len(convs) * max(max(conv.kernel_size) for conv in convs) + 1):
         for key, change in (("padding", step), ("kernel_size", -step), ("stride", -step)):
             values = _values(key, convs)
             for changed in _changes(values, change, index, short):
@@ -92,12 +92,16 @@ def _values(key: str, convs: Sequence[ConvShape]) -> _Values:
 
 def _changes(values: _Values, change: int, empty: int, short: Sequence[int]) -> Iterator[_Values]:
     for axes in (short, (0, 1)):
-        if len(set(values)) > 1:
-            for layer in range(empty, -1, -1):
-                changed = values.copy()
-                changed[layer] = _moved(values[layer], change, axes)
-                yield changed
-        yield [_moved(value, change, axes) for value in values]
+        if len(set(values)) == 1:
+            yield [_moved(value, change, axes) for value in values]
+            continue
+        for layer in range(empty, -1, -1):
+            yield [
+                _moved(value, change, axes) if index == layer else value
+                for index, value in enumerate(values)
+            ]
+        if change % len(values) == 0:
+            yield [_moved(value, change // len(values), axes) for value in values]
 
 
 def _moved(value: Pair | None, change: int, axes: Sequence[int]) -> Pair | None:

@@ -10,7 +10,7 @@ Pair = tuple[int, int]
 Sides = tuple[Pair, Pair]
 """((top, bottom), (left, right)), pixels"""
 
-LARGEST = 10_000
+LARGEST = 1_000
 """Largest kernel size, stride or padding accepted, pixels: beyond it lies a typing error."""
 
 

@@ -1,0 +1,114 @@
+"""The change that revives an impossible variant: exact, true, and the smallest."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typed_convs import Typed, typed_convs
+
+from convscope.geometry import (
+    ConvShape,
+    ImpossibleVariant,
+    network_geometry,
+    parse_conv,
+    smallest_fix,
+)
+
+repeatable = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
+)
+
+
+@pytest.mark.parametrize(
+    ("size", "typed", "fix"),
+    [
+        ((28, 28), (3, 1, 1), None),
+        ((28, 28), (5, 2, 0), "conv.padding=1"),
+        # conv1 28 -> 20, pool 10, conv2 10 -> 2: conv3 wants 9. Padding 1: 22, 11, 5, and 5+2 < 9.
+        ((28, 28), (9, 1, 0), "conv.padding=2"),
+        # Only the width is short: 6 -> 4 with padding 0x1, pool 2, then 2+2 < 5.
+        ((28, 6), ("3x5", 1, "0x1"), "conv.padding=0x2"),
+        # conv1 28 -> 13, pool 7, conv2 7 -> 3, conv3 3+2*1 < 7.
+        ((28, 28), ([3, 3, 7], 2, [0, 0, 1]), "conv.padding=[0,0,2]"),
+        # conv1 12 by same, pool 6, conv2 6 -> 3, conv3 3 < 4. `same` stays what it is.
+        ((12, 12), (4, 1, ["same", 0, 0]), "conv.padding=[same,0,1]"),
+        # conv1 28 -> 12, pool 6, conv2 1; padding 1: 13, 7, 2, and 2+2 < 6; kernel 5: 12, 6, 1.
+        ((28, 28), (6, 2, 0), "conv.stride=1"),
+        # half is 4 at kernel 9 and 1 at kernel 2: conv1 28 -> 10 with both, pool 5.
+        ((28, 28), (9, 3, ["half", 0, 0]), "conv.kernel_size=2"),
+    ],
+)
+def test_fix(size: tuple[int, int], typed: tuple[object, ...], fix: str | None) -> None:
+    assert smallest_fix((1, *size), parse_conv(*typed, 3), [1]) == fix
+
+
+def possible(convs: tuple[ConvShape, ...], typed: Typed) -> bool:
+    try:
+        network_geometry((1, *typed.input_size), convs, [1] * len(convs), typed.pool_after, 10)
+    except ImpossibleVariant:
+        return False
+    return True
+
+
+def impossible(typed: Typed) -> bool:
+    return not possible(parse_conv(*typed.typed), typed)
+
+
+@settings(repeatable, max_examples=400)
+@given(typed_convs(image=(1, 14), layers=3).filter(impossible))
+def test_the_fix_makes_what_was_typed_possible(typed: Typed) -> None:
+    with pytest.raises(ImpossibleVariant) as error:
+        network_geometry(
+            (1, *typed.input_size),
+            parse_conv(*typed.typed),
+            [1] * len(typed.kernels),
+            typed.pool_after,
+            10,
+        )
+    fix = error.value.fix
+    assert fix is not None
+    quoted = f"'{fix}'" if "[" in fix else fix
+    assert str(error.value).endswith(f"; {quoted} would make it possible")
+    key, value = fix.removeprefix("conv.").split("=")
+    changed = {
+        "kernel_size": typed.kernel_size,
+        "stride": typed.stride,
+        "padding": typed.padding,
+        key: value.strip("[]").split(",") if "[" in value else value,
+    }
+    assert possible(parse_conv(**changed, layers=len(typed.kernels)), typed)
+
+
+@settings(repeatable, max_examples=200)
+@given(
+    size=st.integers(1, 40),
+    kernel=st.integers(1, 11),
+    stride=st.integers(1, 6),
+    padding=st.integers(0, 3),
+)
+def test_no_smaller_change_of_one_number_would_do(
+    size: int, kernel: int, stride: int, padding: int
+) -> None:
+    def alive(kernel: int, stride: int, padding: int) -> bool:
+        height = size
+        for pool in (True, False, False):
+            height = (height + 2 * padding - kernel) // stride + 1
+            if height < 1 or kernel < 1 or stride < 1:
+                return False
+            height = -(-height // 2) if pool else height
+        return True
+
+    tries = (
+        (key, value, alive(**{"kernel": kernel, "stride": stride, "padding": padding, key: value}))
+        for step in range(1, 12)
+        for key, value in (
+            ("padding", padding + step),
+            ("kernel", kernel - step),
+            ("stride", stride - step),
+        )
+        if value >= 1
+    )
+    expected = None
+    if not alive(kernel, stride, padding):
+        key, value = next((key, value) for key, value, lives in tries if lives)
+        expected = f"conv.{'kernel_size' if key == 'kernel' else key}={value}"
+    assert smallest_fix((1, size, size), parse_conv(kernel, stride, padding, 3), [1]) == expected

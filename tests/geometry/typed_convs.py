@@ -1,0 +1,97 @@
+"""Generated `conv` values as a user types them, beside torch's own layers for them."""
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from torch import nn
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A network's geometry as typed, and what the text means to torch, layer by layer."""
+
+    input_size: Pair
+    kernel_size: object
+    stride: object
+    padding: object
+    kernels: list[Pair]
+    strides: list[Pair]
+    paddings: list[Pair | str]
+    pool_after: list[int]
+
+    @property
+    def typed(self) -> tuple[object, object, object, int]:
+        return self.kernel_size, self.stride, self.padding, len(self.kernels)
+
+    def conv2d(self, index: int, in_channels: int = 1, out_channels: int = 1) -> nn.Conv2d:
+        """Torch's layer. `half` and `full`, which torch has not, by Dumoulin and Visin."""
+        kernel, padding = self.kernels[index], self.paddings[index]
+        if padding == "half":
+            padding = (kernel[0] // 2, kernel[1] // 2)
+        if padding == "full":
+            padding = (kernel[0] - 1, kernel[1] - 1)
+        return nn.Conv2d(
+            in_channels, out_channels, kernel, self.strides[index], padding, bias=False
+        )
+
+
+def _text(draw: st.DrawFn, entry: Pair | str) -> object:
+    if isinstance(entry, str):
+        return entry
+    height, width = entry
+    if height != width:
+        return f"{height}x{width}"
+    return draw(st.sampled_from([height, str(height)]))
+
+
+@st.composite
+def _entries(
+    draw: st.DrawFn, layers: int, entry: st.SearchStrategy[Pair | str]
+) -> tuple[object, list[Pair | str]]:
+    """(as typed, meaning per layer): one entry for all layers, or a list."""
+    if draw(st.booleans()):
+        shared = draw(entry)
+        return _text(draw, shared), [shared] * layers
+    entries = [draw(entry) for _ in range(layers)]
+    return [_text(draw, each) for each in entries], entries
+
+
+def _pairs(least: int, most: int) -> st.SearchStrategy[Pair]:
+    number = st.integers(least, most)
+    return st.one_of(number.map(lambda n: (n, n)), st.tuples(number, number))
+
+
+@st.composite
+def typed_convs(
+    draw: st.DrawFn,
+    *,
+    kernel: int = 7,
+    stride: int = 5,
+    padding: int = 4,
+    layers: int = 4,
+    least_layers: int = 1,
+    image: Pair = (1, 48),
+) -> Typed:
+    """Pairs, lists, names, even kernels, strides above the kernel, odd inputs, pools anywhere."""
+    count = draw(st.integers(least_layers, layers))
+    size = st.integers(*image)
+    kernel_size, kernels = draw(_entries(count, _pairs(1, kernel)))
+    strides_typed, strides = draw(_entries(count, st.one_of(st.just((1, 1)), _pairs(1, stride))))
+    names = ["valid", "half", "full"]
+    if all(pair == (1, 1) for pair in strides):
+        names.append("same")
+    paddings_typed, paddings = draw(
+        _entries(count, st.one_of(st.sampled_from(names), _pairs(0, padding)))
+    )
+    return Typed(
+        input_size=(draw(size), draw(size)),
+        kernel_size=kernel_size,
+        stride=strides_typed,
+        padding=paddings_typed,
+        kernels=kernels,
+        strides=strides,
+        paddings=paddings,
+        pool_after=draw(st.lists(st.integers(1, count), unique=True)),
+    )
