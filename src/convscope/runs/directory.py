@@ -145,12 +145,9 @@ def _short(difference: str) -> str:
 
 def _safe(text: str) -> str:
     """Letters and digits of any script, joined by dots where there were lists and by `_` else."""
-    text = unicodedata.normalize("NFC", text)
-    text = "".join(
-        character if character.isalnum() or character in "._-" else "." if character == "," else "_"
-        for character in text
-        if character not in "[]'\" "
-    )
+    text = re.sub(r"[\[\]'\"]", "", unicodedata.normalize("NFC", text))
+    text = re.sub(r"\s*,\s*", ".", text)
+    text = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
     return re.sub(r"_{2,}", "_", text)
 
 

@@ -20,6 +20,7 @@ _PATIENCE_S = 0.1
 _POLL_S = 0.01
 _WAIT_S = 0.5
 _ATTEMPTS = 100
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
@@ -54,9 +55,11 @@ class RunLock:
         try:
             return self._claim()
         except OSError as error:
+            what = error.strerror or str(error)
+            if error.errno in _NO_LOCKS_HERE:
+                what = "its file system has no locks"
             raise UserError(
-                f"{self.run_dir} cannot be claimed: {error.strerror or error}; "
-                "set output_dir to a folder that you can write"
+                f"{self.run_dir} cannot be claimed: {what}; set output_dir to another folder"
             ) from error
 
     def acquire(self, blocking: bool = False) -> bool:
@@ -94,32 +97,30 @@ class RunLock:
 
     def _claim(self) -> bool:
         # Imported here: 40 ms that those who only read runs need not pay.
-        from filelock import FileLock, SoftFileLock, Timeout
+        from filelock import FileLock, Timeout
 
         for _ in range(_ATTEMPTS):
-            before = self._make_file()
-            lock = FileLock(self._path, thread_local=False)
             try:
+                before = self._make_file()
+                # Raises where there are no locks: filelock would turn to marker files there, and
+                # those outlive `kill -9`.
+                if _probe(self._path):
+                    return False
+                lock = FileLock(self._path, thread_local=False)
                 lock.acquire(timeout=_PATIENCE_S, poll_interval=_POLL_S)
             except Timeout:
                 return False
-            # filelock turns to marker files, which outlive `kill -9`, where there are no locks.
-            if isinstance(lock, SoftFileLock):
-                lock.release()
-                raise OSError(errno.ENOLCK, "its file system has no locks")
-            # The folder may have been deleted or moved aside since: then this guards nothing.
+            except FileNotFoundError:
+                continue  # The folder was deleted or moved aside just now.
             if before is not None and before == _inode(self._path):
                 self._lock, self._claimed = lock, before
                 return True
-            lock.release()
-        raise OSError(errno.ESTALE, "it is deleted again and again")
+            lock.release()  # As above, but too late for an error: this lock guards nothing.
+        raise OSError(errno.ENOENT, "it does not stay in place")
 
     def _make_file(self) -> tuple[int, int] | None:
-        try:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666))
-        except FileNotFoundError:
-            return None  # The folder was deleted or moved aside just now.
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666))
         return _inode(self._path)
 
 
@@ -148,7 +149,7 @@ if sys.platform == "win32":
         if not path.exists():
             return False
         try:
-            with FileLock(path, timeout=0):
+            with FileLock(path, timeout=_PATIENCE_S, poll_interval=_POLL_S):
                 return False
         except Timeout:
             return True
@@ -157,7 +158,7 @@ else:
     import fcntl
 
     def _probe(path: Path) -> bool:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_FOLLOW)
         try:
             # Shared: two who ask at once do not take each other for a claim.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,0 +1,292 @@
+import errno
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+from own_process import Start
+
+from convscope.errors import UserError
+from convscope.runs.lock import RunHeld, RunLock, is_held, move_aside
+
+HOLDER = """
+import sys
+from pathlib import Path
+from convscope.runs.lock import RunLock
+lock = RunLock(Path(sys.argv[1]))
+assert lock.try_acquire()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def test_one_holds_and_the_other_is_told(tmp_path: Path) -> None:
+    run = tmp_path / "study" / "run"
+    first, second = RunLock(run), RunLock(run)
+    assert first.try_acquire()
+    assert first.held
+    assert is_held(run)
+    assert not second.try_acquire()
+    assert not second.acquire()
+    assert not second.held
+    first.release()
+    first.release()
+    assert not first.held
+    assert not is_held(run)
+    assert second.acquire()
+    second.release()
+    assert os.listdir(run) == [".lock"]
+
+
+def test_as_a_context(tmp_path: Path) -> None:
+    with RunLock(tmp_path) as lock:
+        assert lock.held
+        with pytest.raises(RunHeld, match=f"{tmp_path} is being trained by another process"):
+            RunLock(tmp_path).__enter__()
+        with pytest.raises(RuntimeError, match="claimed by this object already"):
+            lock.try_acquire()
+    assert not is_held(tmp_path)
+
+
+def test_blocking_waits_until_the_run_is_free(tmp_path: Path) -> None:
+    first, second = RunLock(tmp_path), RunLock(tmp_path)
+    assert first.try_acquire()
+    threading.Timer(0.3, first.release).start()
+    assert second.acquire(blocking=True)
+    second.release()
+
+
+def test_asking_creates_nothing(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    assert not is_held(tmp_path / "none" / "run")
+    (tmp_path / "file").write_text("")
+    assert not is_held(tmp_path / "file")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_asking_does_not_take_the_run_from_one_who_claims_it(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            is_held(tmp_path)
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    RunLock(tmp_path).try_acquire()
+    for asker in askers:
+        asker.start()
+    try:
+        for _ in range(50):
+            lock = RunLock(tmp_path)
+            assert lock.try_acquire()
+            lock.release()
+    finally:
+        done.set()
+        for asker in askers:
+            asker.join()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_kill_9_frees_the_run(tmp_path: Path, start: Start) -> None:
+    holder = start(HOLDER, tmp_path)
+    assert is_held(tmp_path)
+    assert not RunLock(tmp_path).try_acquire()
+    holder.kill()
+    holder.wait()
+    assert not is_held(tmp_path)
+    with RunLock(tmp_path) as lock:
+        assert lock.held
+
+
+def test_a_program_that_the_holder_starts_does_not_inherit_the_claim(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    assert lock.try_acquire()
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        lock.release()
+        assert not is_held(tmp_path)
+    finally:
+        sleeper.communicate(b"\n")
+
+
+def claim_each(study: Path, runs: int, barrier: Barrier, won: Any) -> None:
+    claims = []
+    for number in range(runs):
+        barrier.wait()
+        lock = RunLock(study / f"run{number}")
+        if lock.try_acquire():
+            claims.append(lock)
+            won.put((number, os.getpid()))
+    barrier.wait()
+
+
+def test_of_two_who_claim_at_once_exactly_one_wins(tmp_path: Path) -> None:
+    barrier, won = SPAWN.Barrier(2), SPAWN.Queue()
+    workers = [
+        SPAWN.Process(target=claim_each, args=(tmp_path, 20, barrier, won)) for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    winners = [won.get(timeout=20)[0] for _ in range(20)]
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert sorted(winners) == list(range(20))
+    assert won.empty()
+
+
+def claim_and_move(study: Path, barrier: Barrier, turns: int, moved: Any) -> None:
+    """Whoever holds the run owns a file in it; a second owner fails on it."""
+    barrier.wait()
+    count = 0
+    for turn in range(turns):
+        lock = RunLock(study / "run")
+        while not lock.try_acquire():
+            pass
+        assert lock.held
+        owner = study / "run" / "owner"
+        owner.touch(exist_ok=False)
+        assert lock.held
+        owner.unlink()
+        lock.release()
+        if turn % 3 == 0:
+            try:
+                count += move_aside(study / "run") is not None
+            except RunHeld:
+                continue
+    moved.put(count)
+
+
+def test_claims_hold_while_others_move_the_folder_aside(tmp_path: Path) -> None:
+    barrier, moved = SPAWN.Barrier(3), SPAWN.Queue()
+    workers = [
+        SPAWN.Process(target=claim_and_move, args=(tmp_path, barrier, 40, moved)) for _ in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    count = sum(moved.get(timeout=15) for _ in workers)
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert count > 0
+    assert len(os.listdir(tmp_path / "replaced")) == count
+
+
+@pytest.fixture
+def after_locking(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something once, between the lock and the check of what it guards."""
+
+    def install(act: Callable[[], object]) -> None:
+        real, pending = filelock.FileLock.acquire, [act]
+
+        def acquire(lock: filelock.FileLock, *arguments: Any, **options: Any) -> Any:
+            proxy = real(lock, *arguments, **options)
+            if pending:
+                pending.pop()()
+            return proxy
+
+        monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+
+    return install
+
+
+def test_a_claim_on_a_folder_that_was_moved_meanwhile_is_made_again(
+    tmp_path: Path, after_locking: Callable[[Callable[[], object]], None]
+) -> None:
+    run = tmp_path / "run"
+    after_locking(lambda: run.rename(tmp_path / "moved"))
+    lock = RunLock(run)
+    assert lock.try_acquire()
+    assert lock.held
+    assert is_held(run)
+    assert not is_held(tmp_path / "moved")
+
+
+def test_a_claim_on_a_folder_that_was_deleted_and_claimed_meanwhile_fails(
+    tmp_path: Path, start: Start, after_locking: Callable[[Callable[[], object]], None]
+) -> None:
+    run = tmp_path / "run"
+
+    def claimed_by_another() -> None:
+        (run / ".lock").unlink()
+        run.rmdir()
+        start(HOLDER, run)
+
+    after_locking(claimed_by_another)
+    assert not RunLock(run).try_acquire()
+    assert is_held(run)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no open file")
+def test_deleting_the_folder_ends_the_claim(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with RunLock(run) as lock:
+        (run / ".lock").unlink()
+        run.rmdir()
+        assert not lock.held
+        with RunLock(run) as other:
+            assert other.held
+            assert not lock.held
+
+
+def test_moved_aside_under_a_new_number_each_time(tmp_path: Path) -> None:
+    run = tmp_path / "study" / "run"
+    assert move_aside(run) is None
+    assert not run.exists()
+    for number in (1, 2, 3):
+        with RunLock(run):
+            (run / "run.json").write_text(str(number))
+        moved = move_aside(run)
+        assert moved == tmp_path / "study" / "replaced" / f"run-{number}"
+        assert not run.exists()
+        assert not is_held(moved)
+    for number in (1, 2, 3):
+        kept = tmp_path / "study" / "replaced" / f"run-{number}" / "run.json"
+        assert kept.read_text() == str(number)
+
+
+def test_a_run_in_training_is_not_moved(tmp_path: Path, start: Start) -> None:
+    run = tmp_path / "run"
+    start(HOLDER, run)
+    with pytest.raises(RunHeld, match="is being trained by another process"):
+        move_aside(run)
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "study").write_text("")
+    with pytest.raises(UserError, match=r"run cannot be claimed: Not a directory; set output_dir"):
+        RunLock(tmp_path / "study" / "run").try_acquire()
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="cannot be claimed"):
+        RunLock(tmp_path / "run").try_acquire()
+    with pytest.raises(UserError, match="cannot be opened"):
+        is_held(tmp_path / "run")
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is POSIX's")
+def test_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(UserError, match="its file system has no locks; set output_dir"):
+        RunLock(tmp_path).try_acquire()
+    assert not is_held(tmp_path)
