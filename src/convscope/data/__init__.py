@@ -4,5 +4,6 @@
 """
 
 from convscope.data.facts import DATASETS, Facts, dataset_facts
+from convscope.data.sources import load, resolve_auto
 
-__all__ = ["DATASETS", "Facts", "dataset_facts"]
+__all__ = ["DATASETS", "Facts", "dataset_facts", "load", "resolve_auto"]

@@ -145,8 +145,26 @@ class TrainBatches:
         return self.images.batch(indices, self.augmentation, draws.part(self.order.part))
 
 
-def eval_batches(
-    images: DeviceImages, indices: Tensor, batch_size: int, rank: int = 0, world_size: int = 1
-) -> Iterator[Batch]:
-    """Every image at ``indices`` once, as it is; of several ranks each its own share."""
-    yield from map(images.batch, indices[rank::world_size].split(batch_size))
+class EvalBatches:
+    """Every image at ``indices`` once per iteration, as it is and in order.
+
+    The last batch may be short. Of several ranks each takes its own share.
+    """
+
+    def __init__(
+        self,
+        images: DeviceImages,
+        indices: Tensor,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._images = images
+        share = indices[rank::world_size].to(images.index_device)
+        self._parts = torch.split(share, batch_size)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self._images.batch, self._parts)

@@ -47,11 +47,12 @@ def dataset_facts(name: str, root: str | Path, image_size: int | None = None) ->
     if name in OFFICIAL:
         known = OFFICIAL[name]
         return Facts(name, known.input_shape, known.classes, known.train_size)
-    from convscope.data.image_folder import list_images, outline
+    from convscope.data.image_folder import list_images
+    from convscope.data.pixels import outline
 
     listing = list_images(Path(root))
-    first = outline(listing.train[0].path, image_size)
-    return Facts(name, first, len(listing.classes), len(listing.train))
+    input_shape = outline(Path(root, listing.train[0].path), image_size)
+    return Facts(name, input_shape, len(listing.classes), len(listing.train))
 
 
 def check_name(name: str, image_size: int | None) -> None:

@@ -1,11 +1,12 @@
 """The official data sets as plain facts: where their files lie, what they must contain.
 
-Nothing here reads a file or imports more than the standard library. Names, mirrors and checksums
-are those of torchvision, whose folders are shared, so that its users find their files again.
+Nothing here reads a file or imports more than the standard library. Folders, mirrors and archive
+checksums are torchvision's, so that files which it left are found.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,12 +32,12 @@ class RawFile:
 
     Attributes:
         path: Relative to the data root.
-        md5: None where none was ever published; then structure and archive must do.
+        md5: Of the file as extracted.
         archive: The archive that holds it under its own file name.
     """
 
     path: str
-    md5: str | None
+    md5: str
     archive: Archive
 
 
@@ -49,7 +50,6 @@ class OfficialSet:
         layout: How ``files`` are written: ``idx`` (train images, train labels, test images, test
             labels) or ``pickle`` (train batches, one test batch, class names).
         input_shape: (channels, height, width).
-        balanced: Every class has equally many images, in either part.
         label_key, names_key: Of the pickles.
         class_names: Where the files hold none.
     """
@@ -61,10 +61,15 @@ class OfficialSet:
     train_size: int
     test_size: int
     files: tuple[RawFile, ...]
-    balanced: bool
     label_key: str = ""
     names_key: str = ""
     class_names: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the content: hex, from the files' checksums."""
+        md5s = [file.md5 for file in self.files]
+        return hashlib.sha256(" ".join([self.name, *md5s]).encode()).hexdigest()
 
     @property
     def archives(self) -> tuple[Archive, ...]:
@@ -73,7 +78,7 @@ class OfficialSet:
 
 
 def _idx_files(
-    folder: str, mirrors: tuple[str, ...], md5s: dict[str, tuple[str | None, str]]
+    folder: str, mirrors: tuple[str, ...], md5s: dict[str, tuple[str, str]]
 ) -> tuple[RawFile, ...]:
     """One gzip archive per file; ``md5s``: name -> (of the file, of the archive)."""
     return tuple(
@@ -97,7 +102,6 @@ MNIST = OfficialSet(
     classes=10,
     train_size=60_000,
     test_size=10_000,
-    balanced=False,
     class_names=tuple("0123456789"),
     files=_idx_files(
         "MNIST/raw",
@@ -119,7 +123,7 @@ MNIST = OfficialSet(
                 "9fb629c4189551a2d022fa330f9573f3",
             ),
             "t10k-labels-idx1-ubyte": (
-                "27ae3e4e09519cfbb04c629615203637",
+                "27ae3e4e09519cfbb04c329615203637",
                 "ec29112dd5afa0611ce80d1b7f02629c",
             ),
         },
@@ -133,7 +137,6 @@ FASHION_MNIST = OfficialSet(
     classes=10,
     train_size=60_000,
     test_size=10_000,
-    balanced=True,
     class_names=(
         "T-shirt/top",
         "Trouser",
@@ -150,10 +153,22 @@ FASHION_MNIST = OfficialSet(
         "FashionMNIST/raw",
         ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
         {
-            "train-images-idx3-ubyte": (None, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-            "train-labels-idx1-ubyte": (None, "25c81989df183df01b3e8a0aad5dffbe"),
-            "t10k-images-idx3-ubyte": (None, "bef4ecab320f06d8554ea6380940ec79"),
-            "t10k-labels-idx1-ubyte": (None, "bb300cfdad3c16e7a12a480ee83cd310"),
+            "train-images-idx3-ubyte": (
+                "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            ),
+            "train-labels-idx1-ubyte": (
+                "9018921c3c673c538a1fc5bad174d6f9",
+                "25c81989df183df01b3e8a0aad5dffbe",
+            ),
+            "t10k-images-idx3-ubyte": (
+                "8181f5470baa50b63fa0f6fddb340f0a",
+                "bef4ecab320f06d8554ea6380940ec79",
+            ),
+            "t10k-labels-idx1-ubyte": (
+                "15d484375f8d13e6eb1aabb0c3f46965",
+                "bb300cfdad3c16e7a12a480ee83cd310",
+            ),
         },
     ),
 )
@@ -165,7 +180,6 @@ CIFAR10 = OfficialSet(
     classes=10,
     train_size=50_000,
     test_size=10_000,
-    balanced=True,
     label_key="labels",
     names_key="label_names",
     files=_cifar_files(
@@ -194,7 +208,6 @@ CIFAR100 = OfficialSet(
     classes=100,
     train_size=50_000,
     test_size=10_000,
-    balanced=True,
     label_key="fine_labels",
     names_key="fine_label_names",
     files=_cifar_files(

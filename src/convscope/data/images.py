@@ -1,0 +1,38 @@
+"""A data set in memory, or mapped into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Images:
+    """A decoded data set.
+
+    Attributes:
+        train_images, test_images: (N, height, width, channels) uint8; may be memory maps
+            (copy-on-write: what is written to them stays in this process).
+        train_labels, test_labels: (N,) int64.
+        classes: Their names, by label.
+        mean, std: Per channel, of the train images, on the scale of 0 to 255.
+        fingerprint: Hex; equal for equal content, wherever it lies.
+    """
+
+    name: str
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        height, width, channels = self.train_images.shape[1:]
+        return channels, height, width
