@@ -1,0 +1,141 @@
+"""The command line: runs what was asked for, prints what came of it, sets the exit code.
+
+Exit codes: 0 done, 1 a run failed, 2 bad input, 128 + n ended by signal n.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+
+from convscope.compose import CONFIG_NAME, HYDRA_ERRORS, config_dir, explain, register_schema
+from convscope.errors import UserError
+from convscope.jobs import Resolver, prepare
+from convscope.runs.record import RunRecord
+from convscope.tables import (
+    count,
+    layer_table,
+    new_console,
+    percent,
+    print_table,
+    run_table,
+)
+
+FAILED, BAD_INPUT = 1, 2
+_BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+def train() -> None:
+    """`python scripts/train.py`: train one variant, or with -m a grid of them."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Errors are explained below, not by Hydra.
+    register_schema()
+    main = hydra.main(
+        version_base="1.3", config_path=str(config_dir()), config_name=CONFIG_NAME
+    )(_run_job)
+    try:
+        main()
+    except UserError as error:
+        _refuse(str(error))
+    except HYDRA_ERRORS as error:
+        _refuse(explain(error))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+def _run_job(_: DictConfig) -> None:
+    try:
+        record = run_one(HydraConfig.get().overrides.task)
+    except UserError as error:
+        # Here rather than in `train`: Hydra would print a line of its own before.
+        _refuse(str(error))
+    sys.exit(exit_code([record]))
+
+
+def run_one(overrides: Sequence[str]) -> RunRecord:
+    """Train the one variant that these overrides ask for, and print its result.
+
+    Raises:
+        UserError: bad input, or a variant that is impossible.
+    """
+    checked = prepare(overrides)
+    if checked.impossible is not None:
+        raise UserError(checked.impossible)
+    request = Resolver(_notify).request(checked)
+    from convscope.training.train import train
+
+    record = train(request, _notify)
+    print_run(record, str(request.directory.path), new_console())
+    return record
+
+
+def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> None:
+    """Train every distinct variant of a sweep, and print one table of them.
+
+    Args:
+        jobs: overrides of each job.
+        launcher: Hydra's launcher, of which there is one so far.
+
+    Raises:
+        UserError: bad input in any job, before the first one starts.
+    """
+    if launcher != _BASIC_LAUNCHER:
+        raise UserError(f"hydra/launcher must be basic, got {launcher.rpartition('.')[2]}")
+    checked = [prepare(overrides) for overrides in jobs]
+    resolver = Resolver(_notify)
+    requests = [resolver.request(one) for one in checked]
+    from convscope.sweep.serial import run_serially
+
+    records = run_serially(requests, _notify)
+    console = new_console()
+    console.print()
+    print_table(run_table(records), console)
+    console.print(f"\ntensorboard --logdir {requests[0].config.output_dir}", highlight=False)
+    sys.exit(exit_code(records))
+
+
+def exit_code(records: Sequence[RunRecord]) -> int:
+    for record in records:
+        if record.status == "interrupted":
+            return 128 + signal.Signals[record.reason or "SIGINT"]
+    return FAILED if any(record.status == "failed" for record in records) else 0
+
+
+def print_run(record: RunRecord, path: str, console: Console) -> None:
+    """What a person wants to see of a run that has ended: geometry, accuracy, speed, place."""
+    if record.status in ("failed", "interrupted"):
+        print(f"error: {record.name} {record.status}: {record.reason}", file=sys.stderr)
+        if record.status == "interrupted":
+            print("the same command resumes it", file=sys.stderr)
+        return
+    console.print()
+    print_table(layer_table(record.geometry), console)
+    metrics = record.metrics
+    console.print(
+        f"\n{record.dataset['name']} {record.variant}:"
+        f" test accuracy {percent(metrics.get('test_accuracy'))},"
+        f" validation {percent(metrics.get('best_val_accuracy'))},"
+        f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
+        f" {record.params:,} parameters, {record.macs:,} MACs",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if os.path.isdir(path):
+        console.print(f"{path}\ntensorboard --logdir {os.path.dirname(os.path.dirname(path))}",
+                      highlight=False, soft_wrap=True)  # fmt: skip
+
+
+def _notify(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""From overrides to run requests: composed, checked, and resolved once per command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convscope.compose import compose_config
+from convscope.config import TrainConfig
+from convscope.training.request import CheckedConfig, RunRequest, check, request_run
+
+if TYPE_CHECKING:
+    from convscope.data.images import Images
+    from convscope.training.hardware import Hardware
+
+
+def prepare(overrides: Sequence[str]) -> CheckedConfig:
+    """Compose and check a config, without torch and without loading data.
+
+    Raises:
+        UserError: a key, group or value that no run could have.
+    """
+    return check(compose_config(overrides), overrides)
+
+
+class Resolver:
+    """Settles for one command what `auto` means, and loads each data set once.
+
+    Args:
+        notify: is told when `data=auto` falls back on digits.
+    """
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._auto: dict[str, str] = {}
+        self._images: dict[tuple[str, str, int | None], Images] = {}
+        self._hardware: dict[tuple[str, int, str], Hardware] = {}
+        self._defaults: dict[str, TrainConfig] = {}
+
+    def request(self, checked: CheckedConfig) -> RunRequest:
+        """The run that a checked config asks for, on this machine.
+
+        Raises:
+            UserError: data that cannot be had, or hardware that is not there.
+        """
+        hardware = self._settle_hardware(checked.config)
+        if checked.config.data.name == "auto":
+            checked = self._settle_auto(checked)
+        images = self._load(checked.config)
+        return request_run(checked, images, hardware, self._default(images.name, checked.config))
+
+    def _settle_auto(self, checked: CheckedConfig) -> CheckedConfig:
+        from convscope.data.sources import resolve_auto
+
+        root = checked.config.data.root
+        if root not in self._auto:
+            self._auto[root], reason = resolve_auto(root)
+            if reason is not None:
+                self._notify(f"data=auto takes {self._auto[root]}: {reason}")
+        others = [word for word in checked.overrides if not word.startswith("data=")]
+        settled = compose_config([*others, f"data={self._auto[root]}"])
+        return check(settled, checked.overrides)
+
+    def _load(self, config: TrainConfig) -> Images:
+        from convscope.data.sources import load
+
+        data = config.data
+        key = (data.name, str(Path(data.root).absolute()), data.image_size)
+        if key not in self._images:
+            self._images[key] = load(data.name, data.root, data.image_size)
+        return self._images[key]
+
+    def _settle_hardware(self, config: TrainConfig) -> Hardware:
+        from convscope.training.hardware import resolve_hardware
+
+        trainer = config.trainer
+        key = (trainer.accelerator, trainer.devices, trainer.precision)
+        if key not in self._hardware:
+            self._hardware[key] = resolve_hardware(trainer)
+        return self._hardware[key]
+
+    def _default(self, name: str, config: TrainConfig) -> TrainConfig:
+        choice = config.data.name
+        if choice not in self._defaults:
+            self._defaults[choice] = compose_config([f"data={choice}"])
+        return self._defaults[choice]

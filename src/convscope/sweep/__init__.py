@@ -1,0 +1,1 @@
+"""Many runs: one after the other, each on its own."""

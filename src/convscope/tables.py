@@ -1,0 +1,124 @@
+"""Records as tables, for the terminal and for Markdown. Reads records alone: no torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from convscope.runs.record import RunRecord
+
+Layer = Mapping[str, Any]
+_PIPE_WIDTH = 200
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; a column whose name begins with `<` is set left, the others right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def markdown(table: Table) -> str:
+    names = [column.removeprefix("<") for column in table.columns]
+    rule = [":--" if column.startswith("<") else "--:" for column in table.columns]
+    lines = [names, rule, *([cell.replace("|", "\\|") for cell in row] for row in table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def new_console() -> Console:
+    """Standard output; into a file or pipe, wide enough that no cell is folded."""
+    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+
+
+def print_table(table: Table, console: Console) -> None:
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in table.columns:
+        left = column.startswith("<")
+        drawn.add_column(
+            column.removeprefix("<"), justify="left" if left else "right", overflow="fold"
+        )
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))
+    console.print(drawn, highlight=False)
+
+
+def layer_table(layers: Sequence[Layer]) -> Table:
+    """Geometry per layer, from `RunRecord.geometry`; sizes in pixels, height x width.
+
+    `sees` is the receptive field, `unread` the border that no window reaches, `touch padding` the
+    share of outputs whose window does.
+    """
+    columns = ("<layer", "<window", "out", "sees", "MACs", "params", "unread", "touch padding")
+    return Table(columns, tuple(_layer_row(layer) for layer in layers))
+
+
+def _layer_row(layer: Layer) -> tuple[str, ...]:
+    unread = [border["image"] + border["padding"] for border in layer["unread_border"]]
+    window = (
+        f"k{by(layer['kernel_size'])} s{by(layer['stride'])} p{_padding(layer['padding'])}"
+    )
+    return (
+        layer["name"],
+        window,
+        "x".join(map(str, layer["out_shape"])),
+        by(layer["receptive_field"]),
+        f"{layer['macs']:,}",
+        f"{layer['params']:,}",
+        by(unread),
+        f"{layer['padding_share']:.0%}",
+    )
+
+
+def by(pair: Sequence[int]) -> str:
+    """3 for (3, 3), 3x5 for (3, 5)."""
+    height, width = pair
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def _padding(sides: Sequence[Sequence[int]]) -> str:
+    (top, bottom), (left, right) = sides
+    if top == bottom and left == right:
+        return by((top, left))
+    return f"{top}+{bottom}" if (top, bottom) == (left, right) else f"{top}+{bottom}x{left}+{right}"
+
+
+def run_table(records: Sequence[RunRecord]) -> Table:
+    """One row per run of a sweep; what failed or was skipped says why."""
+    columns = (
+        "<variant", "seed", "<status", "final map", "MACs", "params", "val acc", "test acc",
+        "samples/s", "<reason",
+    )  # fmt: skip
+    return Table(columns, tuple(_run_row(record) for record in records))
+
+
+def _run_row(record: RunRecord) -> tuple[str, ...]:
+    metrics = record.metrics
+    return (
+        record.variant,
+        str(record.config["seed"]),
+        record.status,
+        by(record.geometry[-1]["out_shape"][1:]) if record.geometry else "–",
+        "–" if record.macs is None else f"{record.macs:,}",
+        "–" if record.params is None else f"{record.params:,}",
+        percent(metrics.get("best_val_accuracy")),
+        percent(metrics.get("test_accuracy")),
+        count(metrics.get("train_samples_per_sec")),
+        (record.reason or "").splitlines()[0] if record.reason else "",
+    )
+
+
+def percent(share: float | None) -> str:
+    """0.98751 as 98.75 %; what was not measured as a dash."""
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"

@@ -1,0 +1,1 @@
+"""What training writes: TensorBoard, history, throughput, feature maps."""

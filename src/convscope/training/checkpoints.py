@@ -1,0 +1,66 @@
+"""best.ckpt and last.ckpt: when they are written, and that they are whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import ModelCheckpoint
+from typing_extensions import override
+
+from convscope.errors import UserError
+from convscope.runs.directory import RunDirectory
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Replaces a checkpoint as a whole.
+
+    Lightning's own writes through a temporary file in the system's folder, which is copied, and so
+    can be left half, where that lies on another disk.
+    """
+
+    @override
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_suffix(".part")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except (OSError, RuntimeError) as error:
+            part.unlink(missing_ok=True)
+            raise UserError(f"cannot write {target}: {error}") from error
+
+
+def checkpoint_callbacks(directory: RunDirectory) -> list[ModelCheckpoint]:
+    """The best weights by validation accuracy, and all that a resumed run needs, each epoch."""
+    where = {"dirpath": directory.checkpoints, "enable_version_counter": False}
+    best = ModelCheckpoint(
+        **where, filename="best", monitor="val/accuracy", mode="max", save_weights_only=True
+    )
+    last = ModelCheckpoint(**where, filename="last", save_on_train_epoch_end=True)
+    return [best, last]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, tensors on the CPU, without unpickling anything but data.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"cannot read {path}: damaged checkpoint ({type(error).__name__})\n"
+            f"delete the folder {path.parent.parent} or add rerun=true"
+        ) from error
+    return content

@@ -1,0 +1,90 @@
+"""What a run is computed on: device, precision and threads as really used."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+
+import torch
+
+from convscope.config import TrainerConfig
+from convscope.errors import UserError
+
+
+@dataclass(frozen=True)
+class Hardware:
+    accelerator: str
+    """cpu, cuda or mps."""
+    device: str
+    """The device's name as its maker gives it."""
+    devices: int
+    precision: str
+    """32-true or bf16-mixed."""
+    threads: int
+    """Threads that PyTorch computes one operation with on the CPU."""
+
+    @property
+    def torch_device(self) -> torch.device:
+        return torch.device(self.accelerator)
+
+    @property
+    def autocast_dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision == "bf16-mixed" else torch.float32
+
+
+def resolve_hardware(trainer: TrainerConfig) -> Hardware:
+    """Settle what `auto` means on this machine.
+
+    Raises:
+        UserError: a device that is not there.
+    """
+    accelerator = _accelerator(trainer.accelerator)
+    available = torch.cuda.device_count() if accelerator == "cuda" else 1
+    if accelerator != "cpu" and trainer.devices > available:
+        raise UserError(
+            f"trainer.devices must be at most {available} on this machine, got {trainer.devices}"
+        )
+    if trainer.devices > 1:
+        raise UserError(
+            f"trainer.devices must be 1: a run uses one device so far, got {trainer.devices}"
+        )
+    precision = trainer.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if _computes_bfloat16(accelerator) else "32-true"
+    return Hardware(
+        accelerator, _name(accelerator), trainer.devices, precision, torch.get_num_threads()
+    )
+
+
+def _accelerator(asked: str) -> str:
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return next((kind for kind, found in there.items() if found), "cpu")
+    if asked == "gpu":
+        found = next((kind for kind, found in there.items() if found), None)
+    else:
+        found = asked if asked == "cpu" or there[asked] else None
+    if found is None:
+        raise UserError(
+            f"trainer.accelerator={asked}: this machine has none that PyTorch can use\n"
+            "leave it out, or set trainer.accelerator=cpu"
+        )
+    return found
+
+
+def _computes_bfloat16(accelerator: str) -> bool:
+    """Whether the hardware itself multiplies in bfloat16: AVX512-BF16 or AMX, Ampere or later."""
+    if accelerator == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    if accelerator == "mps":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _name(accelerator: str) -> str:
+    if accelerator == "cuda":
+        return torch.cuda.get_device_name()
+    if accelerator == "mps":
+        return "Apple GPU"
+    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.machine())

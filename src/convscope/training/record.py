@@ -1,0 +1,70 @@
+"""What a run's record says before it is trained, and its config.yaml."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from convscope.runs.environment import git_state, source_fingerprint, source_versions
+from convscope.runs.record import RunRecord, utc_now
+from convscope.runs.replace import replace_file
+from convscope.training.request import RunRequest, resolved
+
+
+def first_record(request: RunRequest) -> RunRecord:
+    """The record of a run that begins now: `running`, without metrics."""
+    geometry = request.checked.geometry
+    images = request.images
+    return RunRecord(
+        id=request.id,
+        study=request.config.study,
+        name=request.directory.name,
+        status="running",
+        variant=request.checked.variant,
+        command=request.checked.command,
+        config=resolved(request.checked, images, request.hardware),
+        dataset={
+            "name": images.name,
+            "train": len(request.train_indices),
+            "val": len(request.val_indices),
+            "test": len(images.test_labels),
+            "input_shape": list(images.input_shape),
+            "classes": list(images.classes),
+            "fingerprint": images.fingerprint,
+        },
+        geometry=[] if geometry is None else geometry.as_records(),
+        params=None if geometry is None else geometry.params,
+        macs=None if geometry is None else geometry.macs,
+        environment=environment(request),
+        started_at=utc_now(),
+    )
+
+
+def environment(request: RunRequest) -> dict[str, Any]:
+    hardware = request.hardware
+    return {
+        "git": _git(),
+        "versions": source_versions() | {"source": source_fingerprint()},
+        "device": hardware.device,
+        "accelerator": hardware.accelerator,
+        "devices": hardware.devices,
+        "threads": hardware.threads,
+        "precision": hardware.precision,
+    }
+
+
+@cache
+def _git() -> dict[str, str | bool] | None:
+    return git_state()
+
+
+def write_config(request: RunRequest) -> None:
+    """Write the resolved config; `convscope.load` builds the network from it.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    config = resolved(request.checked, request.images, request.hardware)
+    replace_file(request.directory.config, OmegaConf.to_yaml(OmegaConf.create(config)).encode())

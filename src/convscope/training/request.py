@@ -1,0 +1,174 @@
+"""What is asked for, known to the last pixel before anything is trained."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convscope.config import TrainConfig
+from convscope.data import Facts, dataset_facts
+from convscope.geometry import (
+    ConvShape,
+    ImpossibleVariant,
+    NetworkGeometry,
+    conv_config,
+    network_geometry,
+    parse_conv,
+    variant_label,
+)
+from convscope.runs.directory import RunDirectory, check_study_name, run_name
+from convscope.runs.identity import identity
+from convscope.data.split import stratified_split
+from convscope.training.steps import StepPlan, plan_steps
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convscope.data.images import Images
+    from convscope.training.hardware import Hardware
+
+
+@dataclass(frozen=True)
+class CheckedConfig:
+    """A config whose geometry and sizes are known; made without torch and without loading data."""
+
+    config: TrainConfig
+    overrides: tuple[str, ...]
+    """What the user typed."""
+    convs: tuple[ConvShape, ...]
+    geometry: NetworkGeometry | None
+    impossible: str | None
+    """Why there is no geometry: an impossible variant."""
+
+    @property
+    def variant(self) -> str:
+        return variant_label(self.convs)
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["python", "scripts/train.py", *self.overrides])
+
+
+def check(
+    config: TrainConfig, overrides: Sequence[str], facts: Facts | None = None
+) -> CheckedConfig:
+    """Work out a config's geometry and hold it against its data set.
+
+    Args:
+        facts: the data set's outline, where it is known better than from its name and place;
+            `data.name=auto` is checked as MNIST, whose shape digits share.
+
+    Raises:
+        UserError: a conv value, study name or batch size that no run could have.
+    """
+    check_study_name(config.study)
+    layers = len(config.model.channels)
+    conv = config.conv
+    convs = parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
+    name = "mnist" if config.data.name == "auto" else config.data.name
+    facts = facts or dataset_facts(name, config.data.root, config.data.image_size)
+    train_size = int(facts.train_size * (1 - config.data.val_fraction))
+    if config.data.name != "auto":
+        plan_steps(config.trainer, train_size, config.data.batch_size)
+    geometry, impossible = None, None
+    try:
+        geometry = network_geometry(
+            facts.input_shape, convs, config.model.channels, config.model.pool_after, facts.classes
+        )
+    except ImpossibleVariant as error:
+        impossible = str(error)
+    return CheckedConfig(config, tuple(overrides), convs, geometry, impossible)
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run, named: the config with its data and hardware as they really are."""
+
+    checked: CheckedConfig
+    images: Images
+    train_indices: NDArray[np.int64]
+    val_indices: NDArray[np.int64]
+    hardware: Hardware
+    steps: StepPlan
+    id: str
+    directory: RunDirectory
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.checked.config
+
+    @property
+    def geometry(self) -> NetworkGeometry:
+        if self.checked.geometry is None:
+            raise ValueError(f"{self.checked.variant} is impossible: {self.checked.impossible}")
+        return self.checked.geometry
+
+
+def request_run(
+    checked: CheckedConfig, images: Images, hardware: Hardware, defaults: TrainConfig
+) -> RunRequest:
+    """Settle a run's split, steps, identity and directory.
+
+    Args:
+        defaults: the config of the same data set without any override; what differs from it
+            besides conv, data and seed goes into the directory's name.
+
+    Raises:
+        UserError: the loaded images leave no such run.
+    """
+    config = checked.config
+    loaded = Facts(images.name, images.input_shape, len(images.classes), len(images.train_labels))
+    checked = check(config, checked.overrides, loaded)
+    train_indices, val_indices = stratified_split(images.train_labels, config.data.val_fraction)
+    steps = plan_steps(config.trainer, len(train_indices), config.data.batch_size)
+    key = identity(resolved(checked, images, hardware))
+    name = run_name(images.name, checked.variant, differences(config, defaults), config.seed, key)
+    directory = RunDirectory(Path(config.output_dir) / config.study / name)
+    return RunRequest(
+        checked, images, train_indices, val_indices, hardware, steps, key, directory
+    )
+
+
+def resolved(checked: CheckedConfig, images: Images, hardware: Hardware) -> dict[str, Any]:
+    """The config as plain values: conv as pixels, data, device and precision as really used."""
+    plain = asdict(checked.config)
+    plain["conv"] = conv_config(checked.convs)
+    plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}
+    plain["trainer"] |= {
+        "accelerator": hardware.accelerator,
+        "devices": hardware.devices,
+        "precision": hardware.precision,
+    }
+    return plain
+
+
+_NAMED_OTHERWISE = ("conv", "data.name", "data.root", "seed", "study", "output_dir", "rerun")
+_NO_RESULT = ("trainer.enable_progress_bar",)
+
+
+def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
+    """`key=value` for each value unlike the default that the run's name does not show otherwise."""
+    mine, theirs = _flat(asdict(config)), _flat(asdict(defaults))
+    return [
+        f"{key}={_typed(value)}"
+        for key, value in mine.items()
+        if value != theirs[key] and not key.startswith(_NAMED_OTHERWISE + _NO_RESULT)
+    ]
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _typed(value: object) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,94 @@
+"""How many optimizer steps a run takes, and the chunks in which Lightning is given them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from convscope.config import TrainerConfig
+from convscope.errors import UserError
+
+WARMUP_STEPS = 10
+"""Steps at the start of a process that no throughput counts."""
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    per_epoch: int
+    """Optimizer steps of a whole epoch."""
+    total: int
+    """Optimizer steps of the run; its last epoch may be cut short by them."""
+
+    @property
+    def epochs(self) -> int:
+        return -(-self.total // self.per_epoch)
+
+
+def plan_steps(trainer: TrainerConfig, train_size: int, batch_size: int) -> StepPlan:
+    """Count steps as Lightning does: an epoch is `train_size // batch_size` full batches, limited.
+
+    Raises:
+        UserError: the batch is larger than the training set, or a limit leaves no step.
+    """
+    if batch_size > train_size:
+        raise UserError(
+            f"data.batch_size must be at most the {train_size} training images, got {batch_size}"
+        )
+    per_epoch = limited(
+        train_size // batch_size, trainer.limit_train_batches, "trainer.limit_train_batches"
+    )
+    if trainer.fast_dev_run:
+        per_epoch = min(per_epoch, int(trainer.fast_dev_run))
+        return StepPlan(per_epoch, per_epoch)
+    bounds = []
+    if trainer.max_epochs is not None:
+        bounds.append(trainer.max_epochs * per_epoch)
+    if trainer.max_steps is not None:
+        bounds.append(trainer.max_steps)
+    return StepPlan(per_epoch, min(bounds))
+
+
+def limited(batches: int, limit: int | float, key: str) -> int:
+    """So many of `batches` as a limit in Lightning's meaning leaves: int a count, float a share.
+
+    Raises:
+        UserError: none is left.
+    """
+    left = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    if left < 1:
+        raise UserError(f"{key} must leave at least 1 of {batches} batches, got {limit}")
+    return left
+
+
+class StepChunks:
+    """An epoch's steps as ranges of global step, made afresh from where training stands.
+
+    It has no length on purpose: Lightning then validates after the last chunk, also where
+    `max_steps` cuts the epoch short.
+
+    Args:
+        plan: the run's steps.
+        chunk_steps: a chunk ends wherever global step is a multiple of this.
+        global_step: optimizer steps taken so far.
+    """
+
+    def __init__(self, plan: StepPlan, chunk_steps: int, global_step: Callable[[], int]) -> None:
+        self.plan = plan
+        self.chunk_steps = chunk_steps
+        self.global_step = global_step
+        self._warm = False
+
+    def __iter__(self) -> Iterator[range]:
+        step = self.global_step()
+        epoch_end = (step // self.plan.per_epoch + 1) * self.plan.per_epoch
+        end = min(epoch_end, self.plan.total)
+        if not self._warm:
+            # A short first chunk: throughput is counted from its end.
+            self._warm = True
+            first = min(step + WARMUP_STEPS, end)
+            yield range(step, first)
+            step = first
+        while step < end:
+            stop = min((step // self.chunk_steps + 1) * self.chunk_steps, end)
+            yield range(step, stop)
+            step = stop

@@ -1,0 +1,130 @@
+"""The wiring of one run: claim its directory, train, test, track, and record what came of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from convscope.errors import UserError
+from convscope.runs.lock import RunLock, move_aside
+from convscope.runs.record import RunRecord, current_record, utc_now, write_record
+from convscope.training.interruption import Interrupted, Interruption, signal_of
+from convscope.training.log import logged_to
+from convscope.training.record import first_record, write_config
+from convscope.training.request import RunRequest
+
+log = logging.getLogger(__name__)
+
+Notify = Callable[[str], None]
+
+
+def train(request: RunRequest, notify: Notify = print) -> RunRecord:
+    """Train a run to its end, or give the record of the run that did so before.
+
+    Args:
+        request: what to train; a geometry that is impossible is recorded as skipped.
+        notify: is told, a line each, what a person at the terminal wants to know.
+
+    Returns:
+        The record, `finished`, `failed`, `interrupted` or `skipped`.
+
+    Raises:
+        RunHeld: another process trains this run.
+        UserError: the directory cannot be written, or what lies in it is damaged.
+    """
+    if request.config.trainer.fast_dev_run:
+        return _develop(request, notify)
+    directory = request.directory
+    if request.config.rerun and directory.record.exists():
+        moved = move_aside(directory.path)
+        notify(f"rerun=true: the run before lies in {moved}")
+    finished = _finished(request, notify)
+    if finished is not None:
+        return finished
+    with RunLock(directory.path):
+        # It may have been finished while the claim was waited for.
+        return _finished(request, notify) or _train_claimed(request, notify)
+
+
+def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
+    if not request.directory.record.exists():
+        return None
+    record = current_record(request.directory.path)
+    if record.status not in ("finished", "skipped"):
+        return None
+    before, now = record.environment, first_record(request).environment
+    changed = [
+        name
+        for name, old, new in (
+            ("convscope", before["versions"].get("source"), now["versions"]["source"]),
+            ("torch", before["versions"].get("torch"), now["versions"]["torch"]),
+        )
+        if old != new
+    ]
+    notice = f", with another {' and '.join(changed)} than now" if changed else ""
+    notify(f"{record.name} is {record.status} already{notice}; rerun=true trains it anew")
+    return record
+
+
+def _train_claimed(request: RunRequest, notify: Notify) -> RunRecord:
+    directory = request.directory
+    write_config(request)
+    record = first_record(request)
+    if request.checked.impossible is not None:
+        record = replace(
+            record, status="skipped", reason=request.checked.impossible.splitlines()[0],
+            ended_at=utc_now(), duration_s=0.0,
+        )  # fmt: skip
+        write_record(directory.record, record)
+        return record
+    started = time.perf_counter()
+    with logged_to(directory.train_log):
+        ended = _run(request, record, notify)
+    ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
+    write_record(directory.record, ended)
+    return ended
+
+
+def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
+    # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
+    from convscope.training.experiment import Experiment
+
+    directory = request.directory
+    with Interruption() as interruption:
+        try:
+            experiment = Experiment(request, interruption)
+            record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
+            write_record(directory.record, record)
+            notify(experiment.headline())
+            metrics = experiment.run()
+            return replace(record, status="finished", metrics=metrics)
+        except (Interrupted, SIGTERMException, KeyboardInterrupt) as stop:
+            signum = signal_of(stop)
+            log.info("interrupted by %s", signum.name)
+            return replace(record, status="interrupted", reason=signum.name)
+        except UserError as error:
+            log.exception("failed")
+            return replace(record, status="failed", reason=str(error))
+        except Exception as error:
+            log.exception("failed")
+            return replace(record, status="failed", reason=_one_line(error, directory.train_log))
+
+
+def _one_line(error: Exception, train_log: Path) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else 'no message'} (see {train_log})"
+
+
+def _develop(request: RunRequest, notify: Notify) -> RunRecord:
+    """A few batches of everything; nothing is left on disk."""
+    from convscope.training.experiment import Experiment
+
+    with logged_to(None), Interruption() as interruption:
+        metrics = Experiment(request, interruption).run()
+    notify("fast_dev_run: nothing was written")
+    return replace(first_record(request), status="finished", metrics=metrics, ended_at=utc_now())
