@@ -23,8 +23,6 @@ class ImageFile(NamedTuple):
 
     path: str
     label: int
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,24 @@ class Listing:
     test: tuple[ImageFile, ...]
 
     def digest(self, image_size: int | None) -> str:
-        """Equal as long as no file is added, removed or changed (by size and time)."""
+        """Equal as long as no file is added, removed or changed (by size and time).
+
+        Raises:
+            UserError: A file has gone, or is a link to nothing.
+        """
         lines = [f"{image_size} {self.classes}"]
-        lines += [f"{f.path}\0{f.size}\0{f.mtime_ns}" for f in (*self.train, *self.test)]
+        for file in (*self.train, *self.test):
+            path = f"{self.root}/{file.path}"
+            try:
+                stat = os.stat(path)
+            except OSError as error:
+                raise UserError(f"{path} cannot be read: {error.strerror}") from error
+            lines.append(f"{file.path}\0{stat.st_size}\0{stat.st_mtime_ns}")
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def list_images(root: Path) -> Listing:
-    """Find the images under ``root`` without opening any.
+    """Find the images under ``root`` by their names alone.
 
     Raises:
         UserError: A part is missing, a class has no image, or the parts differ in classes.
@@ -78,9 +86,8 @@ def _images(root: Path, part: str, classes: tuple[str, ...]) -> tuple[ImageFile,
     for label, name in enumerate(classes):
         before = len(found)
         # Folders sort as strings, as torchvision's sorted(os.walk(...)) does.
-        for _, entries in sorted(_walk(root / part / name, f"{part}/{name}"), key=lambda f: f[0]):
-            for path, size, mtime_ns in sorted(entries):
-                found.append(ImageFile(path, label, size, mtime_ns))
+        for _, paths in sorted(_walk(f"{root}/{part}/{name}", f"{part}/{name}")):
+            found += [ImageFile(path, label) for path in sorted(paths)]
         if len(found) == before:
             raise UserError(
                 f"{root / part / name} has no images (files named *{', *'.join(EXTENSIONS)})"
@@ -88,9 +95,9 @@ def _images(root: Path, part: str, classes: tuple[str, ...]) -> tuple[ImageFile,
     return tuple(found)
 
 
-def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
-    """(folder, [(path of an image, size, mtime_ns)]) of ``folder`` and of all below it."""
-    images = []
+def _walk(folder: str, relative: str) -> Iterator[tuple[str, list[str]]]:
+    """(relative folder, relative paths of its images), of ``folder`` and of all below it."""
+    paths = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -98,6 +105,5 @@ def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, list[tuple[s
             if entry.is_dir():
                 yield from _walk(entry.path, f"{relative}/{entry.name}")
             elif entry.name.lower().endswith(EXTENSIONS):
-                stat = entry.stat()
-                images.append((f"{relative}/{entry.name}", stat.st_size, stat.st_mtime_ns))
-    yield relative, images
+                paths.append(f"{relative}/{entry.name}")
+    yield relative, paths
