@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from convscope.data.official import CIFAR10, MNIST, OFFICIAL, Archive, OfficialSet, RawFile
 
@@ -189,3 +190,33 @@ def server() -> Iterator[Server]:
     http.shutdown()
     http.server_close()
     thread.join()
+
+
+class Folder:
+    """A folder of small images, no two alike."""
+
+    def __init__(self, root: Path, mode: str) -> None:
+        self.root = root
+        self.mode = mode
+        self.random = np.random.RandomState(2)
+        for part in ("train", "test"):
+            for name in "abc":
+                self.add(f"{part}/{name}/0.png")
+                self.add(f"{part}/{name}/1.png")
+
+    def add(self, path: str, mode: str = "", size: tuple[int, int] = (12, 10)) -> None:
+        """Write a random image of ``size`` (width, height)."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pixels = self.random.randint(0, 256, (size[1], size[0], 3)).astype(np.uint8)
+        Image.fromarray(pixels).convert(mode or self.mode).save(target)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path, "RGB")
+
+
+@pytest.fixture
+def grey_folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path, "L")

@@ -45,7 +45,7 @@ class DeviceImages:
         labels: (N,) int64.
         mean, std: Per channel, on the scale of 0 to 255.
         device: Where batches are wanted.
-        held: Where the images are held; by default ``placement`` decides.
+        held: On the device or on the host; by default ``placement`` decides.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class DeviceImages:
         if held is None:
             apart = self.device.type in ("cuda", "mps")
             held = placement(images.nbytes, free_memory(self.device)) if apart else "device"
+        self.held = held
         self.index_device = self.device if held == "device" else torch.device("cpu")
         """Where ``batch`` wants its indices; elsewhere they are copied at every call."""
         self.height, self.width, self.channels = images.shape[1:]
@@ -88,20 +89,19 @@ class DeviceImages:
         return self._finish(augmentation.cut(pixels, draws)), labels
 
     def _select(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        if self.index_device == self.device:
+        if self.held == "device":
             return self._rows.index_select(0, indices), self._labels.index_select(0, indices)
-        # Pinned staging from PyTorch's caching allocator, which frees it after the copy has run.
-        rows = torch.empty(
-            (len(indices), self._rows.shape[1]), dtype=torch.uint8, pin_memory=self._pinned
-        )
-        torch.index_select(self._rows, 0, indices, out=rows)
-        labels = torch.empty(len(indices), dtype=torch.int64, pin_memory=self._pinned)
-        torch.index_select(self._labels, 0, indices, out=labels)
-        return rows.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        return self._sent(self._rows, indices), self._sent(self._labels, indices)
 
-    @property
-    def _pinned(self) -> bool:
-        return self.device.type == "cuda"
+    def _sent(self, source: Tensor, indices: Tensor) -> Tensor:
+        # PyTorch's allocator of pinned memory reuses the buffer only after the copy has run.
+        buffer = torch.empty(
+            (len(indices), *source.shape[1:]),
+            dtype=source.dtype,
+            pin_memory=self.device.type == "cuda",
+        )
+        torch.index_select(source, 0, indices, out=buffer)
+        return buffer.to(self.device, non_blocking=True)
 
     def _normalised(self, rows: Tensor) -> Tensor:
         return rows.to(torch.float32).sub_(self._mean).mul_(self._scale)
