@@ -5,7 +5,6 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from typed_convs import Typed, typed_convs
 
 from convscope.geometry import (
     ImpossibleVariant,
@@ -15,6 +14,8 @@ from convscope.geometry import (
     receptive_interval,
     seen_pixels,
 )
+
+from .typed_convs import Typed, typed_convs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 repeatable = settings(

@@ -127,7 +127,7 @@ def message(kernel_size: object, stride: object, padding: object) -> str:
         ),
         (("half", 1, 0), f"conv.kernel_size must be {SIZE}, got half"),
         ((3, 1, "sane"), f"conv.padding must be {PADDING}, got sane; did you mean same?"),
-        ((3, 1, "Half"), f"conv.padding must be {PADDING}, got Half; did you mean half?"),
+        ((3, 1, "HALF"), f"conv.padding must be {PADDING}, got HALF; did you mean half?"),
         (
             (3, 1, ["vaild", 0, 0]),
             f"conv.padding: conv1 must be {PADDING}, got vaild; did you mean valid?",

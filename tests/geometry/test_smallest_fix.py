@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typed_convs import Typed, typed_convs
 
 from convscope.geometry import (
     ConvShape,
@@ -12,6 +11,8 @@ from convscope.geometry import (
     parse_conv,
     smallest_fix,
 )
+
+from .typed_convs import Typed, typed_convs
 
 repeatable = settings(
     deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
@@ -33,6 +34,16 @@ repeatable = settings(
         ((12, 12), (4, 1, ["same", 0, 0]), "conv.padding=[same,0,1]"),
         # conv1 28 -> 12, pool 6, conv2 1; padding 1: 13, 7, 2, and 2+2 < 6; kernel 5: 12, 6, 1.
         ((28, 28), (6, 2, 0), "conv.stride=1"),
+        # Kernel 3 and stride 1 are both a step of 3 and both help; the kernel comes first.
+        ((28, 28), (6, 4, [0, 1, 1]), "conv.kernel_size=3"),
+        # conv3 gets 4 and wants 7; conv2, the layer before, gives 7 at stride 1.
+        ((28, 28), (7, [2, 2, 1], ["half", "half", 0]), "conv.stride=[2,1,1]"),
+        # 3 pixels in each of 3 layers are a smaller step than 15 in conv2 alone.
+        ((14, 14), ([8, 7, 9], 4, [1, 0, 1]), "conv.padding=[4,3,4]"),
+        # Kernel 3 would do if conv1 kept its 2 pixels, but half of 3 is 1.
+        ((8, 8), (5, [1, 1, 3], ["half", 0, 0]), "conv.padding=[2,3,0]"),
+        # Only 1500 pixels of padding in conv1 would do, more than a value may have.
+        ((28, 28), ([1, 1000, 1000], [1000, 1000, 1], [1000, 0, 0]), None),
         # half is 4 at kernel 9 and 1 at kernel 2: conv1 28 -> 10 with both, pool 5.
         ((28, 28), (9, 3, ["half", 0, 0]), "conv.kernel_size=2"),
     ],

@@ -4,7 +4,7 @@ Plain integers, known before anything is built: no torch, no Hydra.
 """
 
 from convscope.geometry.coverage import Border
-from convscope.geometry.label import conv_config, padding_policy, variant_label
+from convscope.geometry.label import conv_config, convs_from, padding_policy, variant_label
 from convscope.geometry.network import LayerGeometry, NetworkGeometry, network_geometry
 from convscope.geometry.parse import parse_conv
 from convscope.geometry.receptive import receptive_interval, seen_pixels
@@ -27,6 +27,7 @@ __all__ = [
     "Pair",
     "Sides",
     "conv_config",
+    "convs_from",
     "network_geometry",
     "padding_policy",
     "parse_conv",

@@ -45,8 +45,6 @@ def skipped_pixels(size: int, kernel: int, stride: int, padding: Pair) -> int:
 def outputs_clear_of_padding(size: int, kernel: int, stride: int, padding: Pair) -> int:
     """Outputs whose window lies wholly on the input."""
     before, _ = padding
-    if size < kernel:
-        return 0
     first = -(-before // stride)
     last = (before + size - kernel) // stride
     return max(0, last - first + 1)

@@ -1,6 +1,7 @@
 """The name of a variant, read off its pixels: what was typed does not matter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from convscope.geometry.shapes import ConvShape, Pair, named_padding
 
@@ -72,3 +73,18 @@ def conv_config(convs: Sequence[ConvShape]) -> dict[str, list[object]]:
         "stride": [list(conv.stride) for conv in convs],
         "padding": [[list(sides) for sides in conv.padding] for conv in convs],
     }
+
+
+def convs_from(config: Mapping[str, Sequence[Any]]) -> tuple[ConvShape, ...]:
+    """The layers that `conv_config` wrote down."""
+    return tuple(
+        ConvShape((kernel[0], kernel[1]), (stride[0], stride[1]), (_pair(rows), _pair(columns)))
+        for kernel, stride, (rows, columns) in zip(
+            config["kernel_size"], config["stride"], config["padding"], strict=True
+        )
+    )
+
+
+def _pair(sides: Sequence[int]) -> Pair:
+    before, after = sides
+    return before, after
