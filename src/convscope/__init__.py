@@ -1,1 +1,48 @@
-"""ConvScope: what kernel size, stride and padding do to a CNN."""
+"""ConvScope: what kernel size, stride and padding do to a CNN.
+
+`train` and `load` import PyTorch when they are called, not before.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convscope.errors import UserError
+
+if TYPE_CHECKING:
+    from convscope.inference import TrainedVariant
+    from convscope.runs.record import RunRecord
+
+__all__ = ["UserError", "load", "train"]
+
+
+def train(*overrides: str) -> RunRecord:
+    """Train one variant as `python scripts/train.py` does, and give its record.
+
+    A run that failed or was interrupted has a record too: look at its `status` and `reason`.
+
+    Args:
+        overrides: as on the command line: `train("conv.stride=2", "data=mnist")`.
+
+    Raises:
+        UserError: bad input, an impossible variant, or data that cannot be had.
+    """
+    from convscope.jobs import train_one
+
+    return train_one(overrides, print)
+
+
+def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> TrainedVariant:
+    """The trained network of a finished run, with its preprocessing.
+
+    Args:
+        run: a record, a run's folder, `<study>/<run>`, or a run's name in any study.
+        output_dir: where studies are looked for.
+
+    Raises:
+        UserError: there is no such run, or it has no trained network.
+    """
+    from convscope.inference import load_run
+
+    return load_run(run, Path(output_dir))

@@ -6,19 +6,28 @@ Exit codes: 0 done, 1 a run failed, 2 bad input, 128 + n ended by signal n.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from convscope.compose import CONFIG_NAME, HYDRA_ERRORS, config_dir, explain, register_schema
+from convscope.compose import (
+    CONFIG_NAME,
+    HYDRA_ERRORS,
+    NOT_A_CHOICE,
+    config_dir,
+    explain,
+    register_schema,
+)
 from convscope.errors import UserError
-from convscope.jobs import Resolver, prepare
+from convscope.jobs import Resolver, prepare, train_one
 from convscope.runs.record import RunRecord
 from convscope.tables import (
     count,
@@ -37,14 +46,18 @@ def train() -> None:
     """`python scripts/train.py`: train one variant, or with -m a grid of them."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Errors are explained below, not by Hydra.
     register_schema()
-    main = hydra.main(
-        version_base="1.3", config_path=str(config_dir()), config_name=CONFIG_NAME
-    )(_run_job)
+    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=CONFIG_NAME)(
+        _run_job
+    )
     try:
         main()
     except UserError as error:
         _refuse(str(error))
     except HYDRA_ERRORS as error:
+        _refuse(explain(error))
+    except ValueError as error:
+        if not str(error).startswith(NOT_A_CHOICE):
+            raise
         _refuse(explain(error))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
@@ -57,28 +70,14 @@ def _refuse(message: str) -> NoReturn:
 
 def _run_job(_: DictConfig) -> None:
     try:
-        record = run_one(HydraConfig.get().overrides.task)
+        # As typed: an interpolation in a value is the config's to resolve, not this list's.
+        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        record = train_one(cast(list[str], overrides), _notify)
     except UserError as error:
         # Here rather than in `train`: Hydra would print a line of its own before.
         _refuse(str(error))
+    print_run(record, new_console())
     sys.exit(exit_code([record]))
-
-
-def run_one(overrides: Sequence[str]) -> RunRecord:
-    """Train the one variant that these overrides ask for, and print its result.
-
-    Raises:
-        UserError: bad input, or a variant that is impossible.
-    """
-    checked = prepare(overrides)
-    if checked.impossible is not None:
-        raise UserError(checked.impossible)
-    request = Resolver(_notify).request(checked)
-    from convscope.training.train import train
-
-    record = train(request, _notify)
-    print_run(record, str(request.directory.path), new_console())
-    return record
 
 
 def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> None:
@@ -102,7 +101,7 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> None:
     console = new_console()
     console.print()
     print_table(run_table(records), console)
-    console.print(f"\ntensorboard --logdir {requests[0].config.output_dir}", highlight=False)
+    console.print(f"\n{_tensorboard(records[0])}", soft_wrap=True, highlight=False)
     sys.exit(exit_code(records))
 
 
@@ -113,7 +112,7 @@ def exit_code(records: Sequence[RunRecord]) -> int:
     return FAILED if any(record.status == "failed" for record in records) else 0
 
 
-def print_run(record: RunRecord, path: str, console: Console) -> None:
+def print_run(record: RunRecord, console: Console) -> None:
     """What a person wants to see of a run that has ended: geometry, accuracy, speed, place."""
     if record.status in ("failed", "interrupted"):
         print(f"error: {record.name} {record.status}: {record.reason}", file=sys.stderr)
@@ -132,9 +131,15 @@ def print_run(record: RunRecord, path: str, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if os.path.isdir(path):
-        console.print(f"{path}\ntensorboard --logdir {os.path.dirname(os.path.dirname(path))}",
-                      highlight=False, soft_wrap=True)  # fmt: skip
+    study = Path(record.config["output_dir"]) / record.study
+    if (study / record.name).is_dir():
+        console.print(
+            f"{study / record.name}\n{_tensorboard(record)}", soft_wrap=True, highlight=False
+        )
+
+
+def _tensorboard(record: RunRecord) -> str:
+    return f"tensorboard --logdir {shlex.quote(record.config['output_dir'])}"
 
 
 def _notify(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_type_hints
@@ -26,18 +26,20 @@ from convscope.errors import UserError
 from convscope.help import help_node
 
 CONFIG_NAME = "train"
-_TYPE_WORDS = {
-    "Any": "a single value",
-    "bool": "true or false",
-    "int": "an integer",
-    "int | None": "an integer or null",
-    "float": "a number",
-    "float | None": "a number or null",
-    "list[int]": "a list of integers such as [16,32,64]",
-    "str": "text",
-    "str | None": "text or null",
+_TYPE_WORDS: dict[object, str] = {
+    Any: "a single value",
+    bool: "true or false",
+    int: "an integer",
+    int | None: "an integer or null",
+    float: "a number",
+    float | None: "a number or null",
+    list[int]: "a list of integers such as [16,32,64]",
+    str: "text",
+    str | None: "text or null",
 }
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+NOT_A_CHOICE = "Config group override must be a string"
+"""How Hydra's ValueError begins where a group is given a number or null."""
 
 
 def config_dir() -> Path:
@@ -77,6 +79,10 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
         return typed_config(composed)
     except HYDRA_ERRORS as error:
         raise UserError(explain(error)) from error
+    except ValueError as error:
+        if not str(error).startswith(NOT_A_CHOICE):
+            raise
+        raise UserError(explain(error)) from error
 
 
 def typed_config(composed: DictConfig) -> TrainConfig:
@@ -86,7 +92,7 @@ def typed_config(composed: DictConfig) -> TrainConfig:
         UserError: a key that the schema lacks, or a value out of range.
         OmegaConfBaseException: a value of the wrong type.
     """
-    node = cast(DictConfig, composed.copy())
+    node = composed.copy()
     with open_dict(node):
         node.pop("hydra", None)
     unknown = sorted(set(_keys(OmegaConf.to_container(node, resolve=False))) - set(_known_keys()))
@@ -105,6 +111,8 @@ def explain(error: BaseException) -> str:
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             return _bad_key_or_value(cause)
     first = str(error).strip().splitlines()[0]
+    if first.startswith(NOT_A_CHOICE):
+        return "a group takes the name of one of its choices, not a number or null: see --help"
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override}\nwrite KEY=VALUE, lists as [1,2,3]"
     if "Ambiguous value" in first:
@@ -127,6 +135,8 @@ def _bad_key_or_value(error: OmegaConfBaseException) -> str:
     message = str(error.msg).splitlines()[0]
     if key not in _known_keys():
         return _unknown_key(key)
+    if "does not support deletion" in message:
+        return f"{key} cannot be left out: set it to a value"
     if isinstance(error, InterpolationResolutionError | MissingMandatoryValue):
         return f"{key} has no value: {message}"
     value = re.search(r"Value '(.*)' of type", message)
@@ -136,14 +146,14 @@ def _bad_key_or_value(error: OmegaConfBaseException) -> str:
 
 def _unknown_key(key: str) -> str:
     parent, _, last = key.rpartition(".")
-    siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent]
+    siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
     ranked = sorted(
         _known_keys(), key=lambda known: (_likeness(known, last), known in siblings), reverse=True
     )
     if _likeness(ranked[0], last) >= 0.6:
         return f"{key} is not a key of the config\ndid you mean {ranked[0]}?"
-    names = ", ".join(siblings or sorted(_leaves()))
-    return f"{key} is not a key of the config\nit has {names}"
+    listed = f"\n{parent} has {', '.join(siblings)}" if siblings else ""
+    return f"{key} is not a key of the config{listed}"
 
 
 def _likeness(known: str, word: str) -> float:
@@ -171,8 +181,8 @@ def _keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 @cache
-def _known_keys() -> dict[str, str]:
-    """Every dotted key of the schema with its type, as config.py writes it."""
+def _known_keys() -> dict[str, object]:
+    """Every dotted key of the schema with its type."""
     return dict(_walk(TrainConfig, prefix=""))
 
 
@@ -180,9 +190,8 @@ def _leaves() -> set[str]:
     return {key for key, kind in _known_keys().items() if kind in _TYPE_WORDS}
 
 
-def _walk(node: type, prefix: str) -> Iterator[tuple[str, str]]:
-    hints = get_type_hints(node)
-    for entry in fields(node):
-        yield f"{prefix}{entry.name}", str(entry.type)
-        if is_dataclass(hints[entry.name]):
-            yield from _walk(hints[entry.name], f"{prefix}{entry.name}.")
+def _walk(node: type, prefix: str) -> Iterator[tuple[str, object]]:
+    for name, kind in get_type_hints(node).items():
+        yield f"{prefix}{name}", kind
+        if is_dataclass(kind):
+            yield from _walk(cast(type, kind), f"{prefix}{name}.")

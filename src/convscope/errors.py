@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """One line that tells the user what to change: key or file, rule, value, and the fix if known."""
+    """One line that tells the user what to change: key or file, rule, value; then the fix."""

@@ -6,7 +6,8 @@ import ast
 import inspect
 import textwrap
 from dataclasses import is_dataclass
-from typing import get_type_hints
+from itertools import pairwise
+from typing import cast, get_type_hints
 
 from convscope import config
 
@@ -33,7 +34,8 @@ def help_node() -> dict[str, str]:
 
 
 def _groups() -> list[tuple[str, type]]:
-    groups = [(n, k) for n, k in get_type_hints(config.TrainConfig).items() if is_dataclass(k)]
+    hints = get_type_hints(config.TrainConfig)
+    groups = [(name, cast(type, kind)) for name, kind in hints.items() if is_dataclass(kind)]
     return [*groups, ("", config.TrainConfig)]
 
 
@@ -52,8 +54,8 @@ def field_docs(kind: type) -> dict[str, str]:
     """The docstring under each field of a dataclass, in order; fields without one are left out."""
     (body,) = (n.body for n in ast.parse(inspect.getsource(kind)).body if hasattr(n, "body"))
     docs = {}
-    for entry, below in zip(body, body[1:], strict=False):
-        if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
-            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-                docs[entry.target.id] = " ".join(str(below.value.value).split())
+    for entry, below in pairwise(body):
+        match entry, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=doc)):
+                docs[name] = " ".join(str(doc).split())
     return docs

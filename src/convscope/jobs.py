@@ -12,6 +12,7 @@ from convscope.training.request import CheckedConfig, RunRequest, check, request
 
 if TYPE_CHECKING:
     from convscope.data.images import Images
+    from convscope.runs.record import RunRecord
     from convscope.training.hardware import Hardware
 
 
@@ -22,6 +23,21 @@ def prepare(overrides: Sequence[str]) -> CheckedConfig:
         UserError: a key, group or value that no run could have.
     """
     return check(compose_config(overrides), overrides)
+
+
+def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRecord:
+    """Train the one run that these overrides ask for.
+
+    Raises:
+        UserError: bad input, an impossible variant, or data that cannot be had.
+    """
+    checked = prepare(overrides)
+    if checked.impossible is not None:
+        raise checked.impossible
+    request = Resolver(notify).request(checked)
+    from convscope.training.train import train
+
+    return train(request, notify)
 
 
 class Resolver:

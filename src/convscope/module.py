@@ -77,7 +77,9 @@ class VariantModule(LightningModule):
         return [optimizer], [schedule]
 
     @override
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
         """Leave a batch as it is: steps by number, or images that are on the device already."""
         return batch
 
@@ -101,7 +103,7 @@ class VariantModule(LightningModule):
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.clip_norm is not None:
-                self.clip_gradients(optimizer, self.clip_norm, "norm")
+                self.clip_gradients(optimizer.optimizer, self.clip_norm, "norm")
             optimizer.step()
             schedule.step()
             losses[i] = loss.detach()

@@ -62,9 +62,7 @@ def layer_table(layers: Sequence[Layer]) -> Table:
 
 def _layer_row(layer: Layer) -> tuple[str, ...]:
     unread = [border["image"] + border["padding"] for border in layer["unread_border"]]
-    window = (
-        f"k{by(layer['kernel_size'])} s{by(layer['stride'])} p{_padding(layer['padding'])}"
-    )
+    window = f"k{by(layer['kernel_size'])} s{by(layer['stride'])} p{_padding(layer['padding'])}"
     return (
         layer["name"],
         window,

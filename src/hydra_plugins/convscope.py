@@ -26,6 +26,8 @@ class ConvScopeSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from convscope.cli import run_sweep
 
+        assert self.hydra_context is not None
+        assert self.config is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(arguments), None)
         return run_sweep(jobs, launcher=self.config.hydra.launcher._target_)

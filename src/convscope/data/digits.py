@@ -22,7 +22,7 @@ def load_digits() -> Images:
     scikit-learn ships them without a test set: a fifth of each class, the same in every run, is
     taken for it (see ``stratified_split``).
     """
-    from sklearn.datasets import load_digits as load  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits as load
 
     raw = load()
     labels = raw.target.astype(np.int64)

@@ -132,7 +132,7 @@ def _keep(
 
 
 def _write(content: _Content, partial: Path, archive: Archive, progress: bool) -> None:
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm
 
     digest = _md5()
     bar = tqdm(
@@ -249,7 +249,7 @@ def _within(seconds: float, act: Callable[[], None]) -> None:
     def work() -> None:
         try:
             act()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (raised again below, by the thread that waits)
             failure.append(error)
 
     thread = threading.Thread(target=work, daemon=True)

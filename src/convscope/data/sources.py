@@ -119,7 +119,7 @@ def _load_folder(root: Path, image_size: int | None, progress: bool) -> Images:
         found = cache.find(root, name, digest)
         if found is not None:
             return found
-        from tqdm import tqdm  # type: ignore[import-untyped]
+        from tqdm import tqdm
 
         from convscope.data.decode import decode_folder
         from convscope.data.pixels import ColouredImage, outline

@@ -11,9 +11,7 @@ from convscope.training.request import RunRequest
 from convscope.training.train import train
 
 
-def run_serially(
-    requests: Sequence[RunRequest], notify: Callable[[str], None]
-) -> list[RunRecord]:
+def run_serially(requests: Sequence[RunRequest], notify: Callable[[str], None]) -> list[RunRecord]:
     """Train each distinct run; one that fails does not stop the others, an interruption does.
 
     Returns:
@@ -27,7 +25,7 @@ def run_serially(
         notify(f"[{number}/{len(distinct)}] {request.checked.variant}")
         record = train(request, notify)
         if record.reason is not None:
-            notify(f"{record.name} {record.status}: {record.reason}")
+            notify(f"{record.variant} {record.status}: {record.reason}")
         records.append(record)
         if record.status == "interrupted":
             break

@@ -37,7 +37,7 @@ def write_hparams(
         values: the columns; one type per column over all runs.
         metrics: tag to value; written as scalars too, where the tab looks them up.
     """
-    for summary in hparams(dict(values), dict(metrics)):
-        writer._get_file_writer().add_summary(summary)
+    for summary in hparams(dict(values), dict(metrics)):  # type: ignore[no-untyped-call]
+        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
     for tag, value in metrics.items():
         writer.add_scalar(tag, value, new_style=True)

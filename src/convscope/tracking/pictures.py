@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from torchvision.utils import make_grid
 
 from convscope.geometry import NetworkGeometry
@@ -18,13 +20,13 @@ _MOST_NUMBERED_CLASSES = 20
 
 
 def layer_outputs(network: ConvNet, layers: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """The outputs of named modules of `network.features` on images (batch, channels, height, width).
+    """Outputs of named modules of `network.features` on images (batch, channels, height, width).
 
     Leaves hooks and train mode as they were.
     """
     outputs: dict[str, Tensor] = {}
 
-    def keep(name: str) -> object:
+    def keep(name: str) -> RemovableHandle:
         def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
             outputs[name] = output.detach().clone()
 
@@ -39,7 +41,7 @@ def layer_outputs(network: ConvNet, layers: Sequence[str], images: Tensor) -> di
     finally:
         network.train(training)
         for handle in handles:
-            handle.remove()  # type: ignore[attr-defined]
+            handle.remove()
     return outputs
 
 
@@ -78,7 +80,8 @@ def map_picture(maps: Tensor) -> Tensor:
 def _tiles(tiles: Tensor) -> Tensor:
     scale = max(1, _TILE_PIXELS // max(tiles.shape[2:]))
     tiles = tiles.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    return make_grid(tiles, nrow=8, padding=4, pad_value=1.0)
+    picture: Tensor = make_grid(tiles, nrow=8, padding=4, pad_value=1.0)
+    return picture
 
 
 def confusion_picture(confusion: Tensor, classes: Sequence[str]) -> Figure:
@@ -98,10 +101,10 @@ def confusion_picture(confusion: Tensor, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def _number(axes: object, row: int, column: int, count: int, share: float) -> None:
+def _number(axes: Axes, row: int, column: int, count: int, share: float) -> None:
     if count:
         colour = "white" if share > 0.5 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)  # type: ignore[attr-defined]
+        axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
 
 
 def run_pictures(

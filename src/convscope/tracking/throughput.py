@@ -71,7 +71,9 @@ class Throughput(Callback):
         images: of the last validation.
     """
 
-    def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, device: torch.device, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._training = Stopwatch(clock, synchronizer(device))
         self._evaluation = Stopwatch(clock, synchronizer(device))
         self._warm = False

@@ -42,11 +42,20 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 def checkpoint_callbacks(directory: RunDirectory) -> list[ModelCheckpoint]:
     """The best weights by validation accuracy, and all that a resumed run needs, each epoch."""
-    where = {"dirpath": directory.checkpoints, "enable_version_counter": False}
     best = ModelCheckpoint(
-        **where, filename="best", monitor="val/accuracy", mode="max", save_weights_only=True
+        directory.checkpoints,
+        filename="best",
+        monitor="val/accuracy",
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
     )
-    last = ModelCheckpoint(**where, filename="last", save_on_train_epoch_end=True)
+    last = ModelCheckpoint(
+        directory.checkpoints,
+        filename="last",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
     return [best, last]
 
 

@@ -63,9 +63,13 @@ class Experiment:
     def _load_images(self, device: torch.device) -> None:
         request, data = self.request, self.request.config.data
         images = request.images
-        scale = {"mean": images.mean, "std": images.std, "device": device}
-        train = DeviceImages(images.train_images, images.train_labels, **scale)
-        self._test = DeviceImages(images.test_images, images.test_labels, **scale)
+        train, self._test = (
+            DeviceImages(pixels, labels, images.mean, images.std, device)
+            for pixels, labels in (
+                (images.train_images, images.train_labels),
+                (images.test_images, images.test_labels),
+            )
+        )
         order = BatchOrder(
             torch.from_numpy(request.train_indices),
             data.batch_size,
@@ -78,12 +82,10 @@ class Experiment:
         self._val_loader = EvalBatches(
             train, torch.from_numpy(request.val_indices), data.batch_size
         )
-        self._test_loader = EvalBatches(
-            self._test, torch.arange(len(self._test)), data.batch_size
-        )
+        self._test_loader = EvalBatches(self._test, torch.arange(len(self._test)), data.batch_size)
 
     def _train_batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        # A limited epoch takes the first batches of its order; the next one has an order of its own.
+        # A limited epoch takes the first batches of its order; the next has an order of its own.
         epoch, offset = divmod(step, self.request.steps.per_epoch)
         return self._batches.batch(epoch * self._batches.steps_per_epoch + offset)
 
@@ -115,8 +117,8 @@ class Experiment:
             callbacks.append(Timer(trainer.max_time))
         return Trainer(
             callbacks=[*callbacks, interruption],
-            # StepChunks ends the last epoch at max_steps. Lightning, told of max_steps, would resume
-            # from the end of an epoch as if it were in its middle.
+            # StepChunks ends the last epoch at max_steps: Lightning, told of max_steps, would
+            # resume from the end of an epoch as if it were in its middle.
             max_epochs=steps.epochs,
             accelerator=self.request.hardware.accelerator,
             devices=trainer.devices,
@@ -220,7 +222,9 @@ class Experiment:
             writer.add_image(tag, picture, step)
         confusion = confusion_picture(self._module.confusion, request.images.classes)
         writer.add_figure("confusion/test", confusion, step)
-        summary = {f"summary/{name}": value for name, value in metrics.items() if name != "test_loss"}
+        summary = {
+            f"summary/{name}": value for name, value in metrics.items() if name != "test_loss"
+        }
         write_hparams(writer, hyperparameters(request), summary)
 
 

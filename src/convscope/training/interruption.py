@@ -25,7 +25,7 @@ class Interrupted(Exception):
 
 
 def signal_of(stop: BaseException) -> signal.Signals:
-    """The signal behind what ended a run: ours, Lightning's SIGTERMException, Ctrl-C pressed twice."""
+    """The signal behind what ended a run: ours, Lightning's, or Ctrl-C pressed twice."""
     if isinstance(stop, Interrupted):
         return stop.signum
     return signal.SIGTERM if isinstance(stop, SIGTERMException) else signal.SIGINT

@@ -32,6 +32,8 @@ def first_record(request: RunRequest) -> RunRecord:
             "test": len(images.test_labels),
             "input_shape": list(images.input_shape),
             "classes": list(images.classes),
+            "mean": list(images.mean),
+            "std": list(images.std),
             "fingerprint": images.fingerprint,
         },
         geometry=[] if geometry is None else geometry.as_records(),

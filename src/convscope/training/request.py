@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.config import TrainConfig
 from convscope.data import Facts, dataset_facts
+from convscope.data.split import stratified_split
 from convscope.geometry import (
     ConvShape,
     ImpossibleVariant,
@@ -17,11 +18,9 @@ from convscope.geometry import (
     conv_config,
     network_geometry,
     parse_conv,
-    variant_label,
 )
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
 from convscope.runs.identity import identity
-from convscope.data.split import stratified_split
 from convscope.training.steps import StepPlan, plan_steps
 
 if TYPE_CHECKING:
@@ -39,14 +38,18 @@ class CheckedConfig:
     config: TrainConfig
     overrides: tuple[str, ...]
     """What the user typed."""
-    convs: tuple[ConvShape, ...]
+    convs: tuple[ConvShape, ...] | None
+    """None where padding=same meets a stride above 1, which has no pixels."""
     geometry: NetworkGeometry | None
-    impossible: str | None
-    """Why there is no geometry: an impossible variant."""
+    impossible: ImpossibleVariant | None
+    """Why there is no geometry."""
 
     @property
     def variant(self) -> str:
-        return variant_label(self.convs)
+        if self.impossible is not None:
+            return self.impossible.variant
+        assert self.geometry is not None
+        return self.geometry.variant
 
     @property
     def command(self) -> str:
@@ -60,7 +63,7 @@ def check(
 
     Args:
         facts: the data set's outline, where it is known better than from its name and place;
-            `data.name=auto` is checked as MNIST, whose shape digits share.
+            `data.name=auto` is checked as MNIST, whose shape digits share and whose size is larger.
 
     Raises:
         UserError: a conv value, study name or batch size that no run could have.
@@ -68,19 +71,18 @@ def check(
     check_study_name(config.study)
     layers = len(config.model.channels)
     conv = config.conv
-    convs = parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
     name = "mnist" if config.data.name == "auto" else config.data.name
     facts = facts or dataset_facts(name, config.data.root, config.data.image_size)
     train_size = int(facts.train_size * (1 - config.data.val_fraction))
-    if config.data.name != "auto":
-        plan_steps(config.trainer, train_size, config.data.batch_size)
-    geometry, impossible = None, None
+    plan_steps(config.trainer, train_size, config.data.batch_size)
+    convs, geometry, impossible = None, None, None
     try:
+        convs = parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
         geometry = network_geometry(
             facts.input_shape, convs, config.model.channels, config.model.pool_after, facts.classes
         )
     except ImpossibleVariant as error:
-        impossible = str(error)
+        impossible = error
     return CheckedConfig(config, tuple(overrides), convs, geometry, impossible)
 
 
@@ -128,15 +130,14 @@ def request_run(
     key = identity(resolved(checked, images, hardware))
     name = run_name(images.name, checked.variant, differences(config, defaults), config.seed, key)
     directory = RunDirectory(Path(config.output_dir) / config.study / name)
-    return RunRequest(
-        checked, images, train_indices, val_indices, hardware, steps, key, directory
-    )
+    return RunRequest(checked, images, train_indices, val_indices, hardware, steps, key, directory)
 
 
 def resolved(checked: CheckedConfig, images: Images, hardware: Hardware) -> dict[str, Any]:
     """The config as plain values: conv as pixels, data, device and precision as really used."""
     plain = asdict(checked.config)
-    plain["conv"] = conv_config(checked.convs)
+    if checked.convs is not None:
+        plain["conv"] = conv_config(checked.convs)
     plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}
     plain["trainer"] |= {
         "accelerator": hardware.accelerator,

@@ -76,10 +76,10 @@ def _train_claimed(request: RunRequest, notify: Notify) -> RunRecord:
     write_config(request)
     record = first_record(request)
     if request.checked.impossible is not None:
+        reason = str(request.checked.impossible)
         record = replace(
-            record, status="skipped", reason=request.checked.impossible.splitlines()[0],
-            ended_at=utc_now(), duration_s=0.0,
-        )  # fmt: skip
+            record, status="skipped", reason=reason, ended_at=utc_now(), duration_s=0.0
+        )
         write_record(directory.record, record)
         return record
     started = time.perf_counter()

@@ -1,0 +1,112 @@
+"""A trained variant, ready for images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convscope.errors import UserError
+from convscope.geometry import convs_from, network_geometry
+from convscope.model import ConvNet
+from convscope.runs.directory import RunDirectory
+from convscope.runs.record import RunRecord, current_record
+from convscope.runs.study import find_run
+from convscope.training.checkpoints import read_checkpoint
+
+
+@dataclass(frozen=True)
+class TrainedVariant:
+    """A network in evaluation mode and what its images must go through.
+
+    Attributes:
+        mean, std: per channel, on the scale of 0 to 255.
+        classes: names, by label.
+        input_shape: (channels, height, width).
+    """
+
+    network: nn.Module
+    record: RunRecord
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+
+    def preprocess(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
+        """Normalise uint8 images (batch, height, width[, channels]) or one of them.
+
+        Returns:
+            (batch, channels, height, width), float32.
+
+        Raises:
+            UserError: another type or shape.
+        """
+        pixels = torch.as_tensor(images)
+        channels, height, width = self.input_shape
+        if channels == 1 and pixels.shape[-1:] != (1,):
+            pixels = pixels[..., None]
+        if pixels.ndim == 3:
+            pixels = pixels[None]
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (height, width, channels):
+            raise UserError(
+                f"images must be uint8 of shape (batch, {height}, {width}, {channels}),"
+                f" got {pixels.dtype} of shape {tuple(np.shape(images))}"
+            )
+        scaled = (pixels.float() - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return scaled.permute(0, 3, 1, 2)
+
+    @torch.inference_mode()
+    def scores(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
+        """Probability of each class, (batch, classes)."""
+        scores: Tensor = self.network(self.preprocess(images)).softmax(dim=1)
+        return scores
+
+    def predict(self, images: NDArray[np.uint8] | Tensor) -> list[str]:
+        """The likeliest class of each image, by name."""
+        return [self.classes[label] for label in self.scores(images).argmax(dim=1).tolist()]
+
+
+def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
+    """See `convscope.load`."""
+    directory = _directory(run, output_dir)
+    record = current_record(directory.path)
+    if record.status != "finished" or not directory.best.exists():
+        raise UserError(f"{directory.path} is {record.status}: it has no trained network to load")
+    data: dict[str, Any] = record.dataset
+    channels, height, width = data["input_shape"]
+    model = record.config["model"]
+    network = ConvNet(
+        network_geometry(
+            (channels, height, width),
+            convs_from(record.config["conv"]),
+            model["channels"],
+            model["pool_after"],
+            len(data["classes"]),
+        )
+    )
+    network.load_state_dict(
+        {
+            name.removeprefix("network."): value
+            for name, value in read_checkpoint(directory.best)["state_dict"].items()
+        }
+    )
+    return TrainedVariant(
+        network.eval(),
+        record,
+        tuple(data["mean"]),
+        tuple(data["std"]),
+        tuple(data["classes"]),
+        tuple(data["input_shape"]),
+    )
+
+
+def _directory(run: str | Path | RunRecord, output_dir: Path) -> RunDirectory:
+    if isinstance(run, RunRecord):
+        folder = run.path or Path(run.config["output_dir"]) / run.study / run.name
+        return RunDirectory(folder)
+    return find_run(run, output_dir)
