@@ -35,6 +35,7 @@ from convscope.tables import (
     new_console,
     percent,
     print_table,
+    reasons,
     run_table,
 )
 
@@ -101,6 +102,8 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> None:
     console = new_console()
     console.print()
     print_table(run_table(records), console)
+    for line in reasons(records):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"\n{_tensorboard(records[0])}", soft_wrap=True, highlight=False)
     sys.exit(exit_code(records))
 

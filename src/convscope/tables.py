@@ -104,13 +104,17 @@ def _run_row(record: RunRecord) -> tuple[str, ...]:
         str(record.config["seed"]),
         record.status,
         by(record.geometry[-1]["out_shape"][1:]) if record.geometry else "–",
-        "–" if record.macs is None else f"{record.macs:,}",
-        "–" if record.params is None else f"{record.params:,}",
+        count(record.macs),
+        count(record.params),
         percent(metrics.get("best_val_accuracy")),
         percent(metrics.get("test_accuracy")),
         count(metrics.get("train_samples_per_sec")),
-        (record.reason or "").splitlines()[0] if record.reason else "",
     )
+
+
+def reasons(records: Sequence[RunRecord]) -> list[str]:
+    """A line per run that did not finish."""
+    return [f"{r.variant} {r.status}: {r.reason}" for r in records if r.reason is not None]
 
 
 def percent(share: float | None) -> str:
