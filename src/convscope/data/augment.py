@@ -71,27 +71,23 @@ class Augmentation:
         )
 
     def move(self, images: Tensor, draws: Draws) -> Tensor:
-        """Crop and flip raw pixels: (B, H, W, C) uint8, C-contiguous, to the same; may reuse it."""
+        """Crop and flip raw pixels: contiguous (B, H, W, C) uint8 to the same."""
         if self.shift:
             images = _crop(images, self.shift, draws.top, draws.left)
-        if self.flip:
-            mirrored = draws.flip.nonzero()[:, 0].to(images.device)
-            images[mirrored] = images[mirrored].flip(2)
-        return images
+        return _mirror(images, draws.flip) if self.flip else images
 
     def cut(self, images: Tensor, draws: Draws) -> Tensor:
-        """Cut squares out of normalised pixels, in place: (B, H, W, C) float."""
-        if not self.cutout:
-            return images
-        hidden = _span(draws.row, self.cutout, images.shape[1])[:, :, None]
-        hidden = hidden & _span(draws.column, self.cutout, images.shape[2])[:, None, :]
-        return images.masked_fill_(hidden[..., None].to(images.device), 0.0)
+        """Cut squares out of normalised pixels, in place: contiguous (B, H, W, C) float."""
+        if self.cutout:
+            pixels = _squares(draws.row, draws.column, self.cutout, *images.shape[1:3])
+            images.view(-1, images.shape[3]).index_fill_(0, pixels.to(images.device), 0.0)
+        return images
 
 
 def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:
-    """Windows of H x W in images padded by ``shift``, the first rows at (top, left).
+    """Windows of H x W at (top, left) of the images padded by ``shift``.
 
-    A window's row is a run of W * C bytes in the padded batch, so one index_select of overlapping
+    A window's row is a run of W * C bytes of the padded batch, so one index_select of overlapping
     runs does it: about 6 times as fast on CPU as indexing pixels.
     """
     count, height, width, channels = images.shape
@@ -105,8 +101,28 @@ def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:
     return runs.index_select(0, starts.to(images.device)).view(count, height, width, channels)
 
 
-def _span(centre: Tensor, side: int, length: int) -> Tensor:
-    """(B, length) bool: positions of a run of ``side`` about each centre, the extra one before."""
-    first = (centre - side // 2)[:, None]
-    position = torch.arange(length)
-    return (position >= first) & (position < first + side)
+def _mirror(images: Tensor, flip: Tensor) -> Tensor:
+    """Images with ``flip`` 1 mirrored left and right.
+
+    Seen as channels_last, since torch.flip has a fast path for that, and merged by whole images:
+    together about 10 times as fast on CPU as an indexed assignment.
+    """
+    count = len(images)
+    chosen = flip.nonzero()[:, 0]
+    some = images.index_select(0, chosen.to(images.device))
+    mirrored = some.permute(0, 3, 1, 2).flip(3).permute(0, 2, 3, 1)
+    source = torch.arange(count)
+    source[chosen] = torch.arange(count, count + len(chosen))
+    return torch.cat([images, mirrored]).index_select(0, source.to(images.device))
+
+
+def _squares(row: Tensor, column: Tensor, side: int, height: int, width: int) -> Tensor:
+    """Positions, in a batch of H x W pixels, of the squares about (row, column).
+
+    What lies outside is moved to the edge, which is in the square as its centre is in the image.
+    """
+    span = torch.arange(side) - side // 2
+    rows = (row[:, None] + span).clamp_(0, height - 1)
+    columns = (column[:, None] + span).clamp_(0, width - 1)
+    rows += torch.arange(len(row))[:, None] * height
+    return (rows[:, :, None] * width + columns[:, None, :]).flatten()
