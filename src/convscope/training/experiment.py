@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
@@ -32,10 +33,14 @@ class Experiment:
 
     Args:
         interruption: asks the Trainer to stop between two chunks of steps.
+        notify: is told a line per epoch.
     """
 
-    def __init__(self, request: RunRequest, interruption: Interruption) -> None:
+    def __init__(
+        self, request: RunRequest, interruption: Interruption, notify: Callable[[str], None]
+    ) -> None:
         self.request = request
+        self._notify = notify
         config = request.config
         device = request.hardware.torch_device
         seed_everything(config.seed, verbose=False)
@@ -108,6 +113,7 @@ class Experiment:
             steps.epochs,
             self._throughput,
             config.data.batch_size,
+            self._notify,
             trainer.enable_progress_bar,
         )
         callbacks: list[Callback] = [self._throughput, self._progress]

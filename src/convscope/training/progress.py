@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -23,17 +24,25 @@ class EpochProgress(LightningProgressBar):
     Args:
         total_steps, epochs: of the whole run.
         throughput: what measured the epoch that a line tells of.
+        notify: is told a line per epoch.
         show_bar: draw the bar; it is drawn on a terminal alone.
     """
 
     def __init__(
-        self, total_steps: int, epochs: int, throughput: Throughput, batch_size: int, show_bar: bool
+        self,
+        total_steps: int,
+        epochs: int,
+        throughput: Throughput,
+        batch_size: int,
+        notify: Callable[[str], None],
+        show_bar: bool,
     ) -> None:
         super().__init__()
         self.total_steps = total_steps
         self.epochs = epochs
         self.throughput = throughput
         self.batch_size = batch_size
+        self.notify = notify
         self.show_bar = show_bar and sys.stderr.isatty()
         self._bar: tqdm[Any] | None = None
 
@@ -73,7 +82,7 @@ class EpochProgress(LightningProgressBar):
         )
         log.info(line)
         with tqdm.external_write_mode(file=sys.stderr):
-            print(line, flush=True)
+            self.notify(line)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -97,7 +97,7 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
     directory = request.directory
     with Interruption() as interruption:
         try:
-            experiment = Experiment(request, interruption)
+            experiment = Experiment(request, interruption, notify)
             record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
             write_record(directory.record, record)
             notify(experiment.headline())
@@ -125,6 +125,6 @@ def _develop(request: RunRequest, notify: Notify) -> RunRecord:
     from convscope.training.experiment import Experiment
 
     with logged_to(None), Interruption() as interruption:
-        metrics = Experiment(request, interruption).run()
+        metrics = Experiment(request, interruption, notify).run()
     notify("fast_dev_run: nothing was written")
     return replace(first_record(request), status="finished", metrics=metrics, ended_at=utc_now())
