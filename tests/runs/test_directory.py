@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convscope.errors import UserError
@@ -90,6 +90,7 @@ def test_a_long_variant_and_a_long_data_set_are_cut_at_a_character() -> None:
     assert name == "数" * 10 + "~-" + variant[:63] + "~-seed0-01234567"
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=300),
     st.text(min_size=1, max_size=300),

@@ -1,20 +1,20 @@
 import errno
-import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import filelock
 import pytest
-from own_process import Start
 
 from convscope.errors import UserError
 from convscope.runs.lock import RunHeld, RunLock, is_held, move_aside
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 HOLDER = """
 import sys
@@ -25,8 +25,6 @@ assert lock.try_acquire()
 print("ready", flush=True)
 sys.stdin.read()
 """
-
-SPAWN = multiprocessing.get_context("spawn")
 
 
 def test_one_holds_and_the_other_is_told(tmp_path: Path) -> None:
@@ -118,67 +116,63 @@ def test_a_program_that_the_holder_starts_does_not_inherit_the_claim(tmp_path: P
         sleeper.communicate(b"\n")
 
 
-def claim_each(study: Path, runs: int, barrier: Barrier, won: Any) -> None:
-    claims = []
-    for number in range(runs):
-        barrier.wait()
-        lock = RunLock(study / f"run{number}")
-        if lock.try_acquire():
-            claims.append(lock)
-            won.put((number, os.getpid()))
-    barrier.wait()
+CLAIMS_AT_A_TIME = """
+import sys, time
+from pathlib import Path
+from convscope.runs.lock import RunLock
+print("ready", flush=True)
+claims = []
+for line in sys.stdin:
+    run, at = line.split("|")
+    lock = RunLock(Path(run))
+    while time.time() < float(at):
+        pass
+    claims.append(lock)
+    print(lock.try_acquire(), flush=True)
+"""
 
 
-def test_of_two_who_claim_at_once_exactly_one_wins(tmp_path: Path) -> None:
-    barrier, won = SPAWN.Barrier(2), SPAWN.Queue()
-    workers = [
-        SPAWN.Process(target=claim_each, args=(tmp_path, 20, barrier, won)) for _ in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    winners = [won.get(timeout=20)[0] for _ in range(20)]
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    assert sorted(winners) == list(range(20))
-    assert won.empty()
+def test_of_two_who_claim_at_once_exactly_one_wins(tmp_path: Path, start: Start) -> None:
+    claimers = [start(CLAIMS_AT_A_TIME) for _ in range(2)]
+    for number in range(20):
+        at = time.time() + 0.02
+        for claimer in claimers:
+            assert claimer.stdin is not None
+            print(f"{tmp_path / str(number)}|{at}", file=claimer.stdin, flush=True)
+        answers = [claimer.stdout.readline() for claimer in claimers if claimer.stdout]
+        assert sorted(answers) == ["False\n", "True\n"]
 
 
-def claim_and_move(study: Path, barrier: Barrier, turns: int, moved: Any) -> None:
-    """Whoever holds the run owns a file in it; a second owner fails on it."""
-    barrier.wait()
-    count = 0
-    for turn in range(turns):
-        lock = RunLock(study / "run")
-        while not lock.try_acquire():
+CLAIMS_AND_MOVES = """
+import sys
+from pathlib import Path
+from convscope.runs.lock import RunHeld, RunLock, move_aside
+print("ready", flush=True)
+run, moved = Path(sys.argv[1]), 0
+for turn in range(60):
+    lock = RunLock(run)
+    while not lock.try_acquire():
+        pass
+    assert lock.held
+    owner = run / "owner"
+    owner.touch(exist_ok=False)  # Whoever holds the run owns this file: a second owner fails here.
+    assert lock.held
+    owner.unlink()
+    lock.release()
+    if turn % 3 == 0:
+        try:
+            moved += move_aside(run) is not None
+        except RunHeld:
             pass
-        assert lock.held
-        owner = study / "run" / "owner"
-        owner.touch(exist_ok=False)
-        assert lock.held
-        owner.unlink()
-        lock.release()
-        if turn % 3 == 0:
-            try:
-                count += move_aside(study / "run") is not None
-            except RunHeld:
-                continue
-    moved.put(count)
+print(moved)
+"""
 
 
-def test_claims_hold_while_others_move_the_folder_aside(tmp_path: Path) -> None:
-    barrier, moved = SPAWN.Barrier(3), SPAWN.Queue()
-    workers = [
-        SPAWN.Process(target=claim_and_move, args=(tmp_path, barrier, 40, moved)) for _ in range(3)
-    ]
-    for worker in workers:
-        worker.start()
-    count = sum(moved.get(timeout=15) for _ in workers)
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    assert count > 0
-    assert len(os.listdir(tmp_path / "replaced")) == count
+def test_claims_hold_while_others_move_the_folder_aside(tmp_path: Path, start: Start) -> None:
+    workers = [start(CLAIMS_AND_MOVES, tmp_path / "run") for _ in range(4)]
+    moved = sum(int(worker.stdout.read()) for worker in workers if worker.stdout)
+    assert moved > 0
+    assert len(os.listdir(tmp_path / "replaced")) == moved
 
 
 @pytest.fixture
@@ -263,9 +257,16 @@ def test_a_run_in_training_is_not_moved(tmp_path: Path, start: Start) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "study").write_text("")
-    with pytest.raises(UserError, match=r"run cannot be claimed: Not a directory; set output_dir"):
-        RunLock(tmp_path / "study" / "run").try_acquire()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none")
+    for place, message in {
+        "file/run": "file/run cannot be claimed: File exists; set output_dir to another folder",
+        "file/study/run": "run cannot be claimed: Not a directory; set output_dir",
+        "file": "file cannot be claimed: Not a directory; set output_dir",
+        "nowhere": "nowhere cannot be claimed: it does not stay in place; set output_dir",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            RunLock(tmp_path / place).try_acquire()
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:

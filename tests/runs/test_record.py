@@ -2,18 +2,19 @@ import dataclasses
 import json
 import math
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from own_process import Start, start_code
-from sample_record import RECORD, RUNNING
 
 from convscope.errors import UserError
 from convscope.runs.lock import RunLock
 from convscope.runs.record import (
     KILLED,
+    RunRecord,
     current_record,
     effective_status,
     read_record,
@@ -21,6 +22,8 @@ from convscope.runs.record import (
     write_record,
 )
 from convscope.runs.schema import STATUSES
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 BY_HAND = """{
 "schema": 1,
@@ -45,15 +48,15 @@ def by_hand(**changes: Any) -> str:
     return json.dumps(json.loads(BY_HAND) | changes)
 
 
-def test_reads_a_record_made_by_hand(tmp_path: Path) -> None:
+def test_reads_a_record_made_by_hand(tmp_path: Path, record: RunRecord) -> None:
     (tmp_path / "run.json").write_text(BY_HAND)
     record = read_record(tmp_path / "run.json")
-    assert record == RECORD
+    assert record == record
     assert record.path == tmp_path
 
 
-def test_writes_the_keys_of_the_design_in_their_order(tmp_path: Path) -> None:
-    write_record(tmp_path / "run.json", RECORD)
+def test_writes_the_keys_of_the_design_in_their_order(tmp_path: Path, record: RunRecord) -> None:
+    write_record(tmp_path / "run.json", record)
     document = json.loads((tmp_path / "run.json").read_text())
     assert document == json.loads(BY_HAND)
     assert list(document) == list(json.loads(BY_HAND))
@@ -61,17 +64,17 @@ def test_writes_the_keys_of_the_design_in_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_every_status_survives(tmp_path: Path, status: Any) -> None:
+def test_every_status_survives(tmp_path: Path, status: Any, record: RunRecord) -> None:
     reason = None if status in ("running", "finished") else "conv3: 2 pixels, kernel 3"
-    record = dataclasses.replace(RECORD, status=status, reason=reason)
-    write_record(tmp_path / "run.json", record)
-    assert read_record(tmp_path / "run.json") == record
+    changed = dataclasses.replace(record, status=status, reason=reason)
+    write_record(tmp_path / "run.json", changed)
+    assert read_record(tmp_path / "run.json") == changed
 
 
-def test_a_skipped_run_without_data_or_network_survives(tmp_path: Path) -> None:
-    unknown = dict.fromkeys(RECORD.dataset) | {"name": "mnist"}
-    record = dataclasses.replace(
-        RECORD,
+def test_a_skipped_run_without_data_or_network_survives(tmp_path: Path, record: RunRecord) -> None:
+    unknown = dict.fromkeys(record.dataset) | {"name": "mnist"}
+    changed = dataclasses.replace(
+        record,
         status="skipped",
         reason="impossible",
         dataset=unknown,
@@ -79,21 +82,23 @@ def test_a_skipped_run_without_data_or_network_survives(tmp_path: Path) -> None:
         params=None,
         macs=None,
         metrics={},
-        environment=dict.fromkeys(RECORD.environment),
+        environment=dict.fromkeys(record.environment),
     )
-    write_record(tmp_path / "run.json", record)
-    assert read_record(tmp_path / "run.json") == record
+    write_record(tmp_path / "run.json", changed)
+    assert read_record(tmp_path / "run.json") == changed
 
 
-def test_text_of_any_script_survives(tmp_path: Path) -> None:
-    record = dataclasses.replace(RECORD, study="手書き 🙂", command="train \udcff <img onerror=x>")
-    write_record(tmp_path / "run.json", record)
-    assert read_record(tmp_path / "run.json") == record
+def test_text_of_any_script_survives(tmp_path: Path, record: RunRecord) -> None:
+    changed = dataclasses.replace(record, study="手書き 🙂", command="train \udcff <img onerror=x>")
+    write_record(tmp_path / "run.json", changed)
+    assert read_record(tmp_path / "run.json") == changed
 
 
-def test_metrics_that_are_not_finite_are_null_in_valid_json(tmp_path: Path) -> None:
+def test_metrics_that_are_not_finite_are_null_in_valid_json(
+    tmp_path: Path, record: RunRecord
+) -> None:
     metrics = {"test_accuracy": math.nan, "step_ms": math.inf, "params": 3, "macs": -math.inf}
-    write_record(tmp_path / "run.json", dataclasses.replace(RECORD, metrics=metrics))
+    write_record(tmp_path / "run.json", dataclasses.replace(record, metrics=metrics))
 
     def refuse(literal: str) -> None:
         raise AssertionError(f"{literal} is not JSON")
@@ -130,6 +135,8 @@ def test_nan_and_overflow_written_by_hand_read_as_none(tmp_path: Path) -> None:
         (by_hand(schema=True), "schema must be 1, got True"),
         ('{"schema": 1}', "is no record of a run: id is missing"),
         (by_hand(id="abc"), "id must be 64 hex digits, got 'abc'"),
+        (by_hand(id="0" * 5000), "id must be 64 hex digits, got '0{59}…"),
+        (by_hand(schema="1" * 5000), "schema must be 1, got '1{59}…"),
         (by_hand(study=""), "study must be text, got ''"),
         (by_hand(name=7), "name must be text, got 7"),
         (
@@ -205,31 +212,35 @@ def test_a_pipe_and_a_link_are_not_read(tmp_path: Path) -> None:
         {"params": True},
     ],
 )
-def test_nothing_is_written_that_could_not_be_read(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_nothing_is_written_that_could_not_be_read(
+    tmp_path: Path, changes: dict[str, Any], record: RunRecord
+) -> None:
     with pytest.raises(ValueError, match=next(iter(changes)).replace("status", "reason")):
-        write_record(tmp_path / "run.json", dataclasses.replace(RECORD, **changes))
+        write_record(tmp_path / "run.json", dataclasses.replace(record, **changes))
     assert os.listdir(tmp_path) == []
 
 
-def test_a_value_that_json_lacks_leaves_the_old_record(tmp_path: Path) -> None:
+def test_a_value_that_json_lacks_leaves_the_old_record(tmp_path: Path, record: RunRecord) -> None:
     path = tmp_path / "run.json"
-    write_record(path, RECORD)
+    write_record(path, record)
     with pytest.raises(TypeError, match="not JSON serializable"):
-        write_record(path, dataclasses.replace(RECORD, config={"root": Path("x")}))
+        write_record(path, dataclasses.replace(record, config={"root": Path("x")}))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        write_record(path, dataclasses.replace(RECORD, config={"lr": math.nan}))
-    assert read_record(path) == RECORD
+        write_record(path, dataclasses.replace(record, config={"lr": math.nan}))
+    assert read_record(path) == record
 
 
-def test_running_is_believed_only_while_the_lock_is_held(tmp_path: Path) -> None:
-    write_record(tmp_path / "run.json", RUNNING)
-    assert effective_status(tmp_path, RUNNING) == "interrupted"
-    assert effective_status(tmp_path, RECORD) == "finished"
+def test_running_is_believed_only_while_the_lock_is_held(
+    tmp_path: Path, record: RunRecord, running: RunRecord
+) -> None:
+    write_record(tmp_path / "run.json", running)
+    assert effective_status(tmp_path, running) == "interrupted"
+    assert effective_status(tmp_path, record) == "finished"
     with RunLock(tmp_path):
-        assert effective_status(tmp_path, RUNNING) == "running"
-        assert current_record(tmp_path) == RUNNING
+        assert effective_status(tmp_path, running) == "running"
+        assert current_record(tmp_path) == running
     stopped = current_record(tmp_path)
-    assert stopped == dataclasses.replace(RUNNING, status="interrupted", reason=KILLED)
+    assert stopped == dataclasses.replace(running, status="interrupted", reason=KILLED)
     assert read_record(tmp_path / "run.json").status == "running"
 
 
@@ -237,18 +248,17 @@ HOLDER = """
 import sys
 from pathlib import Path
 from convscope.runs.lock import RunLock
-from convscope.runs.record import write_record
-from sample_record import RUNNING
-run = Path(sys.argv[1])
-with RunLock(run):
-    write_record(run / "run.json", RUNNING)
+with RunLock(Path(sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_a_run_whose_process_was_killed_reads_as_interrupted(tmp_path: Path, start: Start) -> None:
+def test_a_run_whose_process_was_killed_reads_as_interrupted(
+    tmp_path: Path, start: Start, running: RunRecord
+) -> None:
+    write_record(tmp_path / "run.json", running)
     holder = start(HOLDER, tmp_path)
     assert current_record(tmp_path).status == "running"
     holder.kill()
@@ -257,16 +267,16 @@ def test_a_run_whose_process_was_killed_reads_as_interrupted(tmp_path: Path, sta
 
 
 def test_a_run_that_ends_while_it_is_looked_at_is_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: RunRecord, running: RunRecord
 ) -> None:
-    write_record(tmp_path / "run.json", RUNNING)
+    write_record(tmp_path / "run.json", running)
 
     def ends_now(run_dir: Path) -> bool:
-        write_record(run_dir / "run.json", RECORD)
+        write_record(run_dir / "run.json", record)
         return False
 
     monkeypatch.setattr("convscope.runs.record.is_held", ends_now)
-    assert current_record(tmp_path) == RECORD
+    assert current_record(tmp_path) == record
 
 
 def test_times_are_utc_with_milliseconds() -> None:
@@ -275,11 +285,14 @@ def test_times_are_utc_with_milliseconds() -> None:
     assert now.endswith("Z")
 
 
-def test_reading_runs_brings_no_heavy_library() -> None:
+def test_reading_runs_brings_no_heavy_library(start: Start) -> None:
     heavy = {"torch", "numpy", "hydra", "omegaconf", "pytorch_lightning", "filelock"}
     code = f"""
 import sys
 import convscope.runs.study, convscope.runs.history, convscope.runs.environment
+print("ready")
 print(sorted({heavy} & set(sys.modules)))
 """
-    assert start_code(code).communicate()[0] == "[]\n"
+    stdout = start(code).stdout
+    assert stdout is not None
+    assert stdout.read() == "[]\n"

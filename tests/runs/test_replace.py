@@ -5,15 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pytest
-from own_process import Start
 
 from convscope.errors import UserError
 from convscope.runs.replace import replace_file
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 OLD = b"old " * 5000
 NEW = b"new " * 6000
@@ -148,7 +149,9 @@ def test_a_full_disk_leaves_the_old_file_whole(
     with monkeypatch.context() as patch:
         if step == "write":
             opened = Path.open
-            patch.setattr(Path, "open", lambda path, mode: FullFile(opened(path, mode)))
+            patch.setattr(
+                Path, "open", lambda path, mode: FullFile(cast(IO[bytes], opened(path, mode)))
+            )
         else:
             patch.setattr(os, step, full)
         with pytest.raises(UserError, match=r"run\.json could not be written: No space left"):

@@ -2,11 +2,11 @@ import dataclasses
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sample_record import RECORD, RUNNING
 
 from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
@@ -15,18 +15,20 @@ from convscope.runs.record import KILLED, RunRecord, write_record
 from convscope.runs.study import find_run, read_study
 
 
-def add(study: Path, name: str, record: RunRecord = RECORD) -> Path:
+def add(study: Path, name: str, record: RunRecord) -> Path:
     folder = study / name
     folder.mkdir(parents=True)
     write_record(folder / "run.json", dataclasses.replace(record, name=name))
     return folder
 
 
-def test_good_runs_are_read_and_the_rest_is_named(tmp_path: Path) -> None:
-    add(tmp_path, "b")
-    add(tmp_path, "a")
-    add(tmp_path, "killed", RUNNING)
-    alive = add(tmp_path, "alive", RUNNING)
+def test_good_runs_are_read_and_the_rest_is_named(
+    tmp_path: Path, record: RunRecord, running: RunRecord
+) -> None:
+    add(tmp_path, "b", record)
+    add(tmp_path, "a", record)
+    add(tmp_path, "killed", running)
+    alive = add(tmp_path, "alive", running)
     whole = (tmp_path / "a" / "run.json").read_text()
     contents = {
         "cut": whole[:300],
@@ -65,8 +67,8 @@ def test_good_runs_are_read_and_the_rest_is_named(tmp_path: Path) -> None:
     assert reasons["linked"].endswith("linked/run.json is not a regular file")
 
 
-def test_a_run_moved_aside_is_no_longer_the_studys(tmp_path: Path) -> None:
-    add(tmp_path, "a")
+def test_a_run_moved_aside_is_no_longer_the_studys(tmp_path: Path, record: RunRecord) -> None:
+    add(tmp_path, "a", record)
     move_aside(tmp_path / "a")
     assert read_study(tmp_path) == ([], [])
 
@@ -86,22 +88,26 @@ def without_rights(check: Callable[[], None]) -> None:
         return
     child = os.fork()
     if child == 0:
-        os.setgid(65534)
-        os.setuid(65534)
+        status = 1
         try:
+            os.setgid(65534)
+            os.setuid(65534)
             check()
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
-        os._exit(0)
+            status = 0
+        finally:
+            if status:
+                traceback.print_exc()
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="rights are POSIX's")
-def test_what_one_may_not_open_is_named_and_the_rest_goes_on(open_folder: Path) -> None:
-    add(open_folder, "a")
-    add(open_folder, "closed").chmod(0)
-    (add(open_folder, "secret") / "run.json").chmod(0)
+def test_what_one_may_not_open_is_named_and_the_rest_goes_on(
+    open_folder: Path, record: RunRecord
+) -> None:
+    add(open_folder, "a", record)
+    add(open_folder, "closed", record).chmod(0)
+    (add(open_folder, "secret", record) / "run.json").chmod(0)
 
     def check() -> None:
         records, aside = read_study(open_folder)
@@ -118,8 +124,10 @@ def test_what_one_may_not_open_is_named_and_the_rest_goes_on(open_folder: Path) 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="rights are POSIX's")
-def test_another_users_study_can_be_read_but_not_claimed(open_folder: Path) -> None:
-    run = add(open_folder / "study", "a", RUNNING)
+def test_another_users_study_can_be_read_but_not_claimed(
+    open_folder: Path, running: RunRecord
+) -> None:
+    run = add(open_folder / "study", "a", running)
     old_mask = os.umask(0o022)
     try:
         with RunLock(run):
@@ -150,20 +158,20 @@ def _sees_it_running(run: Path) -> None:
 
 
 def test_a_run_is_found_by_path_and_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: RunRecord
 ) -> None:
     outputs = tmp_path / "outputs"
-    run = add(outputs / "one", "mnist-k3")
-    add(outputs / "two", "mnist-k5")
+    run = add(outputs / "one", "mnist-k3", record)
+    add(outputs / "two", "mnist-k5", record)
     for text in (run, str(run), run / "run.json", "one/mnist-k3", "mnist-k3"):
         assert find_run(text, outputs) == RunDirectory(run)
     monkeypatch.chdir(outputs / "one")
     assert find_run("mnist-k3", tmp_path / "none").path.resolve() == run
 
 
-def test_a_run_that_is_not_there_or_twice_is_named(tmp_path: Path) -> None:
-    first = add(tmp_path / "one", "mnist-k3")
-    second = add(tmp_path / "two", "mnist-k3")
+def test_a_run_that_is_not_there_or_twice_is_named(tmp_path: Path, record: RunRecord) -> None:
+    first = add(tmp_path / "one", "mnist-k3", record)
+    second = add(tmp_path / "two", "mnist-k3", record)
     with pytest.raises(UserError) as error:
         find_run("mnist-k3", tmp_path)
     assert str(error.value) == (

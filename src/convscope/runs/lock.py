@@ -1,5 +1,6 @@
 """Who trains a run: one process, for as long as it lives, by the operating system's lock."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -119,7 +120,10 @@ class RunLock:
         raise OSError(errno.ENOENT, "it does not stay in place")
 
     def _make_file(self) -> tuple[int, int] | None:
-        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.run_dir.parent.mkdir(parents=True, exist_ok=True)
+        # Not `exist_ok=True`: that raises where the folder is moved aside at this very moment.
+        with contextlib.suppress(FileExistsError):
+            self.run_dir.mkdir()
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666))
         return _inode(self._path)
 

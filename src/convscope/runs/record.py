@@ -54,7 +54,7 @@ class RunRecord:
     geometry: list[dict[str, Any]]
     params: int | None
     macs: int | None
-    metrics: dict[str, float | int | None] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, float | int | None] = dataclasses.field(default_factory=dict)
     resumed_from_epoch: int = 0
     environment: dict[str, Any]
     started_at: str
