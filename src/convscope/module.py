@@ -32,6 +32,7 @@ class VariantModule(LightningModule):
         total_steps: optimizer steps of the whole run, over which the schedule stretches.
         optim: AdamW's and the one-cycle schedule's values.
         clip_norm: largest norm of the gradient, if it is clipped.
+        after_step: called after each optimizer step; must not read the device.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class VariantModule(LightningModule):
         classes: int,
         optim: OptimConfig,
         clip_norm: float | None,
+        after_step: Callable[[], None],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -52,6 +54,7 @@ class VariantModule(LightningModule):
         self.classes = classes
         self.optim = optim
         self.clip_norm = clip_norm
+        self.after_step = after_step
 
     @override
     def forward(self, images: Tensor) -> Tensor:
@@ -108,6 +111,7 @@ class VariantModule(LightningModule):
             schedule.step()
             losses[i] = loss.detach()
             accuracies[i] = (scores.detach().argmax(1) == labels).float().mean()
+            self.after_step()
         return {"losses": losses, "accuracies": accuracies}
 
     @override

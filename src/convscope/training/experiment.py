@@ -32,7 +32,7 @@ class Experiment:
     """Everything between a request and its metrics.
 
     Args:
-        interruption: asks the Trainer to stop between two chunks of steps.
+        interruption: stops the run between two steps.
         notify: is told a line per epoch.
     """
 
@@ -40,6 +40,7 @@ class Experiment:
         self, request: RunRequest, interruption: Interruption, notify: Callable[[str], None]
     ) -> None:
         self.request = request
+        self._interruption = interruption
         self._notify = notify
         config = request.config
         device = request.hardware.torch_device
@@ -58,12 +59,13 @@ class Experiment:
             classes=request.geometry.classes,
             optim=config.optim,
             clip_norm=config.trainer.gradient_clip_val,
+            after_step=self._after_step,
         )
         self._tracker = RunTracker(
             request.directory, self._throughput, config.data.batch_size, self._describe
         )
         self.resumed_from_epoch = self._finished_epochs()
-        self._trainer = self._make_trainer(interruption)
+        self._trainer = self._make_trainer()
 
     def _load_images(self, device: torch.device) -> None:
         request, data = self.request, self.request.config.data
@@ -94,6 +96,10 @@ class Experiment:
         epoch, offset = divmod(step, self.request.steps.per_epoch)
         return self._batches.batch(epoch * self._batches.steps_per_epoch + offset)
 
+    def _after_step(self) -> None:
+        self._progress.step()
+        self._interruption.check()
+
     def _finished_epochs(self) -> int:
         """Epochs that a run before this one left in last.ckpt."""
         if self._develops or not self.request.directory.last.exists():
@@ -105,7 +111,7 @@ class Experiment:
     def _develops(self) -> bool:
         return bool(self.request.config.trainer.fast_dev_run)
 
-    def _make_trainer(self, interruption: Interruption) -> Trainer:
+    def _make_trainer(self) -> Trainer:
         config = self.request.config
         trainer, steps = config.trainer, self.request.steps
         self._progress = EpochProgress(
@@ -122,7 +128,7 @@ class Experiment:
         if trainer.max_time is not None:
             callbacks.append(Timer(trainer.max_time))
         return Trainer(
-            callbacks=[*callbacks, interruption],
+            callbacks=[*callbacks, self._interruption],
             # StepChunks ends the last epoch at max_steps: Lightning, told of max_steps, would
             # resume from the end of an epoch as if it were in its middle.
             max_epochs=steps.epochs,

@@ -25,18 +25,14 @@ class Interrupted(Exception):
 
 
 def signal_of(stop: BaseException) -> signal.Signals:
-    """The signal behind what ended a run: ours, Lightning's, or Ctrl-C pressed twice."""
+    """The signal behind what ended a run: ours, Lightning's, or Ctrl-C before ours was there."""
     if isinstance(stop, Interrupted):
         return stop.signum
     return signal.SIGTERM if isinstance(stop, SIGTERMException) else signal.SIGINT
 
 
 class Interruption(Callback):
-    """Within `with`, a first signal is kept until the next chunk of steps ends; a second ends all.
-
-    Raises:
-        Interrupted: from the hook after the chunk, before anything of it is saved.
-    """
+    """Within `with`, a first signal is kept until the next step ends; a second ends all at once."""
 
     def __init__(self) -> None:
         self._signum: int | None = None
@@ -54,16 +50,17 @@ class Interruption(Callback):
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self._signum is not None:
-            raise KeyboardInterrupt
+            raise Interrupted(signum)
         self._signum = signum
 
     def check(self) -> None:
+        """To be called after each optimizer step; the hooks below call it after other batches.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
         if self._signum is not None:
             raise Interrupted(self._signum)
-
-    @override
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        self.check()
 
     @override
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:

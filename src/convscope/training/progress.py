@@ -57,17 +57,10 @@ class EpochProgress(LightningProgressBar):
             disable=not self.show_bar,
         )
 
-    @override
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: range,
-        batch_idx: int,
-    ) -> None:
+    def step(self) -> None:
+        """One optimizer step more."""
         if self._bar is not None:
-            self._bar.update(len(batch))
+            self._bar.update()
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
