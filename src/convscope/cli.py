@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,6 +22,7 @@ from convscope.compose import (
     CONFIG_NAME,
     HYDRA_ERRORS,
     NOT_A_CHOICE,
+    Composer,
     config_dir,
     explain,
     register_schema,
@@ -38,6 +39,9 @@ from convscope.tables import (
     reasons,
     run_table,
 )
+
+if TYPE_CHECKING:
+    from convscope.sweep.plan import PlannedRun
 
 FAILED, BAD_INPUT = 1, 2
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -69,11 +73,14 @@ def _refuse(message: str) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
-def _run_job(_: DictConfig) -> None:
+def _run_job(config: DictConfig) -> None:
+    # As typed: an interpolation in a value is the config's to resolve, not this list's.
+    typed = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    overrides = cast(list[str], typed)
     try:
-        # As typed: an interpolation in a value is the config's to resolve, not this list's.
-        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-        record = train_one(cast(list[str], overrides), _notify)
+        if config.plan or config.repeat != 1:
+            run_sweep([overrides], _BASIC_LAUNCHER)
+        record = train_one(overrides, _notify)
     except UserError as error:
         # Here rather than in `train`: Hydra would print a line of its own before.
         _refuse(str(error))
@@ -81,8 +88,8 @@ def _run_job(_: DictConfig) -> None:
     sys.exit(exit_code([record]))
 
 
-def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> None:
-    """Train every distinct variant of a sweep, and print one table of them.
+def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
+    """Train every distinct run of a sweep, and print one table of them; or, with plan, say how.
 
     Args:
         jobs: overrides of each job.
@@ -93,19 +100,38 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> None:
     """
     if launcher != _BASIC_LAUNCHER:
         raise UserError(f"hydra/launcher must be basic, got {launcher.rpartition('.')[2]}")
-    checked = [prepare(overrides) for overrides in jobs]
-    resolver = Resolver(_notify)
+    composer = Composer()
+    checked = prepare(jobs, composer)
+    resolver = Resolver(composer, _notify)
     requests = [resolver.request(one) for one in checked]
+    from convscope.sweep.plan import plan_runs
     from convscope.sweep.serial import run_serially
 
-    records = run_serially(requests, _notify)
+    runs = plan_runs(requests)
+    if len(runs) < len(requests):
+        _notify(f"{len(requests)} jobs are {len(runs)} different runs")
     console = new_console()
+    if checked[0].config.plan:
+        print_plan(runs, console)
+        sys.exit(0)
+    records = run_serially(runs, _notify)
     console.print()
     print_table(run_table(records), console)
     for line in reasons(records):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"\n{_tensorboard(records[0])}", soft_wrap=True, highlight=False)
     sys.exit(exit_code(records))
+
+
+def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
+    """What a sweep would do: every run, how far it is, and what is left of it."""
+    from convscope.sweep.estimate import Estimator
+    from convscope.sweep.plan_table import plan_table, plan_words
+
+    estimator = Estimator()
+    print_table(plan_table(runs, estimator), console)
+    for line in plan_words(runs, estimator):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def exit_code(records: Sequence[RunRecord]) -> int:

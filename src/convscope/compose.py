@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
@@ -56,40 +58,75 @@ def register_schema() -> None:
     store.store(
         group="hydra/sweeper",
         name="convscope",
-        node={"_target_": "hydra_plugins.convscope.ConvScopeSweeper"},
+        node={"_target_": "hydra_plugins.convscope.ConvScopeSweeper", "params": {}},
     )
 
 
-def compose_config(overrides: Sequence[str]) -> TrainConfig:
-    """The config that these overrides make, checked key by key and range by range.
+class Composer:
+    """Composes the configs of one command.
 
-    Args:
-        overrides: as on the command line: `["conv.stride=2", "data=mnist"]`.
-
-    Raises:
-        UserError: a key, group or value that is not legal.
+    Hydra composes each choice of groups, and each `key=value` with it, once; a job is then put
+    together from these. So a sweep of thousands of jobs does not pay 70 ms for each.
     """
-    try:
-        if GlobalHydra.instance().is_initialized():
-            composed = compose(CONFIG_NAME, overrides=list(overrides))
-        else:
-            register_schema()
-            with initialize_config_dir(str(config_dir()), version_base="1.3"):
-                composed = compose(CONFIG_NAME, overrides=list(overrides))
-        return typed_config(composed)
-    except HYDRA_ERRORS as error:
-        raise UserError(explain(error)) from error
-    except ValueError as error:
-        if not str(error).startswith(NOT_A_CHOICE):
-            raise
-        raise UserError(explain(error)) from error
+
+    def __init__(self) -> None:
+        self._composed: dict[tuple[str, ...], TrainConfig] = {}
+
+    def compose(self, overrides: Sequence[str]) -> TrainConfig:
+        """The config that these overrides make, checked key by key and range by range.
+
+        Args:
+            overrides: as on the command line: `["conv.stride=2", "data=mnist"]`.
+
+        Raises:
+            UserError: a key, group or value that is not legal.
+        """
+        groups = tuple(word for word in overrides if not _sets_a_value(word))
+        values = {word.partition("=")[0]: word for word in overrides if _sets_a_value(word)}
+        try:
+            config = copy.deepcopy(self._typed(groups))
+            for key, word in values.items():
+                *parents, leaf = key.split(".")
+                typed = _node(self._typed((*groups, word)), parents)
+                setattr(_node(config, parents), leaf, copy.copy(getattr(typed, leaf)))
+        except HYDRA_ERRORS as error:
+            raise UserError(explain(error)) from error
+        except ValueError as error:
+            if not str(error).startswith(NOT_A_CHOICE):
+                raise
+            raise UserError(explain(error)) from error
+        check_ranges(config)
+        return config
+
+    def _typed(self, overrides: tuple[str, ...]) -> TrainConfig:
+        if overrides not in self._composed:
+            self._composed[overrides] = typed_config(_compose_with_hydra(overrides))
+        return self._composed[overrides]
+
+
+def _compose_with_hydra(overrides: Sequence[str]) -> DictConfig:
+    if GlobalHydra.instance().is_initialized():
+        return compose(CONFIG_NAME, overrides=list(overrides))
+    register_schema()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose(CONFIG_NAME, overrides=list(overrides))
+
+
+def _sets_a_value(override: str) -> bool:
+    """Whether this is a plain `key=value` of the schema, which can be set on its own."""
+    key, equals, value = override.partition("=")
+    return bool(equals) and key in _leaves() and "${" not in value
+
+
+def _node(config: TrainConfig, parents: Sequence[str]) -> Any:
+    return functools.reduce(getattr, parents, config)
 
 
 def typed_config(composed: DictConfig) -> TrainConfig:
-    """Turn Hydra's config into the dataclasses, holding every key and range.
+    """Turn Hydra's config into the dataclasses, holding every key but no range.
 
     Raises:
-        UserError: a key that the schema lacks, or a value out of range.
+        UserError: a key that the schema lacks.
         OmegaConfBaseException: a value of the wrong type.
     """
     node = composed.copy()
@@ -98,9 +135,7 @@ def typed_config(composed: DictConfig) -> TrainConfig:
     unknown = sorted(set(_keys(OmegaConf.to_container(node, resolve=False))) - set(_known_keys()))
     if unknown:
         raise UserError(_unknown_key(unknown[0]))
-    config = cast(TrainConfig, OmegaConf.to_object(node))
-    check_ranges(config)
-    return config
+    return cast(TrainConfig, OmegaConf.to_object(node))
 
 
 def explain(error: BaseException) -> str:

@@ -169,6 +169,10 @@ class TrainConfig:
     """Name of the folder below output_dir that holds the runs which belong together."""
     output_dir: str
     """Folder of all studies; what `tensorboard --logdir` is pointed at."""
+    repeat: Annotated[int, Range(least=1)]
+    """Runs of each variant, with seeds from `seed` on."""
+    plan: bool
+    """Say what a sweep would do and how long it would take; train and write nothing."""
     rerun: bool
     """Move a finished run of the same config aside and train anew."""
     compile: bool

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convscope.compose import compose_config
+from convscope.compose import Composer
 from convscope.config import TrainConfig
+from convscope.errors import UserError
 from convscope.training.request import CheckedConfig, RunRequest, check, request_run
 
 if TYPE_CHECKING:
@@ -16,25 +18,42 @@ if TYPE_CHECKING:
     from convscope.training.hardware import Hardware
 
 
-def prepare(overrides: Sequence[str]) -> CheckedConfig:
-    """Compose and check a config, without torch and without loading data.
+def prepare(jobs: Sequence[Sequence[str]], composer: Composer) -> list[CheckedConfig]:
+    """Compose and check the config of each job, without torch and without loading data.
+
+    A job with `repeat=N` becomes N, with seeds from its own on.
 
     Raises:
         UserError: a key, group or value that no run could have.
     """
-    return check(compose_config(overrides), overrides)
+    return [
+        check(replace(config, seed=seed), _as_typed_alone(overrides, config, seed))
+        for overrides in jobs
+        for config in [composer.compose(overrides)]
+        for seed in range(config.seed, config.seed + config.repeat)
+    ]
+
+
+def _as_typed_alone(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
+    """The overrides that ask for this run and no other."""
+    if config.repeat == 1:
+        return list(overrides)
+    return [w for w in overrides if not w.startswith(("repeat=", "seed="))] + [f"seed={seed}"]
 
 
 def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRecord:
     """Train the one run that these overrides ask for.
 
     Raises:
-        UserError: bad input, an impossible variant, or data that cannot be had.
+        UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
     """
-    checked = prepare(overrides)
+    composer = Composer()
+    checked, *more = prepare([overrides], composer)
+    if more:
+        raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
     if checked.impossible is not None:
         raise checked.impossible
-    request = Resolver(notify).request(checked)
+    request = Resolver(composer, notify).request(checked)
     from convscope.training.train import train
 
     return train(request, notify)
@@ -44,15 +63,16 @@ class Resolver:
     """Settles for one command what `auto` means, and loads each data set once.
 
     Args:
-        notify: is told when `data=auto` falls back on digits.
+        composer: makes the config anew where `data=auto` falls back on digits.
+        notify: is told when it does.
     """
 
-    def __init__(self, notify: Callable[[str], None]) -> None:
+    def __init__(self, composer: Composer, notify: Callable[[str], None]) -> None:
+        self._composer = composer
         self._notify = notify
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
         self._hardware: dict[tuple[str, int, str], Hardware] = {}
-        self._defaults: dict[str, TrainConfig] = {}
 
     def request(self, checked: CheckedConfig) -> RunRequest:
         """The run that a checked config asks for, on this machine.
@@ -64,7 +84,7 @@ class Resolver:
         if checked.config.data.name == "auto":
             checked = self._settle_auto(checked)
         images = self._load(checked.config)
-        return request_run(checked, images, hardware, self._default(images.name, checked.config))
+        return request_run(checked, images, hardware, self._default(checked.config))
 
     def _settle_auto(self, checked: CheckedConfig) -> CheckedConfig:
         from convscope.data.sources import resolve_auto
@@ -75,8 +95,8 @@ class Resolver:
             if reason is not None:
                 self._notify(f"data=auto takes {self._auto[root]}: {reason}")
         others = [word for word in checked.overrides if not word.startswith("data=")]
-        settled = compose_config([*others, f"data={self._auto[root]}"])
-        return check(settled, checked.overrides)
+        settled = self._composer.compose([*others, f"data={self._auto[root]}"])
+        return check(replace(settled, seed=checked.config.seed), checked.overrides)
 
     def _load(self, config: TrainConfig) -> Images:
         from convscope.data.sources import load
@@ -96,8 +116,5 @@ class Resolver:
             self._hardware[key] = resolve_hardware(trainer)
         return self._hardware[key]
 
-    def _default(self, name: str, config: TrainConfig) -> TrainConfig:
-        choice = config.data.name
-        if choice not in self._defaults:
-            self._defaults[choice] = compose_config([f"data={choice}"])
-        return self._defaults[choice]
+    def _default(self, config: TrainConfig) -> TrainConfig:
+        return self._composer.compose([f"data={config.data.name}"])

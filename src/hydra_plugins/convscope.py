@@ -6,16 +6,26 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from convscope.errors import UserError
 
 
 class ConvScopeSweeper(Sweeper):
     """Expands `-m` into one list of overrides per job, and gives them all to the task at once.
 
     Hydra's own sweeper writes multirun.yaml before it looks at the jobs.
+
+    Args:
+        params: key to comma-separated values, from a preset in `configs/sweep/`; what is typed on
+            the command line comes after it and wins.
     """
+
+    def __init__(self, params: dict[str, str]) -> None:
+        self.params = params
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -28,6 +38,21 @@ class ConvScopeSweeper(Sweeper):
 
         assert self.hydra_context is not None
         assert self.config is not None
+        preset = [f"{key}={values}" for key, values in self.params.items()]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides(arguments), None)
+        overrides = parser.parse_overrides([*preset, *arguments])
+        for override in overrides:
+            _refuse_doubles(override)
+        (jobs,) = BasicSweeper.split_arguments(overrides, None)
         return run_sweep(jobs, launcher=self.config.hydra.launcher._target_)
+
+
+def _refuse_doubles(override: Override) -> None:
+    """Raise UserError where a sweep names one value twice."""
+    if override.is_discrete_sweep():
+        values = list(override.sweep_string_iterator())
+        doubles = [value for value in values if values.count(value) > 1]
+        if doubles:
+            raise UserError(
+                f"{override.get_key_element()} must name each value once, got {doubles[0]} twice"
+            )

@@ -9,6 +9,8 @@ EXCLUDED = {
     "study": "says which runs are compared, not what a run does",
     "output_dir": "where the result lies",
     "rerun": "whether an old result is believed",
+    "repeat": "how many seeds; each run has its own",
+    "plan": "nothing is trained",
     "data.root": "where the images lie; the data set's fingerprint says what they are",
     "trainer.enable_progress_bar": "display",
 }

@@ -1,1 +1,1 @@
-"""Many runs: one after the other, each on its own."""
+"""Many runs: what is to be done, in which order, how long it takes, and doing it."""

@@ -2,33 +2,101 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
 
-from convscope.runs.record import RunRecord
-from convscope.training.request import RunRequest
+from convscope.errors import UserError
+from convscope.runs.lock import RunHeld, RunLock
+from convscope.runs.record import RunRecord, utc_now
+from convscope.sweep.estimate import Estimator
+from convscope.sweep.order import cheap_first
+from convscope.sweep.plan import PlannedRun
+from convscope.sweep.progress import SweepProgress, clock
+from convscope.training.record import first_record
 from convscope.training.train import train
 
+log = logging.getLogger(__name__)
 
-def run_serially(requests: Sequence[RunRequest], notify: Callable[[str], None]) -> list[RunRecord]:
-    """Train each distinct run; one that fails does not stop the others, an interruption does.
+Notify = Callable[[str], None]
+
+
+def run_serially(runs: Sequence[PlannedRun], notify: Notify) -> list[RunRecord]:
+    """Train what is not finished; a run that fails does not stop the others, a signal does.
+
+    A run that another process trains is left to it, and waited for at the end.
 
     Returns:
-        A record per run that was reached, in order.
+        A record per run that was reached, in the order of `runs`.
     """
-    distinct = list({request.id: request for request in requests}.values())
-    if len(distinct) < len(requests):
-        notify(f"{len(requests)} jobs are {len(distinct)} different runs")
-    records = []
-    for number, request in enumerate(distinct, start=1):
-        notify(f"[{number}/{len(distinct)}] {request.checked.variant}")
-        record = train(request, notify)
-        if record.reason is not None:
-            notify(f"{record.variant} {record.status}: {record.reason}")
-        records.append(record)
+    records = {
+        run.request.id: run.record
+        for run in runs
+        if run.state == "finished" and run.record is not None
+    }
+    if records:
+        notify(f"{len(records)} of {len(runs)} runs are finished already")
+    ordered = cheap_first([run for run in runs if run.request.id not in records])
+    if ordered:
+        show_bar = ordered[0].request.config.trainer.enable_progress_bar
+        progress = SweepProgress(ordered, Estimator(), notify, show_bar)
+        try:
+            records |= _train_all(ordered, progress)
+        finally:
+            progress.close()
+        notify(f"{clock(progress.elapsed())}, estimated {clock(progress.estimated)}")
+    return [records[run.request.id] for run in runs if run.request.id in records]
+
+
+def _train_all(ordered: Sequence[PlannedRun], progress: SweepProgress) -> dict[str, RunRecord]:
+    records: dict[str, RunRecord] = {}
+    held: list[PlannedRun] = []
+    for run in ordered:
+        progress.begin(run)
+        try:
+            record = _train(run)
+        except RunHeld:
+            held.append(run)
+            continue
+        records[run.request.id] = record
+        progress.end(run, record)
         if record.status == "interrupted":
-            break
+            return records
+    for run in held:
+        records[run.request.id] = record = _wait_for(run)
+        progress.end(run, record)
+        if record.status == "interrupted":
+            return records
+    return records
+
+
+def _wait_for(run: PlannedRun) -> RunRecord:
+    while True:
+        lock = RunLock(run.request.directory.path)
+        lock.acquire(blocking=True)
+        lock.release()
+        try:
+            return _train(run)
+        except RunHeld:
+            continue  # Somebody else was quicker to claim it.
+
+
+def _train(run: PlannedRun) -> RunRecord:
+    """The run's record; one that could not even be written says so.
+
+    Raises:
+        RunHeld: another process trains it.
+    """
+    try:
+        return train(run.request, log.info)
+    except RunHeld:
+        raise
+    except UserError as error:
+        return dataclasses.replace(
+            first_record(run.request), status="failed", reason=str(error), ended_at=utc_now()
+        )
+    finally:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    return records

@@ -20,7 +20,7 @@ from convscope.geometry import (
     parse_conv,
 )
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
-from convscope.runs.identity import identity
+from convscope.runs.identity import EXCLUDED, identity
 from convscope.training.steps import StepPlan, plan_steps
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ def resolved(checked: CheckedConfig, images: Images, hardware: Hardware) -> dict
     return plain
 
 
-_NAMED_OTHERWISE = ("conv", "data.name", "data.root", "seed", "study", "output_dir", "rerun")
-_NO_RESULT = ("trainer.enable_progress_bar",)
+_NAMED_OTHERWISE = ("conv.", "data.name", "seed", *EXCLUDED)
 
 
 def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
@@ -157,7 +156,7 @@ def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
     return [
         f"{key}={_typed(value)}"
         for key, value in mine.items()
-        if value != theirs[key] and not key.startswith(_NAMED_OTHERWISE + _NO_RESULT)
+        if value != theirs[key] and not key.startswith(_NAMED_OTHERWISE)
     ]
 
 

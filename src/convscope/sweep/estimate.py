@@ -1,0 +1,105 @@
+"""How long runs will take, from a few measured steps of each distinct cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from convscope.data.batches import DeviceImages
+from convscope.model import ConvNet
+from convscope.sweep.plan import PlannedRun
+from convscope.tracking.throughput import synchronizer
+from convscope.training.request import RunRequest
+
+WARMUP_STEPS, MEASURED_STEPS = 3, 6
+RUN_SECONDS = 1.0
+"""What a run takes besides its batches: files, checkpoints, pictures."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Wall seconds of one training step, and of one batch of evaluation."""
+
+    train: float
+    evaluate: float
+
+
+class Estimator:
+    """Measures each distinct network and batch once."""
+
+    def __init__(self) -> None:
+        self._costs: dict[tuple[object, ...], StepCost] = {}
+
+    def seconds(self, run: PlannedRun) -> float:
+        """Wall seconds until the run is finished; 0 where nothing is left to train."""
+        if not run.steps_left:
+            return 0.0
+        request = run.request
+        cost = self._cost(request)
+        batch = request.config.data.batch_size
+        val_batches = -(-len(request.val_indices) // batch)
+        test_batches = -(-len(request.images.test_labels) // batch)
+        evaluated = run.epochs_left * val_batches + test_batches
+        return RUN_SECONDS + run.steps_left * cost.train + evaluated * cost.evaluate
+
+    def _cost(self, request: RunRequest) -> StepCost:
+        config = request.config
+        key = (
+            request.geometry.input_shape,
+            request.geometry.convs,
+            tuple(config.model.channels),
+            tuple(config.model.pool_after),
+            config.data.batch_size,
+            request.hardware,
+        )
+        if key not in self._costs:
+            self._costs[key] = measure(request)
+        return self._costs[key]
+
+
+def measure(request: RunRequest) -> StepCost:
+    """Time a few plain steps on real images; what Lightning adds to a step is next to nothing."""
+    hardware = request.hardware
+    device = hardware.torch_device
+    images = DeviceImages(
+        request.images.train_images,
+        request.images.train_labels,
+        request.images.mean,
+        request.images.std,
+        device,
+    )
+    batch = torch.from_numpy(request.train_indices[: request.config.data.batch_size])
+    indices = batch.to(images.index_device)
+    network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+
+    def train_step() -> None:
+        pixels, labels = images.batch(indices)
+        optimizer.zero_grad()
+        functional.cross_entropy(network(pixels), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    @torch.no_grad()
+    def evaluate() -> None:
+        network(images.batch(indices)[0])
+
+    synchronize = synchronizer(device)
+    with torch.autocast(
+        device.type, hardware.autocast_dtype, hardware.precision == "bf16-mixed", False
+    ):
+        return StepCost(_seconds(train_step, synchronize), _seconds(evaluate, synchronize))
+
+
+def _seconds(act: Callable[[], None], synchronize: Callable[[], None]) -> float:
+    for _ in range(WARMUP_STEPS):
+        act()
+    synchronize()
+    started = time.perf_counter()
+    for _ in range(MEASURED_STEPS):
+        act()
+    synchronize()
+    return (time.perf_counter() - started) / MEASURED_STEPS

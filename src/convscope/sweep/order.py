@@ -1,0 +1,41 @@
+"""In which order a sweep trains, so that one that is stopped has something to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convscope.sweep.plan import PlannedRun
+
+
+def cheap_first(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Seed by seed; of a seed first the cheapest runs that show a level nobody has shown yet.
+
+    A level is a kernel size, stride or padding of the variant's label; once each has been shown,
+    the rest follows by MACs.
+    """
+    seeds = list(dict.fromkeys(run.request.config.seed for run in runs))
+    return [
+        run
+        for seed in seeds
+        for run in _of_one_seed([run for run in runs if run.request.config.seed == seed])
+    ]
+
+
+def _of_one_seed(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    by_cost = sorted(runs, key=_macs)
+    shown: set[str] = set()
+    first = []
+    for run in by_cost:
+        if not _levels(run) <= shown:
+            first.append(run)
+            shown |= _levels(run)
+    return first + [run for run in by_cost if run not in first]
+
+
+def _levels(run: PlannedRun) -> set[str]:
+    return set(run.request.checked.variant.split("-"))
+
+
+def _macs(run: PlannedRun) -> int:
+    geometry = run.request.checked.geometry
+    return 0 if geometry is None else geometry.macs

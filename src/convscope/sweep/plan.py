@@ -1,0 +1,60 @@
+"""What a sweep has to do: each distinct run, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from convscope.runs.history import History
+from convscope.runs.record import RunRecord, current_record
+from convscope.training.request import RunRequest
+
+State = Literal["to do", "impossible", "finished", "interrupted", "failed", "running"]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    request: RunRequest
+    state: State
+    epochs_done: int
+    """Epochs that need not be trained again."""
+    record: RunRecord | None
+    """What is on disk."""
+
+    @property
+    def steps_left(self) -> int:
+        """Optimizer steps to train."""
+        if self.state in ("finished", "impossible"):
+            return 0
+        steps = self.request.steps
+        return max(0, steps.total - self.epochs_done * steps.per_epoch)
+
+    @property
+    def epochs_left(self) -> int:
+        return self.request.steps.epochs - self.epochs_done if self.steps_left else 0
+
+
+def plan_runs(requests: Sequence[RunRequest]) -> list[PlannedRun]:
+    """Each distinct run once, in the order in which it was first asked for.
+
+    Raises:
+        UserError: a record that cannot be read.
+    """
+    return [_planned(request) for request in {request.id: request for request in requests}.values()]
+
+
+def _planned(request: RunRequest) -> PlannedRun:
+    directory = request.directory
+    record = None
+    if directory.record.exists() and not request.config.rerun:
+        record = current_record(directory.path)
+    if record is not None and record.status in ("finished", "running"):
+        return PlannedRun(request, record.status, request.steps.epochs, record)
+    if request.checked.impossible is not None:
+        return PlannedRun(request, "impossible", 0, record)
+    if record is None or record.status == "skipped":
+        return PlannedRun(request, "to do", 0, None)
+    finished = len(History(directory.history).read()) if directory.last.exists() else 0
+    state: State = "interrupted" if record.status == "interrupted" else "failed"
+    return PlannedRun(request, state, finished, record)

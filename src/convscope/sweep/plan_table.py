@@ -1,0 +1,46 @@
+"""A plan in words: a table of runs, and what they come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from convscope.sweep.estimate import Estimator
+from convscope.sweep.order import cheap_first
+from convscope.sweep.plan import PlannedRun
+from convscope.sweep.progress import clock
+from convscope.tables import Table, by, count
+
+
+def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
+    """One row per run, in the order in which they would be trained."""
+    columns = ("<variant", "seed", "<state", "final map", "MACs", "params", "epochs left", "time")
+    return Table(columns, tuple(_row(run, estimator) for run in cheap_first(runs)))
+
+
+def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
+    geometry = run.request.checked.geometry
+    seconds = estimator.seconds(run)
+    return (
+        run.request.checked.variant,
+        str(run.request.config.seed),
+        run.state,
+        by(geometry.final_map) if geometry else "–",
+        count(geometry.macs if geometry else None),
+        count(geometry.params if geometry else None),
+        str(run.epochs_left),
+        clock(seconds) if seconds else "–",
+    )
+
+
+def plan_words(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
+    """Why some are impossible, how many of each state there are, and how long the rest takes."""
+    words = [
+        f"{run.request.checked.variant}: {run.request.checked.impossible}"
+        for run in {run.request.checked.variant: run for run in runs}.values()
+        if run.request.checked.impossible is not None
+    ]
+    states = Counter(run.state for run in runs)
+    counts = ", ".join(f"{number} {state}" for state, number in states.items())
+    seconds = sum(estimator.seconds(run) for run in runs)
+    return [*words, f"{len(runs)} runs: {counts}; about {clock(seconds)} left on this machine"]
