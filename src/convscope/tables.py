@@ -92,7 +92,7 @@ def run_table(records: Sequence[RunRecord]) -> Table:
     """One row per run of a sweep; what failed or was skipped says why."""
     columns = (
         "<variant", "seed", "<status", "final map", "MACs", "params", "val acc", "test acc",
-        "samples/s", "<reason",
+        "samples/s",
     )  # fmt: skip
     return Table(columns, tuple(_run_row(record) for record in records))
 
