@@ -62,10 +62,9 @@ def layer_table(layers: Sequence[Layer]) -> Table:
 
 def _layer_row(layer: Layer) -> tuple[str, ...]:
     unread = [border["image"] + border["padding"] for border in layer["unread_border"]]
-    window = f"k{by(layer['kernel_size'])} s{by(layer['stride'])} p{_padding(layer['padding'])}"
     return (
         layer["name"],
-        window,
+        window_text(layer["kernel_size"], layer["stride"], layer["padding"]),
         "x".join(map(str, layer["out_shape"])),
         by(layer["receptive_field"]),
         f"{layer['macs']:,}",
@@ -73,6 +72,13 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
         by(unread),
         f"{layer['padding_share']:.0%}",
     )
+
+
+def window_text(
+    kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[Sequence[int]]
+) -> str:
+    """A window in one word per key: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
+    return f"k{by(kernel_size)} s{by(stride)} p{_padding(padding)}"
 
 
 def by(pair: Sequence[int]) -> str:
