@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from convscope.data.images import Images
     from convscope.runs.record import RunRecord
     from convscope.training.hardware import Hardware
+
+_DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
 def prepare(overrides: Sequence[str]) -> CheckedConfig:
@@ -64,7 +68,9 @@ class Resolver:
         if checked.config.data.name == "auto":
             checked = self._settle_auto(checked)
         images = self._load(checked.config)
-        return request_run(checked, images, hardware, self._default(images.name, checked.config))
+        defaults = self._default(checked.config.data.name)
+        checked = replace(checked, config=self._as_used(checked.config))
+        return request_run(checked, images, hardware, self._as_used(defaults))
 
     def _settle_auto(self, checked: CheckedConfig) -> CheckedConfig:
         from convscope.data.sources import resolve_auto
@@ -74,8 +80,9 @@ class Resolver:
             self._auto[root], reason = resolve_auto(root)
             if reason is not None:
                 self._notify(f"data=auto takes {self._auto[root]}: {reason}")
-        others = [word for word in checked.overrides if not word.startswith("data=")]
-        settled = compose_config([*others, f"data={self._auto[root]}"])
+        name = self._auto[root]
+        others = [word for word in checked.overrides if not _DATA_CHOICE.match(word)]
+        settled = compose_config([*others, f"data={name}", f"data.name={name}"])
         return check(settled, checked.overrides)
 
     def _load(self, config: TrainConfig) -> Images:
@@ -96,8 +103,15 @@ class Resolver:
             self._hardware[key] = resolve_hardware(trainer)
         return self._hardware[key]
 
-    def _default(self, name: str, config: TrainConfig) -> TrainConfig:
-        choice = config.data.name
+    def _as_used(self, config: TrainConfig) -> TrainConfig:
+        """With device and precision as they are: `auto` and its meaning here are one run."""
+        hardware = self._settle_hardware(config)
+        used = replace(
+            config.trainer, accelerator=hardware.accelerator, precision=hardware.precision
+        )
+        return replace(config, trainer=used)
+
+    def _default(self, choice: str) -> TrainConfig:
         if choice not in self._defaults:
             self._defaults[choice] = compose_config([f"data={choice}"])
         return self._defaults[choice]

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from convscope.config import brief, dotted
 from convscope.runs.record import RunRecord
 
 Layer = Mapping[str, Any]
 _PIPE_WIDTH = 200
+_OF_NO_INTEREST = ("conv.", "data.root", "data.fingerprint", "output_dir", "rerun")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def new_console() -> Console:
 
 
 def print_table(table: Table, console: Console) -> None:
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in table.columns:
         left = column.startswith("<")
         drawn.add_column(
@@ -47,7 +49,10 @@ def print_table(table: Table, console: Console) -> None:
         )
     for row in table.rows:
         drawn.add_row(*map(Text, row))
-    console.print(drawn, highlight=False)
+    with console.capture() as captured:
+        console.print(drawn, highlight=False)
+    # Rich fills each line up to the table's width.
+    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def layer_table(layers: Sequence[Layer]) -> Table:
@@ -95,19 +100,32 @@ def _padding(sides: Sequence[Sequence[int]]) -> str:
 
 
 def run_table(records: Sequence[RunRecord]) -> Table:
-    """One row per run of a sweep; what failed or was skipped says why."""
+    """One row per run of a sweep, with what else differs between them than the variant.
+
+    `map` is the last feature map's height and width; `reasons` says why some have no result.
+    """
+    configs = [dotted(record.config) for record in records]
+    varied = [
+        key
+        for key in dict.fromkeys(key for config in configs for key in config)
+        if not key.startswith(_OF_NO_INTEREST)
+        and any(config.get(key) != configs[0].get(key) for config in configs)
+    ]
     columns = (
-        "<variant", "seed", "<status", "final map", "MACs", "params", "val acc", "test acc",
-        "samples/s", "<reason",
-    )  # fmt: skip
-    return Table(columns, tuple(_run_row(record) for record in records))
+        "<variant",
+        *(key.removesuffix(".name").rpartition(".")[2] for key in varied),
+        *("<status", "map", "MACs", "params", "val acc", "test acc", "samples/s"),
+    )
+    rows = (
+        (record.variant, *(brief(config.get(key)) for key in varied), *_results(record))
+        for record, config in zip(records, configs, strict=True)
+    )
+    return Table(columns, tuple(rows))
 
 
-def _run_row(record: RunRecord) -> tuple[str, ...]:
+def _results(record: RunRecord) -> tuple[str, ...]:
     metrics = record.metrics
     return (
-        record.variant,
-        str(record.config["seed"]),
         record.status,
         by(record.geometry[-1]["out_shape"][1:]) if record.geometry else "–",
         count(record.macs),
