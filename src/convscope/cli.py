@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a run failed, 2 bad input, 128 + n ended by signal n.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -14,17 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from convscope.compose import (
     CONFIG_NAME,
-    HYDRA_ERRORS,
-    NOT_A_CHOICE,
     Composer,
+    check_choices,
     config_dir,
     explain,
+    is_explained,
     register_schema,
 )
 from convscope.errors import UserError
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
 
 FAILED, BAD_INPUT = 1, 2
+_HYDRA_KEY = re.compile(r"[+~]*(hydra[./](?!launcher\b)[^=]*)")
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -55,17 +58,42 @@ def train() -> None:
         _run_job
     )
     try:
+        _check_arguments()
         main()
     except UserError as error:
         _refuse(str(error))
-    except HYDRA_ERRORS as error:
-        _refuse(explain(error))
-    except ValueError as error:
-        if not str(error).startswith(NOT_A_CHOICE):
-            raise
-        _refuse(explain(error))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        if not is_explained(error):
+            raise
+        _refuse(explain(error, sys.argv[1:]))
+
+
+def _check_arguments() -> None:
+    """Refuse in one line what Hydra would answer with its usage, or use to write files.
+
+    Raises:
+        UserError: an option that is none, or one of Hydra's that is not for a run.
+    """
+    parser = get_args_parser()
+    parser.error = _unknown_option  # type: ignore[method-assign]
+    arguments = parser.parse_args()
+    for option in ("config_name", "config_path", "experimental_rerun"):
+        if getattr(arguments, option) is not None:
+            raise UserError(
+                f"--{option.replace('_', '-')} cannot be used here\n"
+                "put configs of your own below a folder given as --config-dir"
+            )
+    check_choices(arguments.overrides)
+    for override in arguments.overrides:
+        key = _HYDRA_KEY.match(override)
+        if key:
+            raise UserError(f"{key[1]} cannot be set: of Hydra's own keys only hydra/launcher can")
+
+
+def _unknown_option(message: str) -> NoReturn:
+    raise UserError(f"{message}\nwrite values as KEY=VALUE, such as conv.stride=2: see --help")
 
 
 def _refuse(message: str) -> NoReturn:
@@ -98,6 +126,8 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
     Raises:
         UserError: bad input in any job, before the first one starts.
     """
+    if not jobs:
+        raise UserError("the sweep has no jobs: nothing matches its glob")
     if launcher != _BASIC_LAUNCHER:
         raise UserError(f"hydra/launcher must be basic, got {launcher.rpartition('.')[2]}")
     composer = Composer()

@@ -6,7 +6,8 @@ import copy
 import difflib
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
@@ -39,9 +40,13 @@ _TYPE_WORDS: dict[object, str] = {
     str: "text",
     str | None: "text or null",
 }
-HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
-NOT_A_CHOICE = "Config group override must be a string"
-"""How Hydra's ValueError begins where a group is given a number or null."""
+_NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
+"""What is no name of a choice, for Hydra ends in errors that are not its own."""
+
+
+def is_explained(error: BaseException) -> bool:
+    """Whether `explain` has words for an error, so that it is the user's to mend."""
+    return isinstance(error, HydraException | OmegaConfBaseException)
 
 
 def config_dir() -> Path:
@@ -81,35 +86,28 @@ class Composer:
         Raises:
             UserError: a key, group or value that is not legal.
         """
+        check_choices(overrides)
         groups = tuple(word for word in overrides if not _sets_a_value(word))
         values = {word.partition("=")[0]: word for word in overrides if _sets_a_value(word)}
         try:
-            config = copy.deepcopy(self._typed(groups))
+            config = copy.deepcopy(self._config(groups))
             for key, word in values.items():
                 *parents, leaf = key.split(".")
-                typed = _node(self._typed((*groups, word)), parents)
+                typed = _node(self._config((*groups, word)), parents)
                 setattr(_node(config, parents), leaf, copy.copy(getattr(typed, leaf)))
-        except HYDRA_ERRORS as error:
-            raise UserError(explain(error)) from error
-        except ValueError as error:
-            if not str(error).startswith(NOT_A_CHOICE):
+        except Exception as error:
+            if not is_explained(error):
                 raise
-            raise UserError(explain(error)) from error
-        check_ranges(config)
+            raise UserError(explain(error, overrides)) from error
+        check_ranges(config, _typed(overrides))
         return config
 
-    def _typed(self, overrides: tuple[str, ...]) -> TrainConfig:
+    def _config(self, overrides: tuple[str, ...]) -> TrainConfig:
         if overrides not in self._composed:
-            self._composed[overrides] = typed_config(_compose_with_hydra(overrides))
+            with _hydra():
+                composed = compose(CONFIG_NAME, overrides=list(overrides))
+            self._composed[overrides] = _typed_config(composed)
         return self._composed[overrides]
-
-
-def _compose_with_hydra(overrides: Sequence[str]) -> DictConfig:
-    if GlobalHydra.instance().is_initialized():
-        return compose(CONFIG_NAME, overrides=list(overrides))
-    register_schema()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose(CONFIG_NAME, overrides=list(overrides))
 
 
 def _sets_a_value(override: str) -> bool:
@@ -122,7 +120,46 @@ def _node(config: TrainConfig, parents: Sequence[str]) -> Any:
     return functools.reduce(getattr, parents, config)
 
 
-def typed_config(composed: DictConfig) -> TrainConfig:
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuse a group's choice that is no name.
+
+    Raises:
+        UserError: names the group and what was typed.
+    """
+    groups = [key for key, kind in _known_keys().items() if is_dataclass(kind)]
+    for key, value in _typed(overrides).items():
+        if not key:
+            raise UserError(f"cannot read the override ={value}: write KEY=VALUE")
+        if key in groups and _NO_NAME.fullmatch(value):
+            raise UserError(
+                f"{key} must be the name of one of its choices, got {value}: see --help"
+            )
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra on our configs: the command line's own, else one for the moment.
+
+    Another program's Hydra, which has other configs, is put aside meanwhile.
+    """
+    running = GlobalHydra.instance()
+    if running.is_initialized() and any(
+        source.path.endswith(str(config_dir()))
+        for source in running.config_loader().get_search_path().get_path()
+    ):
+        yield
+        return
+    before = running.hydra
+    running.clear()
+    register_schema()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def _typed_config(composed: DictConfig) -> TrainConfig:
     """Turn Hydra's config into the dataclasses, holding every key but no range.
 
     Raises:
@@ -138,18 +175,34 @@ def typed_config(composed: DictConfig) -> TrainConfig:
     return cast(TrainConfig, OmegaConf.to_object(node))
 
 
-def explain(error: BaseException) -> str:
-    """One line, two where a fix is known, that says what to change."""
+def _typed(overrides: Sequence[str]) -> dict[str, str]:
+    """What was written behind each key; the last one counts, as in Hydra."""
+    pairs = [override.lstrip("+").partition("=") for override in overrides]
+    return {key: as_typed(value) for key, equals, value in pairs if equals}
+
+
+def explain(error: BaseException, overrides: Sequence[str]) -> str:
+    """One line, two where a fix is known, that says what to change.
+
+    Args:
+        overrides: what was typed, which messages show as it was.
+    """
+    typed = _typed(overrides)
     for cause in _causes(error):
         if isinstance(cause, MissingConfigException):
             return _missing_config(cause)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-            return _bad_key_or_value(cause)
+            return _bad_key_or_value(cause, typed)
     first = str(error).strip().splitlines()[0]
-    if first.startswith(NOT_A_CHOICE):
-        return "a group takes the name of one of its choices, not a number or null: see --help"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override {error.override}\nwrite KEY=VALUE, lists as [1,2,3]"
+        return (
+            f"cannot read the override {as_typed(error.override)}\n"
+            "write KEY=VALUE, lists as [1,2,3], unusual characters in quotes: 'study=\"größer\"'"
+        )
+    twice = re.match(r"Multiple values for (\w+)\.", first)
+    if twice:
+        group = twice[1]
+        return f"{group} has a choice already\nwrite {group}={typed.get(group, 'CHOICE')} without +"
     if "Ambiguous value" in first:
         return f"{first}\nadd -m to run one job per value, or write a list as [1,2,3]"
     return first
@@ -160,23 +213,29 @@ def _missing_config(error: MissingConfigException) -> str:
     options = sorted(error.options or [])
     if not options:
         return str(error).strip().splitlines()[0]
-    return f"{group} must be one of {', '.join(options)}, got {choice}" + _near(
+    return f"{group} must be one of {', '.join(options)}, got {as_typed(choice)}" + _near(
         choice, options, prefix=f"{group}="
     )
 
 
-def _bad_key_or_value(error: OmegaConfBaseException) -> str:
+def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -> str:
     key = str(error.full_key).partition("[")[0]
+    deeper = [known for known in typed if known.startswith(f"{key}.") and key in _leaves()]
+    if deeper:
+        return _unknown_key(deeper[0])
     message = str(error.msg).splitlines()[0]
     if key not in _known_keys():
         return _unknown_key(key)
     if "does not support deletion" in message:
         return f"{key} cannot be left out: set it to a value"
-    if isinstance(error, InterpolationResolutionError | MissingMandatoryValue):
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key} has no value"
+    if isinstance(error, InterpolationResolutionError):
         return f"{key} has no value: {message}"
     value = re.search(r"Value '(.*)' of type", message)
-    got = f", got {as_typed(value[1])}" if value else ""
-    return f"{key} must be {_TYPE_WORDS[_known_keys()[key]]}{got}"
+    got = typed.get(key) or (as_typed(value[1]) if value else "")
+    words = _TYPE_WORDS.get(_known_keys()[key], "the name of one of its choices")
+    return f"{key} must be {words}" + f", got {got}" * bool(got)
 
 
 def _unknown_key(key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_type_hints
 
@@ -70,6 +71,8 @@ class NumberOf:
 
 COUNT_OR_SHARE = NumberOf((int, float), "a count (integer) or a share up to 1.0")
 COUNT_OR_SWITCH = NumberOf((int, bool), "an integer, true or false")
+TIME = Like(r"(?=.*[1-9])\d+:\d{2}:\d{2}:\d{2}", "DD:HH:MM:SS and above zero")
+FOLDER = Like(r"(?=.*\S)[^\x00-\x1f\x7f]+", "as a folder's path")
 
 
 @dataclass
@@ -86,7 +89,7 @@ class ConvConfig:
 class DataConfig:
     name: Annotated[str, OneOf(DATASETS)]
     """Data set. auto is MNIST where it can be had, else the digits that scikit-learn ships."""
-    root: str
+    root: Annotated[str, FOLDER]
     """Folder with the raw files; the decoded cache lies beside them in `.convscope/`."""
     batch_size: Annotated[int, Range(least=1)]
     """Training images per optimizer step, over all devices."""
@@ -128,7 +131,7 @@ class TrainerConfig:
     """Stop after so many epochs; null leaves it to max_steps."""
     max_steps: Annotated[int | None, Range(least=1)]
     """Stop after so many optimizer steps; null is no limit."""
-    max_time: Annotated[str | None, Like(r"\d+:\d{2}:\d{2}:\d{2}", "DD:HH:MM:SS")]
+    max_time: Annotated[str | None, TIME]
     """Stop after this wall time, DD:HH:MM:SS; null is no limit."""
     accelerator: Annotated[str, OneOf(("auto", "cpu", "gpu", "cuda", "mps"))]
     """Device kind; auto takes a GPU or MPS where there is one."""
@@ -167,7 +170,7 @@ class TrainConfig:
     """Seed of the weights, the order of the batches and their augmentation."""
     study: str
     """Name of the folder below output_dir that holds the runs which belong together."""
-    output_dir: str
+    output_dir: Annotated[str, FOLDER]
     """Folder of all studies; what `tensorboard --logdir` is pointed at."""
     repeat: Annotated[int, Range(least=1)]
     """Runs of each variant, with seeds from `seed` on."""
@@ -179,13 +182,16 @@ class TrainConfig:
     """Train through `torch.compile`."""
 
 
-def check_ranges(config: TrainConfig) -> None:
+def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     """Hold every value to its range.
+
+    Args:
+        typed: values as the user wrote them, by dotted key; a message shows them so.
 
     Raises:
         UserError: names the dotted key, the rule and the value of the first that breaks it.
     """
-    _check_fields(config, prefix="")
+    _check_fields(config, typed, prefix="")
     trainer = config.trainer
     if trainer.max_epochs is None and trainer.max_steps is None:
         raise UserError(
@@ -199,29 +205,54 @@ def check_ranges(config: TrainConfig) -> None:
                 f"model.pool_after must name conv layers 1 to {len(config.model.channels)},"
                 f" got {layer}"
             )
+    if config.model.pool_after != sorted(set(config.model.pool_after)):
+        raise UserError(
+            "model.pool_after must name each layer once and in order,"
+            f" got {config.model.pool_after}"
+        )
 
 
-def _check_fields(node: Any, prefix: str) -> None:
+def _check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
     hints = get_type_hints(type(node), include_extras=True)
     for entry in fields(node):
         key, value = prefix + entry.name, getattr(node, entry.name)
         if is_dataclass(value):
-            _check_fields(value, prefix=f"{key}.")
+            _check_fields(value, typed, prefix=f"{key}.")
             continue
+        if isinstance(value, list) and any(type(item) is not int for item in value):
+            # OmegaConf takes what lies in a list as it comes.
+            raise UserError(f"{key} must be a list of integers, got {typed.get(key, value)}")
         for rule in getattr(hints[entry.name], "__metadata__", ()):
             if value is not None or isinstance(rule, NumberOf):
                 for item in value if isinstance(value, list) else [value]:
-                    _check_value(key, item, rule)
+                    _check_value(key, item, rule, typed.get(key, as_typed(item)))
 
 
-def _check_value(key: str, value: Any, rule: Range | OneOf | Like | NumberOf) -> None:
+def _check_value(key: str, value: Any, rule: Range | OneOf | Like | NumberOf, typed: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key} must be a finite number, got {value}")
+        raise UserError(f"{key} must be a finite number, got {typed}")
     broken = rule.broken_rule(value)
     if broken:
-        raise UserError(f"{key} must be {broken}, got {as_typed(value)}")
+        raise UserError(f"{key} must be {broken}, got {typed}")
+
+
+def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A config of nested values by dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            flat |= dotted(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def brief(value: object) -> str:
+    """A config's value in a run's name or in a table; [16, 32] as 16-32."""
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def as_typed(value: object) -> str:
-    """A value as the user typed it in YAML: null, true and false for Python's words."""
-    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+    """A value as one types it: null, true and false for Python's words, on one line."""
+    text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+    return text if text.isprintable() and text.strip() == text != "" else repr(text)

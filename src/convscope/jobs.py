@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from convscope.data.images import Images
     from convscope.runs.record import RunRecord
     from convscope.training.hardware import Hardware
+
+_DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
 def prepare(jobs: Sequence[Sequence[str]], composer: Composer) -> list[CheckedConfig]:
@@ -84,7 +87,9 @@ class Resolver:
         if checked.config.data.name == "auto":
             checked = self._settle_auto(checked)
         images = self._load(checked.config)
-        return request_run(checked, images, hardware, self._default(checked.config))
+        defaults = self._default(checked.config.data.name)
+        checked = replace(checked, config=self._as_used(checked.config))
+        return request_run(checked, images, hardware, self._as_used(defaults))
 
     def _settle_auto(self, checked: CheckedConfig) -> CheckedConfig:
         from convscope.data.sources import resolve_auto
@@ -94,8 +99,9 @@ class Resolver:
             self._auto[root], reason = resolve_auto(root)
             if reason is not None:
                 self._notify(f"data=auto takes {self._auto[root]}: {reason}")
-        others = [word for word in checked.overrides if not word.startswith("data=")]
-        settled = self._composer.compose([*others, f"data={self._auto[root]}"])
+        name = self._auto[root]
+        others = [word for word in checked.overrides if not _DATA_CHOICE.match(word)]
+        settled = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
         return check(replace(settled, seed=checked.config.seed), checked.overrides)
 
     def _load(self, config: TrainConfig) -> Images:
@@ -116,5 +122,13 @@ class Resolver:
             self._hardware[key] = resolve_hardware(trainer)
         return self._hardware[key]
 
-    def _default(self, config: TrainConfig) -> TrainConfig:
-        return self._composer.compose([f"data={config.data.name}"])
+    def _as_used(self, config: TrainConfig) -> TrainConfig:
+        """With device and precision as they are: `auto` and its meaning here are one run."""
+        hardware = self._settle_hardware(config)
+        used = replace(
+            config.trainer, accelerator=hardware.accelerator, precision=hardware.precision
+        )
+        return replace(config, trainer=used)
+
+    def _default(self, choice: str) -> TrainConfig:
+        return self._composer.compose([f"data={choice}"])

@@ -70,11 +70,14 @@ class VariantModule(LightningModule):
             weight_decay=self.optim.weight_decay,
             fused=fused,
         )
+        points = self.total_steps + 1
+        # OneCycleLR divides by zero where the climb ends with the first point.
+        climb = self.optim.warmup * (0.999 if self.optim.warmup * points == 1 else 1)
         schedule = OneCycleLR(
             optimizer,
             max_lr=self.optim.lr,
-            total_steps=self.total_steps + 1,
-            pct_start=self.optim.warmup,
+            total_steps=points,
+            pct_start=climb,
             cycle_momentum=False,
         )
         return [optimizer], [schedule]
@@ -93,8 +96,10 @@ class VariantModule(LightningModule):
         Returns:
             losses (steps,) and the share of right answers (steps,) of each, on the device.
         """
-        # One autocast region holds many steps: its cache of bfloat16 weights would go stale.
-        torch.set_autocast_cache_enabled(False)
+        if torch.is_autocast_enabled(self.device.type):
+            # One region holds many steps: its cache of bfloat16 weights would go stale. Its end
+            # switches the cache on again.
+            torch.set_autocast_cache_enabled(False)
         optimizer = cast(LightningOptimizer, self.optimizers())
         schedule = cast(LRScheduler, self.lr_schedulers())
         losses = torch.empty(len(chunk), device=self.device)

@@ -12,10 +12,13 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from convscope.config import brief, dotted
+from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
 
 Layer = Mapping[str, Any]
 _PIPE_WIDTH = 200
+_OF_NO_INTEREST = ("conv.", "data.fingerprint", *(key for key in EXCLUDED if key != "study"))
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def new_console() -> Console:
 
 
 def print_table(table: Table, console: Console) -> None:
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in table.columns:
         left = column.startswith("<")
         drawn.add_column(
@@ -47,7 +50,10 @@ def print_table(table: Table, console: Console) -> None:
         )
     for row in table.rows:
         drawn.add_row(*map(Text, row))
-    console.print(drawn, highlight=False)
+    with console.capture() as captured:
+        console.print(drawn, highlight=False)
+    # Rich fills each line up to the table's width.
+    console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def layer_table(layers: Sequence[Layer]) -> Table:
@@ -62,10 +68,9 @@ def layer_table(layers: Sequence[Layer]) -> Table:
 
 def _layer_row(layer: Layer) -> tuple[str, ...]:
     unread = [border["image"] + border["padding"] for border in layer["unread_border"]]
-    window = f"k{by(layer['kernel_size'])} s{by(layer['stride'])} p{_padding(layer['padding'])}"
     return (
         layer["name"],
-        window,
+        window_text(layer["kernel_size"], layer["stride"], layer["padding"]),
         "x".join(map(str, layer["out_shape"])),
         by(layer["receptive_field"]),
         f"{layer['macs']:,}",
@@ -73,6 +78,13 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
         by(unread),
         f"{layer['padding_share']:.0%}",
     )
+
+
+def window_text(
+    kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[Sequence[int]]
+) -> str:
+    """A window in one word per key: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
+    return f"k{by(kernel_size)} s{by(stride)} p{_padding(padding)}"
 
 
 def by(pair: Sequence[int]) -> str:
@@ -89,19 +101,32 @@ def _padding(sides: Sequence[Sequence[int]]) -> str:
 
 
 def run_table(records: Sequence[RunRecord]) -> Table:
-    """One row per run of a sweep; what failed or was skipped says why."""
+    """One row per run of a sweep, with what else differs between them than the variant.
+
+    `map` is the last feature map's height and width; `reasons` says why some have no result.
+    """
+    configs = [dotted(record.config) for record in records]
+    varied = [
+        key
+        for key in dict.fromkeys(key for config in configs for key in config)
+        if not key.startswith(_OF_NO_INTEREST)
+        and any(config.get(key) != configs[0].get(key) for config in configs)
+    ]
     columns = (
-        "<variant", "seed", "<status", "final map", "MACs", "params", "val acc", "test acc",
-        "samples/s",
-    )  # fmt: skip
-    return Table(columns, tuple(_run_row(record) for record in records))
+        "<variant",
+        *(key.removesuffix(".name").rpartition(".")[2] for key in varied),
+        *("<status", "map", "MACs", "params", "val acc", "test acc", "samples/s"),
+    )
+    rows = (
+        (record.variant, *(brief(config.get(key)) for key in varied), *_results(record))
+        for record, config in zip(records, configs, strict=True)
+    )
+    return Table(columns, tuple(rows))
 
 
-def _run_row(record: RunRecord) -> tuple[str, ...]:
+def _results(record: RunRecord) -> tuple[str, ...]:
     metrics = record.metrics
     return (
-        record.variant,
-        str(record.config["seed"]),
         record.status,
         by(record.geometry[-1]["out_shape"][1:]) if record.geometry else "–",
         count(record.macs),

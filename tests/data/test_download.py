@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convscope.data import download
+from convscope.data import download, transfer
 from convscope.data.download import DownloadError, fetch
 from convscope.data.official import Archive
 
@@ -91,7 +91,7 @@ def test_stall_ends_at_the_deadline(server: Server, tmp_path: Path) -> None:
 def test_stall_ends_without_a_deadline_too(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(transfer, "READ_SECONDS", 0.3)
     server.stall("/a", CONTENT, 1000)
     server.give("/b", CONTENT)
     assert fetch(archive(f"{server.url}/a", f"{server.url}/b"), tmp_path).exists()

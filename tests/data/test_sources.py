@@ -105,11 +105,14 @@ def test_each_damaged_file_is_named_and_nothing_is_kept(
     assert_holds(load(data.known.name, tmp_path), data)
 
 
-def test_damage_after_a_first_start_is_seen(tiny_mnist: Tiny, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [-1, None])
+def test_damage_after_a_first_start_is_seen(
+    kept: int | None, tiny_mnist: Tiny, tmp_path: Path
+) -> None:
     tiny_mnist.write(tmp_path)
     load("mnist", tmp_path)
     path = tiny_mnist.known.files[3].path
-    (tmp_path / path).write_bytes(tiny_mnist.files[path][:-1])
+    (tmp_path / path).write_bytes(tiny_mnist.files[path][:kept][::-1])
     with pytest.raises(UserError, match=f"{path} is damaged"):
         load("mnist", tmp_path)
 

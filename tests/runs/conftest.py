@@ -66,7 +66,8 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(SOURCE)},
+            env=os.environ
+            | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         )
         processes.append(process)
         assert process.stdout is not None

@@ -71,6 +71,16 @@ def test_asking_creates_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is POSIX's")
+def test_two_who_ask_at_once_do_not_take_each_other_for_a_claim(tmp_path: Path) -> None:
+    import fcntl
+
+    RunLock(tmp_path).try_acquire()
+    with (tmp_path / ".lock").open() as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        assert not is_held(tmp_path)
+
+
 def test_asking_does_not_take_the_run_from_one_who_claims_it(tmp_path: Path) -> None:
     done = threading.Event()
 

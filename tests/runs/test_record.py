@@ -111,9 +111,11 @@ def test_metrics_that_are_not_finite_are_null_in_valid_json(
 
 def test_nan_and_overflow_written_by_hand_read_as_none(tmp_path: Path) -> None:
     text = BY_HAND.replace("0.30000000000000004", "NaN").replace("3.5", "1e999")
-    (tmp_path / "run.json").write_text(text)
+    (tmp_path / "run.json").write_text(text.replace("29.75", "-Infinity"))
     expected = {"test_accuracy": None, "step_ms": None, "params": 24000}
-    assert read_record(tmp_path / "run.json").metrics == expected
+    record = read_record(tmp_path / "run.json")
+    assert record.metrics == expected
+    assert record.duration_s is None
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import http.client
 import os
-import socket
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from convscope.data.official import Archive
+from convscope.data.transfer import NoAnswer, Transfer
 from convscope.errors import UserError
 
 CONNECT_SECONDS = 3.0
 """For a connection: name look-up, TCP and TLS together."""
-READ_SECONDS = 30.0
-"""Without a single byte."""
-CHUNK = 1 << 16
 
 
 class DownloadError(UserError):
@@ -35,10 +26,6 @@ class DownloadError(UserError):
             f"{target} could not be downloaded ({reason}); fetch {url} and put it there"
         )
         self.reason = reason
-
-
-class _NoAnswer(Exception):
-    """A mirror failed; the next may not."""
 
 
 def fetch(
@@ -66,10 +53,10 @@ def fetch(
         if patience <= 0:
             break
         try:
-            content = _Content(url, patience, deadline)
+            content = Transfer(url, patience, deadline)
             _keep(content, target, archive, deadline, progress)
             return target
-        except _NoAnswer as error:
+        except NoAnswer as error:
             reasons.append(str(error))
         except OSError as error:
             place = error.filename or target.parent
@@ -113,7 +100,7 @@ def _md5() -> Any:
 
 
 def _keep(
-    content: _Content, target: Path, archive: Archive, deadline: float | None, progress: bool
+    content: Transfer, target: Path, archive: Archive, deadline: float | None, progress: bool
 ) -> None:
     partial = target.with_name(f".{target.name}.part")
     with content:
@@ -128,10 +115,10 @@ def _keep(
                 finally:
                     partial.unlink(missing_ok=True)
         except TimeoutError as error:
-            raise _NoAnswer(str(error)) from error
+            raise NoAnswer(str(error)) from error
 
 
-def _write(content: _Content, partial: Path, archive: Archive, progress: bool) -> None:
+def _write(content: Transfer, partial: Path, archive: Archive, progress: bool) -> None:
     from tqdm import tqdm
 
     digest = _md5()
@@ -151,111 +138,4 @@ def _write(content: _Content, partial: Path, archive: Archive, progress: bool) -
         file.flush()
         os.fsync(file.fileno())
     if digest.hexdigest() != archive.md5:
-        raise _NoAnswer(f"{content.host} sent other bytes: md5 {digest.hexdigest()}")
-
-
-class _Content:
-    """The body of one answer. Raises _NoAnswer for whatever the network does."""
-
-    def __init__(self, url: str, patience: float, deadline: float | None) -> None:
-        self.host = urlsplit(url).hostname or url
-        self._deadline = deadline
-        self._sockets: list[socket.socket] = []
-        with self._plainly():
-            opener = urllib.request.build_opener(*_handlers(patience, self._sockets))
-            self._response = opener.open(url, timeout=self._read_seconds())
-        length = self._response.headers.get("Content-Length")
-        self.length = None if length is None else int(length)
-
-    def __enter__(self) -> _Content:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._response.close()
-
-    def chunks(self) -> Iterator[bytes]:
-        got = 0
-        with self._plainly():
-            while True:
-                self._sockets[-1].settimeout(self._read_seconds())
-                chunk = self._response.read1(CHUNK)
-                if not chunk:
-                    break
-                got += len(chunk)
-                yield chunk
-        if self.length is not None and got != self.length:
-            raise _NoAnswer(f"{self.host} closed after {got} of {self.length} bytes")
-
-    def _read_seconds(self) -> float:
-        if self._deadline is None:
-            return READ_SECONDS
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return min(READ_SECONDS, left)
-
-    @contextmanager
-    def _plainly(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, http.client.HTTPException) as error:
-            raise _NoAnswer(_reason(error, self.host)) from error
-
-
-def _reason(error: Exception, host: str) -> str:
-    """What went wrong, in a few words."""
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code} from {host}"
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, socket.gaierror) or (
-        isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
-    ):
-        return "no network"
-    if isinstance(cause, TimeoutError):
-        return f"{host} did not answer in time"
-    return f"{host}: {getattr(cause, 'strerror', None) or cause}"
-
-
-def _handlers(
-    patience: float, sockets: list[socket.socket]
-) -> tuple[urllib.request.BaseHandler, urllib.request.BaseHandler]:
-    """Of http and https, with a bound on the whole connection that urllib does not have."""
-
-    class Plain(http.client.HTTPConnection):
-        def connect(self) -> None:
-            _within(patience, super().connect)
-            sockets.append(self.sock)
-
-    class Secure(http.client.HTTPSConnection):
-        def connect(self) -> None:
-            _within(patience, super().connect)
-            sockets.append(self.sock)
-
-    class PlainHandler(urllib.request.HTTPHandler):
-        def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Plain, req)
-
-    class SecureHandler(urllib.request.HTTPSHandler):
-        def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Secure, req)
-
-    return PlainHandler(), SecureHandler()
-
-
-def _within(seconds: float, act: Callable[[], None]) -> None:
-    """Do ``act``, but wait for it no longer: a name look-up has no time-out of its own."""
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001 (raised again below, by the thread that waits)
-            failure.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError(f"no connection within {seconds:.0f} s")
-    if failure:
-        raise failure[0]
+        raise NoAnswer(f"{content.host} sent other bytes: md5 {digest.hexdigest()}")

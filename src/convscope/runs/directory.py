@@ -93,7 +93,7 @@ def study_runs(study: Path) -> tuple[list[RunDirectory], list[SetAside]]:
         try:
             if entry.is_symlink():
                 aside.append(SetAside(run.path, f"{run.path} is a link, not followed"))
-            elif entry.is_dir(follow_symlinks=False) and _has_record(run):
+            elif entry.is_dir() and _has_record(run):
                 runs.append(run)
         except OSError as error:
             reason = f"{run.path} cannot be opened: {error.strerror or error}"

@@ -100,6 +100,7 @@ class RunLock:
         # Imported here: 40 ms that those who only read runs need not pay.
         from filelock import FileLock, Timeout
 
+        self.run_dir.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_ATTEMPTS):
             try:
                 before = self._make_file()
@@ -111,8 +112,8 @@ class RunLock:
                 lock.acquire(timeout=_PATIENCE_S, poll_interval=_POLL_S)
             except Timeout:
                 return False
-            except FileNotFoundError:
-                continue  # The folder was deleted or moved aside just now.
+            except (FileNotFoundError, FileExistsError):
+                continue  # The folder was deleted or moved aside, and perhaps made anew, just now.
             if before is not None and before == _inode(self._path):
                 self._lock, self._claimed = lock, before
                 return True
@@ -120,7 +121,6 @@ class RunLock:
         raise OSError(errno.ENOENT, "it does not stay in place")
 
     def _make_file(self) -> tuple[int, int] | None:
-        self.run_dir.parent.mkdir(parents=True, exist_ok=True)
         # Not `exist_ok=True`: that raises where the folder is moved aside at this very moment.
         with contextlib.suppress(FileExistsError):
             self.run_dir.mkdir()

@@ -125,6 +125,8 @@ def effective_status(run_dir: Path, record: RunRecord) -> Status:
 def current_record(run_dir: Path) -> RunRecord:
     """Read a run's record with the status to believe.
 
+    To a process that holds the run's lock itself, what a killed one left reads as `running`.
+
     Raises:
         UserError: As `read_record`, or the lock's file may not be opened.
     """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convscope.config import TrainConfig
+from convscope.config import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
 from convscope.data.split import stratified_split
 from convscope.geometry import (
@@ -152,23 +152,9 @@ _NAMED_OTHERWISE = ("conv.", "data.name", "seed", *EXCLUDED)
 
 def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
     """`key=value` for each value unlike the default that the run's name does not show otherwise."""
-    mine, theirs = _flat(asdict(config)), _flat(asdict(defaults))
+    mine, theirs = dotted(asdict(config)), dotted(asdict(defaults))
     return [
-        f"{key}={_typed(value)}"
+        f"{key}={brief(value)}"
         for key, value in mine.items()
         if value != theirs[key] and not key.startswith(_NAMED_OTHERWISE)
     ]
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def _typed(value: object) -> str:
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)

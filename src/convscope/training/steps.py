@@ -9,7 +9,7 @@ from convscope.config import TrainerConfig
 from convscope.errors import UserError
 
 WARMUP_STEPS = 10
-"""Steps at the start of a process that no throughput counts."""
+"""Steps of an epoch's first chunk; no throughput counts the first chunk of a process."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,18 @@ def limited(batches: int, limit: int | float, key: str) -> int:
 
 
 class StepChunks:
-    """An epoch's steps as ranges of global step, made afresh from where training stands.
+    """An epoch's steps as ranges of global step, a function of where training stands alone.
+
+    An epoch's first chunk is short: throughput is counted from the end of a process's first. That
+    it is so in every epoch lets a resumed run average its losses over the chunks of one that never
+    stopped.
 
     It has no length on purpose: Lightning then validates after the last chunk, also where
     `max_steps` cuts the epoch short.
 
     Args:
         plan: the run's steps.
-        chunk_steps: a chunk ends wherever global step is a multiple of this.
+        chunk_steps: a later chunk ends wherever global step is a multiple of this.
         global_step: optimizer steps taken so far.
     """
 
@@ -76,19 +80,12 @@ class StepChunks:
         self.plan = plan
         self.chunk_steps = chunk_steps
         self.global_step = global_step
-        self._warm = False
 
     def __iter__(self) -> Iterator[range]:
         step = self.global_step()
         epoch_end = (step // self.plan.per_epoch + 1) * self.plan.per_epoch
         end = min(epoch_end, self.plan.total)
-        if not self._warm:
-            # A short first chunk: throughput is counted from its end.
-            self._warm = True
-            first = min(step + WARMUP_STEPS, end)
-            yield range(step, first)
-            step = first
+        stop = min(step + WARMUP_STEPS, end)
         while step < end:
-            stop = min((step // self.chunk_steps + 1) * self.chunk_steps, end)
             yield range(step, stop)
-            step = stop
+            step, stop = stop, min((stop // self.chunk_steps + 1) * self.chunk_steps, end)
