@@ -34,10 +34,10 @@ def run_serially(runs: Sequence[PlannedRun], notify: Notify) -> list[RunRecord]:
     records = {
         run.request.id: run.record
         for run in runs
-        if run.state == "finished" and run.record is not None
+        if run.state in ("finished", "impossible") and run.record is not None
     }
     if records:
-        notify(f"{len(records)} of {len(runs)} runs are finished already")
+        notify(f"{len(records)} of {len(runs)} runs are done already")
     ordered = cheap_first([run for run in runs if run.request.id not in records])
     if ordered:
         show_bar = ordered[0].request.config.trainer.enable_progress_bar
