@@ -1,6 +1,7 @@
 """A tiny run on digits, which need no file, and what it left for TensorBoard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,17 +41,58 @@ def ask() -> Ask:
 
 @pytest.fixture(scope="session")
 def scalars() -> Callable[[Path], Scalars]:
-    """TensorBoard's own reading of a folder: each tag's (step, value) in the order written."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    """Every scalar in a folder's event files: its tag's (step, value) in the order written."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.util.tensor_util import make_ndarray
 
     def read(folder: Path) -> Scalars:
-        events = EventAccumulator(str(folder), size_guidance={"tensors": 0, "scalars": 0})
-        events.Reload()
         found: Scalars = {}
-        for tag in events.Tags()["tensors"]:
-            content = events.Tensors(tag)
-            if content[0].tensor_proto.dtype == 1:
-                found[tag] = [(e.step, e.tensor_proto.float_val[0]) for e in content]
+        for path in sorted(folder.glob("events.out.tfevents.*")):
+            for event in EventFileLoader(str(path)).Load():
+                for value in event.summary.value:
+                    if value.metadata.plugin_data.plugin_name == "scalars":
+                        point = event.step, float(make_ndarray(value.tensor))
+                        found.setdefault(value.tag, []).append(point)
         return found
 
     return read
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: object
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Command]:
+    """`python scripts/train.py ARGUMENTS` in this process, in an empty folder without data."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    from convscope import cli
+
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+
+    def enter(*arguments: str) -> Ended:
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr("sys.argv", ["scripts/train.py", *arguments])
+        capfd.readouterr()
+        code: object = 0
+        try:
+            cli.train()
+        except SystemExit as end:
+            code = end.code
+        return Ended(code, *capfd.readouterr())
+
+    yield enter
+    GlobalHydra.instance().clear()

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from dataclasses import is_dataclass
+from functools import cache
 from itertools import pairwise
 from typing import cast, get_type_hints
 
@@ -26,6 +27,7 @@ See all values with --cfg job; run every combination of comma-separated values w
 """
 
 
+@cache
 def help_node() -> dict[str, str]:
     """Hydra's `help` node: `--help` prints its template."""
     keys = "\n".join(_section(name, kind) for name, kind in _groups())

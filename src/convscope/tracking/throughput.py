@@ -102,7 +102,7 @@ class Throughput(Callback):
     ) -> None:
         self._warm = True
         self._training.count(len(batch))
-        if trainer.is_last_batch:
+        if trainer.is_last_batch or trainer.should_stop:
             self.steps = self._training.stop()
 
     @override

@@ -33,10 +33,11 @@ class RunTracker(Callback):
     Args:
         throughput: measured by the callback of that name, which must come before this one.
         batch_size: training images per optimizer step.
+        peak_lr: the schedule's largest learning rate, what to lower where the loss diverges.
         started: called when the files are open, before the first step.
 
     Raises:
-        Diverged: from the end of a chunk, when a loss was NaN or infinite.
+        Diverged: from the end of a chunk or of a validation, when a loss was NaN or infinite.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class RunTracker(Callback):
         directory: RunDirectory,
         throughput: Throughput,
         batch_size: int,
+        peak_lr: float,
         started: Callable[[SummaryWriter], None],
     ) -> None:
         self.directory = directory
         self.throughput = throughput
         self.batch_size = batch_size
+        self.peak_lr = peak_lr
         self._started = started
         self._history = History(directory.history)
         self.epochs = 0
@@ -98,7 +101,7 @@ class RunTracker(Callback):
         self._write_pending()
         values = LateCopy(torch.stack([outputs["losses"], outputs["accuracies"]]))
         self._pending = batch, values, learning_rate(trainer)
-        if trainer.is_last_batch:
+        if trainer.is_last_batch or trainer.should_stop:
             self._write_pending()
 
     def _write_pending(self) -> None:
@@ -110,10 +113,7 @@ class RunTracker(Callback):
         loss, accuracy = values.mean(dim=1).tolist()
         if not math.isfinite(loss):
             first = int((~values[0].isfinite()).nonzero()[0])
-            raise Diverged(
-                f"the loss is {values[0, first]:.0f} at step {chunk[first] + 1};"
-                f" the learning rate is the likely cause: try optim.lr={lr_below(lr)}"
-            )
+            raise self._diverged("loss", float(values[0, first]), chunk[first] + 1)
         self._epoch_values.append(values)
         for tag, value in (
             ("train/loss", loss),
@@ -124,6 +124,8 @@ class RunTracker(Callback):
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not math.isfinite(val_loss := float(trainer.callback_metrics["val/loss"])):
+            raise self._diverged("validation loss", val_loss, trainer.global_step)
         loss, accuracy = torch.cat(self._epoch_values, dim=1).mean(dim=1).tolist()
         row: dict[str, float] = {
             "train/loss": loss,
@@ -138,6 +140,12 @@ class RunTracker(Callback):
                 self.writer.add_scalar(tag, value, trainer.global_step, new_style=True)
         self.epochs += 1
         self._history.append({"epoch": self.epochs, "step": trainer.global_step, **row})
+
+    def _diverged(self, name: str, loss: float, step: int) -> Diverged:
+        return Diverged(
+            f"the {name} is {loss:.0f} at step {step}; the learning rate is the likely cause:"
+            f" try optim.lr={lr_below(self.peak_lr)}"
+        )
 
     def _measured(self, device: torch.device) -> dict[str, float]:
         measured = {}

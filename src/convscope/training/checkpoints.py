@@ -39,10 +39,34 @@ class WholeCheckpoints(TorchCheckpointIO):
             part.unlink(missing_ok=True)
             raise UserError(f"cannot write {target}: {error}") from error
 
+    @override
+    def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+
+class MovableCheckpoint(ModelCheckpoint):
+    """Knows what was best so far also where the run's folder was moved since it was interrupted.
+
+    Lightning's own forgets it with the path, and takes the next epoch for the best.
+    """
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return os.path.join(self.dirpath or "", os.path.basename(path)) if path else path
+
+        moved = {
+            "dirpath": self.dirpath,
+            "best_model_path": here(state_dict["best_model_path"]),
+            "kth_best_model_path": here(state_dict["kth_best_model_path"]),
+            "best_k_models": {here(p): score for p, score in state_dict["best_k_models"].items()},
+        }
+        super().load_state_dict(state_dict | moved)
+
 
 def checkpoint_callbacks(directory: RunDirectory) -> list[ModelCheckpoint]:
     """The best weights by validation accuracy, and all that a resumed run needs, each epoch."""
-    best = ModelCheckpoint(
+    best = MovableCheckpoint(
         directory.checkpoints,
         filename="best",
         monitor="val/accuracy",
@@ -50,7 +74,7 @@ def checkpoint_callbacks(directory: RunDirectory) -> list[ModelCheckpoint]:
         save_weights_only=True,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(
+    last = MovableCheckpoint(
         directory.checkpoints,
         filename="last",
         save_on_train_epoch_end=True,
@@ -69,7 +93,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(
-            f"cannot read {path}: damaged checkpoint ({type(error).__name__})\n"
-            f"delete the folder {path.parent.parent} or add rerun=true"
+            f"cannot read {path}: damaged checkpoint ({type(error).__name__});"
+            f" delete the folder {path.parent.parent} or add rerun=true"
         ) from error
     return content

@@ -62,7 +62,11 @@ class Experiment:
             after_step=self._after_step,
         )
         self._tracker = RunTracker(
-            request.directory, self._throughput, config.data.batch_size, self._describe
+            request.directory,
+            self._throughput,
+            config.data.batch_size,
+            config.optim.lr,
+            self._describe,
         )
         self.resumed_from_epoch = self._finished_epochs()
         self._trainer = self._make_trainer()
@@ -122,11 +126,13 @@ class Experiment:
             self._notify,
             trainer.enable_progress_bar,
         )
-        callbacks: list[Callback] = [self._throughput, self._progress]
+        callbacks: list[Callback] = []
+        if trainer.max_time is not None:
+            # First: the others are to know that a chunk is the last one.
+            callbacks.append(Timer(trainer.max_time))
+        callbacks += [self._throughput, self._progress]
         if not self._develops:
             callbacks += [self._tracker, *checkpoint_callbacks(self.request.directory)]
-        if trainer.max_time is not None:
-            callbacks.append(Timer(trainer.max_time))
         return Trainer(
             callbacks=[*callbacks, self._interruption],
             # StepChunks ends the last epoch at max_steps: Lightning, told of max_steps, would

@@ -124,7 +124,11 @@ def _develop(request: RunRequest, notify: Notify) -> RunRecord:
     """A few batches of everything; nothing is left on disk."""
     from convscope.training.experiment import Experiment
 
+    record = first_record(request)
     with logged_to(None), Interruption() as interruption:
-        metrics = Experiment(request, interruption, notify).run()
+        try:
+            metrics = Experiment(request, interruption, notify).run()
+        except Interrupted as stop:
+            return replace(record, status="interrupted", reason=stop.signum.name)
     notify("fast_dev_run: nothing was written")
-    return replace(first_record(request), status="finished", metrics=metrics, ended_at=utc_now())
+    return replace(record, status="finished", metrics=metrics, ended_at=utc_now())

@@ -1,0 +1,138 @@
+"""The command line of `explain.py`: its help page, and what was asked for."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from convscope.errors import UserError
+from convscope.geometry import Pair
+
+HELP = """\
+What kernel size, stride and padding do, without training.
+
+  python scripts/explain.py sample
+      The tutorial's sample: three convolutions of a 5x5 input, by nn.Conv2d itself.
+  python scripts/explain.py sample conv.kernel_size=2 conv.stride=3 --input 7x9
+      The same for any layer and input. What is not given is as in training: padding is 1.
+  python scripts/explain.py conv.stride=2 data=cifar10 model=deep
+      Any network: sizes, receptive fields and costs per layer, and what stands out.
+  python scripts/explain.py diff conv.stride=1 vs conv.kernel_size=5 conv.stride=2
+      Two networks side by side, the differences marked. Each side is written in full.
+  python scripts/explain.py grid conv.kernel_size=1,3,5 conv.stride=1,2 conv.padding=0,half
+      Which variants are worth training: equal ones folded, impossible ones told.
+  python scripts/explain.py rules
+      When something stands out: each rule, its threshold and its source.
+  python scripts/explain.py conv.stride=2 --html page.html
+      One layer to play with, in a browser. With diff, both sides in step.
+
+conv.kernel_size, conv.stride, conv.padding: one value for every layer, or '[2,1,1]' with one
+per layer; a value is an integer or height x width, 3x5; padding also valid, half, full or same.
+All keys and groups: python scripts/train.py --help
+
+--input HxW   input of the sample or the page, in pixels; 5x5 by default
+--html FILE   write a page: the layer to play with, or a grid's heat maps
+--run RUN     with --html: that run's trained filters and a test image, such as
+              outputs/default/mnist-k3-s1-p1-seed0-1a2b3c4d
+--png FILE    write a grid's heat maps as a picture
+--json        print JSON for programs
+
+An output size that is not whole is rounded down, as PyTorch does; some visualisers call it
+invalid.
+"""
+LARGEST_INPUT = 1_000
+_TAKES = {
+    "network": ("json", "html", "input", "run"),
+    "sample": ("input",),
+    "diff": ("json", "html", "input"),
+    "grid": ("json", "html", "png"),
+    "rules": (),
+}
+_COMMANDS = ("sample", "diff", "grid", "rules")
+_INPUT = re.compile(r"([0-9]{1,9})(?:x([0-9]{1,9}))?")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command, the words behind it (overrides, and `vs`), and its options.
+
+    Attributes:
+        command: `network` where none is named, or `sample`, `diff`, `grid`, `rules`, `help`.
+    """
+
+    command: str
+    words: tuple[str, ...]
+    json: bool = False
+    html: Path | None = None
+    png: Path | None = None
+    input_size: Pair | None = None
+    run: Path | None = None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: see --help")
+
+
+def parse(arguments: Sequence[str]) -> Asked:
+    """What was asked for.
+
+    Raises:
+        UserError: an option that the command does not take, or with a value that means nothing.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    for name in ("input", "html", "png", "run"):
+        parser.add_argument(f"--{name}")
+    given = parser.parse_intermixed_args(list(arguments))
+    if given.help:
+        return Asked("help", ())
+    words = tuple(given.words)
+    command = words[0] if words and words[0] in _COMMANDS else "network"
+    options = {name for name in ("json", "input", "html", "png", "run") if getattr(given, name)}
+    _check(command, options)
+    return Asked(
+        command,
+        words if command == "network" else words[1:],
+        given.json,
+        _file("html", given.html),
+        _file("png", given.png),
+        _input_size(given.input),
+        None if given.run is None else Path(given.run),
+    )
+
+
+def _check(command: str, options: set[str]) -> None:
+    for option in sorted(options - set(_TAKES[command])):
+        takers = [name for name, taken in _TAKES.items() if option in taken]
+        raise UserError(f"--{option} is for {', '.join(takers)}, not for {command}: see --help")
+    if command in ("network", "diff") and "html" not in options:
+        for option in sorted(options & {"input", "run"}):
+            raise UserError(f"--{option} needs --html FILE here: see --help")
+
+
+def _file(option: str, text: str | None) -> Path | None:
+    if text is None:
+        return None
+    path = Path(text)
+    if not path.name or path.is_dir():
+        raise UserError(f"--{option} must name a file, got {text or 'nothing'}")
+    return path
+
+
+def _input_size(text: str | None) -> Pair | None:
+    if text is None:
+        return None
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        raise UserError(f"--input must be height x width such as 7x9, got {text or 'nothing'}")
+    height, width = int(match[1]), int(match[2] or match[1])
+    if not 1 <= min(height, width) <= max(height, width) <= LARGEST_INPUT:
+        raise UserError(f"--input must be 1 to {LARGEST_INPUT} pixels high and wide, got {text}")
+    return height, width

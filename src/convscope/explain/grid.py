@@ -1,0 +1,195 @@
+"""A grid of variants before a sweep spends hours on it: equal ones folded, impossible ones told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import prod
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from convscope.compose import config_dir, explain, is_explained
+from convscope.errors import UserError
+from convscope.explain.phrases import counted, size
+from convscope.explain.variants import Examiner, Variant
+from convscope.tables import Table, by
+
+MOST_VARIANTS = 10_000
+_CONV = "conv."
+
+
+@dataclass(frozen=True)
+class Row:
+    """One distinct variant.
+
+    Attributes:
+        forms: each way in which the grid types it, one value per key of the grid.
+    """
+
+    variant: Variant
+    forms: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of the values given.
+
+    Attributes:
+        values: each key with several values, and these as typed.
+        variants: by their values, one per key.
+    """
+
+    values: dict[str, tuple[str, ...]]
+    variants: dict[tuple[str, ...], Variant]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Distinct variants in the order of the grid."""
+        forms: dict[object, list[tuple[str, ...]]] = {}
+        for form, variant in self.variants.items():
+            forms.setdefault(_pixels(variant), []).append(form)
+        return [Row(self.variants[same[0]], tuple(same)) for same in forms.values()]
+
+    @property
+    def possible(self) -> list[Row]:
+        return [row for row in self.rows if row.variant.geometry is not None]
+
+    @property
+    def impossible(self) -> list[Row]:
+        return [row for row in self.rows if row.variant.geometry is None]
+
+    @property
+    def summary(self) -> str:
+        """`36 combinations make 30 variants, 4 of them impossible`."""
+        combinations, variants = len(self.variants), len(self.rows)
+        return (
+            f"{counted(combinations, 'combination')} {'make' if combinations > 1 else 'makes'}"
+            f" {counted(variants, 'variant')}, {len(self.impossible) or 'none'} of them impossible"
+        )
+
+
+def examine_grid(overrides: Sequence[str]) -> Grid:
+    """Every combination of comma-separated values, split as a sweep splits them.
+
+    Raises:
+        UserError: a key, group or value that no run could have, or too many combinations.
+    """
+    choices = split(overrides)
+    combinations = prod(map(len, choices.values()))
+    if combinations > MOST_VARIANTS:
+        raise UserError(f"a grid has at most {MOST_VARIANTS:,} combinations, got {combinations:,}")
+    examiner = Examiner()
+    swept = {key: values for key, values in choices.items() if len(values) > 1}
+    variants = {}
+    for values in product(*choices.values()):
+        words = dict(zip(choices, values, strict=True))
+        form = tuple(words[key] for key in swept)
+        variants[form] = examiner.examine([f"{key}={value}" for key, value in words.items()])
+    return Grid({key: tuple(values) for key, values in swept.items()}, variants)
+
+
+def split(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Each key with its values as typed; of a key given twice the last counts, as in a sweep.
+
+    Raises:
+        UserError: text that is no override.
+    """
+    # The parser asks the loader which files a glob means.
+    loader = ConfigLoaderImpl(create_config_search_path(str(config_dir())))
+    parser = OverridesParser.create(config_loader=loader)
+    try:
+        parsed = parser.parse_overrides(list(overrides))
+        return {str(one.get_key_element()): _values(one) for one in parsed}
+    except Exception as error:
+        if not is_explained(error):
+            raise
+        raise UserError(explain(error, overrides)) from error
+
+
+def grid_table(grid: Grid) -> Table:
+    """The possible variants; keys besides conv have a column of their own."""
+    keys = list(grid.values)
+    others = [index for index, key in enumerate(keys) if not _is_conv(key)]
+    columns = (
+        "<variant",
+        *(f"<{keys[index]}" for index in others),
+        "final map",
+        "sees",
+        "MACs",
+        "params",
+        "on padding",
+        "<equal, typed as",
+    )
+    return Table(columns, tuple(_table_row(row, keys, others) for row in grid.possible))
+
+
+def impossible_sentences(grid: Grid) -> list[str]:
+    """Which variant, what is wrong with it, and what would revive it."""
+    keys = list(grid.values)
+    sentences = []
+    for row in grid.impossible:
+        others = [
+            f"{key} {' = '.join(dict.fromkeys(form[index] for form in row.forms))}"
+            for index, key in enumerate(keys)
+            if not _is_conv(key)
+        ]
+        words = [row.variant.label, *others, typed_as(row, keys)]
+        sentences.append(f"{', '.join(filter(None, words))}: {row.variant.impossible}")
+    return sentences
+
+
+def typed_as(row: Row, keys: Sequence[str]) -> str:
+    """`padding 0 = half`: the forms that fold into one variant; "" where there is one form."""
+    unlike = [
+        index
+        for index, key in enumerate(keys)
+        if _is_conv(key) and len({form[index] for form in row.forms}) > 1
+    ]
+    names = [keys[index].removeprefix(_CONV) for index in unlike]
+    forms = list(dict.fromkeys(tuple(form[index] for index in unlike) for form in row.forms))
+    if len(unlike) == 1:
+        return f"{names[0]} {' = '.join(form[0] for form in forms)}"
+    return " = ".join(
+        ", ".join(f"{name} {value}" for name, value in zip(names, form, strict=True))
+        for form in forms
+        if form
+    )
+
+
+def _table_row(row: Row, keys: Sequence[str], others: Sequence[int]) -> tuple[str, ...]:
+    geometry = row.variant.geometry
+    assert geometry is not None
+    shares = [layer.padding_share for layer in geometry.layers if layer.kind == "conv"]
+    return (
+        row.variant.label,
+        *(" = ".join(dict.fromkeys(form[index] for form in row.forms)) for index in others),
+        size(geometry.final_map),
+        by(geometry.layers[-1].receptive_field),
+        f"{geometry.macs:,}",
+        f"{geometry.params:,}",
+        f"{max(shares):.0%}",
+        typed_as(row, keys),
+    )
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    if not override.is_discrete_sweep():
+        raise UserError(f"{override.input_line} names no values; write them as 1,2,3")
+    return [str(value) for value in override.sweep_string_iterator()]
+
+
+def _is_conv(key: str) -> bool:
+    return key == "conv" or key.startswith(_CONV)
+
+
+def _pixels(variant: Variant) -> object:
+    """What makes a variant: equal for all ways to type it."""
+    network = variant.facts.input_shape, variant.facts.classes, variant.channels, variant.pool_after
+    return network, variant.geometry and variant.geometry.convs, variant.label

@@ -1,0 +1,94 @@
+"""The page to play with: one HTML file that opens from disk, without network or server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from convscope.errors import UserError
+from convscope.explain.page.document import document
+from convscope.geometry import ConvShape, Pair
+from convscope.geometry.label import padding_token, pair_token
+from convscope.geometry.shapes import symmetric
+from convscope.runs.replace import replace_file
+
+LARGEST = 64
+"""Largest side of the input, kernel size, stride and padding on the page, pixels."""
+
+_FIRST = ConvShape(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((0, 0)))
+_SECOND_STRIDE = 2
+_SECOND_STRIDE_TRAINED = 3
+
+
+def write_page(
+    path: Path,
+    *,
+    conv: ConvShape | None = None,
+    input_size: Pair | None = None,
+    second: ConvShape | None = None,
+    run: Path | None = None,
+) -> None:
+    """Write the page, at most 300 kB, replacing `path` whole or not at all.
+
+    Args:
+        conv: the first setting; by default conv1 of `run`, else kernel 3, stride 1, no padding.
+        input_size: (height, width) of the input of numbers 0, 1, 2, …; by default 5x5.
+        second: the setting to compare with, shown at once. By default the page starts with the
+            first alone, and offers it at stride 2; with `run` it starts with both, at stride 3.
+        run: a trained run's folder. The page starts with a test image and one of the run's conv1
+            filters; `conv` and `second`, if given, must have their kernel size. Reads the data set.
+
+    Raises:
+        UserError: a value too large for the page, a run without a usable checkpoint or data, or
+            `path` cannot be written.
+    """
+    trained = None
+    if run is not None:
+        from convscope.explain.page.trained import read_trained
+
+        trained = read_trained(run)
+    first = conv or (trained.conv if trained else _FIRST)
+    stride = _SECOND_STRIDE_TRAINED if trained else _SECOND_STRIDE
+    other = second or ConvShape(first.kernel_size, (stride, stride), _even(first))
+    size = input_size or (5, 5)
+    _check_size("--input", size)
+    for shape in (first, other):
+        _check_conv(shape)
+        if trained and shape.kernel_size != trained.conv.kernel_size:
+            raise UserError(
+                f"conv.kernel_size must be {pair_token(trained.conv.kernel_size)}, that of the "
+                f"filters of {run}, got {pair_token(shape.kernel_size)}"
+            )
+    content = {
+        "largest": LARGEST,
+        "input": size,
+        "panes": [_setting(first), _setting(other)],
+        "compare": second is not None or trained is not None,
+        "trained": trained.content if trained else None,
+    }
+    replace_file(path, document(content))
+
+
+def _even(conv: ConvShape) -> tuple[Pair, Pair]:
+    """The padding, where its sides differ the smaller one: only `same` differs, at stride 1."""
+    (top, bottom), (left, right) = conv.padding
+    return symmetric((min(top, bottom), min(left, right)))
+
+
+def _check_conv(conv: ConvShape) -> None:
+    (top, _), (left, _) = conv.padding
+    _check_size("conv.kernel_size", conv.kernel_size)
+    _check_size("conv.stride", conv.stride)
+    _check_size("conv.padding", (top, left))
+
+
+def _check_size(name: str, size: Pair) -> None:
+    if max(size) > LARGEST:
+        raise UserError(f"{name} must be at most {LARGEST} on the page, got {pair_token(size)}")
+
+
+def _setting(conv: ConvShape) -> dict[str, object]:
+    return {
+        "kernel": conv.kernel_size,
+        "stride": conv.stride,
+        "padding": padding_token(conv),
+    }

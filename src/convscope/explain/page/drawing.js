@@ -1,0 +1,193 @@
+// Grids on canvases. Colours come from the style sheet, so that dark and light are decided there.
+
+const NUMBERS_FROM = 20; // pixels of a cell from which its number is legible
+const LINES_FROM = 12; // pixels of a cell from which lines between cells help
+const FULL_SHADE = 0.97; // share of the outputs whose shade tells their size; the rest are as strong
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["surface", "ink", "muted", "line", "padding", "padding-mark", "unread",
+    "unread-mark", "skipped", "skipped-mark", "positive", "negative"];
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+// A canvas of rows x columns cells, sharp on any screen; returns its context in CSS pixels.
+function prepare(canvas, rows, columns, cell) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(columns * cell * ratio);
+  canvas.height = Math.round(rows * cell * ratio);
+  canvas.style.width = `${columns * cell}px`;
+  canvas.style.height = `${rows * cell}px`;
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  return context;
+}
+
+// The shades of the legend: lines rising (padding), lines falling (unread), dots (skipped).
+function pattern(context, ground, mark, kind) {
+  const side = kind === "dots" ? 6 : 8;
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 2 * side;
+  const pen = tile.getContext("2d");
+  pen.scale(2, 2);
+  if (ground) {
+    pen.fillStyle = ground;
+    pen.fillRect(0, 0, side, side);
+  }
+  pen.fillStyle = pen.strokeStyle = mark;
+  pen.beginPath();
+  if (kind === "dots") {
+    pen.arc(side / 2, side / 2, 1.2, 0, 7);
+    pen.fill();
+  } else {
+    for (const shift of [-side, 0, side]) {
+      pen.moveTo(shift - 1, kind === "rising" ? side + 1 : -1);
+      pen.lineTo(shift + side + 1, kind === "rising" ? -1 : side + 1);
+    }
+    pen.stroke();
+  }
+  const made = context.createPattern(tile, "repeat");
+  made.setTransform(new DOMMatrix().scale(0.5));
+  return made;
+}
+
+function fontSize(cell, texts) {
+  const longest = Math.max(1, ...texts.map((text) => text.length));
+  return Math.min(0.42 * cell, 16, (0.86 * cell) / (0.58 * longest));
+}
+
+function write(context, text, x, y, size, colour) {
+  if (size < 7.5) return;
+  context.font = `${size}px system-ui, sans-serif`;
+  context.fillStyle = colour;
+  context.fillText(text, x, y);
+}
+
+// Text that stays legible on a shade.
+function writeOver(context, text, x, y, size, colour, ground) {
+  context.strokeStyle = ground;
+  context.lineWidth = 3;
+  context.lineJoin = "round";
+  context.font = `${size}px system-ui, sans-serif`;
+  if (size >= 7.5) context.strokeText(text, x, y);
+  write(context, text, x, y, size, colour);
+}
+
+function outline(context, x, y, cell, colour) {
+  if (cell < LINES_FROM) return;
+  context.strokeStyle = colour;
+  context.lineWidth = 1;
+  context.strokeRect(x + 0.5, y + 0.5, cell - 1, cell - 1);
+}
+
+// The padded input. extent: [rows, columns] of the drawing, larger than the input where the
+// kernel is.
+function drawInput(canvas, geometry, source, cell, extent) {
+  const context = prepare(canvas, extent[0], extent[1], cell);
+  const paint = colours();
+  const washes = {
+    unread: pattern(context, null, paint["unread-mark"], "falling"),
+    skipped: pattern(context, null, paint["skipped-mark"], "dots"),
+  };
+  const padding = pattern(context, paint.padding, paint["padding-mark"], "rising");
+  const [vertical, horizontal] = geometry.axes;
+  const pixels = source.channels[0];
+  const size = source.colour ? 0 : fontSize(cell, [String(pixels[pixels.length - 1])]);
+  vertical.places.forEach((row, i) => horizontal.places.forEach((column, j) => {
+    const [x, y] = [j * cell, i * cell];
+    const outside = row.padding || column.padding;
+    const at = (i - vertical.before) * horizontal.size + j - horizontal.before;
+    const kind = [row.kind, column.kind].includes("unread") ? "unread"
+      : [row.kind, column.kind].includes("skipped") ? "skipped" : "read";
+    const left = geometry.possible && kind !== "read";
+    context.fillStyle = outside ? padding : source.colour ? source.colour(at) : paint.surface;
+    context.fillRect(x, y, cell, cell);
+    if (left) {
+      context.globalAlpha = source.colour ? 0.55 : 1;
+      if (!outside) {
+        context.fillStyle = paint[kind];
+        context.fillRect(x, y, cell, cell);
+      }
+      context.globalAlpha = 1;
+      context.fillStyle = washes[kind];
+      context.fillRect(x, y, cell, cell);
+    }
+    if (!source.colour || outside || left) outline(context, x, y, cell, paint.line);
+    if (!source.colour && cell >= NUMBERS_FROM) {
+      const place = [x + cell / 2, y + cell / 2 + 0.5, size];
+      const text = outside ? "0" : String(pixels[at]);
+      if (outside || left) writeOver(context, text, ...place, paint.muted, left ? paint[kind] : paint.padding);
+      else write(context, text, ...place, paint.ink);
+    }
+  }));
+}
+
+function mixed(from, to, share) {
+  const part = (text, at) => parseInt(text.slice(at, at + 2), 16);
+  const channel = (at) => Math.round(part(from, at) + (part(to, at) - part(from, at)) * share);
+  return `rgb(${channel(1)},${channel(3)},${channel(5)})`;
+}
+
+// The output as far as it is known: `filled` values, row by row; the rest stays empty.
+// Numbers where they fit, but not on the feature map of an image, whose shades are to be seen.
+function drawOutput(canvas, { geometry, source, output }, filled, cell) {
+  const [rows, columns] = geometry.axes.map((axis) => axis.out);
+  const context = prepare(canvas, rows, columns, cell);
+  const paint = colours();
+  const sizes = Float64Array.from(output, Math.abs).sort();
+  const largest = sizes[Math.ceil(FULL_SHADE * sizes.length) - 1] || 1;
+  const texts = cell >= NUMBERS_FROM && !source.colour ? Array.from(output, shortNumber) : [];
+  const size = fontSize(cell, texts);
+  const strongest = texts.length && size >= 7.5 ? 0.4 : 1;
+  for (let index = 0; index < geometry.count; index++) {
+    const [x, y] = [(index % columns) * cell, Math.floor(index / columns) * cell];
+    if (index < filled) {
+      const value = output[index];
+      const colour = value < 0 ? paint.negative : paint.positive;
+      const share = strongest * Math.min(1, Math.abs(value) / largest);
+      context.fillStyle = mixed(paint.surface, colour, share);
+      context.fillRect(x, y, cell, cell);
+      if (texts.length) write(context, texts[index], x + cell / 2, y + cell / 2 + 0.5, size, paint.ink);
+    }
+    if (!source.colour || index >= filled) outline(context, x, y, cell, paint.line);
+  }
+}
+
+// A filter as a thumbnail: one channel by sign, three as a colour picture around grey.
+function drawFilter(canvas, filter, [height, width]) {
+  const context = prepare(canvas, height, width, Math.max(1, Math.floor(36 / Math.max(height, width))));
+  const cell = parseInt(canvas.style.width, 10) / width;
+  const paint = colours();
+  const largest = Math.max(...filter.map((channel) => Math.max(...channel.map(Math.abs)))) || 1;
+  for (let at = 0; at < height * width; at++) {
+    const shares = filter.map((channel) => channel[at] / largest);
+    if (shares.length === 3) {
+      context.fillStyle = `rgb(${shares.map((share) => Math.round(127.5 * (1 + share))).join(",")})`;
+    } else {
+      const share = shares.reduce((sum, part) => sum + part, 0) / shares.length;
+      const colour = share < 0 ? paint.negative : paint.positive;
+      context.fillStyle = mixed(paint.surface, colour, Math.abs(share));
+    }
+    context.fillRect((at % width) * cell, Math.floor(at / width) * cell, cell, cell);
+  }
+}
+
+function drawImage(canvas, source) {
+  const [height, width] = source.size;
+  const cell = Math.max(1, Math.floor(44 / Math.max(height, width)));
+  const context = prepare(canvas, height, width, cell);
+  for (let at = 0; at < height * width; at++) {
+    context.fillStyle = source.colour(at);
+    context.fillRect((at % width) * cell, Math.floor(at / width) * cell, cell, cell);
+  }
+}
+
+// For reading: whole numbers as they are, others to about three digits.
+function shortNumber(value) {
+  if (Number.isInteger(value)) return String(value).replace("-", "−");
+  const size = Math.abs(value);
+  const text = size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  return value < 0 && Number(text) ? `−${text}` : text;
+}

@@ -1,0 +1,251 @@
+// The page: what both settings share, the steps, and the keys.
+
+// Milliseconds per step, and for a whole output at most.
+const PACE = { slow: [1200, 90_000], normal: [450, 24_000], fast: [120, 6_000] };
+
+class Page {
+  constructor(content) {
+    const byId = (id) => document.getElementById(id);
+    this.at = Object.fromEntries(["size", "compare", "inputs", "filters", "panes", "play", "step",
+      "step-text", "speed", "source-text", "size-apart", "size-apart-label", "main"].map((id) => [id, byId(id)]));
+    this.largest = content.largest;
+    this.trained = decodeTrained(content.trained);
+    this.size = content.input;
+    this.sizeApart = content.input[0] !== content.input[1];
+    this.image = this.trained ? 0 : null; // index of the test image; null: the numbers
+    this.filter = this.trained ? edgeFilter(this.trained.filters, this.trained.kernel) : 0;
+    this.compare = content.compare;
+    this.step = 0;
+    this.playing = null;
+    this.panes = content.panes.map((setting, index) =>
+      new Pane(index, { ...setting, padding: parsePair(setting.padding) ?? setting.padding }, this));
+    this.at.panes.append(...this.panes.map((pane) => pane.root));
+    this.sizeField = new Field(this.at.size, { label: "Input size", least: 1, sliderMost: 16,
+      largest: this.largest, hint: "numbers 0, 1, 2, … row by row" }, (value) => this.setSize(value));
+    if (this.trained) this.makePickers();
+    this.listen();
+    this.at.main.hidden = false;
+    this.update();
+    if (this.trained) this.go(this.steps() - 1);
+  }
+
+  // What the panes ask for.
+  source() {
+    return this.image === null ? countingInput(this.size) : this.trained.images[this.image];
+  }
+
+  weights(kernel) {
+    return this.image === null ? onesKernel(kernel) : this.trained.filters[this.filter];
+  }
+
+  locked() {
+    return this.image === null ? null : this.trained.kernel;
+  }
+
+  setSize(value) {
+    this.size = value;
+    if (value[0] !== value[1]) this.sizeApart = true;
+    this.update();
+  }
+
+  shown() {
+    return this.compare ? this.panes : this.panes.slice(0, 1);
+  }
+
+  steps() {
+    return Math.max(0, ...this.shown().map((pane) => (pane.geometry?.possible ? pane.geometry.count : 0)));
+  }
+
+  // After any change of a setting or of the input. A full output stays full.
+  update() {
+    const full = this.steps() > 0 && this.step === this.steps() - 1 && this.step > 0;
+    this.pause();
+    this.at.compare.checked = this.compare;
+    this.at.panes.classList.toggle("two", this.compare);
+    this.panes[1].root.hidden = !this.compare;
+    this.shown().forEach((pane, index) =>
+      pane.update(this.compare ? ["First setting", "Second setting"][index] : "Setting"));
+    this.sizeField.show(this.size, this.size, this.sizeApart);
+    this.at["size-apart"].checked = this.sizeApart;
+    this.at.size.hidden = this.at["size-apart-label"].hidden = this.image !== null;
+    this.at.filters.hidden = this.image === null;
+    this.at["source-text"].textContent = this.sourceText();
+    const last = Math.max(0, this.steps() - 1);
+    this.step = full ? last : Math.min(this.step, last);
+    this.draw();
+  }
+
+  sourceText() {
+    if (this.image === null) return "The kernel’s weights are all 1, so that each output is the sum of its window.";
+    const { name, dataset, mean, size, full_size, filters, filters_in_all } = this.trained;
+    const cut = String(size) === String(full_size) ? "" : `, the middle of ${times(full_size)}`;
+    const some = filters.length === filters_in_all ? "" : ` (the first ${filters.length} are here)`;
+    const weights = filters[this.filter].flatMap((channel) => Array.from(channel));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const flat = imbalance(filters[this.filter]) < 0.15
+      ? `Its weights add up to ${shortNumber(sum)}, almost nothing: flat areas give about 0, edges stand out.`
+      : `Its weights add up to ${shortNumber(sum)}: flat areas also leave their mark.`;
+    return `Filter ${this.filter + 1} of ${filters_in_all}${some}, as trained in ${name}, on a test ` +
+      `image of ${dataset}, ${times(size)}${cut}, with the pixel values normalised as in training: 0 ` +
+      `is the mean of the training images, and padding is 0 too. ${flat}` +
+      (mean.length > 1 ? " The products of all colours add up to one output." : "");
+  }
+
+  draw() {
+    const fits = this.shown().map((pane) => pane.fit());
+    const cell = Math.min(...fits.map((fit) => fit.cell));
+    const side = fits.every((fit) => fit.side);
+    this.shown().forEach((pane) => pane.draw(cell, side));
+    this.showStep();
+  }
+
+  showStep() {
+    const steps = this.steps();
+    this.shown().forEach((pane) => pane.showStep(this.step, !this.playing));
+    this.at.step.max = Math.max(1, steps);
+    this.at.step.value = this.step + 1;
+    this.at["step-text"].textContent = steps ? `${this.step + 1} of ${steps}` : "no steps";
+    this.at.step.setAttribute("aria-valuetext", this.at["step-text"].textContent);
+    for (const control of document.querySelectorAll(".transport button, #step")) {
+      control.disabled = steps === 0;
+    }
+  }
+
+  go(step) {
+    this.pause();
+    this.moveTo(step);
+  }
+
+  moveTo(step) {
+    this.step = Math.max(0, Math.min(step, this.steps() - 1));
+    this.showStep();
+  }
+
+  toggle() {
+    if (this.playing) this.go(this.step);
+    else this.play();
+  }
+
+  play() {
+    const steps = this.steps();
+    if (!steps) return;
+    if (this.step >= steps - 1) this.step = 0;
+    const start = this.step;
+    let began = null;
+    const tick = (now) => {
+      began ??= now;
+      const [single, whole] = PACE[this.at.speed.value];
+      const pace = Math.min(single, whole / steps);
+      const step = start + Math.floor((now - began) / pace);
+      if (step >= steps - 1) {
+        this.go(steps - 1);
+        return;
+      }
+      document.body.classList.toggle("fast", pace < 300);
+      if (step !== this.step) this.moveTo(step);
+      this.playing = requestAnimationFrame(tick);
+    };
+    this.playing = requestAnimationFrame(tick);
+    this.at.play.textContent = "Pause";
+    this.showStep();
+  }
+
+  pause() {
+    if (this.playing) cancelAnimationFrame(this.playing);
+    this.playing = null;
+    this.at.play.textContent = "Play";
+    document.body.classList.remove("fast");
+  }
+
+  listen() {
+    const click = (id, act) => document.getElementById(id).addEventListener("click", act);
+    click("first", () => this.go(0));
+    click("back", () => this.go(this.step - 1));
+    click("play", () => this.toggle());
+    click("next", () => this.go(this.step + 1));
+    click("last", () => this.go(this.steps() - 1));
+    this.at.step.addEventListener("input", () => this.go(Number(this.at.step.value) - 1));
+    this.at.speed.addEventListener("change", () => {
+      if (!this.playing) return;
+      this.pause();
+      this.play();
+    });
+    this.at.compare.addEventListener("change", () => {
+      this.compare = this.at.compare.checked;
+      this.update();
+    });
+    this.at["size-apart"].addEventListener("change", () => {
+      this.sizeApart = this.at["size-apart"].checked;
+      if (!this.sizeApart) this.size = [this.size[0], this.size[0]];
+      this.update();
+    });
+    document.addEventListener("keydown", (event) => this.onKey(event));
+    new ResizeObserver(() => this.draw()).observe(this.at.panes);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.drawPickers();
+      this.draw();
+    });
+  }
+
+  onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const takesSpace = "button, summary, a, select, input:not([type=range])";
+    const takesArrows = "input, select, .scroll, .tables";
+    if (event.key === " " && !event.target.closest(takesSpace)) {
+      event.preventDefault();
+      this.toggle();
+    } else if (["ArrowRight", "ArrowLeft"].includes(event.key) && !event.target.closest(takesArrows)) {
+      this.go(this.step + (event.key === "ArrowRight" ? 1 : -1));
+    }
+  }
+
+  makePickers() {
+    const { images, filters } = this.trained;
+    const choice = (name, value, label, checked) => `<label class="choice" title="${label}">
+      <input type="radio" name="${name}" value="${value}" aria-label="${label}"${checked ? " checked" : ""}>
+      ${value === "" ? '<span class="numbers-choice" aria-hidden="true">0 1 2<br>3 4 5</span>'
+        : '<canvas aria-hidden="true"></canvas>'}</label>`;
+    const escaped = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+    this.at.inputs.insertAdjacentHTML("beforeend", `<div class="choices">${images.map(({ label }, at) =>
+      choice("input", at, `Test image: ${escaped(label)}`, at === 0)).join("")}${
+      choice("input", "", "Numbers 0, 1, 2, … with a kernel of ones", false)}</div>`);
+    this.at.filters.insertAdjacentHTML("beforeend", `<div class="choices">${filters.map((_, at) =>
+      choice("filter", at, `Filter ${at + 1}`, at === this.filter)).join("")}</div>`);
+    this.at.inputs.hidden = false;
+    this.at.inputs.addEventListener("change", (event) => {
+      this.image = event.target.value === "" ? null : Number(event.target.value);
+      this.update();
+    });
+    this.at.filters.addEventListener("change", (event) => {
+      this.filter = Number(event.target.value);
+      this.update();
+    });
+    this.drawPickers();
+  }
+
+  drawPickers() {
+    if (!this.trained) return;
+    const { images, filters, kernel } = this.trained;
+    this.at.inputs.querySelectorAll("canvas").forEach((canvas, at) => drawImage(canvas, images[at]));
+    this.at.filters.querySelectorAll("canvas").forEach((canvas, at) =>
+      drawFilter(canvas, filters[at], kernel));
+  }
+}
+
+const page = new Page(JSON.parse(document.getElementById("content").textContent));
+
+// For programs: the state, and an output as rows of exact numbers, null where it is impossible.
+window.convscope = {
+  state: () => ({
+    step: page.step, steps: page.steps(), playing: page.playing !== null, compare: page.compare,
+    image: page.image, filter: page.image === null ? null : page.filter, input: page.source().size,
+    panes: page.shown().map((pane) => ({ ...pane.effective(), possible: pane.geometry.possible, index: pane.index })),
+  }),
+  output: (index) => {
+    const { geometry, output } = page.panes[index];
+    if (!geometry.possible) return null;
+    const columns = geometry.axes[1].out;
+    return Array.from({ length: geometry.axes[0].out }, (_, row) =>
+      Array.from(output.subarray(row * columns, (row + 1) * columns)));
+  },
+};

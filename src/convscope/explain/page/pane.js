@@ -1,0 +1,393 @@
+// One setting: its controls, the window on the padded input, the output, and the numbers.
+
+const AXES = ["height", "width"];
+const PIECES = [["row", "rows"], ["column", "columns"]];
+const GAP = 28; // pixels between input and output, side by side
+const HIGHEST = 440; // pixels of a grid's height
+const WIDEST_TABLE = 11;
+const DETAILED_TABLE = 5; // columns up to which each product also shows its factors
+const LISTED_SUM = 9;
+
+const times = (pair) => pair.join("\u00a0×\u00a0");
+const plural = (count, [one, many]) => `${count} ${count === 1 ? one : many}`;
+const listed = (parts) => (parts.length < 2 ? parts.join("")
+  : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`);
+
+// A part that scrolls is reachable by key; one that does not is no stop on the way.
+function scrollable(element, label) {
+  const scrolls = element.scrollWidth > element.clientWidth;
+  for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", label]]) {
+    if (scrolls) element.setAttribute(name, value);
+    else element.removeAttribute(name);
+  }
+}
+
+class Pane {
+  // setting: {kernel, stride, padding}; app: source(), weights(kernel), locked(), go(step), update()
+  constructor(index, setting, app) {
+    this.app = app;
+    this.setting = setting;
+    this.apart = [setting.kernel, setting.stride, setting.padding].some(
+      (value) => Array.isArray(value) && value[0] !== value[1]);
+    this.root = document.getElementById("pane").content.firstElementChild.cloneNode(true);
+    this.root.id = `pane${index + 1}`;
+    this.find = (selector) => this.root.querySelector(selector);
+    this.find("h2").id = `${this.root.id}-title`;
+    this.root.setAttribute("aria-labelledby", `${this.root.id}-title`);
+    this.inputGrid = this.find(".input .grid");
+    this.makeFields();
+    this.find(".apart input").addEventListener("change", (event) => this.setApart(event.target.checked));
+    this.find(".values").addEventListener("toggle", () => this.showValues());
+    this.listenToPointer(this.inputGrid, (x, y) => this.indexUnder(x, y), true);
+    this.listenToPointer(this.find(".output .grid"), (x, y) => this.indexOf(y, x), false);
+    this.inputGrid.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  makeFields() {
+    const { largest } = this.app;
+    const padding = "zeros around the input, on each side";
+    const options = {
+      kernel: { label: "Kernel size", hint: "the area one output sees", least: 1, sliderMost: 11 },
+      stride: { label: "Stride", hint: "pixels the window moves at a time", least: 1, sliderMost: 8 },
+      padding: { label: "Padding", hint: padding, least: 0, sliderMost: 8, names: NAMES },
+    };
+    this.fields = {};
+    for (const [name, option] of Object.entries(options)) {
+      const parent = this.find(`[data-field=${name}]`);
+      this.fields[name] = new Field(parent, { ...option, largest }, (value) => this.set({ [name]: value }));
+    }
+  }
+
+  set(change) {
+    Object.assign(this.setting, change);
+    const typed = Object.values(change).filter(Array.isArray);
+    if (typed.some(([height, width]) => height !== width)) this.apart = true;
+    this.app.update();
+  }
+
+  setApart(apart) {
+    this.apart = apart;
+    if (!apart) {
+      for (const [name, value] of Object.entries(this.effective())) {
+        if (Array.isArray(value) && !(name === "kernel" && this.app.locked())) {
+          this.setting[name] = [value[0], value[0]];
+        }
+      }
+    }
+    this.app.update();
+  }
+
+  // The setting with a trained filter's kernel size where one is chosen.
+  effective() {
+    return { ...this.setting, kernel: this.app.locked() ?? this.setting.kernel };
+  }
+
+  // Everything that follows from the setting and the input; drawing comes after, see draw().
+  update(name) {
+    const setting = this.effective();
+    this.source = this.app.source();
+    this.geometry = geometryOf(setting, this.source.size);
+    this.weights = this.app.weights(setting.kernel);
+    const { geometry } = this;
+    this.output = geometry.possible
+      ? convolve(geometry, this.source.channels, this.weights) : new Float64Array(0);
+    this.find(".name").textContent = name;
+    this.find(".whose").textContent = name;
+    this.find(".variant").textContent = variantLabel(setting, geometry);
+    this.inputGrid.setAttribute("aria-label", `Window on the input, ${name.toLowerCase()}`);
+    this.find(".call code").textContent = pytorchCall(setting, geometry, this.source.channels.length);
+    this.showFields(setting);
+    this.showImpossible(setting);
+    this.showFormula();
+    this.showLegend();
+    this.showValues();
+  }
+
+  showFields(setting) {
+    const { axes } = this.geometry;
+    this.find(".apart input").checked = this.apart;
+    this.fields.kernel.show(setting.kernel, setting.kernel, this.apart, Boolean(this.app.locked()));
+    this.fields.kernel.hint.textContent = this.app.locked()
+      ? "given by the trained filter" : "the area one output sees";
+    this.fields.stride.show(setting.stride, setting.stride, this.apart);
+    this.fields.padding.show(setting.padding, axes.map((axis) => axis.before), this.apart);
+  }
+
+  showImpossible(setting) {
+    const { geometry } = this;
+    const box = this.find(".impossible");
+    box.hidden = geometry.possible;
+    for (const selector of [".output", ".products", ".values"]) {
+      this.find(selector).hidden = !geometry.possible;
+    }
+    if (geometry.possible) return;
+    const padded = geometry.axes.map((axis) => axis.padded);
+    box.querySelector("span").textContent = geometry.refused
+      ? "Padding “same” makes the output as large as the input, which takes stride 1. PyTorch " +
+        `refuses it with stride ${pairText(setting.stride)}.`
+      : `The kernel, ${times(setting.kernel)}, is larger than the padded input, ${times(padded)}: no ` +
+        "window fits, so there is no output. PyTorch raises an error.";
+    const fixes = fixesFor(setting, geometry, !this.app.locked());
+    box.querySelector(".fixes").replaceChildren(...fixes.map(([text, change]) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = text;
+      button.addEventListener("click", () => {
+        this.set(change);
+        this.inputGrid.focus({ preventScroll: true });
+      });
+      return button;
+    }));
+  }
+
+  showFormula() {
+    const { axes, refused, empty } = this.geometry;
+    const equal = ["size", "before", "after", "kernel", "stride"].every(
+      (key) => axes[0][key] === axes[1][key]);
+    const lines = (equal ? axes.slice(0, 1) : axes).map((axis, at) => {
+      const { size, before, after, kernel, stride, room } = axis;
+      const quotient = String(Math.round((room / stride) * 100) / 100).replace("-", "−");
+      const result = String(Math.floor(room / stride) + 1).replace("-", "−");
+      return `<p><span class="axis">${equal ? "height and width" : AXES[at]}</span> ` +
+        `<span class="worked">floor((${size} + ${before} + ${after} − ${kernel}) / ${stride}) + 1</span> ` +
+        `<span class="worked">= floor(${quotient}) + 1 = <b>${result}</b>` +
+        `${axis.out ? "" : ", no output"}</span></p>`;
+    });
+    this.find(".numbers").innerHTML = refused
+      ? "<p>PyTorch refuses this setting before it calculates a size.</p>" : lines.join("");
+    const uneven = !empty && !refused && axes.some((axis) => axis.room % axis.stride);
+    this.find(".floor").classList.toggle("uneven", uneven);
+    this.find(".floor").textContent = uneven
+      ? `The division leaves a remainder: PyTorch floors it and leaves ${this.unreadText()} at the ` +
+        "end unread. Some visualisers call such a size invalid."
+      : "Where the division leaves a remainder, PyTorch floors it. Some visualisers call such a " +
+        "size invalid.";
+  }
+
+  unreadText() {
+    return listed(this.geometry.axes.flatMap(({ unread: { image, padding } }, at) => [
+      image && plural(image, PIECES[at]),
+      padding && plural(padding, PIECES[at].map((piece) => `padding ${piece}`)),
+    ]).filter(Boolean));
+  }
+
+  paddingText() {
+    const [[top, bottom], [left, right]] = this.geometry.axes.map((axis) => [axis.before, axis.after]);
+    if (top + bottom + left + right === 0) return "none";
+    if (top !== bottom || left !== right) {
+      return `${top} above, ${bottom} below, ${left} left, ${right} right`;
+    }
+    return top === left ? `${top} on each side` : `${top} above and below, ${left} left and right`;
+  }
+
+  showLegend() {
+    const { possible, axes } = this.geometry;
+    const skipped = listed(axes.flatMap((axis, at) =>
+      (axis.skipped ? [plural(axis.skipped, PIECES[at])] : [])));
+    const items = [["window", "Window", times(axes.map((axis) => axis.kernel))]];
+    items.push(["padding", "Padding", this.paddingText()]);
+    if (possible) {
+      items.push(["unread", "Unread border", this.unreadText() || "none"]);
+      items.push(["skipped", "Skipped", skipped || "none"]);
+    }
+    if (this.output.some((value) => value < 0)) {
+      items.push(["positive", "Output above 0", ""], ["negative", "Output below 0", ""]);
+    }
+    this.find(".legend").innerHTML = items.map(([kind, name, text]) =>
+      `<li><span class="swatch ${kind}"></span><span>${name}${text && ": "}<b>${text}</b></span></li>`)
+      .join("");
+  }
+
+  // Cells that the drawing of the input takes: the kernel may hang over it.
+  extent() {
+    return this.geometry.axes.map((axis) => Math.max(axis.padded, this.geometry.possible ? 0 : axis.kernel));
+  }
+
+  // How much larger than the input's the cells of the output are: of an image, so that each
+  // output is as large as the step to the next and both show the same at the same place.
+  enlarged() {
+    return this.source.colour ? Math.min(...this.geometry.axes.map((axis) => axis.stride)) : 1;
+  }
+
+  // The cell size that fits, in pixels, and whether input and output go side by side.
+  fit() {
+    const width = this.find(".stage").clientWidth;
+    const [rows, columns] = this.extent();
+    const outputColumns = this.geometry.possible ? this.geometry.axes[1].out * this.enlarged() : 0;
+    const beside = Math.floor((width - GAP) / (columns + outputColumns));
+    const side = width >= 480 || (beside >= 26 && this.geometry.possible);
+    const wanted = side ? beside : Math.floor(width / columns);
+    return { cell: Math.max(1, Math.min(wanted, Math.floor(HIGHEST / rows), 46)), side };
+  }
+
+  draw(cell, side) {
+    const { geometry } = this;
+    const { axes } = geometry;
+    this.cell = cell;
+    this.unit = cell * this.enlarged();
+    const size = axes.map((axis) => axis.size);
+    const padded = axes.map((axis) => axis.padded);
+    this.find(".stage").classList.toggle("side", side);
+    this.find(".input figcaption").innerHTML = `<b>Input</b> ${times(size)}` +
+      (String(size) === String(padded) ? "" : `, padded ${times(padded)}`);
+    this.find(".output figcaption").innerHTML = `<b>Output</b> ${times(axes.map((axis) => axis.out))}` +
+      (this.unit === cell ? "" : `, drawn ${this.enlarged()}× larger`);
+    drawInput(this.find(".input canvas"), geometry, this.source, cell, this.extent());
+    const frame = this.find(".input .window");
+    frame.style.width = `${axes[1].kernel * cell}px`;
+    frame.style.height = `${axes[0].kernel * cell}px`;
+    frame.classList.toggle("misfit", !geometry.possible);
+    frame.hidden = geometry.refused;
+    const unit = this.find(".output .window");
+    unit.style.width = unit.style.height = `${this.unit}px`;
+  }
+
+  // The window after `step` steps; a setting with fewer steps waits at its last one.
+  showStep(step, spoken) {
+    const { geometry } = this;
+    const { count } = geometry;
+    this.inputGrid.setAttribute("aria-disabled", String(!geometry.possible));
+    this.find(".status").setAttribute("aria-live", spoken ? "polite" : "off");
+    if (!geometry.possible) {
+      this.index = 0;
+      this.find(".status").textContent = "No step: there is no output.";
+      this.find(".input .window").style.transform = "";
+      for (const [name, value] of [["valuemin", 0], ["valuemax", 0], ["valuenow", 0]]) {
+        this.inputGrid.setAttribute(`aria-${name}`, value);
+      }
+      this.inputGrid.setAttribute("aria-valuetext", "impossible");
+      return;
+    }
+    const index = Math.min(step, count - 1);
+    this.index = index;
+    const [vertical, horizontal] = geometry.axes;
+    const [row, column] = [Math.floor(index / horizontal.out), index % horizontal.out];
+    const move = (x, y, cell) => `translate(${x * cell}px, ${y * cell}px)`;
+    this.find(".input .window").style.transform =
+      move(column * horizontal.stride, row * vertical.stride, this.cell);
+    this.find(".output .window").style.transform = move(column, row, this.unit);
+    drawOutput(this.find(".output canvas"), this, index + 1, this.unit);
+    const place = `row ${row + 1}, column ${column + 1}`;
+    const value = shortNumber(this.output[index]);
+    const done = step > count - 1 ? "Finished. " : "";
+    this.find(".status").innerHTML =
+      `${done}Step ${index + 1} of ${count}: output ${place} is <b>${value}</b>.`;
+    for (const [name, text] of [["valuemin", 1], ["valuemax", count], ["valuenow", index + 1],
+      ["valuetext", place]]) this.inputGrid.setAttribute(`aria-${name}`, text);
+    this.showProducts();
+  }
+
+  showProducts() {
+    const tables = productsAt(this.geometry, this.source.channels, this.weights, this.index);
+    const [height, width] = [tables[0].length, tables[0][0].length];
+    const names = tables.length === 3 ? ["red", "green", "blue"] : [];
+    const fits = height <= WIDEST_TABLE && width <= WIDEST_TABLE;
+    const cell = ({ value, weight, product, padding }) =>
+      `<td${padding ? ' class="padding"' : ""}><b>${shortNumber(product)}</b>` +
+      (width <= DETAILED_TABLE
+        ? `<small>${shortNumber(value)} × ${shortNumber(weight)}</small>` : "") + "</td>";
+    this.find(".tables").hidden = !fits;
+    this.find(".tables").innerHTML = !fits ? "" : tables.map((rows, channel) =>
+      `<table>${names.length ? `<caption>${names[channel]}</caption>` : ""}<tbody>${rows.map((row) =>
+        `<tr>${row.map(cell).join("")}</tr>`).join("")}</tbody></table>`).join("");
+    this.find(".sum").innerHTML = this.sumText(tables, names);
+    scrollable(this.find(".tables"), "Products");
+  }
+
+  sumText(tables, names) {
+    const sum = this.output[this.index];
+    const equals = Number.isInteger(sum) ? "=" : "≈";
+    const total = `${equals} <b>${shortNumber(sum)}</b>`;
+    const signed = (value) => (shortNumber(value).startsWith("−")
+      ? `(${shortNumber(value)})` : shortNumber(value));
+    const all = tables.map((rows) => rows.flat().map((entry) => entry.product));
+    if (names.length) {
+      const parts = all.map((products, at) =>
+        `${names[at]} ${signed(products.reduce((part, product) => part + product, 0))}`);
+      return `${parts.join(" + ")} ${total}`;
+    }
+    if (all[0].length <= LISTED_SUM) return `${all[0].map(signed).join(" + ")} ${total}`;
+    return `sum of the ${all[0].length.toLocaleString("en")} products ${total}`;
+  }
+
+  // Every output as a table, built when it is looked at.
+  showValues() {
+    const details = this.find(".values");
+    if (!details.open || !this.geometry.possible) return;
+    const columns = this.geometry.axes[1].out;
+    const text = (value) => (Number.isInteger(value) ? shortNumber(value)
+      : value.toFixed(4).replace("-", "−"));
+    const rows = Array.from({ length: this.geometry.axes[0].out }, (_, row) =>
+      `<tr>${Array.from(this.output.subarray(row * columns, (row + 1) * columns), (value) =>
+        `<td><data value="${value}">${text(value)}</data></td>`).join("")}</tr>`);
+    details.querySelector(".scroll").innerHTML = `<table><tbody>${rows.join("")}</tbody></table>`;
+  }
+
+  indexOf(row, column) {
+    const within = (value, axis) => Math.max(0, Math.min(axis.out - 1, Math.floor(value)));
+    const [vertical, horizontal] = this.geometry.axes;
+    return within(row, vertical) * horizontal.out + within(column, horizontal);
+  }
+
+  // The output whose window has its first corner nearest to (x, y), in cells.
+  indexUnder(x, y) {
+    const [vertical, horizontal] = this.geometry.axes;
+    return this.indexOf(Math.round(y / vertical.stride), Math.round(x / horizontal.stride));
+  }
+
+  listenToPointer(grid, indexAt, ofInput) {
+    const frame = grid.querySelector(".window");
+    let hold = null; // what of the window lies under the pointer, in cells, while it is dragged
+    const cellAt = (event) => {
+      const box = grid.getBoundingClientRect();
+      const cell = ofInput ? this.cell : this.unit;
+      return [(event.clientX - box.left) / cell, (event.clientY - box.top) / cell];
+    };
+    const move = (event, [x, y]) => {
+      const [left, top] = cellAt(event);
+      this.app.go(indexAt(left - x, top - y));
+    };
+    const middle = () => (ofInput ? this.geometry.axes.map((axis) => axis.kernel / 2).reverse() : [0, 0]);
+    grid.addEventListener("pointerdown", (event) => {
+      if (!this.geometry.possible || event.button !== 0) return;
+      const onFrame = event.target === frame;
+      // A finger beside the window may be about to scroll: it only taps, see click.
+      if (event.pointerType === "touch" && !onFrame) return;
+      const [x, y] = cellAt(event);
+      const box = frame.getBoundingClientRect();
+      const corner = grid.getBoundingClientRect();
+      hold = onFrame && ofInput
+        ? [x - (box.left - corner.left) / this.cell, y - (box.top - corner.top) / this.cell] : middle();
+      grid.setPointerCapture(event.pointerId);
+      grid.classList.add("held");
+      move(event, hold);
+    });
+    grid.addEventListener("pointermove", (event) => hold && move(event, hold));
+    for (const end of ["pointerup", "pointercancel"]) {
+      grid.addEventListener(end, () => {
+        hold = null;
+        grid.classList.remove("held");
+      });
+    }
+    grid.addEventListener("click", (event) => {
+      if (this.geometry.possible && event.pointerType === "touch" && event.target !== frame) {
+        move(event, middle());
+      }
+    });
+  }
+
+  onKey(event) {
+    if (!this.geometry.possible || event.ctrlKey || event.metaKey || event.altKey) return;
+    const columns = this.geometry.axes[1].out;
+    const last = this.geometry.count - 1;
+    const target = {
+      ArrowRight: this.index + 1, ArrowLeft: this.index - 1,
+      ArrowDown: this.index + columns, ArrowUp: this.index - columns,
+      Home: 0, End: last,
+    }[event.key];
+    if (target === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (target >= 0 && target <= last) this.app.go(target);
+  }
+}

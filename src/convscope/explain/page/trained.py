@@ -1,0 +1,125 @@
+"""What the page shows of a trained run: conv1's filters and some test images."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convscope.errors import UserError
+from convscope.geometry import ConvShape
+from convscope.runs.directory import RunDirectory
+from convscope.runs.record import RunRecord, current_record
+
+_WEIGHT = "network.features.conv1.weight"
+_MOST_FILTERS = 64
+_FILTER_BYTES = 90_000
+_MOST_IMAGES = 6
+_LARGEST_SIDE = 64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's part of the page.
+
+    Attributes:
+        conv: conv1 as trained.
+        content: JSON-ready; arrays as base64: `filters` float32 (n, channels, height, width),
+            `images` uint8 (height, width, channels) each.
+    """
+
+    conv: ConvShape
+    content: dict[str, Any]
+
+
+def read_trained(run: Path) -> Trained:
+    """The first test image of each of the first classes, and the filters of the best checkpoint.
+
+    Of images larger than 64 pixels the middle; as many filters as fit on the page, in order.
+
+    Raises:
+        UserError: no checkpoint, a damaged one, or other data than the run was trained on.
+    """
+    record = current_record(run)
+    filters = _filters(RunDirectory(run), record)
+    first = {key: values[0] for key, values in record.config["conv"].items()}
+    (top, bottom), (left, right) = first["padding"]
+    conv = ConvShape(
+        kernel_size=(first["kernel_size"][0], first["kernel_size"][1]),
+        stride=(first["stride"][0], first["stride"][1]),
+        padding=((top, bottom), (left, right)),
+    )
+    count = min(len(filters), _MOST_FILTERS, _FILTER_BYTES // filters[0].nbytes)
+    if count == 0:
+        raise UserError(f"{run}: one filter of conv1 has {filters[0].size:,} weights, too many")
+    content = {
+        "name": record.name,
+        "filters_in_all": len(filters),
+        "shape": [count, *filters.shape[1:]],
+        "filters": _base64(filters[:count]),
+        **_images(record),
+    }
+    return Trained(conv=conv, content=content)
+
+
+def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
+    if not directory.best.is_file():
+        raise UserError(
+            f"{directory.path} has no trained filters ({record.status}): "
+            f"{directory.best.relative_to(directory.path)} is missing"
+        )
+    import torch
+
+    try:
+        state = torch.load(directory.best, map_location="cpu", weights_only=True)["state_dict"]
+        weight: NDArray[np.float32] = state[_WEIGHT].float().numpy()
+    except Exception as error:
+        raise UserError(
+            f"cannot read {directory.best}: damaged checkpoint ({type(error).__name__})"
+        ) from error
+    if not np.isfinite(weight).all():
+        raise UserError(f"{directory.best}: conv1's weights are not finite, the training diverged")
+    return weight
+
+
+def _images(record: RunRecord) -> dict[str, Any]:
+    from convscope.data.sources import load
+
+    data = record.config["data"]
+    images = load(data["name"], data["root"], data["image_size"])
+    if images.fingerprint != record.dataset["fingerprint"]:
+        raise UserError(
+            f"the {images.name} images under data.root={data['root']} are not those that "
+            f"{record.name} was trained on"
+        )
+    _, first = np.unique(images.test_labels, return_index=True)
+    chosen = [int(index) for index in first[:_MOST_IMAGES]]
+    height, width = images.test_images.shape[1:3]
+    rows, columns = _middle(height), _middle(width)
+    cut = images.test_images[chosen][:, rows, columns]
+    return {
+        "dataset": images.name,
+        "full_size": [height, width],
+        "size": list(cut.shape[1:3]),
+        "mean": images.mean,
+        "std": images.std,
+        "images": [
+            {"label": images.classes[images.test_labels[index]], "pixels": _base64(pixels)}
+            for index, pixels in zip(chosen, cut, strict=True)
+        ],
+    }
+
+
+def _middle(size: int) -> slice:
+    kept = min(size, _LARGEST_SIDE)
+    start = (size - kept) // 2
+    return slice(start, start + kept)
+
+
+def _base64(array: NDArray[Any]) -> str:
+    little = array.astype(array.dtype.newbyteorder("<"))
+    return base64.b64encode(np.ascontiguousarray(little).tobytes()).decode("ascii")

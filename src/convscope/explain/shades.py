@@ -1,0 +1,35 @@
+"""What becomes of each pixel of a layer's padded input."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convscope.geometry import LayerGeometry
+
+READ, PADDING, SKIPPED, UNREAD, UNREAD_PADDING = range(5)
+"""Input that a window reads; padding; input between windows; input and padding beyond the last."""
+
+
+def shades(layer: LayerGeometry) -> NDArray[np.int_]:
+    """READ, PADDING, SKIPPED, UNREAD or UNREAD_PADDING per pixel, (height, width)."""
+    inside_rows, read_rows, beyond_rows = _axis(layer, 0)
+    inside_columns, read_columns, beyond_columns = _axis(layer, 1)
+    inside = np.logical_and.outer(inside_rows, inside_columns)
+    read = np.logical_and.outer(read_rows, read_columns)
+    beyond = np.logical_or.outer(beyond_rows, beyond_columns)
+    reached = np.where(inside, np.where(read, READ, SKIPPED), PADDING)
+    return np.where(beyond, np.where(inside, UNREAD, UNREAD_PADDING), reached)
+
+
+def _axis(
+    layer: LayerGeometry, axis: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Per pixel of an axis: part of the input, read by a window, beyond the last window."""
+    pixels, (before, after) = layer.in_shape[1 + axis], layer.padding[axis]
+    kernel, stride = layer.kernel_size[axis], layer.stride[axis]
+    position = np.arange(before + pixels + after)
+    inside = (position >= before) & (position < before + pixels)
+    beyond = position >= (layer.out_shape[1 + axis] - 1) * stride + kernel
+    read = (position % stride < kernel) & ~beyond
+    return inside, read, beyond

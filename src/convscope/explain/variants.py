@@ -1,0 +1,164 @@
+"""From overrides to geometry, possible or not: composed as for training, no data loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
+from hydra.errors import HydraException
+
+from convscope.compose import compose_config
+from convscope.config import ConvConfig, TrainConfig
+from convscope.data import Facts, dataset_facts
+from convscope.errors import UserError
+from convscope.geometry import (
+    ConvShape,
+    ImpossibleVariant,
+    NetworkGeometry,
+    network_geometry,
+    parse_conv,
+    variant_label,
+)
+
+_CONV_VALUES = ("conv.kernel_size", "conv.stride", "conv.padding")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network's geometry, or why there is none.
+
+    Attributes:
+        overrides: what was typed.
+        convs: None where PyTorch refuses what was typed: `same` has no pixels at a stride above 1.
+        geometry: None where it is impossible.
+        impossible: None where it is possible.
+        begun: layers before the one that is impossible; None where there are none.
+    """
+
+    overrides: tuple[str, ...]
+    facts: Facts
+    channels: tuple[int, ...]
+    pool_after: tuple[int, ...]
+    convs: tuple[ConvShape, ...] | None
+    geometry: NetworkGeometry | None = None
+    impossible: ImpossibleVariant | None = None
+    begun: NetworkGeometry | None = None
+
+    @property
+    def label(self) -> str:
+        return self.impossible.variant if self.impossible else variant_label(self.convs or ())
+
+    @property
+    def title(self) -> str:
+        """`mnist 1x28x28, channels 16-32-64: k3-s2-p1`."""
+        sizes = "x".join(map(str, self.facts.input_shape))
+        channels = "-".join(map(str, self.channels))
+        return f"{self.facts.name} {sizes}, channels {channels}: {self.label}"
+
+
+def examine(overrides: Sequence[str]) -> Variant:
+    """The geometry of what these overrides would train.
+
+    Raises:
+        UserError: a key, group or value that no run could have.
+    """
+    return Examiner().examine(overrides)
+
+
+class Examiner:
+    """Examines many variants, and composes once what they have in common.
+
+    Composing takes longer than everything else, so values of `conv` are put in afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._compose = cache(compose_config)
+        self._facts = cache(dataset_facts)
+
+    def examine(self, overrides: Sequence[str]) -> Variant:
+        values: dict[str, object] = {}
+        others = []
+        # An interpolation may refer to conv, so that all must be composed together.
+        apart = not any("${" in override for override in overrides)
+        for override in overrides:
+            if apart and (value := conv_value(override)) is not None:
+                values |= value
+            else:
+                others.append(override)
+        config = self._compose(tuple(others))
+        conv = replace(config.conv, **values)
+        return self._variant(tuple(overrides), replace(config, conv=conv))
+
+    def _variant(self, overrides: tuple[str, ...], config: TrainConfig) -> Variant:
+        data, model = config.data, config.model
+        # `auto` is MNIST or the digits, which have MNIST's shape.
+        name = "mnist" if data.name == "auto" else data.name
+        facts = self._facts(name, data.root, data.image_size)
+        channels, pool_after = tuple(model.channels), tuple(sorted(set(model.pool_after)))
+        convs = None
+        try:
+            convs = conv_shapes(config.conv, len(channels))
+            geometry = network_geometry(
+                facts.input_shape, convs, channels, pool_after, facts.classes
+            )
+        except ImpossibleVariant as impossible:
+            return Variant(
+                overrides,
+                facts,
+                channels,
+                pool_after,
+                convs,
+                impossible=impossible,
+                begun=_begun(impossible, convs, facts, channels, pool_after),
+            )
+        return Variant(overrides, facts, channels, pool_after, convs, geometry=geometry)
+
+
+def conv_shapes(conv: ConvConfig, layers: int) -> tuple[ConvShape, ...]:
+    """Pixels of every layer.
+
+    Raises:
+        GeometryError: a value that means nothing, or that PyTorch refuses.
+    """
+    return parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
+
+
+@cache
+def conv_value(override: str) -> dict[str, object] | None:
+    """`{"stride": 2}` of `conv.stride=2`; None for whatever Hydra must compose, or refuse.
+
+    Raises:
+        UserError: several values at once, which only a grid takes.
+    """
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return None
+    if parsed.is_sweep_override():
+        raise UserError(
+            f"{override} is more than one variant\n"
+            f"write explain.py grid {override}, or a list as [1,2,3]"
+        )
+    plain = parsed.type is OverrideType.CHANGE and parsed.package is None
+    if not plain or parsed.key_or_group not in _CONV_VALUES:
+        return None
+    return {parsed.key_or_group.removeprefix("conv."): parsed.value()}
+
+
+def _begun(
+    impossible: ImpossibleVariant,
+    convs: tuple[ConvShape, ...] | None,
+    facts: Facts,
+    channels: tuple[int, ...],
+    pool_after: tuple[int, ...],
+) -> NetworkGeometry | None:
+    before = int(impossible.layer.removeprefix("conv")) - 1
+    if convs is None or before == 0:
+        return None
+    pools = [number for number in pool_after if number <= before]
+    return network_geometry(
+        facts.input_shape, convs[:before], channels[:before], pools, facts.classes
+    )

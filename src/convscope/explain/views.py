@@ -1,0 +1,138 @@
+"""What each command of `explain.py` prints for a person."""
+
+from __future__ import annotations
+
+import inspect
+
+from rich.console import Console
+
+from convscope.compose import compose_config
+from convscope.explain import diff
+from convscope.explain.grid import Grid, grid_table, impossible_sentences
+from convscope.explain.phrases import size
+from convscope.explain.rules import RULES, findings
+from convscope.explain.sample import (
+    PRESET_INPUT,
+    PRESETS,
+    Sample,
+    input_numbers,
+    preset_shapes,
+    sample,
+    tutorial,
+)
+from convscope.explain.show import line, matrix, points, say
+from convscope.explain.tables import (
+    COSTS_LEGEND,
+    SIZES_LEGEND,
+    costs_table,
+    sizes_table,
+    summary,
+)
+from convscope.explain.variants import Variant, conv_shapes
+from convscope.geometry import ConvShape, NetworkGeometry, Pair
+from convscope.tables import print_table
+
+
+def show_variant(console: Console, variant: Variant) -> None:
+    """Tables and words of a possible variant; the layers that an impossible one has."""
+    if variant.geometry is None:
+        if variant.begun is not None:
+            say(console, f"{variant.title}, the layers before the impossible one:")
+            line(console)
+            print_table(sizes_table(variant.begun), console)
+        return
+    say(console, variant.title)
+    _layers(console, variant.geometry)
+    line(console)
+    say(console, f"{summary(variant.geometry)}.")
+    sentences = list(findings(variant.geometry).values())
+    points(console, "What stands out (`explain.py rules` lists the rules):", sentences)
+
+
+def show_diff(console: Console, first: Variant, second: Variant) -> None:
+    print_table(diff.table(first, second), console)
+    say(console, f"{diff.DIFFERENT} differs, xN: the second over the first. {SIZES_LEGEND}")
+    say(console, COSTS_LEGEND)
+    for variant in (first, second):
+        if variant.impossible is not None:
+            points(console, "Impossible:", [f"{variant.label}: {variant.impossible}"])
+    for heading, sentences in diff.sentences(first, second).items():
+        points(console, heading, sentences)
+
+
+def show_grid(console: Console, grid: Grid) -> None:
+    say(console, f"{grid.summary}.")
+    if grid.possible:
+        line(console)
+        print_table(grid_table(grid), console)
+        say(
+            console,
+            "sees: receptive field of the last layer; on padding: largest share of a conv layer's"
+            " outputs whose window touches padding; equal: what else makes the same variant.",
+        )
+    points(
+        console,
+        "Impossible, with the smallest change that revives each:",
+        impossible_sentences(grid),
+    )
+
+
+def show_tutorial(console: Console) -> None:
+    """The tutorial's sample, and its three constructor examples by preset name."""
+    samples = tutorial()
+    _numbers(console, samples[0])
+    for one in samples:
+        _sample(console, one)
+    image = [1, 1, *PRESET_INPUT]
+    line(console)
+    say(console, f"The tutorial's three constructors are presets; 10 filters on {image}:")
+    for name in PRESETS:
+        (conv,) = conv_shapes(compose_config([f"conv={name}"]).conv, 1)
+        constructor, shape = preset_shapes(conv)
+        line(console, f"  conv={name}  {constructor:<31} {list(shape)}")
+    say(console, f"Train one with: python scripts/train.py conv={PRESETS[1]}")
+
+
+def show_sample(console: Console, input_size: Pair, conv: ConvShape) -> None:
+    one = sample(input_size, conv)
+    _numbers(console, one)
+    _sample(console, one, "conv1 = ")
+
+
+def show_rules(console: Console) -> None:
+    say(console, "What explain.py says of a network, and from where on it is worth saying:")
+    for rule in RULES:
+        line(console)
+        line(console, f"{rule.name.replace('_', ' ')}: {rule.threshold}")
+        meaning = " ".join((inspect.getdoc(rule.find) or "").split())
+        say(console, meaning, first="  ", rest="  ")
+
+
+def _layers(console: Console, geometry: NetworkGeometry) -> None:
+    for table, legend in (
+        (sizes_table(geometry), SIZES_LEGEND),
+        (costs_table(geometry), COSTS_LEGEND),
+    ):
+        line(console)
+        print_table(table, console)
+        say(console, legend)
+
+
+def _numbers(console: Console, one: Sample) -> None:
+    _, _, height, width = one.input_shape
+    line(console, f"Input {list(one.input_shape)}, the numbers 0 to {height * width - 1}:")
+    matrix(console, input_numbers((height, width))[0, 0].long().tolist())
+
+
+def _sample(console: Console, one: Sample, name: str = "") -> None:
+    line(console)
+    line(
+        console,
+        f"{name}{one.constructor}: {size(one.input_shape[2:])} to {size(one.output_shape[2:])},"
+        f" output {list(one.output_shape)}:",
+    )
+    matrix(console, one.output)
+    for sentence in one.sentences:
+        say(console, sentence, first="- ", rest="  ")
+    if one.first_sum:
+        say(console, f"First output: {one.first_sum}", first="- ", rest="  ")

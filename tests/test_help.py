@@ -1,0 +1,73 @@
+"""What `python scripts/train.py --help` says, and how soon."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import convscope
+from convscope.config import ConvConfig
+from convscope.help import field_docs
+
+SOURCE = Path(convscope.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
+    """The help page, and the seconds of processor time that it took."""
+    folder = tmp_path_factory.mktemp("empty")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, SOURCE.parent / "scripts" / "train.py", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stderr == ""
+    assert list(folder.iterdir()) == []
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_it_takes_less_than_a_second(shown: tuple[str, float]) -> None:
+    assert shown[1] < 1.0
+
+
+def test_it_begins_with_what_it_is_for_and_three_commands(shown: tuple[str, float]) -> None:
+    lines = shown[0].splitlines()
+    assert lines[0].startswith("Train one CNN variant")
+    commands = [line.split("  ")[1] for line in lines if line.startswith("  python")]
+    assert commands == [
+        "python scripts/train.py conv.stride=2",
+        "python scripts/train.py conv=k5-s2-p2 data=cifar10 seed=1",
+        "python scripts/train.py -m conv.kernel_size=3,5 conv.stride=1,2",
+    ]
+
+
+def test_it_tells_the_meaning_of_the_conv_keys_first(shown: tuple[str, float]) -> None:
+    text = " ".join(shown[0].split())
+    docs = field_docs(ConvConfig)
+    assert list(docs) == ["kernel_size", "stride", "padding"]
+    places = [text.index(f"conv.{key} {doc}") for key, doc in docs.items()]
+    assert places == sorted(places)
+    assert places[-1] < text.index("data.name ")
+    assert "valid, half, full, same (stride 1 only)" in text
+
+
+def test_it_lists_the_groups(shown: tuple[str, float]) -> None:
+    for line in (
+        "model: base, deep, wide",
+        "experiment: cifar10, tutorial",
+        "data: auto, cifar10, cifar100, digits, fashion_mnist, image_folder, mnist",
+    ):
+        assert line in shown[0].splitlines()
+    assert "hydra" not in shown[0].lower()
+
+
+def test_no_line_is_wider_than_a_terminal_of_100_columns(shown: tuple[str, float]) -> None:
+    assert max(map(len, shown[0].splitlines())) <= 100
