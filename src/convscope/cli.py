@@ -134,8 +134,7 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
     checked = prepare(jobs, composer)
     resolver = Resolver(composer, _notify)
     requests = [resolver.request(one) for one in checked]
-    from convscope.sweep.plan import plan_runs
-    from convscope.sweep.serial import run_serially
+    from convscope.sweep.plan import done_and_left, plan_runs
 
     runs = plan_runs(requests)
     if len(runs) < len(requests):
@@ -144,7 +143,16 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
     if checked[0].config.plan:
         print_plan(runs, console)
         sys.exit(0)
-    records = run_serially(runs, _notify)
+    by_id, left = done_and_left(runs)
+    if by_id:
+        _notify(f"{len(by_id)} of {len(runs)} runs are done already")
+    if left:
+        # Here: Lightning takes seconds to import, and a finished sweep needs none of it.
+        from convscope.sweep.order import cheap_first
+        from convscope.sweep.serial import run_serially
+
+        by_id |= run_serially(cheap_first(left), _notify)
+    records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
     console.print()
     print_table(run_table(records), console)
     for line in reasons(records):

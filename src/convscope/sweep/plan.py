@@ -58,3 +58,15 @@ def _planned(request: RunRequest) -> PlannedRun:
     finished = len(History(directory.history).read()) if directory.last.exists() else 0
     state: State = "interrupted" if record.status == "interrupted" else "failed"
     return PlannedRun(request, state, finished, record)
+
+
+def done_and_left(
+    runs: Sequence[PlannedRun],
+) -> tuple[dict[str, RunRecord], list[PlannedRun]]:
+    """The records, by identity, of runs that need nothing more, and the other runs."""
+    done = {
+        run.request.id: run.record
+        for run in runs
+        if run.record is not None and run.state in ("finished", "impossible")
+    }
+    return done, [run for run in runs if run.request.id not in done]

@@ -12,7 +12,6 @@ from convscope.errors import UserError
 from convscope.runs.lock import RunHeld, RunLock
 from convscope.runs.record import RunRecord, utc_now
 from convscope.sweep.estimate import Estimator
-from convscope.sweep.order import cheap_first
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress, clock
 from convscope.training.record import first_record
@@ -23,31 +22,22 @@ log = logging.getLogger(__name__)
 Notify = Callable[[str], None]
 
 
-def run_serially(runs: Sequence[PlannedRun], notify: Notify) -> list[RunRecord]:
-    """Train what is not finished; a run that fails does not stop the others, a signal does.
+def run_serially(runs: Sequence[PlannedRun], notify: Notify) -> dict[str, RunRecord]:
+    """Train runs in this order; one that fails does not stop the others, a signal does.
 
     A run that another process trains is left to it, and waited for at the end.
 
     Returns:
-        A record per run that was reached, in the order of `runs`.
+        A record per run that was reached, by identity.
     """
-    records = {
-        run.request.id: run.record
-        for run in runs
-        if run.state in ("finished", "impossible") and run.record is not None
-    }
-    if records:
-        notify(f"{len(records)} of {len(runs)} runs are done already")
-    ordered = cheap_first([run for run in runs if run.request.id not in records])
-    if ordered:
-        show_bar = ordered[0].request.config.trainer.enable_progress_bar
-        progress = SweepProgress(ordered, Estimator(), notify, show_bar)
-        try:
-            records |= _train_all(ordered, progress)
-        finally:
-            progress.close()
-        notify(f"{clock(progress.elapsed())}, estimated {clock(progress.estimated)}")
-    return [records[run.request.id] for run in runs if run.request.id in records]
+    show_bar = runs[0].request.config.trainer.enable_progress_bar
+    progress = SweepProgress(runs, Estimator(), notify, show_bar)
+    try:
+        records = _train_all(runs, progress)
+    finally:
+        progress.close()
+    notify(f"{clock(progress.elapsed())}, estimated {clock(progress.estimated)}")
+    return records
 
 
 def _train_all(ordered: Sequence[PlannedRun], progress: SweepProgress) -> dict[str, RunRecord]:
