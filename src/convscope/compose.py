@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
-import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from typing import Any, cast, get_type_hints
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import (
@@ -70,12 +69,13 @@ def register_schema() -> None:
 class Composer:
     """Composes the configs of one command.
 
-    Hydra composes each choice of groups, and each `key=value` with it, once; a job is then put
-    together from these. So a sweep of thousands of jobs does not pay 70 ms for each.
+    Hydra composes each choice of groups once; a plain `key=value` is then set on the result. So a
+    sweep of thousands of jobs does not pay 70 ms for each.
     """
 
     def __init__(self) -> None:
-        self._composed: dict[tuple[str, ...], TrainConfig] = {}
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._values: dict[str, Any] = {}
 
     def compose(self, overrides: Sequence[str]) -> TrainConfig:
         """The config that these overrides make, checked key by key and range by range.
@@ -87,14 +87,12 @@ class Composer:
             UserError: a key, group or value that is not legal.
         """
         check_choices(overrides)
-        groups = tuple(word for word in overrides if not _sets_a_value(word))
-        values = {word.partition("=")[0]: word for word in overrides if _sets_a_value(word)}
         try:
-            config = copy.deepcopy(self._config(groups))
-            for key, word in values.items():
-                *parents, leaf = key.split(".")
-                typed = _node(self._config((*groups, word)), parents)
-                setattr(_node(config, parents), leaf, copy.copy(getattr(typed, leaf)))
+            plain = [word for word in overrides if self._is_plain(word)]
+            composed = self._compose(tuple(word for word in overrides if word not in plain))
+            for word in plain:
+                OmegaConf.update(composed, word.partition("=")[0], self._values[word])
+            config = cast(TrainConfig, OmegaConf.to_object(composed))
         except Exception as error:
             if not is_explained(error):
                 raise
@@ -102,22 +100,29 @@ class Composer:
         check_ranges(config, _typed(overrides))
         return config
 
-    def _config(self, overrides: tuple[str, ...]) -> TrainConfig:
+    def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
         if overrides not in self._composed:
             with _hydra():
                 composed = compose(CONFIG_NAME, overrides=list(overrides))
-            self._composed[overrides] = _typed_config(composed)
-        return self._composed[overrides]
+            self._composed[overrides] = _checked_keys(composed)
+        return self._composed[overrides].copy()
+
+    def _is_plain(self, override: str) -> bool:
+        """Whether this sets one key of the schema to a number, text or list, and no more."""
+        key, equals, text = override.partition("=")
+        if not equals or key not in _leaves() or "${" in text:
+            return False
+        if override not in self._values:
+            parsed = OverridesParser.create().parse_override(override)
+            if parsed.is_sweep_override() or isinstance(parsed.value(), dict):
+                return False
+            self._values[override] = parsed.value()
+        return True
 
 
-def _sets_a_value(override: str) -> bool:
-    """Whether this is a plain `key=value` of the schema, which can be set on its own."""
-    key, equals, value = override.partition("=")
-    return bool(equals) and key in _leaves() and "${" not in value
-
-
-def _node(config: TrainConfig, parents: Sequence[str]) -> Any:
-    return functools.reduce(getattr, parents, config)
+def compose_config(overrides: Sequence[str]) -> TrainConfig:
+    """The one config that these overrides make; see `Composer.compose`."""
+    return Composer().compose(overrides)
 
 
 def check_choices(overrides: Sequence[str]) -> None:
@@ -159,12 +164,11 @@ def _hydra() -> Iterator[None]:
         GlobalHydra.instance().hydra = before
 
 
-def _typed_config(composed: DictConfig) -> TrainConfig:
-    """Turn Hydra's config into the dataclasses, holding every key but no range.
+def _checked_keys(composed: DictConfig) -> DictConfig:
+    """Hydra's config without Hydra's own part.
 
     Raises:
         UserError: a key that the schema lacks.
-        OmegaConfBaseException: a value of the wrong type.
     """
     node = composed.copy()
     with open_dict(node):
@@ -172,7 +176,7 @@ def _typed_config(composed: DictConfig) -> TrainConfig:
     unknown = sorted(set(_keys(OmegaConf.to_container(node, resolve=False))) - set(_known_keys()))
     if unknown:
         raise UserError(_unknown_key(unknown[0]))
-    return cast(TrainConfig, OmegaConf.to_object(node))
+    return node
 
 
 def _typed(overrides: Sequence[str]) -> dict[str, str]:

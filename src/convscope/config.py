@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 from convscope.errors import UserError
@@ -213,7 +214,7 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
 
 
 def _check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
-    hints = get_type_hints(type(node), include_extras=True)
+    hints = _hints(type(node))
     for entry in fields(node):
         key, value = prefix + entry.name, getattr(node, entry.name)
         if is_dataclass(value):
@@ -226,6 +227,11 @@ def _check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
             if value is not None or isinstance(rule, NumberOf):
                 for item in value if isinstance(value, list) else [value]:
                     _check_value(key, item, rule, typed.get(key, as_typed(item)))
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _check_value(key: str, value: Any, rule: Range | OneOf | Like | NumberOf, typed: str) -> None:

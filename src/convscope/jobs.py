@@ -76,6 +76,7 @@ class Resolver:
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
         self._hardware: dict[tuple[str, int, str], Hardware] = {}
+        self._defaults: dict[str, TrainConfig] = {}
 
     def request(self, checked: CheckedConfig) -> RunRequest:
         """The run that a checked config asks for, on this machine.
@@ -131,4 +132,6 @@ class Resolver:
         return replace(config, trainer=used)
 
     def _default(self, choice: str) -> TrainConfig:
-        return self._composer.compose([f"data={choice}"])
+        if choice not in self._defaults:
+            self._defaults[choice] = self._composer.compose([f"data={choice}"])
+        return self._defaults[choice]
