@@ -245,6 +245,6 @@ def test_pictures_are_images(study: Study) -> None:
             query = dict(parse_qsl(event["query"]))
             content = study.server.raw("plugin/images/individualImage", **query)
             picture = Image.open(io.BytesIO(content))
-            assert min(picture.size) >= 64
+            assert min(picture.size) >= 60
             assert picture.getextrema() != ((255, 255),) * 3
     assert study.failed not in tags or tags[study.failed] == {}
