@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 TINY = (
     "data=digits",
+    "trainer.accelerator=cpu",
     "model.channels=[4,8]",
     "trainer.max_epochs=2",
     "trainer.limit_train_batches=12",

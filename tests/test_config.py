@@ -100,6 +100,7 @@ def test_the_groups_are_the_folders() -> None:
         ("model.pool_after=[4]", "model.pool_after must name conv layers 1 to 3, got 4"),
         ("model.pool_after=[2,1]", "must name each layer once and in order, got [2, 1]"),
         ("model.pool_after=[1,1]", "must name each layer once and in order, got [1, 1]"),
+        ("model.channels=[null]", "model.channels must be a list of integers"),
         ("output_dir=", "output_dir must be written as a folder's path, got ''"),
         ("output_dir='a\nb'", "output_dir must be written as a folder's path, got \"'a\\nb'\""),
     ],

@@ -220,10 +220,11 @@ def _check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
         if is_dataclass(value):
             _check_fields(value, typed, prefix=f"{key}.")
             continue
-        if isinstance(value, list) and any(type(item) is not int for item in value):
+        rules = getattr(hints[entry.name], "__metadata__", ())
+        if rules and isinstance(value, list) and any(type(item) is not int for item in value):
             # OmegaConf takes what lies in a list as it comes.
             raise UserError(f"{key} must be a list of integers, got {typed.get(key, value)}")
-        for rule in getattr(hints[entry.name], "__metadata__", ()):
+        for rule in rules:
             if value is not None or isinstance(rule, NumberOf):
                 for item in value if isinstance(value, list) else [value]:
                     _check_value(key, item, rule, typed.get(key, as_typed(item)))

@@ -57,14 +57,17 @@ class TrainedVariant:
                 f"images must be uint8 of shape (batch, {height}, {width}, {channels}),"
                 f" got {pixels.dtype} of shape {tuple(np.shape(images))}"
             )
-        scaled = (pixels.float() - torch.tensor(self.mean)) / torch.tensor(self.std)
-        return scaled.permute(0, 3, 1, 2)
+        # To the bit as `DeviceImages` does it.
+        scale = (1 / torch.tensor(self.std, dtype=torch.float64)).float()
+        return ((pixels.float() - torch.tensor(self.mean)) * scale).permute(0, 3, 1, 2)
 
     @torch.inference_mode()
     def scores(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Probability of each class, (batch, classes)."""
-        scores: Tensor = self.network(self.preprocess(images)).softmax(dim=1)
-        return scores
+        """Probability of each class, (batch, classes), in the precision of the training."""
+        mixed = self.record.environment["precision"] == "bf16-mixed"
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            scores: Tensor = self.network(self.preprocess(images))
+        return scores.float().softmax(dim=1)
 
     def predict(self, images: NDArray[np.uint8] | Tensor) -> list[str]:
         """The likeliest class of each image, by name."""
@@ -75,7 +78,7 @@ def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
     """See `convscope.load`."""
     directory = _directory(run, output_dir)
     record = current_record(directory.path)
-    if record.status != "finished" or not directory.best.exists():
+    if record.status != "finished":
         raise UserError(f"{directory.path} is {record.status}: it has no trained network to load")
     data: dict[str, Any] = record.dataset
     channels, height, width = data["input_shape"]

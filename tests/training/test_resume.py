@@ -269,6 +269,6 @@ def test_a_damaged_checkpoint_is_named_in_one_line(
     os.truncate(damaged, 2000)
     record = train(request, lambda line: None)
     assert record.status == "failed"
-    assert str(record.reason).startswith(f"cannot read {damaged}: damaged checkpoint (")
+    assert str(record.reason).startswith(f"cannot read {damaged}: missing or damaged checkpoint (")
     assert str(record.reason).endswith("or add rerun=true")
     assert "\n" not in str(record.reason)

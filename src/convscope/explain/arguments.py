@@ -121,7 +121,8 @@ def _file(option: str, text: str | None) -> Path | None:
     if text is None:
         return None
     path = Path(text)
-    if not path.name or path.is_dir():
+    # A device or pipe would be replaced by a file.
+    if not path.name or (path.exists() and not path.is_file()):
         raise UserError(f"--{option} must name a file, got {text or 'nothing'}")
     return path
 

@@ -1,6 +1,6 @@
 """`python scripts/explain.py`: runs what was asked for, prints or writes, sets the exit code.
 
-Exit codes: 0 done, 2 bad input or an impossible variant, 128 + n ended by signal n.
+Exit codes: 0 done, 2 bad input or an impossible variant, 1 nobody reads on, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
     from convscope.geometry import ConvShape
 
-BAD_INPUT = 2
+BAD_INPUT, BROKEN_PIPE = 2, 1
 _TUTORIAL_INPUT = (5, 5)
 
 
 def main() -> int:
     """Run the command that `sys.argv` asks for."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without, say, dashes is no reason to fail.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         asked = parse(sys.argv[1:])
         _COMMANDS[asked.command](asked)
@@ -37,7 +42,7 @@ def main() -> int:
     except BrokenPipeError:
         # The reader has seen enough. Python would try to write the rest as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return BROKEN_PIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0

@@ -122,8 +122,8 @@ def grid_table(grid: Grid) -> Table:
         "sees",
         "MACs",
         "params",
-        "on padding",
-        "<equal, typed as",
+        "padding",
+        "<equal",
     )
     return Table(columns, tuple(_table_row(row, keys, others) for row in grid.possible))
 

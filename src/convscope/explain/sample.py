@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -121,7 +122,9 @@ def _sample(input_size: Pair, conv: ConvShape, sentences: Sequence[str]) -> Samp
     nn.init.ones_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # Torch warns that it copies the input for `same` with an even kernel.
+        warnings.simplefilter("ignore", UserWarning)
         output = layer(numbers)
     return Sample(
         constructor=constructor(conv, 1, 1),

@@ -9,7 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 
 MOST_ROWS = 20
-_GAP = "…"
+_GAP = "..."
 _Item = TypeVar("_Item")
 
 

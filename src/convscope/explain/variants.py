@@ -97,7 +97,7 @@ class Examiner:
         # `auto` is MNIST or the digits, which have MNIST's shape.
         name = "mnist" if data.name == "auto" else data.name
         facts = self._facts(name, data.root, data.image_size)
-        channels, pool_after = tuple(model.channels), tuple(sorted(set(model.pool_after)))
+        channels, pool_after = tuple(model.channels), tuple(model.pool_after)
         convs = None
         try:
             convs = conv_shapes(config.conv, len(channels))

@@ -67,7 +67,7 @@ def show_grid(console: Console, grid: Grid) -> None:
         print_table(grid_table(grid), console)
         say(
             console,
-            "sees: receptive field of the last layer; on padding: largest share of a conv layer's"
+            "sees: receptive field of the last layer; padding: largest share of a conv layer's"
             " outputs whose window touches padding; equal: what else makes the same variant.",
         )
     points(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from tensorboard.plugins.text.summary_v2 import text_pb
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -24,6 +25,11 @@ def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
             os.truncate(path, sizes[path.name])
         else:
             path.unlink()
+
+
+def write_text(writer: SummaryWriter, tag: str, markdown: str) -> None:
+    """Markdown under this tag; `SummaryWriter.add_text` would append `/text_summary` to it."""
+    writer._get_file_writer().add_summary(text_pb(tag, markdown))  # type: ignore[no-untyped-call]
 
 
 def write_hparams(

@@ -87,13 +87,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, tensors on the CPU, without unpickling anything but data.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is missing or damaged.
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(
-            f"cannot read {path}: damaged checkpoint ({type(error).__name__});"
+            f"cannot read {path}: missing or damaged checkpoint ({type(error).__name__});"
             f" delete the folder {path.parent.parent} or add rerun=true"
         ) from error
     return content

@@ -17,7 +17,7 @@ from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.runs.history import History
 from convscope.tables import layer_table, markdown
-from convscope.tracking.events import write_hparams
+from convscope.tracking.events import write_hparams, write_text
 from convscope.tracking.pictures import check_shapes, confusion_picture, run_pictures
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
@@ -206,7 +206,7 @@ class Experiment:
         for layer in geometry.layers:
             for name, size in zip(("channels", "height", "width"), layer.out_shape, strict=True):
                 writer.add_scalar(f"feature_map/{layer.name}/{name}", size, new_style=True)
-        writer.add_text("geometry", markdown(layer_table(geometry.as_records())))
+        write_text(writer, "geometry", markdown(layer_table(geometry.as_records())))
 
     def _summary(self) -> dict[str, float]:
         geometry = self.request.geometry

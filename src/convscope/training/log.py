@@ -3,18 +3,58 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from typing_extensions import override
+
+from convscope.errors import UserError
+
 _SOURCES = ("convscope", "pytorch_lightning", "lightning_fabric", "lightning", "py.warnings")
+
+
+class _LogFile(logging.Handler):
+    """Appends to a file that is open for no longer than a message.
+
+    `logging.FileHandler` answers a full disk with a traceback on stderr.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{self.format(record)}\n")
+        except OSError as error:
+            # An error that is logged here is told by the run's record too.
+            if record.exc_info is None:
+                raise UserError(
+                    f"{self.path} could not be written: {error.strerror or error}"
+                ) from error
+
+
+def _log_thread_error(error: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer tells the main thread of its end too."""
+    trace = error.exc_value and (error.exc_type, error.exc_value, error.exc_traceback)
+    logging.getLogger("convscope").error("a thread ended", exc_info=trace)
 
 
 @contextmanager
 def logged_to(path: Path | None) -> Iterator[None]:
-    """Within it, messages and warnings go to this file alone, or nowhere where it is None."""
-    handler = logging.NullHandler() if path is None else logging.FileHandler(path, delay=True)
+    """Within it, messages, warnings and the ends of threads go to this file alone.
+
+    They go nowhere where it is None.
+
+    Raises:
+        UserError: from the call that logs, when the disk is full or not writable.
+    """
+    handler = logging.NullHandler() if path is None else _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     before = {}
     for name in _SOURCES:
@@ -23,6 +63,7 @@ def logged_to(path: Path | None) -> Iterator[None]:
         logger.setLevel(logging.INFO)
         logger.propagate = False
         logger.handlers = [handler]
+    excepthook, threading.excepthook = threading.excepthook, _log_thread_error
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         logging.captureWarnings(True)
@@ -30,6 +71,7 @@ def logged_to(path: Path | None) -> Iterator[None]:
             yield
         finally:
             logging.captureWarnings(False)
+            threading.excepthook = excepthook
             for logger, (level, propagate, handlers) in before.items():
                 logger.setLevel(level)
                 logger.propagate = propagate

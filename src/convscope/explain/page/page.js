@@ -85,9 +85,9 @@ class Page {
     const flat = imbalance(filters[this.filter]) < 0.15
       ? `Its weights add up to ${shortNumber(sum)}, almost nothing: flat areas give about 0, edges stand out.`
       : `Its weights add up to ${shortNumber(sum)}: flat areas also leave their mark.`;
-    return `Filter ${this.filter + 1} of ${filters_in_all}${some}, as trained in ${name}, on a test ` +
-      `image of ${dataset}, ${times(size)}${cut}, with the pixel values normalised as in training: 0 ` +
-      `is the mean of the training images, and padding is 0 too. ${flat}` +
+    return `Filter ${this.filter + 1} of ${filters_in_all}${some}, as trained in ${name}. ${flat} ` +
+      `The test image is one of ${dataset}, ${times(size)}${cut}, normalised as in training: 0 is the ` +
+      "mean of the training images, and padding is 0 too." +
       (mean.length > 1 ? " The products of all colours add up to one output." : "");
   }
 

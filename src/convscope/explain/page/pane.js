@@ -285,7 +285,7 @@ class Pane {
     const cell = ({ value, weight, product, padding }) =>
       `<td${padding ? ' class="padding"' : ""}><b>${shortNumber(product)}</b>` +
       (width <= DETAILED_TABLE
-        ? `<small>${shortNumber(value)} × ${shortNumber(weight)}</small>` : "") + "</td>";
+        ? `<small>${shortNumber(value)} <span>× ${shortNumber(weight)}</span></small>` : "") + "</td>";
     this.find(".tables").hidden = !fits;
     this.find(".tables").innerHTML = !fits ? "" : tables.map((rows, channel) =>
       `<table>${names.length ? `<caption>${names[channel]}</caption>` : ""}<tbody>${rows.map((row) =>

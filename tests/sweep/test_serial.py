@@ -1,0 +1,191 @@
+"""A grid in one process, typed as people type it."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convscope import cli
+from convscope.data import sources
+from convscope.runs.lock import RunLock
+
+TINY = (
+    "data=digits",
+    "model.channels=[4,8]",
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=12",
+)
+LIMITS = "channels4-8-max_epochs1-limit_train_batches12"
+NEEDS = "conv.padding=same needs stride 1, as in PyTorch, but conv1 has stride 2;"
+
+
+def records() -> dict[str, dict[str, object]]:
+    """By what tells the runs' names apart."""
+    runs = sorted(Path("outputs/default").iterdir())
+    return {run.name[:-9]: json.loads((run / "run.json").read_text()) for run in runs}
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_a_grid(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+
+    def resolve_auto(root: str) -> tuple[str, str]:
+        searched.append(root)
+        return "digits", "there is no network"
+
+    monkeypatch.setattr(sources, "resolve_auto", resolve_auto)
+    grid = ("-m", *TINY[1:], "conv.stride=1,2", "conv.padding=1,half,same")
+    ended = command(*grid)
+
+    assert ended.code == 0
+    assert len(searched) == 1
+    found = records()
+    assert {name: record["status"] for name, record in found.items()} == {
+        f"digits-k3-s1-p1-{LIMITS}-seed0": "finished",
+        f"digits-k3-s2-p1-{LIMITS}-seed0": "finished",
+        f"digits-k3-s2-psame-{LIMITS}-seed0": "skipped",
+    }
+    skipped = found[f"digits-k3-s2-psame-{LIMITS}-seed0"]
+    assert skipped["reason"] == f"{NEEDS} use conv.padding=half"
+    assert (skipped["metrics"], skipped["geometry"]) == ({}, [])
+    assert skipped["command"] == (
+        "python scripts/train.py 'model.channels=[4,8]' trainer.max_epochs=1"
+        " trainer.limit_train_batches=12 conv.stride=2 conv.padding=same"
+    )
+
+    told = ended.err.splitlines()
+    assert told[0] == "data=auto takes digits: there is no network"
+    assert told[1] == "6 jobs are 3 different runs"
+    assert [line for line in told if line.startswith("[")] == [
+        *("[1/3] k3-s1-p1", "[2/3] k3-s2-p1", "[3/3] k3-s2-psame")
+    ]
+    lines = ended.out.splitlines()
+    assert " ".join(lines[1].split()) == "variant status map MACs params val acc test acc samples/s"
+    rows = [line.split() for line in lines[3:6]]
+    assert [row[:5] for row in rows] == [
+        ["k3-s1-p1", "finished", "14", "84,752", "438"],
+        ["k3-s2-p1", "finished", "4", "11,744", "438"],
+        ["k3-s2-psame", "skipped", "–", "–", "–"],
+    ]
+    assert lines[6:] == [
+        f"k3-s2-psame skipped: {NEEDS} use conv.padding=half",
+        "",
+        "tensorboard --logdir outputs",
+    ]
+    assert all(line == line.rstrip() for line in lines)
+    rates = [record["metrics"].get("train_samples_per_sec") for record in found.values()]
+    assert rates[0] != rates[1]
+
+    # Nothing of Hydra's: no multirun.yaml, no .hydra, no log; and again, nothing is trained.
+    assert [path.name for path in Path().iterdir()] == ["outputs"]
+    assert [path.name for path in Path("outputs").iterdir()] == ["default"]
+    before = contents("outputs")
+    assert not [path for path in before if ".hydra" in path or "multirun" in path]
+    again = command(*grid)
+    assert (again.code, again.out) == (0, ended.out)
+    assert contents("outputs") == before
+    assert again.err.count(" already; rerun=true trains it anew\n") == 3
+
+
+def test_a_variant_that_fails_does_not_stop_the_others(command) -> None:
+    ended = command("-m", *TINY, "optim.lr=1e30,0.01")
+    assert ended.code == 1
+    found = records()
+    failed = found[f"digits-k3-s1-p1-{LIMITS.replace('-max', '-lr1e_30-max')}-seed0"]
+    assert failed["status"] == "failed"
+    assert str(failed["reason"]).startswith("the loss is nan at step 2;")
+    assert found[f"digits-k3-s1-p1-{LIMITS}-seed0"]["status"] == "finished"
+    lines = ended.out.splitlines()
+    assert lines[1].split()[:3] == ["variant", "lr", "status"]
+    assert [line.split()[:3] for line in lines[3:5]] == [
+        *(["k3-s1-p1", "1e+30", "failed"], ["k3-s1-p1", "0.01", "finished"])
+    ]
+    assert lines[5] == f"k3-s1-p1 failed: {failed['reason']}"
+    assert "Traceback" not in ended.err
+
+
+def test_seeds_and_presets_make_a_grid(command) -> None:
+    ended = command("-m", *TINY, "conv=k3-s2-p1,k5-s2-p2", "seed=range(2)")
+    assert ended.code == 0
+    assert [line.split()[:3] for line in ended.out.splitlines()[3:7]] == [
+        *(["k3-s2-p1", "0", "finished"], ["k3-s2-p1", "1", "finished"]),
+        *(["k5-s2-p2", "0", "finished"], ["k5-s2-p2", "1", "finished"]),
+    ]
+
+
+def test_a_run_that_another_process_trains_and_a_damaged_one_do_not_stop_the_others(
+    command,
+) -> None:
+    grid = ("-m", *TINY, "conv.kernel_size=1,3,5")
+    assert command(*grid).code == 0
+    names = [run.name for run in sorted(Path("outputs/default").iterdir())]
+    one, three, five = (Path("outputs/default") / name for name in names)
+    (one / "run.json").unlink()
+    (three / "run.json").write_text('{"schema": 1')
+    damaged = contents(str(three))
+    with RunLock(one):
+        ended = command(*grid)
+    assert ended.code == 1
+    rows = [line.split()[:2] for line in ended.out.splitlines()[3:6]]
+    assert rows == [["k1-s1-p1", "failed"], ["k3-s1-p1", "failed"], ["k5-s1-p1", "finished"]]
+    assert f"k1-s1-p1 failed: {one} is being trained by another process" in ended.out
+    assert f"k3-s1-p1 failed: {three / 'run.json'} is no valid JSON" in ended.out
+    assert not (one / "run.json").exists()
+    assert contents(str(three)) == damaged
+    assert json.loads((five / "run.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_stops_the_rest(
+    signum: signal.Signals, code: int, command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupting(notify: Callable[[str], None]) -> Callable[[str], None]:
+        def told(line: str) -> None:
+            notify(line)
+            if line.startswith("epoch 1/"):
+                os.kill(os.getpid(), signum)
+
+        return told
+
+    monkeypatch.setattr(cli, "_notify", interrupting(cli._notify))
+    ended = command("-m", *TINY, "trainer.max_epochs=50", "conv.stride=2,3")
+    assert ended.code == code
+    (record,) = records().values()
+    assert (record["variant"], record["status"]) == ("k3-s2-p1", "interrupted")
+    assert record["reason"] == signum.name
+    assert "Traceback" not in ended.err
+    assert [line.split()[:2] for line in ended.out.splitlines()[3:4]] == [
+        *(["k3-s2-p1", "interrupted"],)
+    ]
+    assert f"k3-s2-p1 interrupted: {signum.name}" in ended.out.splitlines()
+
+
+def test_a_bad_job_at_the_end_lets_none_start(command) -> None:
+    ended = command("-m", *TINY, "conv.stride=1,2", "data.batch_size=32,1294")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "error: data.batch_size must be at most the 1293 training images, got 1294\n"
+    )
+    assert list(Path().iterdir()) == []
+
+
+def test_a_disk_that_cannot_be_written_ends_a_sweep_with_one_line(command) -> None:
+    Path("outputs").write_text("mine")
+    ended = command("-m", *TINY, "conv.stride=1,2")
+    assert (ended.code, ended.out) == (2, "")
+    errors = [line for line in ended.err.splitlines() if not line.startswith("[")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: outputs/default/digits-k3-s1-p1-")
+
+
+def test_fast_dev_run_of_a_grid_leaves_nothing(command) -> None:
+    ended = command("-m", *TINY, "trainer.fast_dev_run=true", "conv.stride=1,2")
+    assert ended.code == 0
+    assert ended.err.count("fast_dev_run: nothing was written\n") == 2
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,54 @@
+"""Imports point one way, and what must start quickly starts without torch."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import convscope
+
+SOURCE = Path(convscope.__file__).parents[1]
+CLONE = SOURCE.parent
+HEAVY = ("torch", "torchvision", "pytorch_lightning", "sklearn", "matplotlib", "tensorboard")
+
+
+def test_imports_point_one_way(tmp_path: Path) -> None:
+    config = tmp_path / "pyproject.toml"
+    shutil.copy(CLONE / "pyproject.toml", config)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--config", config, "--no-cache"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from convscope import UserError, load, train",
+        "import convscope.geometry, convscope.config, convscope.tables",
+        "import convscope.runs.record, convscope.runs.study, convscope.runs.directory",
+        "from convscope.jobs import prepare; prepare(['conv.stride=2', 'data=cifar10'])",
+        "import sys; sys.argv[1:] = ['--help']; from convscope.cli import train; train()",
+    ],
+)
+def test_it_starts_without_torch(code: str, tmp_path: Path) -> None:
+    at_the_end = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", at_the_end + code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

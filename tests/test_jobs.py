@@ -1,0 +1,230 @@
+"""What a command means on this machine: its data, its hardware, its identity and its name."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from convscope.compose import config_dir, register_schema
+from convscope.data import sources
+from convscope.data.digits import load_digits
+from convscope.errors import UserError
+from convscope.jobs import Resolver, prepare
+from convscope.training import hardware
+from convscope.training.record import first_record
+from convscope.training.request import RunRequest
+
+WITHOUT = "MNIST is not under no-data/ and could not be downloaded (no network)"
+
+
+class Auto:
+    """Stands for the search of MNIST, and counts how often it is searched."""
+
+    def __init__(self, name: str, reason: str | None) -> None:
+        self.answer = name, reason
+        self.roots: list[str] = []
+
+    def __call__(self, root: str) -> tuple[str, str | None]:
+        self.roots.append(root)
+        return self.answer
+
+
+@pytest.fixture
+def no_mnist(monkeypatch: pytest.MonkeyPatch) -> Auto:
+    auto = Auto("digits", WITHOUT)
+    monkeypatch.setattr(sources, "resolve_auto", auto)
+    monkeypatch.setenv("CONVSCOPE_DATA", "no-data")
+    return auto
+
+
+@pytest.fixture
+def with_mnist(monkeypatch: pytest.MonkeyPatch) -> Auto:
+    """Digits in MNIST's place."""
+    auto = Auto("mnist", None)
+    monkeypatch.setattr(sources, "resolve_auto", auto)
+    images = dataclasses.replace(load_digits(), name="mnist", fingerprint="as if")
+    monkeypatch.setattr(sources, "load", lambda name, root, size: {"mnist": images}[name])
+    return auto
+
+
+def requests(*commands: str) -> tuple[list[RunRequest], list[str]]:
+    """The runs that commands ask for when they come as one, and what is told about them."""
+    told: list[str] = []
+    resolver = Resolver(told.append)
+    return [resolver.request(prepare(command.split())) for command in commands], told
+
+
+def request(command: str) -> RunRequest:
+    return requests(command)[0][0]
+
+
+@pytest.fixture(scope="module")
+def ask() -> Callable[[str], RunRequest]:
+    """Runs on digits, with the images loaded once."""
+    resolver = Resolver(pytest.fail)
+    return cache(lambda command: resolver.request(prepare(["data=digits", *command.split()])))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    """One for all: half the time of a config."""
+    GlobalHydra.instance().clear()
+    register_schema()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield
+
+
+def test_auto_without_mnist_is_digits_and_says_so_once(no_mnist: Auto) -> None:
+    (first, second), told = requests("conv.stride=2", "conv.stride=1")
+    assert told == [f"data=auto takes digits: {WITHOUT}"]
+    assert no_mnist.roots == ["no-data"]
+    assert first.directory.path.parent == Path("outputs/default")
+    assert re.fullmatch(r"digits-k3-s2-p1-seed0-[0-9a-f]{8}", first.directory.name)
+    assert re.fullmatch(r"digits-k3-s1-p1-seed0-[0-9a-f]{8}", second.directory.name)
+    record = first_record(first)
+    assert record.dataset["name"] == record.config["data"]["name"] == "digits"
+    assert record.config["data"]["batch_size"] == 32
+    assert record.command == "python scripts/train.py conv.stride=2"
+
+
+def test_auto_with_mnist_is_mnist(with_mnist: Auto) -> None:
+    (run,), told = requests("conv.stride=2")
+    assert told == []
+    assert run.directory.name.startswith("mnist-k3-s2-p1-seed0-")
+    assert (run.config.data.name, run.config.data.batch_size) == ("mnist", 256)
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "data=auto", "data=digits data.name=auto", "data={name:auto}"]
+)
+def test_every_way_to_ask_for_auto(typed: str, no_mnist: Auto) -> None:
+    run = request(f"{typed} conv.stride=2")
+    assert run.directory.name == request("data=digits conv.stride=2").directory.name
+
+
+def test_what_was_set_of_auto_stays_set(no_mnist: Auto) -> None:
+    for typed in ("data.batch_size=64", "data={batch_size:64}", "data=auto data.batch_size=64"):
+        run = request(typed)
+        assert run.config.data.batch_size == 64
+        assert run.directory.name.startswith("digits-k3-s1-p1-batch_size64-seed0-")
+
+
+def test_a_data_set_asked_for_by_name_is_not_searched_or_replaced(
+    no_mnist: Auto, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="train-images-idx3-ubyte") as refused:
+        request(f"data=mnist data.root={tmp_path}")
+    assert str(tmp_path) in str(refused.value)
+    assert no_mnist.roots == []
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "conv.padding=half",
+        "conv.padding=same",
+        "conv.padding=1x1",
+        "conv.padding=[1,half,same]",
+        "conv=k3-s1-p1",
+        "conv.kernel_size=[3,3,3] conv.stride=1x1",
+        "data.root=elsewhere",
+        "study=other",
+        "output_dir=other",
+        "rerun=true",
+        "trainer.enable_progress_bar=false",
+        "trainer.accelerator=auto trainer.precision=auto",
+    ],
+)
+def test_what_cannot_change_the_result_is_one_run(
+    typed: str, ask: Callable[[str], RunRequest]
+) -> None:
+    plain, other = ask(""), ask(typed)
+    assert other.id == plain.id
+    assert other.directory.name == plain.directory.name
+
+
+def test_auto_is_the_same_run_as_the_device_and_precision_that_it_stands_for(
+    ask: Callable[[str], RunRequest],
+) -> None:
+    plain = ask("")
+    used = plain.hardware
+    named = ask(f"trainer.accelerator={used.accelerator} trainer.precision={used.precision}")
+    assert (named.id, named.directory.name) == (plain.id, plain.directory.name)
+
+
+def test_another_precision_is_another_run(
+    ask: Callable[[str], RunRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "_computes_bfloat16", lambda accelerator: True)
+    resolver = Resolver(pytest.fail)
+    run = resolver.request(prepare(["data=digits", "trainer.precision=32-true"]))
+    assert "-precision32-true-seed0-" in run.directory.name
+    default = resolver.request(prepare(["data=digits"]))
+    assert "precision" not in default.directory.name
+    assert run.id != default.id
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("seed=1", "-k3-s1-p1-seed1-"),
+        ("conv.stride=2", "-k3-s2-p1-seed0-"),
+        ("conv.padding=0", "-k3-s1-p0-seed0-"),
+        ("optim.lr=0.02", "-k3-s1-p1-lr0.02-seed0-"),
+        ("model=wide", "-k3-s1-p1-channels32-64-128-seed0-"),
+        ("model.pool_after=[]", "-k3-s1-p1-pool_after_-seed0-"),
+        ("trainer.limit_train_batches=12", "-limit_train_batches12-seed0-"),
+        ("trainer.max_epochs=1 optim.lr=0.1", "-lr0.1-max_epochs1-seed0-"),
+        ("data.val_fraction=0.2", "-val_fraction0.2-seed0-"),
+        ("data.batch_size=64", "-batch_size64-seed0-"),
+        ("trainer.deterministic=true", "-deterministic_True-seed0-"),
+        ("compile=true", "-compile_True-seed0-"),
+    ],
+)
+def test_what_changes_the_result_is_another_run_and_shows_in_its_name(
+    typed: str, shown: str, ask: Callable[[str], RunRequest]
+) -> None:
+    plain, other = ask(""), ask(typed)
+    assert other.id != plain.id
+    assert other.directory.name.startswith("digits-")
+    assert shown in other.directory.name
+    assert other.directory.name.endswith(other.id[:8])
+
+
+def test_an_impossible_variant_has_a_name_and_an_identity_of_its_own(
+    ask: Callable[[str], RunRequest],
+) -> None:
+    same = ask("conv.padding=same conv.stride=2")
+    assert same.directory.name.startswith("digits-k3-s2-psame-seed0-")
+    assert same.id != ask("conv.padding=half conv.stride=2").id
+    large = ask("conv.kernel_size=15 conv.padding=0")
+    assert large.directory.name.startswith("digits-k15-s1-p0-seed0-")
+
+
+def test_each_data_set_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    load = sources.load
+
+    def counted(name: str, *where: object) -> object:
+        loaded.append(name)
+        return load(name, *where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sources, "load", counted)
+    requests("data=digits", "data=digits seed=1", "data=digits conv.stride=2")
+    assert loaded == ["digits"]
+
+
+def test_two_processes_agree_on_an_identity(ask: Callable[[str], RunRequest]) -> None:
+    code = (
+        "from convscope.jobs import Resolver, prepare\n"
+        "print(Resolver(print).request(prepare(['data=digits', 'conv.padding=half'])).id)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ask("").id

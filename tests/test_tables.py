@@ -1,0 +1,168 @@
+"""Records as tables: cells against numbers worked out by hand."""
+
+import dataclasses
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from convscope.geometry import network_geometry, parse_conv
+from convscope.runs.record import RunRecord
+from convscope.tables import (
+    Table,
+    count,
+    layer_table,
+    markdown,
+    new_console,
+    percent,
+    print_table,
+    reasons,
+    run_table,
+)
+
+Rows = list[dict[str, Any]]
+
+
+def layers(kernel_size: object, stride: object, padding: object) -> Rows:
+    """The default network on MNIST."""
+    convs = parse_conv(kernel_size, stride, padding, layers=3)
+    return network_geometry((1, 28, 28), convs, [16, 32, 64], [1], 10).as_records()
+
+
+def drawn(table: Table, width: int, terminal: bool = True) -> list[str]:
+    file = io.StringIO()
+    print_table(table, Console(file=file, width=width, force_terminal=terminal, no_color=True))
+    return file.getvalue().splitlines()
+
+
+def test_the_cells_of_k3_s2_p1() -> None:
+    table = layer_table(layers(3, 2, 1))
+    assert [name.removeprefix("<") for name in table.columns] == [
+        *("layer", "window", "out", "sees", "MACs", "params", "unread", "touch padding")
+    ]
+    # Sizes: floor((28 + 2 - 3) / 2) + 1 = 14, pooled 7, then 4, then 2. Sees: 3, 3 + 2, 5 + 2 * 4,
+    # 13 + 2 * 8. MACs: out * in channels * 9. Unread: (size + 2 - 3) mod 2. Touching padding, per
+    # axis: 1 of 14 windows, 2 of 4, 1 of 2; of the plane 1 - (13 / 14)^2, 1 - (2 / 4)^2, the same.
+    assert table.rows == (
+        ("conv1", "k3 s2 p1", "16x14x14", "3", "28,224", "144", "1", "14%"),
+        ("pool1", "k2 s2 p0", "16x7x7", "5", "0", "0", "0", "0%"),
+        ("conv2", "k3 s2 p1", "32x4x4", "13", "73,728", "4,608", "0", "75%"),
+        ("conv3", "k3 s2 p1", "64x2x2", "29", "73,728", "18,432", "1", "75%"),
+    )
+
+
+def test_pairs_and_uneven_sides_are_written_by_height_and_width() -> None:
+    assert [row[1] for row in layer_table(layers("3x5", "1x2", "1x2")).rows] == [
+        *("k3x5 s1x2 p1x2", "k2 s2 p0", "k3x5 s1x2 p1x2", "k3x5 s1x2 p1x2")
+    ]
+    assert layer_table(layers("4x2", 1, "same")).rows[0][1] == "k4x2 s1 p1+2x0+1"
+    assert layer_table(layers(4, 1, "same")).rows[0][1] == "k4 s1 p1+2"
+
+
+@pytest.mark.parametrize("typed", [(3, 1, 1), (3, 2, 1), (5, 2, 2), (7, 1, 3), ("3x5", "1x2", 1)])
+def test_at_80_columns_nothing_is_folded(typed: tuple[object, object, object]) -> None:
+    table = layer_table(layers(*typed))
+    lines = drawn(table, width=80, terminal=False)
+    assert len(lines) == len(table.rows) + 2
+    assert max(map(len, lines)) <= 80
+    for row, line in zip(table.rows, lines[2:], strict=True):
+        assert line.split() == " ".join(row).split()
+
+
+def test_lines_end_without_blanks() -> None:
+    table = Table(("<left", "right", "<last"), (("a", "1", "short"), ("bb", "22", "much longer")))
+    assert drawn(table, width=80, terminal=False) == [
+        "left  right  last",
+        "────────────────────────",
+        "a         1  short",
+        "bb       22  much longer",
+    ]
+
+
+def test_into_a_pipe_nothing_is_folded_and_nothing_is_coloured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = "x" * 150
+    print_table(Table(("<one",), ((long,),)), new_console())
+    assert capsys.readouterr().out.splitlines()[2] == long
+
+
+def test_markdown_has_its_bars_escaped() -> None:
+    assert markdown(Table(("<name", "n"), (("a|b", "1"),))).splitlines() == [
+        "| name | n |",
+        "| :-- | --: |",
+        "| a\\|b | 1 |",
+    ]
+
+
+def test_numbers() -> None:
+    assert [percent(0.98751), percent(1.0), percent(None)] == ["98.75 %", "100.00 %", "–"]
+    assert [count(12345.6), count(0), count(None)] == ["12,346", "0", "–"]
+
+
+@pytest.fixture
+def finished() -> RunRecord:
+    rows = layers(3, 2, 1)
+    return RunRecord(
+        id="0" * 64,
+        study="s",
+        name="mnist-k3-s2-p1-seed0-00000000",
+        status="finished",
+        variant="k3-s2-p1",
+        command="",
+        config={"seed": 0, "conv": {"stride": [[2, 2]]}, "optim": {"lr": 0.01}, "output_dir": "a"}
+        | {"data": {"name": "mnist", "fingerprint": "f", "root": "r"}}
+        | {"model": {"channels": [16, 32, 64]}},
+        dataset={},
+        geometry=rows,
+        params=24_058,
+        macs=176_320,
+        metrics={
+            "test_accuracy": 0.9876,
+            "best_val_accuracy": 0.98,
+            "train_samples_per_sec": 30_123.4,
+        },
+        environment={},
+        started_at="2026-01-31T12:00:00Z",
+    )
+
+
+def test_a_row_per_run(finished: RunRecord) -> None:
+    skipped = dataclasses.replace(
+        finished,
+        status="skipped",
+        reason="conv.padding=same needs stride 1",
+        variant="k3-s2-psame",
+        geometry=[],
+        params=None,
+        macs=None,
+        metrics={},
+        config=finished.config | {"conv": {"stride": "same"}, "output_dir": "b"},
+    )
+    table = run_table([finished, skipped])
+    assert [name.removeprefix("<") for name in table.columns] == [
+        *("variant", "status", "map", "MACs", "params", "val acc", "test acc", "samples/s")
+    ]
+    assert table.rows == (
+        ("k3-s2-p1", "finished", "2", "176,320", "24,058", "98.00 %", "98.76 %", "30,123"),
+        ("k3-s2-psame", "skipped", *"––––––"),
+    )
+    assert max(map(len, drawn(table, width=80, terminal=False))) <= 80
+    assert len(drawn(table, width=80, terminal=False)) == 4
+    assert reasons([finished, skipped]) == ["k3-s2-psame skipped: conv.padding=same needs stride 1"]
+
+
+def test_what_else_differs_between_the_runs_has_a_column(finished: RunRecord) -> None:
+    other = dataclasses.replace(
+        finished,
+        config=finished.config
+        | {"seed": 1, "optim": {"lr": 0.1}, "model": {"channels": [4, 8]}}
+        | {"data": {"name": "digits", "fingerprint": "g", "root": "q"}},
+    )
+    table = run_table([finished, other])
+    assert table.columns[:6] == ("<variant", "seed", "lr", "data", "channels", "<status")
+    assert [row[:5] for row in table.rows] == [
+        ("k3-s2-p1", "0", "0.01", "mnist", "16-32-64"),
+        ("k3-s2-p1", "1", "0.1", "digits", "4-8"),
+    ]
