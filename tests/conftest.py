@@ -28,14 +28,16 @@ def ask() -> Ask:
     """A request for a tiny run: `ask(output_dir, "conv.stride=2", ...)`."""
     import torch
 
-    from convscope.jobs import Resolver, prepare
+    from convscope.jobs import Resolver
 
     # Quicker than two for such a network, and the same bits on every machine that runs the tests.
     torch.set_num_threads(1)
     resolver = Resolver(pytest.fail)
 
     def request(output_dir: Path, *overrides: str) -> "RunRequest":
-        return resolver.request(prepare([*TINY, f"output_dir={output_dir}", *overrides]))
+        return resolver.request(
+            *resolver.prepare([[*TINY, f"output_dir={output_dir}", *overrides]])
+        )
 
     return request
 

@@ -52,12 +52,12 @@ def test_a_data_preset_is_the_data_set_of_its_name(name: str) -> None:
     assert data.name == name
     assert data.batch_size == (32 if name == "digits" else 256)
     coloured = name in ("cifar10", "cifar100", "image_folder")
-    assert (data.flip, data.shift) == (coloured or name == "fashion_mnist", 4 if coloured else 0)
+    assert (data.flip, data.shift) == (coloured or name == "fashion_mnist", 2 if coloured else 0)
 
 
 def test_the_experiment_cifar10() -> None:
     config = compose_config(["experiment=cifar10"])
-    assert (config.data.name, config.data.flip, config.data.shift) == ("cifar10", True, 4)
+    assert (config.data.name, config.data.flip, config.data.shift) == ("cifar10", True, 2)
     assert (config.model.channels, config.trainer.max_epochs) == ([32, 64, 128], 10)
     assert compose_config(["experiment=cifar10", "model=base"]).model.channels == [16, 32, 64]
 

@@ -72,7 +72,7 @@ def test_every_key_has_one_default_value() -> None:
 
 def test_the_groups_are_the_folders() -> None:
     folders = {file.parent.name for file in FILES} - {config_dir().name}
-    assert folders == {*GROUPS, "experiment"}
+    assert folders == {*GROUPS, "experiment", "sweep"}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def test_imports_point_one_way(tmp_path: Path) -> None:
         "from convscope import UserError, load, train",
         "import convscope.geometry, convscope.config, convscope.tables",
         "import convscope.runs.record, convscope.runs.study, convscope.runs.directory",
-        "from convscope.jobs import prepare; prepare(['conv.stride=2', 'data=cifar10'])",
+        "from convscope.jobs import Resolver\n"
+        "Resolver(print).prepare([['conv.stride=2', 'data=cifar10']])",
         "import sys; sys.argv[1:] = ['--help']; from convscope.cli import train; train()",
     ],
 )

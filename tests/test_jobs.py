@@ -16,7 +16,7 @@ from convscope.compose import config_dir, register_schema
 from convscope.data import sources
 from convscope.data.digits import load_digits
 from convscope.errors import UserError
-from convscope.jobs import Resolver, prepare
+from convscope.jobs import Resolver
 from convscope.training import hardware
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest
@@ -58,7 +58,7 @@ def requests(*commands: str) -> tuple[list[RunRequest], list[str]]:
     """The runs that commands ask for when they come as one, and what is told about them."""
     told: list[str] = []
     resolver = Resolver(told.append)
-    return [resolver.request(prepare(command.split())) for command in commands], told
+    return [resolver.request(*resolver.prepare([c.split()])) for c in commands], told
 
 
 def request(command: str) -> RunRequest:
@@ -69,7 +69,9 @@ def request(command: str) -> RunRequest:
 def ask() -> Callable[[str], RunRequest]:
     """Runs on digits, with the images loaded once."""
     resolver = Resolver(pytest.fail)
-    return cache(lambda command: resolver.request(prepare(["data=digits", *command.split()])))
+    return cache(
+        lambda command: resolver.request(*resolver.prepare([["data=digits", *command.split()]]))
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -164,9 +166,9 @@ def test_another_precision_is_another_run(
 ) -> None:
     monkeypatch.setattr(hardware, "_computes_bfloat16", lambda accelerator: True)
     resolver = Resolver(pytest.fail)
-    run = resolver.request(prepare(["data=digits", "trainer.precision=32-true"]))
+    run = resolver.request(*resolver.prepare([["data=digits", "trainer.precision=32-true"]]))
     assert "-precision32-true-seed0-" in run.directory.name
-    default = resolver.request(prepare(["data=digits"]))
+    default = resolver.request(*resolver.prepare([["data=digits"]]))
     assert "precision" not in default.directory.name
     assert run.id != default.id
 
@@ -177,7 +179,7 @@ def test_another_precision_is_another_run(
         ("seed=1", "-k3-s1-p1-seed1-"),
         ("conv.stride=2", "-k3-s2-p1-seed0-"),
         ("conv.padding=0", "-k3-s1-p0-seed0-"),
-        ("optim.lr=0.02", "-k3-s1-p1-lr0.02-seed0-"),
+        ("optim.lr=0.01", "-k3-s1-p1-lr0.01-seed0-"),
         ("model=wide", "-k3-s1-p1-channels32-64-128-seed0-"),
         ("model.pool_after=[]", "-k3-s1-p1-pool_after_-seed0-"),
         ("trainer.limit_train_batches=12", "-limit_train_batches12-seed0-"),
@@ -223,8 +225,9 @@ def test_each_data_set_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_processes_agree_on_an_identity(ask: Callable[[str], RunRequest]) -> None:
     code = (
-        "from convscope.jobs import Resolver, prepare\n"
-        "print(Resolver(print).request(prepare(['data=digits', 'conv.padding=half'])).id)"
+        "from convscope.jobs import Resolver\n"
+        "r = Resolver(print)\n"
+        "print(r.request(*r.prepare([['data=digits', 'conv.padding=half']])).id)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ask("").id

@@ -22,7 +22,6 @@ from rich.console import Console
 
 from convscope.compose import (
     CONFIG_NAME,
-    Composer,
     check_choices,
     config_dir,
     explain,
@@ -30,7 +29,7 @@ from convscope.compose import (
     register_schema,
 )
 from convscope.errors import UserError
-from convscope.jobs import Resolver, prepare, train_one
+from convscope.jobs import Resolver, train_one
 from convscope.runs.record import RunRecord
 from convscope.tables import (
     count,
@@ -130,9 +129,8 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
         raise UserError("the sweep has no jobs: nothing matches its glob")
     if launcher != _BASIC_LAUNCHER:
         raise UserError(f"hydra/launcher must be basic, got {launcher.rpartition('.')[2]}")
-    composer = Composer()
-    checked = prepare(jobs, composer)
-    resolver = Resolver(composer, _notify)
+    resolver = Resolver(_notify)
+    checked = resolver.prepare(jobs)
     requests = [resolver.request(one) for one in checked]
     from convscope.sweep.plan import done_and_left, plan_runs
 

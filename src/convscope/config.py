@@ -214,7 +214,7 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
 
 
 def _check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
-    hints = _hints(type(node))
+    hints = _hints(type(node))  # type: ignore[arg-type]
     for entry in fields(node):
         key, value = prefix + entry.name, getattr(node, entry.name)
         if is_dataclass(value):

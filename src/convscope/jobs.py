@@ -21,42 +21,19 @@ if TYPE_CHECKING:
 _DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
-def prepare(jobs: Sequence[Sequence[str]], composer: Composer) -> list[CheckedConfig]:
-    """Compose and check the config of each job, without torch and without loading data.
-
-    A job with `repeat=N` becomes N, with seeds from its own on.
-
-    Raises:
-        UserError: a key, group or value that no run could have.
-    """
-    return [
-        check(replace(config, seed=seed), _as_typed_alone(overrides, config, seed))
-        for overrides in jobs
-        for config in [composer.compose(overrides)]
-        for seed in range(config.seed, config.seed + config.repeat)
-    ]
-
-
-def _as_typed_alone(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
-    """The overrides that ask for this run and no other."""
-    if config.repeat == 1:
-        return list(overrides)
-    return [w for w in overrides if not w.startswith(("repeat=", "seed="))] + [f"seed={seed}"]
-
-
 def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRecord:
     """Train the one run that these overrides ask for.
 
     Raises:
         UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
     """
-    composer = Composer()
-    checked, *more = prepare([overrides], composer)
+    resolver = Resolver(notify)
+    checked, *more = resolver.prepare([overrides])
     if more:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
     if checked.impossible is not None:
         raise checked.impossible
-    request = Resolver(composer, notify).request(checked)
+    request = resolver.request(checked)
     from convscope.training.train import train
 
     return train(request, notify)
@@ -66,17 +43,31 @@ class Resolver:
     """Settles for one command what `auto` means, and loads each data set once.
 
     Args:
-        composer: makes the config anew where `data=auto` falls back on digits.
-        notify: is told when it does.
+        notify: is told when `data=auto` falls back on digits.
     """
 
-    def __init__(self, composer: Composer, notify: Callable[[str], None]) -> None:
-        self._composer = composer
+    def __init__(self, notify: Callable[[str], None]) -> None:
         self._notify = notify
+        self._composer = Composer()
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
         self._hardware: dict[tuple[str, int, str], Hardware] = {}
         self._defaults: dict[str, TrainConfig] = {}
+
+    def prepare(self, jobs: Sequence[Sequence[str]]) -> list[CheckedConfig]:
+        """Compose and check the config of each job, without torch and without loading data.
+
+        A job with `repeat=N` becomes N, with seeds from its own on.
+
+        Raises:
+            UserError: a key, group or value that no run could have.
+        """
+        return [
+            check(replace(config, seed=seed), _as_typed_alone(overrides, config, seed))
+            for overrides in jobs
+            for config in [self._composer.compose(overrides)]
+            for seed in range(config.seed, config.seed + config.repeat)
+        ]
 
     def request(self, checked: CheckedConfig) -> RunRequest:
         """The run that a checked config asks for, on this machine.
@@ -135,3 +126,10 @@ class Resolver:
         if choice not in self._defaults:
             self._defaults[choice] = self._composer.compose([f"data={choice}"])
         return self._defaults[choice]
+
+
+def _as_typed_alone(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
+    """The overrides that ask for this run and no other."""
+    if config.repeat == 1:
+        return list(overrides)
+    return [w for w in overrides if not w.startswith(("repeat=", "seed="))] + [f"seed={seed}"]

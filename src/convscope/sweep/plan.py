@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from convscope.errors import UserError
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record
 from convscope.training.request import RunRequest
@@ -36,28 +38,30 @@ class PlannedRun:
 
 
 def plan_runs(requests: Sequence[RunRequest]) -> list[PlannedRun]:
-    """Each distinct run once, in the order in which it was first asked for.
-
-    Raises:
-        UserError: a record that cannot be read.
-    """
+    """Each distinct run once, in the order in which it was first asked for."""
     return [_planned(request) for request in {request.id: request for request in requests}.values()]
 
 
 def _planned(request: RunRequest) -> PlannedRun:
-    directory = request.directory
-    record = None
-    if directory.record.exists() and not request.config.rerun:
-        record = current_record(directory.path)
+    record = _readable_record(request)
     if record is not None and record.status in ("finished", "running"):
         return PlannedRun(request, record.status, request.steps.epochs, record)
     if request.checked.impossible is not None:
         return PlannedRun(request, "impossible", 0, record)
     if record is None or record.status == "skipped":
         return PlannedRun(request, "to do", 0, None)
+    directory = request.directory
     finished = len(History(directory.history).read()) if directory.last.exists() else 0
-    state: State = "interrupted" if record.status == "interrupted" else "failed"
-    return PlannedRun(request, state, finished, record)
+    return PlannedRun(request, record.status, finished, record)
+
+
+def _readable_record(request: RunRequest) -> RunRecord | None:
+    """What is on disk and counts; a damaged record is told of by the attempt to train the run."""
+    if request.config.rerun or not request.directory.record.exists():
+        return None
+    with contextlib.suppress(UserError):
+        return current_record(request.directory.path)
+    return None
 
 
 def done_and_left(

@@ -14,7 +14,7 @@ from convscope.tables import Table, by, count
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
     """One row per run, in the order in which they would be trained."""
-    columns = ("<variant", "seed", "<state", "final map", "MACs", "params", "epochs left", "time")
+    columns = ("<variant", "seed", "<state", "map", "MACs", "params", "epochs left", "time")
     return Table(columns, tuple(_row(run, estimator) for run in cheap_first(runs)))
 
 

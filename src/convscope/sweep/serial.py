@@ -29,18 +29,23 @@ def run_serially(runs: Sequence[PlannedRun], notify: Notify) -> dict[str, RunRec
 
     Returns:
         A record per run that was reached, by identity.
+
+    Raises:
+        UserError: the disk is full or not writable.
     """
     show_bar = runs[0].request.config.trainer.enable_progress_bar
     progress = SweepProgress(runs, Estimator(), notify, show_bar)
     try:
-        records = _train_all(runs, progress)
+        records = _train_all(runs, progress, notify)
     finally:
         progress.close()
     notify(f"{clock(progress.elapsed())}, estimated {clock(progress.estimated)}")
     return records
 
 
-def _train_all(ordered: Sequence[PlannedRun], progress: SweepProgress) -> dict[str, RunRecord]:
+def _train_all(
+    ordered: Sequence[PlannedRun], progress: SweepProgress, notify: Notify
+) -> dict[str, RunRecord]:
     records: dict[str, RunRecord] = {}
     held: list[PlannedRun] = []
     for run in ordered:
@@ -55,6 +60,7 @@ def _train_all(ordered: Sequence[PlannedRun], progress: SweepProgress) -> dict[s
         if record.status == "interrupted":
             return records
     for run in held:
+        notify(f"waiting for {run.request.directory.path}, which another process trains")
         records[run.request.id] = record = _wait_for(run)
         progress.end(run, record)
         if record.status == "interrupted":
@@ -74,16 +80,19 @@ def _wait_for(run: PlannedRun) -> RunRecord:
 
 
 def _train(run: PlannedRun) -> RunRecord:
-    """The run's record; one that could not even be written says so.
+    """The run's record; where an old one is damaged, one that says so and is not written.
 
     Raises:
         RunHeld: another process trains it.
+        UserError: what is written cannot be: no other run could write either.
     """
     try:
         return train(run.request, log.info)
     except RunHeld:
         raise
     except UserError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         return dataclasses.replace(
             first_record(run.request), status="failed", reason=str(error), ended_at=utc_now()
         )

@@ -1,0 +1,123 @@
+"""What a sweep says that it would do, and in which order it does it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from convscope.sweep.order import cheap_first
+from convscope.sweep.plan import PlannedRun, plan_runs
+from convscope.sweep.progress import clock
+
+TINY = (
+    "data=digits",
+    "model.channels=[4,8]",
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=12",
+)
+
+
+def ran(folder: str) -> dict[str, dict[str, object]]:
+    return {
+        path.name: json.loads((path / "run.json").read_text()) for path in Path(folder).iterdir()
+    }
+
+
+def test_a_plan_writes_nothing_and_tells_each_state(command) -> None:
+    # k5 s2 p0 on 28x28: 12, pool 6, 1: two layers live; k7 s2 p0: 11, pool 6, and 6 - 7 is empty.
+    grid = ("-m", *TINY, "conv.kernel_size=3,5,7", "conv.stride=2", "conv.padding=0,half")
+    planned = command(*grid, "plan=true")
+    assert planned.code == 0
+    assert list(Path().iterdir()) == []
+    lines = planned.out.splitlines()
+    assert lines[0].split() == "variant seed state map MACs params epochs left time".split()
+    rows = {row.split()[0]: row.split()[1:] for row in lines[2:8]}
+    assert rows["k3-s2-p1"][:-1] == ["0", "to", "do", "4", "11,744", "438", "1"]
+    assert rows["k7-s2-p0"] == ["0", "impossible", "–", "–", "–", "0", "–"]
+    # 14x14 outputs x 4 channels x 9 weights, pooled to 7x7; 4x4 x 8 x 4 x 9; head 8 x 10.
+    assert 14 * 14 * 4 * 9 + 4 * 4 * 8 * 4 * 9 + 8 * 10 == 11_744
+    assert lines[8] == (
+        "k7-s2-p0: conv2 would have an empty output: input 6x6, kernel_size 7, stride 2, padding 0;"
+        " conv.padding=1 would make it possible"
+    )
+    assert re.fullmatch(
+        r"6 runs: 1 impossible, 5 to do; about 0:0\d left on this machine"
+        r"|6 runs: 5 to do, 1 impossible; about 0:0\d left on this machine",
+        lines[9],
+    )
+
+    assert command("-m", *TINY, "conv.kernel_size=3", "conv.stride=2").code == 0
+    again = command(*grid, "plan=true").out.splitlines()
+    done = next(row.split() for row in again if row.startswith("k3-s2-p1"))
+    assert done[2:] == ["finished", "4", "11,744", "438", "0", "–"]
+    assert "1 finished" in again[9]
+    assert len(ran("outputs/default")) == 1
+
+
+def test_repeat_is_seeds_and_a_plan_needs_no_m(command) -> None:
+    ended = command(*TINY, "repeat=3", "seed=4", "conv.stride=3")
+    assert ended.code == 0
+    records = ran("outputs/default")
+    assert sorted(record["config"]["seed"] for record in records.values()) == [4, 5, 6]
+    commands = sorted(str(record["command"]) for record in records.values())
+    tiny = "data=digits 'model.channels=[4,8]' trainer.max_epochs=1 trainer.limit_train_batches=12"
+    assert commands[0] == f"python scripts/train.py {tiny} conv.stride=3 seed=4"
+    # The same runs as one by one: repeat is no part of what a run is.
+    single = command(*TINY, "seed=5", "conv.stride=3")
+    assert "is finished already" in single.err
+    assert len(ran("outputs/default")) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("repeat=0",), "repeat must be at least 1, got 0"),
+        (("plan=maybe",), "plan must be true or false, got maybe"),
+        (("-m", "seed=1,1"), "seed must name each value once, got 1 twice"),
+        (
+            ("-m", "seed=1,2", "conv.stride=3,3"),
+            "conv.stride must name each value once, got 3 twice",
+        ),
+    ],
+)
+def test_bad_input(command, arguments: tuple[str, ...], message: str) -> None:
+    ended = command(*arguments, *TINY)
+    assert (ended.code, ended.out, ended.err) == (2, "", f"error: {message}\n")
+    assert list(Path().iterdir()) == []
+
+
+def test_cheap_variants_of_every_level_come_first(ask, tmp_path: Path) -> None:
+    def planned(*overrides: str) -> PlannedRun:
+        (run,) = plan_runs([ask(tmp_path, *overrides)])
+        return run
+
+    runs = [
+        planned(f"conv.kernel_size={k}", f"conv.stride={s}", "conv.padding=half", f"seed={seed}")
+        for seed in (0, 1)
+        for k in (3, 5)
+        for s in (1, 2)
+    ]
+    order = [(r.request.checked.variant, r.request.config.seed) for r in cheap_first(runs)]
+    # By MACs k3s2 < k5s2 < k3s1 < k5s1; the first three show k3, s2, p1, k5, p2, s1.
+    expected = ["k3-s2-p1", "k5-s2-p2", "k3-s1-p1", "k5-s1-p2"]
+    assert order == [(variant, seed) for seed in (0, 1) for variant in expected]
+    macs = [r.request.geometry.macs for r in cheap_first(runs)[:4]]
+    assert macs == sorted(macs)
+
+
+def test_the_presets_are_what_they_are_called(command) -> None:
+    for preset, runs, living in (
+        ("grid", 12, 9),
+        ("grid-seeds", 60, 45),
+        ("learning-rate", 36, 27),
+    ):
+        last = command("data=digits", f"sweep={preset}", "plan=true").out.splitlines()[-1]
+        assert last.startswith(f"{runs} runs: ")
+        assert f"{living} to do" in last
+        assert f"{runs - living} impossible" in last
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (75.4, "1:15"), (4000, "1:06:40")])
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
