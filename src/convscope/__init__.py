@@ -28,9 +28,9 @@ def train(*overrides: str) -> RunRecord:
     Raises:
         UserError: bad input, an impossible variant, or data that cannot be had.
     """
-    from convscope.jobs import train_one
+    from convscope.jobs import prepare, train_one
 
-    return train_one(overrides, print)
+    return train_one(prepare(overrides), print)
 
 
 def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> TrainedVariant:

@@ -27,6 +27,7 @@ from convscope.compose import (
     explain,
     is_explained,
     register_schema,
+    typed_config,
 )
 from convscope.errors import UserError
 from convscope.jobs import Resolver, prepare, train_one
@@ -40,6 +41,7 @@ from convscope.tables import (
     reasons,
     run_table,
 )
+from convscope.training.request import check
 
 FAILED, BAD_INPUT = 1, 2
 _HYDRA_KEY = re.compile(r"[+~]*(hydra[./](?!launcher\b)[^=]*)")
@@ -97,11 +99,12 @@ def _refuse(message: str) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
-def _run_job(_: DictConfig) -> None:
+def _run_job(composed: DictConfig) -> None:
+    # As typed: an interpolation in a value is the config's to resolve, not this list's.
+    typed = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    overrides = cast(list[str], typed)
     try:
-        # As typed: an interpolation in a value is the config's to resolve, not this list's.
-        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-        record = train_one(cast(list[str], overrides), _notify)
+        record = train_one(check(typed_config(composed, overrides), overrides), _notify)
     except UserError as error:
         # Here rather than in `train`: Hydra would print a line of its own before.
         _refuse(str(error))

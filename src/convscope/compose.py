@@ -75,10 +75,15 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
         UserError: a key, group or value that is not legal.
     """
     check_choices(overrides)
+    with _explained(overrides), _hydra():
+        composed = compose(CONFIG_NAME, overrides=list(overrides))
+    return typed_config(composed, overrides)
+
+
+@contextmanager
+def _explained(overrides: Sequence[str]) -> Iterator[None]:
     try:
-        with _hydra():
-            composed = compose(CONFIG_NAME, overrides=list(overrides))
-        return _typed_config(composed, overrides)
+        yield
     except Exception as error:
         if not is_explained(error):
             raise
@@ -124,12 +129,11 @@ def _hydra() -> Iterator[None]:
         GlobalHydra.instance().hydra = before
 
 
-def _typed_config(composed: DictConfig, overrides: Sequence[str]) -> TrainConfig:
-    """Turn Hydra's config into the dataclasses, holding every key and range.
+def typed_config(composed: DictConfig, overrides: Sequence[str]) -> TrainConfig:
+    """Turn what Hydra composed of these overrides into the dataclasses, holding key and range.
 
     Raises:
-        UserError: a key that the schema lacks, or a value out of range.
-        OmegaConfBaseException: a value of the wrong type.
+        UserError: a key that the schema lacks, or a value of the wrong type or out of range.
     """
     node = composed.copy()
     with open_dict(node):
@@ -137,7 +141,8 @@ def _typed_config(composed: DictConfig, overrides: Sequence[str]) -> TrainConfig
     unknown = sorted(set(_keys(OmegaConf.to_container(node, resolve=False))) - set(_known_keys()))
     if unknown:
         raise UserError(_unknown_key(unknown[0]))
-    config = cast(TrainConfig, OmegaConf.to_object(node))
+    with _explained(overrides):
+        config = cast(TrainConfig, OmegaConf.to_object(node))
     check_ranges(config, _typed(overrides))
     return config
 

@@ -29,13 +29,12 @@ def prepare(overrides: Sequence[str]) -> CheckedConfig:
     return check(compose_config(overrides), overrides)
 
 
-def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRecord:
-    """Train the one run that these overrides ask for.
+def train_one(checked: CheckedConfig, notify: Callable[[str], None]) -> RunRecord:
+    """Train the one run that a checked config asks for.
 
     Raises:
-        UserError: bad input, an impossible variant, or data that cannot be had.
+        UserError: an impossible variant, data or hardware that cannot be had.
     """
-    checked = prepare(overrides)
     if checked.impossible is not None:
         raise checked.impossible
     request = Resolver(notify).request(checked)
