@@ -394,3 +394,15 @@ def test_a_full_disk(command, small_disk: Path, room: int) -> None:
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
     assert command(*TINY, f"output_dir={small_disk}/out").code == 0
+
+
+@pytest.mark.parametrize("sweep", [(), ("-m",)], ids=["one", "sweep"])
+def test_a_disk_that_may_only_be_read(command, small_disk: Path, sweep: tuple[str, ...]) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    ended = command(*sweep, *TINY, f"output_dir={small_disk}/out")
+    assert (ended.code, ended.out) == (2, "")
+    *_, error = ended.err.splitlines()
+    assert error.startswith(f"error: {small_disk}/out/default/digits-k3-s1-p1-")
+    assert error.endswith(
+        " cannot be claimed: Read-only file system; set output_dir to another folder"
+    )

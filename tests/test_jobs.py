@@ -210,6 +210,16 @@ def test_an_impossible_variant_has_a_name_and_an_identity_of_its_own(
     assert large.directory.name.startswith("digits-k15-s1-p0-seed0-")
 
 
+def test_other_images_of_the_same_name_are_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = load_digits()
+    ids = []
+    for fingerprint in ("one", "other"):
+        given = dataclasses.replace(images, fingerprint=fingerprint)
+        monkeypatch.setattr(sources, "load", lambda *where, given=given: given)
+        ids.append(request("data=digits").id)
+    assert ids[0] != ids[1]
+
+
 def test_each_data_set_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
     load = sources.load

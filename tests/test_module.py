@@ -126,9 +126,10 @@ def test_a_run_in_single_precision_is_the_plain_loop(
 def test_a_run_in_bfloat16_is_the_plain_loop_with_autocast_around_each_step(
     fit: Fit, network: nn.Module, batches: list[Batch]
 ) -> None:
-    """Autocast keeps its bfloat16 copies of the weights until its region ends.
+    """Autocast may keep its bfloat16 copies of the weights until its region ends.
 
-    A region around a chunk would train each step on the weights of the chunk's first.
+    A region around a chunk would then train each step on the weights of the chunk's first.
+    Lightning asks for none to be kept.
     """
     trained = plain_loop(network, batches, torch.bfloat16)
     assert_same_weights(fit("bf16-mixed").network, trained)

@@ -96,10 +96,6 @@ class VariantModule(LightningModule):
         Returns:
             losses (steps,) and the share of right answers (steps,) of each, on the device.
         """
-        if torch.is_autocast_enabled(self.device.type):
-            # One region holds many steps: its cache of bfloat16 weights would go stale. Its end
-            # switches the cache on again.
-            torch.set_autocast_cache_enabled(False)
         optimizer = cast(LightningOptimizer, self.optimizers())
         schedule = cast(LRScheduler, self.lr_schedulers())
         losses = torch.empty(len(chunk), device=self.device)

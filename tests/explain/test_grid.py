@@ -213,9 +213,11 @@ def test_the_page_is_self_contained_and_holds_the_maps(grid: Grid) -> None:
 
 
 def test_what_a_user_typed_is_escaped_in_the_page() -> None:
-    page = grid_html(examine_grid(["study='<b>','<i>'", "conv.stride=2"])).decode()
-    assert "<b>" not in page
-    assert "&lt;b&gt;" in page
+    for kernel in (3, 7):  # possible; impossible
+        grid = examine_grid(["study='<b>','<i>'", f"conv.kernel_size={kernel}", "conv.padding=0"])
+        page = grid_html(grid).decode()
+        assert "<b>" not in page
+        assert "&lt;b&gt;" in page
 
 
 def test_the_picture_is_a_png_and_grows_with_the_grid(grid: Grid) -> None:

@@ -117,6 +117,10 @@ def test_silence_where_it_is_not(rule: str) -> None:
     assert rule not in findings(ABSENT[rule])
 
 
+def test_a_1x1_kernel_makes_no_patches() -> None:
+    assert "patches" not in findings(network(1, 1, 0, (4, 4)))
+
+
 def said(rule: str, geometry: NetworkGeometry) -> str:
     return findings(geometry)[rule]
 
@@ -126,6 +130,9 @@ def test_unread_pixels_of_image_and_padding_by_axis_and_layer() -> None:
     # width: (27 + 2 - 3) % 2 = 0
     only_rows = said(rule, network(3, 2, 1, (28, 27)))
     assert only_rows == "conv1 leaves 1 padding row unread, no image pixel" + FLOORS
+    # (28 - 5) % 2 = 1, without padding
+    image = said(rule, network(5, 2, 0, (28, 28)))
+    assert image == "conv1 leaves 1 image row and 1 image column unread" + FLOORS
     # (6 + 2 - 1) % 4 = 3: 1 of padding, 2 of the image
     both = said(rule, network(1, 4, 1, (6, 6)))
     assert both == (

@@ -69,6 +69,8 @@ def padded_by_hand(size: tuple[int, int], shape: ConvShape) -> np.ndarray:
     return np.pad(numbers, shape.padding)
 
 
+# A warning of torch's is nothing that the sample's reader can do anything about.
+@pytest.mark.filterwarnings("error")
 def test_500_random_layers_equal_scipy_s_correlation() -> None:
     draw = random.Random(0)
     tried = impossible = 0

@@ -59,6 +59,10 @@ def test_an_impossible_variant_keeps_the_layers_before_it() -> None:
     assert variant.impossible.fix == "conv.padding=1"
     assert variant.begun is not None
     assert [layer.name for layer in variant.begun.layers] == ["conv1", "pool1", "conv2"]
+    # 28, 20, 12, pooled to 6: no room for conv3, and the second pool lies beyond it
+    deep = examine(["conv.kernel_size=9", "conv.padding=0", "model=deep"])
+    assert deep.begun is not None
+    assert [layer.name for layer in deep.begun.layers] == ["conv1", "conv2", "pool2"]
     first = examine(["conv.kernel_size=29", "conv.padding=0"])
     assert first.begun is None
 

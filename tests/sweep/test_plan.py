@@ -31,7 +31,17 @@ def test_a_plan_writes_nothing_and_tells_each_state(command) -> None:
     assert planned.code == 0
     assert list(Path().iterdir()) == []
     lines = planned.out.splitlines()
-    assert lines[0].split() == "variant seed state map MACs params epochs left time".split()
+    assert lines[0].split() == [
+        "variant",
+        "seed",
+        "state",
+        "map",
+        "MACs",
+        "params",
+        "epochs",
+        "left",
+        "time",
+    ]
     rows = {row.split()[0]: row.split()[1:] for row in lines[2:8]}
     assert rows["k3-s2-p1"][:-1] == ["0", "to", "do", "4", "11,744", "438", "1"]
     assert rows["k7-s2-p0"] == ["0", "impossible", "–", "–", "–", "0", "–"]

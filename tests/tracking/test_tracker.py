@@ -1,20 +1,25 @@
 """What a run writes for TensorBoard, held against its history and its record."""
 
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 
+from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, read_record
 from convscope.tracking.events import cut_back, event_sizes
-from convscope.tracking.tracker import LateCopy, lr_below
+from convscope.tracking.throughput import Throughput
+from convscope.tracking.tracker import LateCopy, RunTracker, lr_below
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -145,6 +150,27 @@ def test_event_files_are_cut_back_to_what_they_were(
     assert scalars(tmp_path) == {"a": [(1, 1.0), (2, 2.0)]}
     cut_back(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_a_checkpoint_knows_the_size_of_all_that_was_written_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard's writer is a thread of its own, here a slow one."""
+    write = RecordWriter.write
+
+    def slowly(self: RecordWriter, data: bytes) -> None:
+        time.sleep(0.02)
+        write(self, data)
+
+    monkeypatch.setattr(RecordWriter, "write", slowly)
+    throughput = Throughput(torch.device("cpu"))
+    tracker = RunTracker(RunDirectory(tmp_path), throughput, 32, 0.01, lambda writer: None)
+    tracker.on_fit_start(cast(Any, None), cast(Any, None))
+    for step in range(10):
+        tracker.writer.add_scalar("a", step, step)
+    state = tracker.state_dict()
+    tracker.close()
+    assert state == {"epochs": 0, "event_sizes": event_sizes(tmp_path)}
 
 
 def test_a_late_copy_is_what_was_given() -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
-_SCRIPTS = ("arithmetic.js", "sources.js", "field.js", "drawing.js", "pane.js", "page.js")
+_SCRIPTS = (
+    "arithmetic.js",
+    "wording.js",
+    "sources.js",
+    "drawing.js",
+    "field.js",
+    "moving.js",
+    "pane.js",
+    "page.js",
+)
 
 
 def document(content: object) -> bytes:

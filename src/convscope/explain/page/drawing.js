@@ -183,11 +183,3 @@ function drawImage(canvas, source) {
     context.fillRect((at % width) * cell, Math.floor(at / width) * cell, cell, cell);
   }
 }
-
-// For reading: whole numbers as they are, others to about three digits.
-function shortNumber(value) {
-  if (Number.isInteger(value)) return String(value).replace("-", "−");
-  const size = Math.abs(value);
-  const text = size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
-  return value < 0 && Number(text) ? `−${text}` : text;
-}

@@ -1,17 +1,9 @@
 // One setting: its controls, the window on the padded input, the output, and the numbers.
 
-const AXES = ["height", "width"];
-const PIECES = [["row", "rows"], ["column", "columns"]];
 const GAP = 28; // pixels between input and output, side by side
 const HIGHEST = 440; // pixels of a grid's height
-const WIDEST_TABLE = 11;
+const WIDEST_TABLE = 11; // columns or rows up to which the products are listed
 const DETAILED_TABLE = 5; // columns up to which each product also shows its factors
-const LISTED_SUM = 9;
-
-const times = (pair) => pair.join("\u00a0×\u00a0");
-const plural = (count, [one, many]) => `${count} ${count === 1 ? one : many}`;
-const listed = (parts) => (parts.length < 2 ? parts.join("")
-  : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`);
 
 // A part that scrolls is reachable by key; one that does not is no stop on the way.
 function scrollable(element, label) {
@@ -38,9 +30,10 @@ class Pane {
     this.makeFields();
     this.find(".apart input").addEventListener("change", (event) => this.setApart(event.target.checked));
     this.find(".values").addEventListener("toggle", () => this.showValues());
-    this.listenToPointer(this.inputGrid, (x, y) => this.indexUnder(x, y), true);
-    this.listenToPointer(this.find(".output .grid"), (x, y) => this.indexOf(y, x), false);
-    this.inputGrid.addEventListener("keydown", (event) => this.onKey(event));
+    const go = (index) => app.go(index);
+    moveByPointer(this, this.inputGrid, true, go);
+    moveByPointer(this, this.find(".output .grid"), false, go);
+    moveByKey(this, this.inputGrid, go);
   }
 
   makeFields() {
@@ -98,7 +91,9 @@ class Pane {
     this.find(".call code").textContent = pytorchCall(setting, geometry, this.source.channels.length);
     this.showFields(setting);
     this.showImpossible(setting);
-    this.showFormula();
+    this.find(".numbers").innerHTML = formulaLines(geometry);
+    this.find(".floor").classList.toggle("uneven", isUneven(geometry));
+    this.find(".floor").textContent = floorText(geometry);
     this.showLegend();
     this.showValues();
   }
@@ -121,12 +116,7 @@ class Pane {
       this.find(selector).hidden = !geometry.possible;
     }
     if (geometry.possible) return;
-    const padded = geometry.axes.map((axis) => axis.padded);
-    box.querySelector("span").textContent = geometry.refused
-      ? "Padding “same” makes the output as large as the input, which takes stride 1. PyTorch " +
-        `refuses it with stride ${pairText(setting.stride)}.`
-      : `The kernel, ${times(setting.kernel)}, is larger than the padded input, ${times(padded)}: no ` +
-        "window fits, so there is no output. PyTorch raises an error.";
+    box.querySelector("span").textContent = reasonOf(setting, geometry);
     const fixes = fixesFor(setting, geometry, !this.app.locked());
     box.querySelector(".fixes").replaceChildren(...fixes.map(([text, change]) => {
       const button = document.createElement("button");
@@ -140,60 +130,8 @@ class Pane {
     }));
   }
 
-  showFormula() {
-    const { axes, refused, empty } = this.geometry;
-    const equal = ["size", "before", "after", "kernel", "stride"].every(
-      (key) => axes[0][key] === axes[1][key]);
-    const lines = (equal ? axes.slice(0, 1) : axes).map((axis, at) => {
-      const { size, before, after, kernel, stride, room } = axis;
-      const quotient = String(Math.round((room / stride) * 100) / 100).replace("-", "−");
-      const result = String(Math.floor(room / stride) + 1).replace("-", "−");
-      return `<p><span class="axis">${equal ? "height and width" : AXES[at]}</span> ` +
-        `<span class="worked">floor((${size} + ${before} + ${after} − ${kernel}) / ${stride}) + 1</span> ` +
-        `<span class="worked">= floor(${quotient}) + 1 = <b>${result}</b>` +
-        `${axis.out ? "" : ", no output"}</span></p>`;
-    });
-    this.find(".numbers").innerHTML = refused
-      ? "<p>PyTorch refuses this setting before it calculates a size.</p>" : lines.join("");
-    const uneven = !empty && !refused && axes.some((axis) => axis.room % axis.stride);
-    this.find(".floor").classList.toggle("uneven", uneven);
-    this.find(".floor").textContent = uneven
-      ? `The division leaves a remainder: PyTorch floors it and leaves ${this.unreadText()} at the ` +
-        "end unread. Some visualisers call such a size invalid."
-      : "Where the division leaves a remainder, PyTorch floors it. Some visualisers call such a " +
-        "size invalid.";
-  }
-
-  unreadText() {
-    return listed(this.geometry.axes.flatMap(({ unread: { image, padding } }, at) => [
-      image && plural(image, PIECES[at]),
-      padding && plural(padding, PIECES[at].map((piece) => `padding ${piece}`)),
-    ]).filter(Boolean));
-  }
-
-  paddingText() {
-    const [[top, bottom], [left, right]] = this.geometry.axes.map((axis) => [axis.before, axis.after]);
-    if (top + bottom + left + right === 0) return "none";
-    if (top !== bottom || left !== right) {
-      return `${top} above, ${bottom} below, ${left} left, ${right} right`;
-    }
-    return top === left ? `${top} on each side` : `${top} above and below, ${left} left and right`;
-  }
-
   showLegend() {
-    const { possible, axes } = this.geometry;
-    const skipped = listed(axes.flatMap((axis, at) =>
-      (axis.skipped ? [plural(axis.skipped, PIECES[at])] : [])));
-    const items = [["window", "Window", times(axes.map((axis) => axis.kernel))]];
-    items.push(["padding", "Padding", this.paddingText()]);
-    if (possible) {
-      items.push(["unread", "Unread border", this.unreadText() || "none"]);
-      items.push(["skipped", "Skipped", skipped || "none"]);
-    }
-    if (this.output.some((value) => value < 0)) {
-      items.push(["positive", "Output above 0", ""], ["negative", "Output below 0", ""]);
-    }
-    this.find(".legend").innerHTML = items.map(([kind, name, text]) =>
+    this.find(".legend").innerHTML = legendItems(this.geometry, this.output).map(([kind, name, text]) =>
       `<li><span class="swatch ${kind}"></span><span>${name}${text && ": "}<b>${text}</b></span></li>`)
       .join("");
   }
@@ -290,24 +228,8 @@ class Pane {
     this.find(".tables").innerHTML = !fits ? "" : tables.map((rows, channel) =>
       `<table>${names.length ? `<caption>${names[channel]}</caption>` : ""}<tbody>${rows.map((row) =>
         `<tr>${row.map(cell).join("")}</tr>`).join("")}</tbody></table>`).join("");
-    this.find(".sum").innerHTML = this.sumText(tables, names);
+    this.find(".sum").innerHTML = sumText(tables, names, this.output[this.index]);
     scrollable(this.find(".tables"), "Products");
-  }
-
-  sumText(tables, names) {
-    const sum = this.output[this.index];
-    const equals = Number.isInteger(sum) ? "=" : "≈";
-    const total = `${equals} <b>${shortNumber(sum)}</b>`;
-    const signed = (value) => (shortNumber(value).startsWith("−")
-      ? `(${shortNumber(value)})` : shortNumber(value));
-    const all = tables.map((rows) => rows.flat().map((entry) => entry.product));
-    if (names.length) {
-      const parts = all.map((products, at) =>
-        `${names[at]} ${signed(products.reduce((part, product) => part + product, 0))}`);
-      return `${parts.join(" + ")} ${total}`;
-    }
-    if (all[0].length <= LISTED_SUM) return `${all[0].map(signed).join(" + ")} ${total}`;
-    return `sum of the ${all[0].length.toLocaleString("en")} products ${total}`;
   }
 
   // Every output as a table, built when it is looked at.
@@ -321,73 +243,5 @@ class Pane {
       `<tr>${Array.from(this.output.subarray(row * columns, (row + 1) * columns), (value) =>
         `<td><data value="${value}">${text(value)}</data></td>`).join("")}</tr>`);
     details.querySelector(".scroll").innerHTML = `<table><tbody>${rows.join("")}</tbody></table>`;
-  }
-
-  indexOf(row, column) {
-    const within = (value, axis) => Math.max(0, Math.min(axis.out - 1, Math.floor(value)));
-    const [vertical, horizontal] = this.geometry.axes;
-    return within(row, vertical) * horizontal.out + within(column, horizontal);
-  }
-
-  // The output whose window has its first corner nearest to (x, y), in cells.
-  indexUnder(x, y) {
-    const [vertical, horizontal] = this.geometry.axes;
-    return this.indexOf(Math.round(y / vertical.stride), Math.round(x / horizontal.stride));
-  }
-
-  listenToPointer(grid, indexAt, ofInput) {
-    const frame = grid.querySelector(".window");
-    let hold = null; // what of the window lies under the pointer, in cells, while it is dragged
-    const cellAt = (event) => {
-      const box = grid.getBoundingClientRect();
-      const cell = ofInput ? this.cell : this.unit;
-      return [(event.clientX - box.left) / cell, (event.clientY - box.top) / cell];
-    };
-    const move = (event, [x, y]) => {
-      const [left, top] = cellAt(event);
-      this.app.go(indexAt(left - x, top - y));
-    };
-    const middle = () => (ofInput ? this.geometry.axes.map((axis) => axis.kernel / 2).reverse() : [0, 0]);
-    grid.addEventListener("pointerdown", (event) => {
-      if (!this.geometry.possible || event.button !== 0) return;
-      const onFrame = event.target === frame;
-      // A finger beside the window may be about to scroll: it only taps, see click.
-      if (event.pointerType === "touch" && !onFrame) return;
-      const [x, y] = cellAt(event);
-      const box = frame.getBoundingClientRect();
-      const corner = grid.getBoundingClientRect();
-      hold = onFrame && ofInput
-        ? [x - (box.left - corner.left) / this.cell, y - (box.top - corner.top) / this.cell] : middle();
-      grid.setPointerCapture(event.pointerId);
-      grid.classList.add("held");
-      move(event, hold);
-    });
-    grid.addEventListener("pointermove", (event) => hold && move(event, hold));
-    for (const end of ["pointerup", "pointercancel"]) {
-      grid.addEventListener(end, () => {
-        hold = null;
-        grid.classList.remove("held");
-      });
-    }
-    grid.addEventListener("click", (event) => {
-      if (this.geometry.possible && event.pointerType === "touch" && event.target !== frame) {
-        move(event, middle());
-      }
-    });
-  }
-
-  onKey(event) {
-    if (!this.geometry.possible || event.ctrlKey || event.metaKey || event.altKey) return;
-    const columns = this.geometry.axes[1].out;
-    const last = this.geometry.count - 1;
-    const target = {
-      ArrowRight: this.index + 1, ArrowLeft: this.index - 1,
-      ArrowDown: this.index + columns, ArrowUp: this.index - columns,
-      Home: 0, End: last,
-    }[event.key];
-    if (target === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (target >= 0 && target <= last) this.app.go(target);
   }
 }

@@ -1,0 +1,104 @@
+// What the page says of a geometry, a window and its products, as text or HTML.
+
+const AXES = ["height", "width"];
+const PIECES = [["row", "rows"], ["column", "columns"]];
+const LISTED_SUM = 9; // products up to which the sum lists each
+
+const times = (pair) => pair.join("\u00a0×\u00a0");
+const plural = (count, [one, many]) => `${count} ${count === 1 ? one : many}`;
+const listed = (parts) => (parts.length < 2 ? parts.join("")
+  : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`);
+const minus = (text) => String(text).replace("-", "−");
+
+// For reading: whole numbers as they are, others to about three digits.
+function shortNumber(value) {
+  if (Number.isInteger(value)) return minus(value);
+  const size = Math.abs(value);
+  const text = size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  return value < 0 && Number(text) ? `−${text}` : text;
+}
+
+function reasonOf(setting, { refused, axes }) {
+  if (refused) {
+    return "Padding “same” makes the output as large as the input, which takes stride 1. PyTorch " +
+      `refuses it with stride ${pairText(setting.stride)}.`;
+  }
+  const padded = times(axes.map((axis) => axis.padded));
+  return `The kernel, ${times(setting.kernel)}, is larger than the padded input, ${padded}: no window ` +
+    "fits, so there is no output. PyTorch raises an error.";
+}
+
+// The formula with its numbers put in: one line for both axes where they agree.
+function formulaLines({ axes, refused }) {
+  if (refused) return "<p>PyTorch refuses this setting before it calculates a size.</p>";
+  const equal = ["size", "before", "after", "kernel", "stride"].every(
+    (key) => axes[0][key] === axes[1][key]);
+  return (equal ? axes.slice(0, 1) : axes).map((axis, at) => {
+    const { size, before, after, kernel, stride, room } = axis;
+    const quotient = minus(Math.round((room / stride) * 100) / 100);
+    const result = minus(Math.floor(room / stride) + 1);
+    return `<p><span class="axis">${equal ? "height and width" : AXES[at]}</span> ` +
+      `<span class="worked">floor((${size} + ${before} + ${after} − ${kernel}) / ${stride}) + 1</span> ` +
+      `<span class="worked">= floor(${quotient}) + 1 = <b>${result}</b>` +
+      `${axis.out ? "" : ", no output"}</span></p>`;
+  }).join("");
+}
+
+const isUneven = ({ axes, possible }) => possible && axes.some((axis) => axis.room % axis.stride);
+
+function floorText(geometry) {
+  return isUneven(geometry)
+    ? `The division leaves a remainder: PyTorch floors it and leaves ${unreadText(geometry)} at the ` +
+      "end unread. Some visualisers call such a size invalid."
+    : "Where the division leaves a remainder, PyTorch floors it. Some visualisers call such a " +
+      "size invalid.";
+}
+
+function unreadText({ axes }) {
+  return listed(axes.flatMap(({ unread: { image, padding } }, at) => [
+    image && plural(image, PIECES[at]),
+    padding && plural(padding, PIECES[at].map((piece) => `padding ${piece}`)),
+  ]).filter(Boolean));
+}
+
+function skippedText({ axes }) {
+  return listed(axes.flatMap((axis, at) => (axis.skipped ? [plural(axis.skipped, PIECES[at])] : [])));
+}
+
+function paddingText({ axes }) {
+  const [[top, bottom], [left, right]] = axes.map((axis) => [axis.before, axis.after]);
+  if (top + bottom + left + right === 0) return "none";
+  if (top !== bottom || left !== right) {
+    return `${top} above, ${bottom} below, ${left} left, ${right} right`;
+  }
+  return top === left ? `${top} on each side` : `${top} above and below, ${left} left and right`;
+}
+
+// The legend: [shade, name, what it says of this geometry].
+function legendItems(geometry, output) {
+  const items = [["window", "Window", times(geometry.axes.map((axis) => axis.kernel))]];
+  items.push(["padding", "Padding", paddingText(geometry)]);
+  if (geometry.possible) {
+    items.push(["unread", "Unread border", unreadText(geometry) || "none"]);
+    items.push(["skipped", "Skipped", skippedText(geometry) || "none"]);
+  }
+  if (output.some((value) => value < 0)) {
+    items.push(["positive", "Output above 0", ""], ["negative", "Output below 0", ""]);
+  }
+  return items;
+}
+
+// How the products of one window, a table per channel, add up to `sum`.
+function sumText(tables, names, sum) {
+  const total = `${Number.isInteger(sum) ? "=" : "≈"} <b>${shortNumber(sum)}</b>`;
+  const signed = (value) => (shortNumber(value).startsWith("−")
+    ? `(${shortNumber(value)})` : shortNumber(value));
+  const all = tables.map((rows) => rows.flat().map((entry) => entry.product));
+  if (names.length) {
+    const parts = all.map((products, at) =>
+      `${names[at]} ${signed(products.reduce((part, product) => part + product, 0))}`);
+    return `${parts.join(" + ")} ${total}`;
+  }
+  if (all[0].length <= LISTED_SUM) return `${all[0].map(signed).join(" + ")} ${total}`;
+  return `sum of the ${all[0].length.toLocaleString("en")} products ${total}`;
+}
