@@ -181,6 +181,17 @@ def test_a_limited_epoch_validates_and_counts_optimizer_steps(ask: Ask, tmp_path
     assert last["global_step"] == 15
 
 
+@pytest.mark.parametrize(("part", "batches"), [("train", 40), ("val", 5), ("test", 12)])
+def test_a_limit_that_leaves_no_batch_is_refused(
+    ask: Ask, tmp_path: Path, part: str, batches: int
+) -> None:
+    with pytest.raises(UserError) as error:
+        ask(tmp_path, f"trainer.limit_{part}_batches=0.001")
+    assert str(error.value) == (
+        f"trainer.limit_{part}_batches must leave at least 1 of {batches} batches, got 0.001"
+    )
+
+
 def test_the_last_epoch_is_validated_where_time_ends_it(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

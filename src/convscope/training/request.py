@@ -21,7 +21,7 @@ from convscope.geometry import (
 )
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
 from convscope.runs.identity import EXCLUDED, identity
-from convscope.training.steps import StepPlan, plan_steps
+from convscope.training.steps import StepPlan, limited, plan_steps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,6 +127,9 @@ def request_run(
     checked = check(config, checked.overrides, loaded)
     train_indices, val_indices = stratified_split(images.train_labels, config.data.val_fraction)
     steps = plan_steps(config.trainer, len(train_indices), config.data.batch_size)
+    for part, count in (("val", len(val_indices)), ("test", len(images.test_labels))):
+        name, batches = f"limit_{part}_batches", -(-count // config.data.batch_size)
+        limited(batches, getattr(config.trainer, name), f"trainer.{name}")
     key = identity(resolved(checked, images, hardware))
     name = run_name(images.name, checked.variant, differences(config, defaults), config.seed, key)
     directory = RunDirectory(Path(config.output_dir) / config.study / name)
