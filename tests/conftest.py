@@ -17,6 +17,7 @@ TINY = (
     "trainer.max_epochs=2",
     "trainer.limit_train_batches=12",
     "trainer.log_every_n_steps=5",
+    "optim.lr=0.01",
 )
 
 Ask = Callable[..., "RunRequest"]

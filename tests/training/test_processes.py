@@ -24,6 +24,7 @@ OVERRIDES = (
     "model.channels=[4,8]",
     "trainer.max_epochs=12",
     "data.shift=2",
+    "optim.lr=0.01",
 )
 PATIENCE_S = 60
 
