@@ -224,10 +224,13 @@ def test_geometry_is_a_table(study: Study) -> None:
     rows = re.findall(r"<tr>(.*?)</tr>", event["text"], re.DOTALL)
     cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
     # By hand: 196 outputs of 4 filters of 9 weights; of 14 x 14 windows, 27 touch the padding.
-    assert cells[0][:6] == ["layer", "window", "out", "sees", "MACs", "params"]
-    assert cells[1][:6] == ["conv1", "k3 s2 p1", "4x14x14", "3", "7,056", "36"]
-    assert [row[0] for row in cells] == ["layer", "conv1", "pool1", "conv2"]
-    assert cells[1][-1] == "14%"
+    assert [row[0] for row in cells] == ["layer", "conv1", "pool1", "conv2"] * 2
+    assert cells[0][1:6] == ["window", "in", "out", "sees", "jump"]
+    assert cells[1][1:6] == ["k3 s2 p1", "1x28x28", "4x14x14", "3", "2"]
+    assert cells[4][1:3] == ["params", "MACs"]
+    assert cells[5][1:3] == ["36", "7,056"]
+    assert cells[5][-1] == "14%"
+    assert "<li>one conv2 unit sees 13 of 28 pixels per axis.</li>" in event["text"]
 
 
 def test_pictures_are_images(study: Study) -> None:
@@ -238,13 +241,14 @@ def test_pictures_are_images(study: Study) -> None:
             "feature_maps/conv1",
             "feature_maps/conv2",
             "confusion/test",
+            "geometry/window",
         }
         for tag in tags[run]:
             (event,) = study.server.get("plugin/images/images", run=run, tag=tag)
-            assert event["step"] == 24
+            assert event["step"] == (0 if tag == "geometry/window" else 24)
             query = dict(parse_qsl(event["query"]))
             content = study.server.raw("plugin/images/individualImage", **query)
             picture = Image.open(io.BytesIO(content))
             assert min(picture.size) >= 60
             assert picture.getextrema() != ((255, 255),) * 3
-    assert study.failed not in tags or tags[study.failed] == {}
+    assert set(tags[study.failed]) == {"geometry/window"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 
 import torch
@@ -16,15 +15,13 @@ from convscope.data.order import BatchOrder
 from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.runs.history import History
-from convscope.tables import layer_table, markdown
-from convscope.tracking.events import write_hparams, write_text
-from convscope.tracking.pictures import check_shapes, confusion_picture, run_pictures
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks, read_checkpoint
 from convscope.training.interruption import Interruption
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
+from convscope.training.results import describe, summarise, write_pictures, write_summary
 from convscope.training.steps import StepChunks
 
 
@@ -190,76 +187,24 @@ class Experiment:
                 weights_only=True,
                 verbose=False,
             )
-            metrics = self._summary()
-            if not self._develops:
-                self._write_results(self._tracker.writer, metrics)
+            if self._develops:
+                return summarise(self.request, self._trainer.callback_metrics, [])
+            rows = History(self.request.directory.history).read()
+            metrics = summarise(self.request, self._trainer.callback_metrics, rows)
+            writer, step = self._tracker.writer, self._trainer.global_step
+            write_pictures(
+                writer, step, self.network, self.request, self._example(), self._module.confusion
+            )
+            write_summary(writer, step, self.request, metrics)
             return metrics
         finally:
             self._progress.close()
             self._tracker.close()
 
     def _describe(self, writer: SummaryWriter) -> None:
-        """What is known before the first step: the geometry, held against the network."""
-        geometry = self.request.geometry
-        images, _ = self._test.batch(torch.zeros(1, dtype=torch.long))
-        check_shapes(self.network, geometry, images)
-        for layer in geometry.layers:
-            for name, size in zip(("channels", "height", "width"), layer.out_shape, strict=True):
-                writer.add_scalar(f"feature_map/{layer.name}/{name}", size, new_style=True)
-        write_text(writer, "geometry", markdown(layer_table(geometry.as_records())))
+        describe(writer, self.network, self.request.geometry, self._example())
 
-    def _summary(self) -> dict[str, float]:
-        geometry = self.request.geometry
-        metrics = {
-            "test_accuracy": float(self._trainer.callback_metrics["test/accuracy"]),
-            "test_loss": float(self._trainer.callback_metrics["test/loss"]),
-            "params": geometry.params,
-            "macs": geometry.macs,
-            "final_map": geometry.final_map[0] * geometry.final_map[1],
-        }
-        if self._develops:
-            return metrics
-        rows = History(self.request.directory.history).read()
-        metrics["best_val_accuracy"] = max(float(row["val/accuracy"] or 0) for row in rows)
-        for name, tag in (
-            ("train_samples_per_sec", "throughput/train_samples_per_sec"),
-            ("step_ms", "throughput/step_ms"),
-            ("peak_mb", "memory/peak_mb"),
-        ):
-            measured = [value for row in rows if (value := row[tag]) is not None]
-            if measured:
-                metrics[name] = statistics.median(measured)
-        return metrics
-
-    def _write_results(self, writer: SummaryWriter, metrics: dict[str, float]) -> None:
-        request, step = self.request, self._trainer.global_step
-        for name in ("loss", "accuracy"):
-            writer.add_scalar(f"test/{name}", metrics[f"test_{name}"], step, new_style=True)
+    def _example(self) -> torch.Tensor:
+        """The one test image whose feature maps are shown: (1, channels, height, width)."""
         image, _ = self._test.batch(torch.zeros(1, dtype=torch.long))
-        for tag, picture in run_pictures(self.network, request.geometry, image).items():
-            writer.add_image(tag, picture, step)
-        confusion = confusion_picture(self._module.confusion, request.images.classes)
-        writer.add_figure("confusion/test", confusion, step)
-        summary = {
-            f"summary/{name}": value for name, value in metrics.items() if name != "test_loss"
-        }
-        write_hparams(writer, hyperparameters(request), summary)
-
-
-def hyperparameters(request: RunRequest) -> dict[str, str | float]:
-    """The HPARAMS columns: what tells the runs of a study apart, one type per column."""
-    config, geometry = request.config, request.geometry
-    first = geometry.convs[0]
-    return {
-        "dataset": request.images.name,
-        "model": "-".join(map(str, config.model.channels)),
-        "variant": geometry.variant,
-        "padding_policy": geometry.padding_policy,
-        "kernel_size": first.kernel_size[0],
-        "stride": first.stride[0],
-        "padding": first.padding[0][0],
-        "seed": config.seed,
-        "batch_size": config.data.batch_size,
-        "lr": config.optim.lr,
-        "epochs": request.steps.epochs,
-    }
+        return image

@@ -11,6 +11,7 @@ from pathlib import Path
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from convscope.errors import UserError
+from convscope.geometry import ImpossibleVariant
 from convscope.runs.lock import RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
 from convscope.training.interruption import Interrupted, Interruption, signal_of
@@ -76,18 +77,21 @@ def _train_claimed(request: RunRequest, notify: Notify) -> RunRecord:
     write_config(request)
     record = first_record(request)
     if request.checked.impossible is not None:
-        reason = str(request.checked.impossible)
-        record = replace(
-            record, status="skipped", reason=reason, ended_at=utc_now(), duration_s=0.0
-        )
-        write_record(directory.record, record)
-        return record
+        skipped = _skipped(record, request.checked.impossible)
+        write_record(directory.record, skipped)
+        return skipped
     started = time.perf_counter()
     with logged_to(directory.train_log):
         ended = _run(request, record, notify)
     ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
     write_record(directory.record, ended)
     return ended
+
+
+def _skipped(record: RunRecord, impossible: ImpossibleVariant) -> RunRecord:
+    return replace(
+        record, status="skipped", reason=str(impossible), ended_at=utc_now(), duration_s=0.0
+    )
 
 
 def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
@@ -125,6 +129,8 @@ def _develop(request: RunRequest, notify: Notify) -> RunRecord:
     from convscope.training.experiment import Experiment
 
     record = first_record(request)
+    if request.checked.impossible is not None:
+        return _skipped(record, request.checked.impossible)
     with logged_to(None), Interruption() as interruption:
         try:
             metrics = Experiment(request, interruption, notify).run()

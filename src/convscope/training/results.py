@@ -1,0 +1,114 @@
+"""What TensorBoard shows of a run besides its curves: geometry, pictures, HPARAMS, the summary."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from convscope.explain.tables import geometry_text
+from convscope.explain.window import window_picture
+from convscope.geometry import NetworkGeometry
+from convscope.model import ConvNet
+from convscope.runs.history import Row
+from convscope.tracking.events import write_hparams, write_text
+from convscope.tracking.pictures import check_shapes, confusion_picture, run_pictures
+from convscope.training.request import RunRequest
+
+_MEDIANS = {
+    "train_samples_per_sec": "throughput/train_samples_per_sec",
+    "step_ms": "throughput/step_ms",
+    "peak_mb": "memory/peak_mb",
+}
+"""Metrics of the summary that are the median over the epochs."""
+
+
+def describe(
+    writer: SummaryWriter, network: ConvNet, geometry: NetworkGeometry, image: Tensor
+) -> None:
+    """Write what is known before the first step: the geometry, held against the network.
+
+    Args:
+        image: (1, channels, height, width), normalised.
+    """
+    check_shapes(network, geometry, image)
+    for layer in geometry.layers:
+        for name, size in zip(("channels", "height", "width"), layer.out_shape, strict=True):
+            writer.add_scalar(f"feature_map/{layer.name}/{name}", size, new_style=True)
+    write_text(writer, "geometry", geometry_text(geometry))
+    writer.add_figure("geometry/window", window_picture(geometry.layers[0]))
+
+
+def summarise(
+    request: RunRequest, tested: Mapping[str, Tensor], history: Sequence[Row]
+) -> dict[str, float]:
+    """The record's metrics: those of `summary/`, and the test loss.
+
+    `final_map` is the number of units of the last feature map, height times width.
+    """
+    geometry = request.geometry
+    metrics = {
+        "test_accuracy": float(tested["test/accuracy"]),
+        "test_loss": float(tested["test/loss"]),
+        "params": geometry.params,
+        "macs": geometry.macs,
+        "final_map": geometry.final_map[0] * geometry.final_map[1],
+    }
+    if history:
+        metrics["best_val_accuracy"] = max(float(row["val/accuracy"] or 0) for row in history)
+    for name, tag in _MEDIANS.items():
+        measured = [value for row in history if (value := row[tag]) is not None]
+        if measured:
+            metrics[name] = statistics.median(measured)
+    return metrics
+
+
+def write_pictures(
+    writer: SummaryWriter,
+    step: int,
+    network: ConvNet,
+    request: RunRequest,
+    image: Tensor,
+    confusion: Tensor,
+) -> None:
+    """Write the trained filters, the maps of one test image, the confusion matrix.
+
+    Args:
+        image: (1, channels, height, width), normalised.
+        confusion: counts (true class, predicted class) of the test images.
+    """
+    for tag, picture in run_pictures(network, request.geometry, image).items():
+        writer.add_image(tag, picture, step)
+    figure = confusion_picture(confusion, request.images.classes)
+    writer.add_figure("confusion/test", figure, step)
+
+
+def write_summary(
+    writer: SummaryWriter, step: int, request: RunRequest, metrics: Mapping[str, float]
+) -> None:
+    """Write `test/`, `summary/` and the run's row in HPARAMS."""
+    for name in ("loss", "accuracy"):
+        writer.add_scalar(f"test/{name}", metrics[f"test_{name}"], step, new_style=True)
+    summary = {f"summary/{name}": value for name, value in metrics.items() if name != "test_loss"}
+    write_hparams(writer, hyperparameters(request), summary)
+
+
+def hyperparameters(request: RunRequest) -> dict[str, str | float]:
+    """The HPARAMS columns: what tells the runs of a study apart, one type per column."""
+    config, geometry = request.config, request.geometry
+    first = geometry.convs[0]
+    return {
+        "dataset": request.images.name,
+        "model": "-".join(map(str, config.model.channels)),
+        "variant": geometry.variant,
+        "padding_policy": geometry.padding_policy,
+        "kernel_size": first.kernel_size[0],
+        "stride": first.stride[0],
+        "padding": first.padding[0][0],
+        "seed": config.seed,
+        "batch_size": config.data.batch_size,
+        "lr": config.optim.lr,
+        "epochs": request.steps.epochs,
+    }
