@@ -22,7 +22,7 @@ from convscope.module import VariantModule
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record, read_record
-from convscope.training import experiment
+from convscope.training import results
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -72,7 +72,7 @@ def tell(patch: pytest.MonkeyPatch, moment: Moment) -> None:
     before(TrainBatches, "batch", "training_batch")
     before(VariantModule, "validation_step", "validation_batch")
     before(VariantModule, "test_step", "test_batch")
-    before(experiment, "write_hparams", "summary")
+    before(results, "write_hparams", "summary")
     append, rows = History.append, iter(range(10**6))
 
     def append_then_tell(self: History, row: dict[str, Any]) -> None:
