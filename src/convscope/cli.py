@@ -22,15 +22,14 @@ from rich.console import Console
 
 from convscope.compose import (
     CONFIG_NAME,
-    check_choices,
     config_dir,
-    explain,
-    is_explained,
     register_schema,
 )
 from convscope.errors import UserError
 from convscope.jobs import Resolver, train_one
+from convscope.mistakes import check_choices, explain, is_explained
 from convscope.runs.record import RunRecord
+from convscope.runs.study import read_study
 from convscope.tables import (
     count,
     layer_table,
@@ -141,6 +140,9 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
     if checked[0].config.plan:
         print_plan(runs, console)
         sys.exit(0)
+    for study in {run.request.directory.path.parent for run in runs}:
+        for aside in read_study(study)[1] if study.is_dir() else []:
+            _notify(f"set aside: {aside.reason}")
     by_id, left = done_and_left(runs)
     if by_id:
         _notify(f"{len(by_id)} of {len(runs)} runs are done already")

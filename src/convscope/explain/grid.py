@@ -13,10 +13,11 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from convscope.compose import config_dir, explain, is_explained
+from convscope.compose import config_dir
 from convscope.errors import UserError
 from convscope.explain.phrases import counted, size
 from convscope.explain.variants import Examiner, Variant
+from convscope.mistakes import explain, is_explained
 from convscope.tables import Table, by
 
 MOST_VARIANTS = 10_000

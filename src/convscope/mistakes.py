@@ -1,0 +1,182 @@
+"""What a user mistyped, in one line that says what to change."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from functools import cache
+from typing import Any, cast, get_type_hints
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from convscope.config import TrainConfig, as_typed
+from convscope.errors import UserError
+
+_TYPE_WORDS: dict[object, str] = {
+    Any: "a single value",
+    bool: "true or false",
+    int: "an integer",
+    int | None: "an integer or null",
+    float: "a number",
+    float | None: "a number or null",
+    list[int]: "a list of integers such as [16,32,64]",
+    str: "text",
+    str | None: "text or null",
+}
+_NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
+"""What is no name of a choice, for Hydra ends in errors that are not its own."""
+
+
+def is_explained(error: BaseException) -> bool:
+    """Whether `explain` has words for an error, so that it is the user's to mend."""
+    return isinstance(error, HydraException | OmegaConfBaseException)
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuse a group's choice that is no name.
+
+    Raises:
+        UserError: names the group and what was typed.
+    """
+    groups = [key for key, kind in _known_keys().items() if is_dataclass(kind)]
+    for key, value in as_written(overrides).items():
+        if not key:
+            raise UserError(f"cannot read the override ={value}: write KEY=VALUE")
+        if key in groups and _NO_NAME.fullmatch(value):
+            raise UserError(
+                f"{key} must be the name of one of its choices, got {value}: see --help"
+            )
+
+
+def as_written(overrides: Sequence[str]) -> dict[str, str]:
+    """What was written behind each key; the last one counts, as in Hydra."""
+    pairs = [override.lstrip("+").partition("=") for override in overrides]
+    return {key: as_typed(value) for key, equals, value in pairs if equals}
+
+
+def explain(error: BaseException, overrides: Sequence[str]) -> str:
+    """One line, two where a fix is known, that says what to change.
+
+    Args:
+        overrides: what was typed, which messages show as it was.
+    """
+    typed = as_written(overrides)
+    for cause in _causes(error):
+        if isinstance(cause, MissingConfigException):
+            return _missing_config(cause)
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            return _bad_key_or_value(cause, typed)
+    first = str(error).strip().splitlines()[0]
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read the override {as_typed(error.override)}\n"
+            "write KEY=VALUE, lists as [1,2,3], unusual characters in quotes: 'study=\"größer\"'"
+        )
+    twice = re.match(r"Multiple values for (\w+)\.", first)
+    if twice:
+        group = twice[1]
+        return f"{group} has a choice already\nwrite {group}={typed.get(group, 'CHOICE')} without +"
+    if "Ambiguous value" in first:
+        return f"{first}\nadd -m to run one job per value, or write a list as [1,2,3]"
+    return first
+
+
+def _missing_config(error: MissingConfigException) -> str:
+    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    options = sorted(error.options or [])
+    if not options:
+        return str(error).strip().splitlines()[0]
+    return f"{group} must be one of {', '.join(options)}, got {as_typed(choice)}" + _near(
+        choice, options, prefix=f"{group}="
+    )
+
+
+def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -> str:
+    key = str(error.full_key).partition("[")[0]
+    deeper = [known for known in typed if known.startswith(f"{key}.") and key in leaves()]
+    if deeper:
+        return _unknown_key(deeper[0])
+    message = str(error.msg).splitlines()[0]
+    if key not in _known_keys():
+        return _unknown_key(key)
+    if "does not support deletion" in message:
+        return f"{key} cannot be left out: set it to a value"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key} has no value"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{key} has no value: {message}"
+    value = re.search(r"Value '(.*)' of type", message)
+    got = typed.get(key) or (as_typed(value[1]) if value else "")
+    words = _TYPE_WORDS.get(_known_keys()[key], "the name of one of its choices")
+    return f"{key} must be {words}" + f", got {got}" * bool(got)
+
+
+def _unknown_key(key: str) -> str:
+    parent, _, last = key.rpartition(".")
+    siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
+    ranked = sorted(
+        _known_keys(), key=lambda known: (_likeness(known, last), known in siblings), reverse=True
+    )
+    if _likeness(ranked[0], last) >= 0.6:
+        return f"{key} is not a key of the config\ndid you mean {ranked[0]}?"
+    listed = f"\n{parent} has {', '.join(siblings)}" if siblings else ""
+    return f"{key} is not a key of the config{listed}"
+
+
+def _likeness(known: str, word: str) -> float:
+    return difflib.SequenceMatcher(None, known.rpartition(".")[2], word).ratio()
+
+
+def _near(word: str, options: Sequence[str], prefix: str) -> str:
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    return f"\ndid you mean {prefix}{close[0]}?" if close else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def check_keys(node: Mapping[str, Any]) -> None:
+    """Hold a composed config to the schema's keys.
+
+    Raises:
+        UserError: a key that the schema lacks.
+    """
+    unknown = sorted(set(_keys(node)) - set(_known_keys()))
+    if unknown:
+        raise UserError(_unknown_key(unknown[0]))
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a composed config, down to where the schema ends."""
+    for name, value in node.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict) and f"{prefix}{name}" not in leaves():
+            yield from _keys(value, f"{prefix}{name}.")
+
+
+@cache
+def _known_keys() -> dict[str, object]:
+    """Every dotted key of the schema with its type."""
+    return dict(_walk(TrainConfig, prefix=""))
+
+
+def leaves() -> set[str]:
+    return {key for key, kind in _known_keys().items() if kind in _TYPE_WORDS}
+
+
+def _walk(node: type, prefix: str) -> Iterator[tuple[str, object]]:
+    for name, kind in get_type_hints(node).items():
+        yield f"{prefix}{name}", kind
+        if is_dataclass(kind):
+            yield from _walk(cast(type, kind), f"{prefix}{name}.")
