@@ -17,6 +17,8 @@ CONFIG: dict[str, Any] = {
     "study": "a",
     "output_dir": "outputs",
     "rerun": False,
+    "repeat": 1,
+    "plan": False,
     "compile": False,
 }
 
@@ -55,6 +57,8 @@ def test_order_of_keys_spelling_of_floats_and_kind_of_sequence_do_not_matter() -
         ("study", "b"),
         ("output_dir", "/elsewhere"),
         ("rerun", True),
+        ("repeat", 5),
+        ("plan", True),
         ("data.root", Path("/elsewhere")),
         ("trainer.enable_progress_bar", False),
     ],
@@ -68,6 +72,8 @@ def test_excludes_nothing_else_and_says_why_for_each() -> None:
     assert set(EXCLUDED) == {
         "study",
         "output_dir",
+        "repeat",
+        "plan",
         "rerun",
         "data.root",
         "trainer.enable_progress_bar",
