@@ -93,7 +93,7 @@ class Composer:
         if not equals or key not in leaves() or "${" in text:
             return False
         if override not in self._values:
-            parsed = OverridesParser.create().parse_override(override)
+            (parsed,) = OverridesParser.create().parse_overrides([override])
             if parsed.is_sweep_override() or isinstance(parsed.value(), dict):
                 return False
             self._values[override] = parsed.value()
