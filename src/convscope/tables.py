@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from convscope.config import brief, dotted
+from convscope.geometry.label import pair_token
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
 
@@ -72,10 +73,10 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
         layer["name"],
         window_text(layer["kernel_size"], layer["stride"], layer["padding"]),
         "x".join(map(str, layer["out_shape"])),
-        by(layer["receptive_field"]),
+        pair_token(layer["receptive_field"]),
         f"{layer['macs']:,}",
         f"{layer['params']:,}",
-        by(unread),
+        pair_token(unread),
         f"{layer['padding_share']:.0%}",
     )
 
@@ -84,19 +85,13 @@ def window_text(
     kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[Sequence[int]]
 ) -> str:
     """A window in one word per key: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
-    return f"k{by(kernel_size)} s{by(stride)} p{_padding(padding)}"
-
-
-def by(pair: Sequence[int]) -> str:
-    """3 for (3, 3), 3x5 for (3, 5)."""
-    height, width = pair
-    return str(height) if height == width else f"{height}x{width}"
+    return f"k{pair_token(kernel_size)} s{pair_token(stride)} p{_padding(padding)}"
 
 
 def _padding(sides: Sequence[Sequence[int]]) -> str:
     (top, bottom), (left, right) = sides
     if top == bottom and left == right:
-        return by((top, left))
+        return pair_token((top, left))
     return f"{top}+{bottom}" if (top, bottom) == (left, right) else f"{top}+{bottom}x{left}+{right}"
 
 
@@ -128,7 +123,7 @@ def _results(record: RunRecord) -> tuple[str, ...]:
     metrics = record.metrics
     return (
         record.status,
-        by(record.geometry[-1]["out_shape"][1:]) if record.geometry else "–",
+        pair_token(record.geometry[-1]["out_shape"][1:]) if record.geometry else "–",
         count(record.macs),
         count(record.params),
         percent(metrics.get("best_val_accuracy")),

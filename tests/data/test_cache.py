@@ -140,7 +140,7 @@ KILLED = """
 import os, signal, sys
 from convscope.data import cache
 from convscope.data.sources import load
-cache._sync = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+cache.sync_folder = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
 load("image_folder", sys.argv[1])
 """
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from convscope.data.images import Images
 from convscope.data.stats import PixelCounts
 from convscope.errors import UserError
+from convscope.runs.replace import sync_folder
 
 FOLDER = ".convscope"
 FORMAT = 1
@@ -114,7 +115,7 @@ def store(root: Path, name: str, listing: str, decoded: Decoded) -> Images:
                 if final.exists():
                     os.rename(final, aside)
                 os.rename(temporary, final)
-            _sync(folder)
+            sync_folder(folder)
         finally:
             for stale in (temporary, aside):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -143,7 +144,7 @@ def _write(folder: Path, name: str, listing: str, decoded: Decoded) -> dict[str,
     }
     with _synced(folder / "meta.json") as file:
         file.write(json.dumps(meta, indent=1).encode())
-    _sync(folder)
+    sync_folder(folder)
     return meta
 
 
@@ -195,16 +196,6 @@ def _synced(path: Path) -> Iterator[Any]:
         yield file
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows has no handle on a folder to flush.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unwritable(place: Path, error: OSError) -> UserError:

@@ -11,7 +11,8 @@ from convscope.explain.rules import findings
 from convscope.explain.tables import first_text, memory_text, unread_text
 from convscope.explain.variants import Variant
 from convscope.geometry import LayerGeometry, NetworkGeometry
-from convscope.tables import Table, by, window_text
+from convscope.geometry.label import pair_token
+from convscope.tables import Table, window_text
 
 SEPARATOR = "vs"
 MISSING = "–"
@@ -131,8 +132,8 @@ class _Quantity:
 _QUANTITIES = (
     _Quantity("window", lambda layer: window_text(layer.kernel_size, layer.stride, layer.padding)),
     _Quantity("out", lambda layer: size(layer.out_shape)),
-    _Quantity("sees", lambda layer: by(layer.receptive_field)),
-    _Quantity("jump", lambda layer: by(layer.jump)),
+    _Quantity("sees", lambda layer: pair_token(layer.receptive_field)),
+    _Quantity("jump", lambda layer: pair_token(layer.jump)),
     _Quantity("first at", first_text),
     _Quantity("params", lambda layer: f"{layer.params:,}", lambda layer: layer.params),
     _Quantity("MACs", lambda layer: f"{layer.macs:,}", lambda layer: layer.macs),
@@ -142,7 +143,7 @@ _QUANTITIES = (
         lambda layer: layer.activation_bytes,
     ),
     _Quantity("unread", unread_text),
-    _Quantity("skipped", lambda layer: by(layer.skipped)),
+    _Quantity("skipped", lambda layer: pair_token(layer.skipped)),
     _Quantity("on padding", lambda layer: f"{layer.padding_share:.0%}"),
 )
 

@@ -17,8 +17,9 @@ from convscope.compose import config_dir
 from convscope.errors import UserError
 from convscope.explain.phrases import counted, size
 from convscope.explain.variants import Examiner, Variant
+from convscope.geometry.label import pair_token
 from convscope.mistakes import explain, is_explained
-from convscope.tables import Table, by
+from convscope.tables import Table
 
 MOST_VARIANTS = 10_000
 _CONV = "conv."
@@ -170,7 +171,7 @@ def _table_row(row: Row, keys: Sequence[str], others: Sequence[int]) -> tuple[st
         row.variant.label,
         *(" = ".join(dict.fromkeys(form[index] for form in row.forms)) for index in others),
         size(geometry.final_map),
-        by(geometry.layers[-1].receptive_field),
+        pair_token(geometry.layers[-1].receptive_field),
         f"{geometry.macs:,}",
         f"{geometry.params:,}",
         f"{max(shares):.0%}",

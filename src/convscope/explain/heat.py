@@ -11,7 +11,7 @@ from convscope.explain.grid import Grid
 from convscope.explain.phrases import size
 from convscope.explain.variants import Variant
 from convscope.geometry import NetworkGeometry
-from convscope.tables import by
+from convscope.geometry.label import pair_token
 
 _ROWS, _COLUMNS = "conv.kernel_size", "conv.stride"
 _LIGHT_TO_DARK = ((235, 243, 251), (158, 202, 225), (66, 146, 198), (8, 69, 148), (4, 34, 80))
@@ -69,7 +69,7 @@ QUANTITIES = (
     Quantity(
         "receptive field, pixels",
         lambda geometry: prod(geometry.layers[-1].receptive_field),
-        lambda geometry: by(geometry.layers[-1].receptive_field),
+        lambda geometry: pair_token(geometry.layers[-1].receptive_field),
     ),
 )
 

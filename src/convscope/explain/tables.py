@@ -5,7 +5,8 @@ from __future__ import annotations
 from convscope.explain.phrases import size
 from convscope.explain.rules import findings
 from convscope.geometry import LayerGeometry, NetworkGeometry
-from convscope.tables import Table, by, markdown, window_text
+from convscope.geometry.label import pair_token
+from convscope.tables import Table, markdown, window_text
 
 SIZES_LEGEND = (
     "sees: receptive field, image pixels that one unit spans; jump: image pixels from one unit to"
@@ -82,8 +83,8 @@ def _sizes_row(layer: LayerGeometry) -> tuple[str, ...]:
         window_text(layer.kernel_size, layer.stride, layer.padding),
         size(layer.in_shape),
         size(layer.out_shape),
-        by(layer.receptive_field),
-        by(layer.jump),
+        pair_token(layer.receptive_field),
+        pair_token(layer.jump),
         first_text(layer),
     )
 
@@ -95,6 +96,6 @@ def _costs_row(layer: LayerGeometry) -> tuple[str, ...]:
         f"{layer.macs:,}",
         memory_text(layer.activation_bytes),
         unread_text(layer),
-        by(layer.skipped),
+        pair_token(layer.skipped),
         f"{layer.padding_share:.0%}",
     )

@@ -6,7 +6,7 @@ from typing import Any
 from convscope.geometry.shapes import ConvShape, Pair, named_padding
 
 
-def pair_token(pair: Pair) -> str:
+def pair_token(pair: Sequence[int]) -> str:
     """`3`, or `3x5` where height and width differ."""
     height, width = pair
     return str(height) if height == width else f"{height}x{width}"

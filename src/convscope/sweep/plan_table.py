@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from convscope.geometry.label import pair_token
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.order import cheap_first
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import clock
-from convscope.tables import Table, by, count
+from convscope.tables import Table, count
 
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
@@ -25,7 +26,7 @@ def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
         run.request.checked.variant,
         str(run.request.config.seed),
         run.state,
-        by(geometry.final_map) if geometry else "–",
+        pair_token(geometry.final_map) if geometry else "–",
         count(geometry.macs if geometry else None),
         count(geometry.params if geometry else None),
         str(run.epochs_left),
