@@ -14,9 +14,10 @@ from convscope.model import ConvNet
 from convscope.sweep.plan import PlannedRun
 from convscope.tracking.throughput import synchronizer
 from convscope.training.request import RunRequest
+from convscope.training.steps import limited
 
 WARMUP_STEPS, MEASURED_STEPS = 3, 6
-RUN_SECONDS = 1.0
+RUN_SECONDS = 0.5
 """What a run takes besides its batches: files, checkpoints, pictures."""
 
 
@@ -41,8 +42,15 @@ class Estimator:
         request = run.request
         cost = self._cost(request)
         batch = request.config.data.batch_size
-        val_batches = -(-len(request.val_indices) // batch)
-        test_batches = -(-len(request.images.test_labels) // batch)
+        trainer = request.config.trainer
+        val_batches = limited(
+            -(-len(request.val_indices) // batch), trainer.limit_val_batches, "limit_val_batches"
+        )
+        test_batches = limited(
+            -(-len(request.images.test_labels) // batch),
+            trainer.limit_test_batches,
+            "limit_test_batches",
+        )
         evaluated = run.epochs_left * val_batches + test_batches
         return RUN_SECONDS + run.steps_left * cost.train + evaluated * cost.evaluate
 
