@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,8 +15,6 @@ from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress, clock
 from convscope.training.record import first_record
 from convscope.training.train import train
-
-log = logging.getLogger(__name__)
 
 Notify = Callable[[str], None]
 
@@ -87,7 +84,7 @@ def _train(run: PlannedRun) -> RunRecord:
         UserError: what is written cannot be: no other run could write either.
     """
     try:
-        return train(run.request, log.info)
+        return train(run.request, _keep_quiet)
     except RunHeld:
         raise
     except UserError as error:
@@ -99,3 +96,7 @@ def _train(run: PlannedRun) -> RunRecord:
     finally:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _keep_quiet(line: str) -> None:
+    """A sweep tells of runs; what a run tells stands in its train.log."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +13,6 @@ from typing_extensions import override
 
 from convscope.tables import count, percent
 from convscope.tracking.throughput import Throughput
-
-log = logging.getLogger(__name__)
 
 
 class EpochProgress(LightningProgressBar):
@@ -73,7 +70,6 @@ class EpochProgress(LightningProgressBar):
             f"  val loss {float(metrics['val/loss']):.4f}"
             f"  {count(samples)} samples/s"
         )
-        log.info(line)
         with tqdm.external_write_mode(file=sys.stderr):
             self.notify(line)
 

@@ -99,12 +99,17 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
     from convscope.training.experiment import Experiment
 
     directory = request.directory
+
+    def tell(line: str) -> None:
+        log.info(line)
+        notify(line)
+
     with Interruption() as interruption:
         try:
-            experiment = Experiment(request, interruption, notify)
+            experiment = Experiment(request, interruption, tell)
             record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
             write_record(directory.record, record)
-            notify(experiment.headline())
+            tell(experiment.headline())
             metrics = experiment.run()
             return replace(record, status="finished", metrics=metrics)
         except (Interrupted, SIGTERMException, KeyboardInterrupt) as stop:
