@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from convscope.sweep import estimate
+from convscope.sweep.estimate import StepCost
 from convscope.sweep.order import cheap_first
 from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.sweep.progress import clock
+from convscope.training.request import RunRequest
 
 TINY = (
     "data=digits",
@@ -131,3 +134,18 @@ def test_the_presets_are_what_they_are_called(command) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (75.4, "1:15"), (4000, "1:06:40")])
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_a_network_too_large_to_measure_stops_no_sweep(
+    command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(request: RunRequest) -> StepCost:
+        if request.config.data.batch_size == 64:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return StepCost(train=1.0, evaluate=0.0)
+
+    monkeypatch.setattr(estimate, "measure", measured)
+    ended = command("-m", *TINY, "data.batch_size=32,64", "plan=true")
+    assert ended.code == 0
+    assert [line.split()[-1] for line in ended.out.splitlines()[2:4]] == ["0:12", "–"]
+    assert ended.out.splitlines()[-1] == "2 runs: 2 to do; about 0:12 left on this machine"

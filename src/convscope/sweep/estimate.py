@@ -33,14 +33,20 @@ class Estimator:
     """Measures each distinct network and batch once."""
 
     def __init__(self) -> None:
-        self._costs: dict[tuple[object, ...], StepCost] = {}
+        self._costs: dict[tuple[object, ...], StepCost | None] = {}
 
     def seconds(self, run: PlannedRun) -> float:
-        """Wall seconds until the run is finished; 0 where nothing is left to train."""
+        """Wall seconds until the run is finished; 0 where nothing is left to train.
+
+        0 too where the steps cannot be taken, for want of memory say: the run will fail, and say
+        why.
+        """
         if not run.steps_left:
             return 0.0
         request = run.request
         cost = self._cost(request)
+        if cost is None:
+            return 0.0
         batch = request.config.data.batch_size
         trainer = request.config.trainer
         val_batches = limited(
@@ -54,7 +60,7 @@ class Estimator:
         evaluated = run.epochs_left * val_batches + test_batches
         return RUN_SECONDS + run.steps_left * cost.train + evaluated * cost.evaluate
 
-    def _cost(self, request: RunRequest) -> StepCost:
+    def _cost(self, request: RunRequest) -> StepCost | None:
         config = request.config
         key = (
             request.geometry.input_shape,
@@ -65,7 +71,10 @@ class Estimator:
             request.hardware,
         )
         if key not in self._costs:
-            self._costs[key] = measure(request)
+            try:
+                self._costs[key] = measure(request)
+            except (RuntimeError, MemoryError):
+                self._costs[key] = None
         return self._costs[key]
 
 
