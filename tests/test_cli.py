@@ -278,11 +278,11 @@ def test_one_run_prints_its_layers_and_its_result_and_where_it_lies(command) -> 
     metrics = record["metrics"]
     assert ended.out.splitlines() == [
         "",
-        "layer  window        out  sees   MACs  params  unread  touch padding",
-        "────────────────────────────────────────────────────────────────────",
-        "conv1  k3 s2 p1  4x14x14     3  7,056      36       1            14%",
-        "pool1  k2 s2 p0    4x7x7     5      0       0       0             0%",
-        "conv2  k3 s2 p1    8x4x4    13  4,608     288       0            75%",
+        "layer  window        out  sees   MACs  params  unread  on padding",
+        "─────────────────────────────────────────────────────────────────",
+        "conv1  k3 s2 p1  4x14x14     3  7,056      36       1         14%",
+        "pool1  k2 s2 p0    4x7x7     5      0       0       0          0%",
+        "conv2  k3 s2 p1    8x4x4    13  4,608     288       0         75%",
         "",
         f"digits k3-s2-p1: test accuracy {100 * metrics['test_accuracy']:.2f} %,"
         f" validation {100 * metrics['best_val_accuracy']:.2f} %,"
@@ -291,7 +291,7 @@ def test_one_run_prints_its_layers_and_its_result_and_where_it_lies(command) -> 
         "tensorboard --logdir out",
     ]
     headline, epoch = ended.err.splitlines()
-    assert headline.startswith(f"{run.name}: 1,293 training images, 1 epochs of 12 steps, ")
+    assert headline.startswith(f"{run.name}: 1,293 training images, 1 epoch of 12 steps, ")
     assert epoch.startswith("epoch 1/1  val accuracy ")
     assert [path.name for path in Path().iterdir()] == ["out"]
     assert [path.name for path in Path("out").iterdir()] == ["first"]

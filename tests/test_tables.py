@@ -39,7 +39,7 @@ def drawn(table: Table, width: int, terminal: bool = True) -> list[str]:
 def test_the_cells_of_k3_s2_p1() -> None:
     table = layer_table(layers(3, 2, 1))
     assert [name.removeprefix("<") for name in table.columns] == [
-        *("layer", "window", "out", "sees", "MACs", "params", "unread", "touch padding")
+        *("layer", "window", "out", "sees", "MACs", "params", "unread", "on padding")
     ]
     # Sizes: floor((28 + 2 - 3) / 2) + 1 = 14, pooled 7, then 4, then 2. Sees: 3, 3 + 2, 5 + 2 * 4,
     # 13 + 2 * 8. MACs: out * in channels * 9. Unread: (size + 2 - 3) mod 2. Touching padding, per

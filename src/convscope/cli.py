@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
 
 FAILED, BAD_INPUT = 1, 2
+_RESUME = "the same command resumes it"
 _HYDRA_KEY = re.compile(r"[+~]*(hydra[./](?!launcher\b)[^=]*)")
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -60,6 +61,10 @@ def train() -> None:
         main()
     except UserError as error:
         _refuse(str(error))
+    except BrokenPipeError:
+        # The reader has seen enough. Python would try to write the rest as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
@@ -155,6 +160,8 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
     console.print()
     print_table(run_table(records), console)
+    if any(record.status == "interrupted" for record in records):
+        _notify(f"the sweep was stopped; {_RESUME}")
     for line in reasons(records):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"\n{_tensorboard(records[0])}", soft_wrap=True, highlight=False)
@@ -181,10 +188,11 @@ def exit_code(records: Sequence[RunRecord]) -> int:
 
 def print_run(record: RunRecord, console: Console) -> None:
     """What a person wants to see of a run that has ended: geometry, accuracy, speed, place."""
-    if record.status in ("failed", "interrupted"):
-        print(f"error: {record.name} {record.status}: {record.reason}", file=sys.stderr)
-        if record.status == "interrupted":
-            print("the same command resumes it", file=sys.stderr)
+    if record.status == "failed":
+        _notify(f"error: {record.name} failed: {record.reason}")
+        return
+    if record.status == "interrupted":
+        _notify(f"{record.name} was stopped ({record.reason}); {_RESUME}")
         return
     console.print()
     print_table(layer_table(record.geometry), console)

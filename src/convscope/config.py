@@ -111,7 +111,7 @@ class ModelConfig:
     channels: Annotated[list[int], Range(least=1)]
     """Output channels, one entry per conv layer."""
     pool_after: Annotated[list[int], Range(least=1)]
-    """Conv layers, counted from 1, that a 2x2 max-pool follows."""
+    """Conv layers, counted from 1, that a 2x2 max-pool follows (ceil mode: 13 to 7)."""
 
 
 @dataclass

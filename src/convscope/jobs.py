@@ -31,6 +31,8 @@ def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRec
     checked, *more = resolver.prepare([overrides])
     if more:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
+    if checked.config.plan or any(word.startswith("sweep=") for word in overrides):
+        raise UserError("plan and sweep are for many runs: use scripts/train.py")
     if checked.impossible is not None:
         raise checked.impossible
     request = resolver.request(checked)

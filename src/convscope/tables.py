@@ -19,6 +19,7 @@ from convscope.runs.record import RunRecord
 
 Layer = Mapping[str, Any]
 _PIPE_WIDTH = 200
+_WIDEST = 1000
 _OF_NO_INTEREST = ("conv.", "data.fingerprint", *(key for key in EXCLUDED if key != "study"))
 
 
@@ -51,8 +52,11 @@ def print_table(table: Table, console: Console) -> None:
         )
     for row in table.rows:
         drawn.add_row(*map(Text, row))
+    # As wide as it needs: a number folded at the terminal's edge would read as another.
+    widest = console.options.update(max_width=_WIDEST)
+    width = max(console.width, console.measure(drawn, options=widest).maximum)
     with console.capture() as captured:
-        console.print(drawn, highlight=False)
+        console.print(drawn, highlight=False, width=width, crop=False)
     # Rich fills each line up to the table's width.
     console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
@@ -60,10 +64,10 @@ def print_table(table: Table, console: Console) -> None:
 def layer_table(layers: Sequence[Layer]) -> Table:
     """Geometry per layer, from `RunRecord.geometry`; sizes in pixels, height x width.
 
-    `sees` is the receptive field, `unread` the border that no window reaches, `touch padding` the
+    `sees` is the receptive field, `unread` the border that no window reaches, `on padding` the
     share of outputs whose window does.
     """
-    columns = ("<layer", "<window", "out", "sees", "MACs", "params", "unread", "touch padding")
+    columns = ("<layer", "<window", "out", "sees", "MACs", "params", "unread", "on padding")
     return Table(columns, tuple(_layer_row(layer) for layer in layers))
 
 
@@ -144,3 +148,8 @@ def percent(share: float | None) -> str:
 
 def count(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
+
+
+def numbered(amount: int, noun: str) -> str:
+    """1 epoch, 5 epochs."""
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"

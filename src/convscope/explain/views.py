@@ -90,7 +90,7 @@ def show_tutorial(console: Console) -> None:
         (conv,) = conv_shapes(compose_config([f"conv={name}"]).conv, 1)
         constructor, shape = preset_shapes(conv)
         line(console, f"  conv={name}  {constructor:<31} {list(shape)}")
-    say(console, f"Train one with: python scripts/train.py conv={PRESETS[1]}")
+    say(console, f"Train one with: python scripts/train.py experiment=tutorial conv={PRESETS[1]}")
 
 
 def show_sample(console: Console, input_size: Pair, conv: ConvShape) -> None:

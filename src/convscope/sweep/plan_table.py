@@ -10,7 +10,7 @@ from convscope.sweep.estimate import Estimator
 from convscope.sweep.order import cheap_first
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import clock
-from convscope.tables import Table, count
+from convscope.tables import Table, count, numbered
 
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
@@ -44,4 +44,7 @@ def plan_words(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
     states = Counter(run.state for run in runs)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     seconds = sum(estimator.seconds(run) for run in runs)
-    return [*words, f"{len(runs)} runs: {counts}; about {clock(seconds)} left on this machine"]
+    return [
+        *words,
+        f"{numbered(len(runs), 'run')}: {counts}; about {clock(seconds)} left on this machine",
+    ]

@@ -36,7 +36,7 @@ def run_serially(runs: Sequence[PlannedRun], notify: Notify) -> dict[str, RunRec
         records = _train_all(runs, progress, notify)
     finally:
         progress.close()
-    notify(f"{clock(progress.elapsed())}, estimated {clock(progress.estimated)}")
+    notify(f"took {clock(progress.elapsed())}, estimated {clock(progress.estimated)}")
     return records
 
 

@@ -15,6 +15,7 @@ from convscope.data.order import BatchOrder
 from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.runs.history import History
+from convscope.tables import numbered
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks, read_checkpoint
@@ -154,10 +155,13 @@ class Experiment:
         """What is about to be trained, in one line."""
         request, hardware = self.request, self.request.hardware
         resumed = f", resumed after epoch {self.resumed_from_epoch}" * bool(self.resumed_from_epoch)
-        threads = f", {hardware.threads} threads" if hardware.accelerator == "cpu" else ""
+        threads = (
+            f", {numbered(hardware.threads, 'thread')}" if hardware.accelerator == "cpu" else ""
+        )
         return (
             f"{request.directory.name}: {len(request.train_indices):,} training images,"
-            f" {request.steps.epochs} epochs of {request.steps.per_epoch} steps,"
+            f" {numbered(request.steps.epochs, 'epoch')} of"
+            f" {numbered(request.steps.per_epoch, 'step')},"
             f" {hardware.device} ({hardware.precision}{threads}){resumed}"
         )
 
