@@ -22,7 +22,7 @@ from convscope.module import VariantModule
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record, read_record
-from convscope.training import results
+from convscope.training import checkpoints, results
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -79,21 +79,16 @@ def tell(patch: pytest.MonkeyPatch, moment: Moment) -> None:
         append(self, row)
         moment(f"history {next(rows)}")
 
-    save, saved = torch.save, Counter[str]()
+    replace, saved = checkpoints.replace_file, Counter[str]()
 
-    def save_half_then_tell(content: Any, file: Any) -> None:
-        save(content, file)
-        size = file.tell()
-        file.flush()
-        os.truncate(file.fileno(), size // 2)
-        which = Path(file.name).stem
-        moment(f"{which} {saved[which]}")
-        saved[which] += 1
-        file.seek(0)
-        save(content, file)
+    def write_half_then_tell(path: Path, data: bytes) -> None:
+        path.with_name(f".{path.name}.tmp").write_bytes(data[: len(data) // 2])
+        moment(f"{path.stem} {saved[path.stem]}")
+        saved[path.stem] += 1
+        replace(path, data)
 
     patch.setattr(History, "append", append_then_tell)
-    patch.setattr(torch, "save", save_half_then_tell)
+    patch.setattr(checkpoints, "replace_file", write_half_then_tell)
 
 
 def signal_at(place: str, signum: signal.Signals) -> Moment:
@@ -174,7 +169,7 @@ def test_a_killed_run_ends_as_one_that_never_stopped(
     record = finish(request)
     assert record.resumed_from_epoch == epochs
     assert_same(record)
-    assert not list(request.directory.checkpoints.glob("*.part"))
+    assert not list(request.directory.checkpoints.glob(".*.tmp"))
 
 
 @pytest.mark.parametrize(

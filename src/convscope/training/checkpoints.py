@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing_extensions import override
 
 from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
+from convscope.runs.replace import replace_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -26,18 +28,12 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
+        # Through memory: PyTorch's own writer does not say that a disk is full.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_suffix(".part")
-        try:
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        except (OSError, RuntimeError) as error:
-            part.unlink(missing_ok=True)
-            raise UserError(f"cannot write {target}: {error}") from error
+        replace_file(target, content.getvalue())
 
     @override
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
