@@ -78,3 +78,18 @@ def test_a_run_that_fails_has_a_record_too() -> None:
     assert record.reason is not None
     assert record.reason.startswith("the loss is nan at step 2;")
     assert record == the_record()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("repeat=2", "repeat must be 1 for a single run, got 2"),
+        ("plan=true", "plan and sweep are for many runs: use scripts/train.py"),
+        ("sweep=grid", "plan and sweep are for many runs: use scripts/train.py"),
+    ],
+)
+def test_what_is_for_many_runs_is_refused(override: str, message: str) -> None:
+    with pytest.raises(convscope.UserError) as told:
+        convscope.train(*TINY, override)
+    assert str(told.value) == message
+    assert not Path("outputs").exists()

@@ -406,3 +406,17 @@ def test_a_disk_that_may_only_be_read(command, small_disk: Path, sweep: tuple[st
     assert error.endswith(
         " cannot be claimed: Read-only file system; set output_dir to another folder"
     )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
