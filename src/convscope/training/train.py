@@ -16,7 +16,7 @@ from convscope.runs.lock import RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
 from convscope.training.interruption import Interrupted, Interruption, signal_of
 from convscope.training.log import logged_to
-from convscope.training.record import first_record, write_config
+from convscope.training.record import environment, first_record, write_config
 from convscope.training.request import RunRequest
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
     record = current_record(request.directory.path)
     if record.status not in ("finished", "skipped"):
         return None
-    before, now = record.environment, first_record(request).environment
+    before, now = record.environment, environment(request)
     changed = [
         name
         for name, old, new in (
