@@ -12,6 +12,8 @@ from convscope.errors import UserError
 
 MAX_STUDY_BYTES = 100
 MAX_RUN_BYTES = 180
+REPLACED = "replaced"
+"""Folder of a study for runs that were moved aside; no run and no study bears its name."""
 
 _DATASET_BYTES = 32
 _VARIANT_BYTES = 64
@@ -76,7 +78,7 @@ def study_runs(study: Path) -> tuple[list[RunDirectory], list[SetAside]]:
     """List the folders of `study` that hold a record, by name; `read_study` reads the records too.
 
     Links are not followed, so neither loops nor folders outside the study are entered. A folder
-    without a record (a claim that was killed at once, `replaced`) is no run and is passed over.
+    without a record (a claim that was killed at once, `REPLACED`) is no run and is passed over.
 
     Raises:
         UserError: `study` is no folder, or may not be listed.
@@ -175,6 +177,8 @@ def _study_problem(name: str) -> str | None:
     # Also lone surrogates and characters that turn the direction of a line.
     if not name.isprintable():
         return "have no control or invisible characters"
+    if name == REPLACED:
+        return f"not be {REPLACED}, where runs that were moved aside lie"
     if name[0] in ". " or name[-1] in ". ":
         return "not begin or end with a dot or a space"
     if any(character in _WINDOWS_CHARACTERS for character in name):

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
-from convscope.runs.directory import RunDirectory
+from convscope.runs.directory import REPLACED, RunDirectory
 from convscope.runs.replace import sync_folder
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def move_aside(run_dir: Path) -> Path | None:
 
 
 def _rename(run_dir: Path) -> Path:
-    replaced = run_dir.parent / "replaced"
+    replaced = run_dir.parent / REPLACED
     replaced.mkdir(exist_ok=True)
     number = 1
     while os.path.lexists(target := replaced / f"{run_dir.name}-{number}"):

@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 
 from convscope.errors import UserError
-from convscope.runs.directory import RunDirectory, SetAside, study_runs
+from convscope.runs.directory import REPLACED, RunDirectory, SetAside, study_runs
 from convscope.runs.record import RunRecord, current_record
 
 
@@ -25,6 +25,30 @@ def read_study(study: Path) -> tuple[list[RunRecord], list[SetAside]]:
         except UserError as error:
             aside.append(SetAside(run.path, str(error)))
     return records, aside
+
+
+def runs_below(path: Path) -> tuple[list[RunDirectory], list[SetAside]]:
+    """The runs of a run's folder (itself), of a study, or of a folder of studies; by study, name.
+
+    Links are not followed; what cannot be opened is named in the second list.
+
+    Raises:
+        UserError: `path` is no folder, or may not be listed.
+    """
+    if RunDirectory(path).record.is_file():
+        return [RunDirectory(path)], []
+    runs, aside = study_runs(path)
+    if runs:
+        return runs, aside
+    for study in sorted(path.iterdir()):
+        if study.is_dir() and not study.is_symlink() and study.name != REPLACED:
+            try:
+                found, unreadable = study_runs(study)
+            except UserError as error:
+                found, unreadable = [], [SetAside(study, str(error))]
+            runs += found
+            aside += unreadable
+    return runs, aside
 
 
 def find_run(run: str | Path, output_dir: Path) -> RunDirectory:

@@ -1,0 +1,240 @@
+"""Records as one table: a row per run. What else compares runs reads this table.
+
+| columns | |
+| --- | --- |
+| `study, run, path, id, status, reason, command` | of the record |
+| `started_at, ended_at, duration_s` | of the record |
+| `group` | 8 digits of the config without its seed: rows that share it differ in nothing else |
+| `variant, padding_policy` | the geometry's label and policy |
+| `kernel_size, stride, padding` | of the first layer on the height axis, pixels |
+| `setting` | what differs between the rows beside variant and seed, `lr 0.01, max_epochs 3`, or "" |
+| `label` | variant and setting, for people |
+| `dataset, fingerprint, test_images` | which images, and how many are behind `test_accuracy` |
+| `final_map` | units of the last feature map, height x width |
+| `receptive_field` | of one of its units on the height axis, pixels |
+| `params, macs` | of the network |
+| `test_accuracy, train_samples_per_sec, …` | every metric of the record; NaN where it has none |
+| `device, threads, torch` | what it ran on |
+| `seed, optim.lr, model.channels, …` | the other config keys that can change a result, dotted |
+| `record` | the `RunRecord` itself |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pandas import DataFrame
+
+from convscope.config import brief, dotted
+from convscope.errors import UserError
+from convscope.geometry import convs_from, padding_policy
+from convscope.runs.directory import RunDirectory, SetAside
+from convscope.runs.identity import EXCLUDED, identity
+from convscope.runs.record import RunRecord, current_record
+from convscope.runs.study import runs_below
+
+METRICS = (
+    "test_accuracy",
+    "best_val_accuracy",
+    "test_loss",
+    "train_samples_per_sec",
+    "step_ms",
+    "peak_mb",
+)
+"""Metrics that vary from seed to seed; there in every table, NaN where nothing was measured."""
+
+_KNOWN_BEFORE = ("final_map", "receptive_field", "params", "macs")
+"""Columns that follow from the geometry; NaN where the variant is impossible."""
+
+Row = dict[str, Any]
+
+_CONV = ("conv.kernel_size", "conv.stride", "conv.padding")
+_DATASET = ("data.name", "data.fingerprint")
+_HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
+_ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
+
+
+class Reader:
+    """Reads the same folders again and again; of the records only what changed on disk.
+
+    Args:
+        paths: studies, folders of studies, or single runs.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = tuple(dict.fromkeys(paths))
+        self._known: dict[Path, tuple[tuple[int, ...], Row]] = {}
+
+    def read(self) -> tuple[DataFrame, list[SetAside]]:
+        """The table of all runs, and what was set aside, by path and reason.
+
+        Raises:
+            UserError: one of the folders is not there, or may not be listed.
+        """
+        rows: list[Row] = []
+        aside: list[SetAside] = []
+        for path in self._paths:
+            runs, unreadable = runs_below(path)
+            aside += unreadable
+            for run in runs:
+                try:
+                    rows.append(self._row(run))
+                except UserError as error:
+                    aside.append(SetAside(run.path, str(error)))
+        table, copies = tabulate(rows)
+        return table, aside + copies
+
+    def _row(self, run: RunDirectory) -> Row:
+        # The stamp first: a record replaced in between is read again next time.
+        stamp = _stamp(run.record)
+        known = self._known.get(run.path)
+        # A running one is believed only while somebody holds its lock.
+        if known and known[0] == stamp and known[1]["status"] != "running":
+            return known[1]
+        fresh = row(current_record(run.path))
+        self._known[run.path] = stamp, fresh
+        return fresh
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.lstat()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def tabulate(rows: Sequence[Row]) -> tuple[DataFrame, list[SetAside]]:
+    """Rows as a table, by study and run; copies of a run that is there already are set aside."""
+    by_id: dict[str, Row] = {}
+    aside: list[SetAside] = []
+    # Of two copies the finished one counts, of two finished ones the first that ended.
+    for one in sorted(rows, key=lambda r: (r["status"] != "finished", r["ended_at"] or "")):
+        first = by_id.setdefault(one["id"], one)
+        if first["path"] != one["path"]:
+            reason = f"{one['path']} is the same run as {first['path']}, which counts"
+            aside.append(SetAside(Path(one["path"]), reason))
+    ordered = sorted(by_id.values(), key=lambda r: (r["study"], r["run"]))
+    table = DataFrame(ordered, columns=None if ordered else list(_ALWAYS))
+    for name in (*METRICS, *_KNOWN_BEFORE):
+        table[name] = table[name].astype(float) if name in table else float("nan")
+    return with_settings(table), aside
+
+
+def with_settings(table: DataFrame) -> DataFrame:
+    """The table with `setting` and `label` as its rows are now: set them anew after a selection."""
+    varied = [key for key in setting_keys(table) if table[key].nunique(dropna=False) > 1]
+    settings = [
+        ", ".join(
+            f"{_short(key, varied)} {_text(value)}"
+            for key, value in zip(varied, values, strict=True)
+        )
+        for values in zip(*(table[key] for key in varied), strict=True)
+    ] or [""] * len(table)
+    labels = [
+        f"{variant} ({setting})" if setting else variant
+        for variant, setting in zip(table["variant"], settings, strict=True)
+    ]
+    return table.assign(setting=settings, label=labels)
+
+
+def setting_keys(table: DataFrame) -> list[str]:
+    """Columns that make two runs of one variant and seed different runs."""
+    config = [key for key in table.columns if "." in key or key == "compile"]
+    return [key for key in ("dataset", "fingerprint", *config) if key in table]
+
+
+def _short(key: str, among: Sequence[str]) -> str:
+    """The last part of a dotted key, where no other key ends so."""
+    last = key.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
+
+
+def _text(value: object) -> str:
+    return "–" if pd.isna(value) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def row(record: RunRecord) -> Row:
+    """A record's columns, all but those that depend on the other rows.
+
+    Raises:
+        UserError: the record does not say what was trained.
+    """
+    try:
+        return _row(record)
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{record.path or record.name} does not say what was trained: {error!r}"
+        ) from error
+
+
+def _row(record: RunRecord) -> Row:
+    environment = record.environment
+    config = {key: v for key, v in dotted(record.config).items() if key not in _HIDDEN}
+    metrics = {key: v for key, v in record.metrics.items() if key not in _KNOWN_BEFORE}
+    return {
+        "study": record.study,
+        "run": record.name,
+        "path": str(record.path or Path(record.study, record.name)),
+        "id": record.id,
+        "group": group_of(record.config),
+        "status": record.status,
+        "reason": record.reason,
+        "variant": record.variant,
+        **_window(record),
+        "dataset": record.dataset["name"],
+        "fingerprint": str(record.dataset["fingerprint"])[:8],
+        "test_images": record.dataset["test"],
+        **_known_before(record),
+        **metrics,
+        "device": environment["device"],
+        "threads": environment["threads"],
+        "torch": environment["versions"].get("torch"),
+        "command": record.command,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "duration_s": record.duration_s,
+        **{key: brief(v) if isinstance(v, list) else v for key, v in config.items()},
+        "record": record,
+    }
+
+
+def _window(record: RunRecord) -> Row:
+    """The first layer's window, on the height axis, pixels."""
+    conv = record.config["conv"]
+    if "same" in conv["padding"]:
+        # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
+        kernel, stride = map(int, re.findall(r"\b[ks](\d+)", record.variant))
+        policy, padding = "same", None
+    else:
+        convs = convs_from(conv)
+        policy, first = padding_policy(convs), convs[0]
+        kernel, stride, padding = first.kernel_size[0], first.stride[0], first.padding[0][0]
+    return {
+        "padding_policy": policy,
+        "kernel_size": kernel,
+        "stride": stride,
+        "padding": padding,
+    }
+
+
+def _known_before(record: RunRecord) -> Row:
+    if not record.geometry:
+        return dict.fromkeys(_KNOWN_BEFORE)
+    last = record.geometry[-1]
+    _, height, width = last["out_shape"]
+    return {
+        "final_map": height * width,
+        "receptive_field": last["receptive_field"][0],
+        "params": record.params,
+        "macs": record.macs,
+    }
+
+
+def group_of(config: Mapping[str, Any]) -> str:
+    """8 digits of the identity of a config without its seed."""
+    return identity({key: value for key, value in config.items() if key != "seed"})[:8]
