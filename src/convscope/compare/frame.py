@@ -7,7 +7,7 @@
 | `group` | 8 digits of the config without its seed: rows that share it differ in nothing else |
 | `variant, padding_policy` | the geometry's label and policy |
 | `kernel_size, stride, padding` | of the first layer on the height axis, pixels |
-| `setting` | what differs between the rows beside variant and seed, `lr 0.01, max_epochs 3`, or "" |
+| `setting` | what differs between the rows beside variant and seed, `lr 0.01, max_epochs 3` |
 | `label` | variant and setting, for people |
 | `dataset, fingerprint, test_images` | which images, and how many are behind `test_accuracy` |
 | `final_map` | units of the last feature map, height x width |
