@@ -145,7 +145,7 @@ def test_a_row_per_run(finished: RunRecord) -> None:
         *("variant", "status", "map", "MACs", "params", "val acc", "test acc", "samples/s")
     ]
     assert table.rows == (
-        ("k3-s2-p1", "finished", "2", "176,320", "24,058", "98.00 %", "98.76 %", "30,123"),
+        ("k3-s2-p1", "finished", "2x2", "176,320", "24,058", "98.00 %", "98.76 %", "30,123"),
         ("k3-s2-psame", "skipped", *"––––––"),
     )
     assert max(map(len, drawn(table, width=80, terminal=False))) <= 80

@@ -127,13 +127,18 @@ def _results(record: RunRecord) -> tuple[str, ...]:
     metrics = record.metrics
     return (
         record.status,
-        pair_token(record.geometry[-1]["out_shape"][1:]) if record.geometry else "–",
+        map_text(record.geometry) or "–",
         count(record.macs),
         count(record.params),
         percent(metrics.get("best_val_accuracy")),
         percent(metrics.get("test_accuracy")),
         count(metrics.get("train_samples_per_sec")),
     )
+
+
+def map_text(layers: Sequence[Layer]) -> str | None:
+    """The last feature map, height x width: `14x14`; None where a variant has none."""
+    return "x".join(map(str, layers[-1]["out_shape"][1:])) if layers else None
 
 
 def reasons(records: Sequence[RunRecord]) -> list[str]:

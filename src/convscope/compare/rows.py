@@ -1,0 +1,110 @@
+"""The table as rows of plain JSON values: what the terminal, the tab and the report show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from pandas import DataFrame, Series
+
+from convscope.compare.frame import METRICS, setting_keys
+from convscope.compare.groups import grouped
+from convscope.tables import map_text
+
+Row = dict[str, Any]
+
+_WINDOW = ("variant", "kernel_size", "stride", "padding", "padding_policy")
+_NETWORK = ("final_map", "receptive_field", "params", "macs")
+_MACHINE = ("device", "threads", "torch")
+_WHOLE = {*_NETWORK, "padding", "threads", "test_images"}
+"""Columns of whole numbers, which pandas holds as floats where one is missing."""
+
+
+def group_rows(runs: DataFrame) -> list[Row]:
+    """One row per group, in the table's order; None for what is not there.
+
+    The keys, in order: `group, label, study`; the window's; config keys and machines that differ
+    between the runs, by their column's name (a group's own values joined by commas);
+    `runs, seeds, unfinished, reason` as `groups.grouped` has them; per metric its mean under its
+    own name, then `_std, _low, _high, _min, _max`; `map` (height x width as text), `final_map`,
+    `receptive_field, params, macs`.
+    """
+    varied = _varied(runs)
+    members = dict(iter(runs.groupby("group", sort=False)))
+    metrics = [f"{name}{end}" for name in METRICS for end in _ENDS]
+    counts = ("runs", "seeds", "unfinished", "reason")
+    return [
+        {
+            **_plain_row(group, ("label", "study", *_WINDOW)),
+            **{key: _together(key, members[group["group"]][key]) for key in varied},
+            **_plain_row(group, (*counts, *metrics)),
+            "map": map_text(members[group["group"]]["record"].iloc[0].geometry),
+            **_plain_row(group, _NETWORK),
+        }
+        for group in _dicts(grouped(runs))
+    ]
+
+
+_ENDS = ("", "_std", "_low", "_high", "_min", "_max")
+
+
+def run_rows(runs: DataFrame) -> list[Row]:
+    """One row per run, in the table's order; None for what is not there.
+
+    The keys, in order: `group, label, study, run`; the window's; config keys and machines that
+    differ between the runs; `seed, status, reason`; the metrics; `map` (height x width as text),
+    `final_map, receptive_field, params, macs`; `started_at, duration_s, command, path`.
+    """
+    varied = _varied(runs)
+    ends = ("started_at", "duration_s", "command", "path")
+    return [
+        {
+            **_plain_row(run, ("label", "study", "run", *_WINDOW, *varied)),
+            **_plain_row(run, ("seed", "status", "reason", *METRICS)),
+            "map": map_text(run["record"].geometry),
+            **_plain_row(run, (*_NETWORK, *ends)),
+        }
+        for run in runs.to_dict("records")
+    ]
+
+
+def shared(runs: DataFrame) -> Row:
+    """What all runs have in common, beside variant and seed: study, config, machine."""
+    same = [key for key in ("study", "test_images", *_candidates(runs)) if _is_one(runs[key])]
+    return {key: _plain(key, runs[key].iloc[0]) for key in same}
+
+
+def _varied(runs: DataFrame) -> list[str]:
+    return [key for key in _candidates(runs) if not _is_one(runs[key])]
+
+
+def _candidates(runs: DataFrame) -> list[str]:
+    config = [key for key in setting_keys(runs) if key != "seed"]
+    return [*config, *_MACHINE] if len(runs) else []
+
+
+def _is_one(values: Series) -> bool:
+    return bool(values.nunique(dropna=False) == 1)
+
+
+def _dicts(groups: DataFrame) -> list[Row]:
+    return groups.reset_index().to_dict("records")  # type: ignore[no-any-return]
+
+
+def _plain_row(row: Row, keys: Iterable[str]) -> Row:
+    return {key: _plain(key, row.get(key)) for key in ("group", *keys)}
+
+
+def _together(key: str, values: Series) -> Any:
+    """The value that all runs of a group share, or the different ones as text."""
+    plain = [_plain(key, value) for value in values.unique()]
+    return plain[0] if len(plain) == 1 else ", ".join(map(str, plain))
+
+
+def _plain(key: str, value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    if key in _WHOLE:
+        return int(value)
+    return value.item() if hasattr(value, "item") else value
