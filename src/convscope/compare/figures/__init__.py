@@ -1,0 +1,39 @@
+"""Figures of runs, for a page and for a notebook: `heat(load("outputs/mnist"))`.
+
+Each takes `frame`'s table and gives a Plotly figure; it raises UserError where there is nothing to
+show. `customdata` of every point names its group, or several ones parted by spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from convscope.compare.figures.accuracy import accuracy_against
+from convscope.compare.figures.curves import curves
+from convscope.compare.figures.effects import effects
+from convscope.compare.figures.heat import heat
+from convscope.compare.figures.map_sizes import map_sizes
+from convscope.compare.figures.parallel import parallel
+from convscope.compare.figures.style import styled
+
+__all__ = [
+    "FIGURES",
+    "accuracy_against",
+    "curves",
+    "effects",
+    "heat",
+    "map_sizes",
+    "parallel",
+    "styled",
+]
+
+FIGURES: dict[str, Callable[..., go.Figure]] = {
+    "accuracy_against": accuracy_against,
+    "heat": heat,
+    "effects": effects,
+    "parallel": parallel,
+    "map_sizes": map_sizes,
+    "curves": curves,
+}
