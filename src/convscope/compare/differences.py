@@ -1,0 +1,155 @@
+"""Which variants differ: all pairs of a setting at once, so that "better" is rarely said by chance.
+
+Among pairs without any true difference, one or more is called different in at most 5 % of studies
+(the family-wise error). Tukey's HSD, in Kramer's form for unequal numbers of seeds (Tukey 1949,
+Kramer 1956), holds to that where all variants vary alike from seed to seed. Where Bartlett's test
+(1937) doubts that at the 25 % level that Bancroft (1964) advises for preliminary tests, a pair must
+satisfy Games and Howell (1976) as well.
+
+Why both, not Games-Howell alone: with few seeds that one promises too much. In 1,000 generated
+studies of 12 equal variants, at least one false difference was found
+
+| | Tukey alone | Games-Howell alone | as here |
+| --- | --- | --- | --- |
+| 3 seeds, equal spread | 4.6 % | 11.8 % | 3.6 % |
+| 3 seeds, spread from 1 to 3 | 9.8 % | 13.1 % | 6.4 % |
+| 5 seeds, equal spread | 5.4 % | 8.0 % | 4.4 % |
+| 5 seeds, spread from 1 to 3 | 11.4 % | 6.8 % | 4.1 % |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas import DataFrame
+from scipy.special import chdtrc
+
+from convscope.compare.studentized import critical, survival
+
+LEVEL = 0.05
+DOUBT = 0.25
+"""Below this chance of Bartlett's test, equal spreads are not taken for granted."""
+
+TUKEY, GAMES_HOWELL = "Tukey HSD", "Games-Howell"
+COLUMNS = ["first", "second", "difference", "low", "high", "p_value", "differs", "method"]
+
+Array = NDArray[Any]
+
+
+def sampling_error(accuracy: float, images: int) -> float:
+    """Standard error of an accuracy because its test images are a sample: sqrt(p (1 - p) / n)."""
+    return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def differences(runs: DataFrame, metric: str = "test_accuracy") -> DataFrame:
+    """All pairs of groups that differ in their variant alone and have two finished runs or more.
+
+    Args:
+        runs: `frame`'s table.
+        metric: of `frame.METRICS`.
+
+    Returns:
+        A row per pair: `first` and `second`, their groups, the first with the higher mean;
+        `difference` of the means and its simultaneous 95 % interval, `low` to `high`; `p_value`,
+        adjusted for all pairs of the setting; `differs` where that is below 5 %; `method`,
+        `Tukey HSD` or `Games-Howell`: of the two, where both were asked, the less sure one.
+    """
+    measured = runs[(runs["status"] == "finished") & runs[metric].notna()]
+    pairs = [_pairs(_samples(one, metric)) for _, one in measured.groupby("setting", sort=False)]
+    pairs = [table for table in pairs if len(table)]
+    return pd.concat(pairs, ignore_index=True) if pairs else DataFrame(columns=COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Groups, highest mean first: number of runs, mean and variance of each, shape (groups,)."""
+
+    ids: Array
+    n: Array
+    mean: Array
+    variance: Array
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of the variance that all groups share."""
+        return float((self.n - 1).sum())
+
+    @property
+    def pooled(self) -> float:
+        return float(((self.n - 1) * self.variance).sum() / self.df)
+
+
+def _samples(runs: DataFrame, metric: str) -> _Samples:
+    of = runs.groupby("group", sort=False)[metric].agg(["size", "mean", "var"])
+    of = of[of["size"] > 1].sort_values("mean", ascending=False, kind="stable")
+    n, mean, variance = (of[name].to_numpy(float) for name in ("size", "mean", "var"))
+    return _Samples(of.index.to_numpy(), n, mean, np.maximum(variance, _rounding(runs, metric)))
+
+
+def _rounding(runs: DataFrame, metric: str) -> float:
+    """Variance that rounding alone hides where seeds agree to the last digit: step² / 12.
+
+    An accuracy is a whole number of images, other metrics are 32-bit floats.
+    """
+    if metric == "test_accuracy":
+        step = 1 / runs["test_images"].min()
+    else:
+        step = np.finfo(np.float32).eps * (runs[metric].abs().max() or 1)
+    return float(step**2 / 12)
+
+
+def _pairs(samples: _Samples) -> DataFrame:
+    if len(samples.ids) < 2:
+        return DataFrame(columns=COLUMNS)
+    i, j = np.triu_indices(len(samples.ids), 1)
+    difference = samples.mean[i] - samples.mean[j]
+    half, p_value = _tukey(samples, i, j, difference)
+    method = np.full(len(i), TUKEY, object)
+    if _equal_spread(samples) < DOUBT:
+        other_half, other_p = _games_howell(samples, i, j, difference)
+        less_sure = other_p > p_value
+        half, p_value = np.where(less_sure, (other_half, other_p), (half, p_value))
+        method[less_sure] = GAMES_HOWELL
+    return DataFrame(
+        {
+            "first": samples.ids[i],
+            "second": samples.ids[j],
+            "difference": difference,
+            "low": difference - half,
+            "high": difference + half,
+            "p_value": p_value,
+            "differs": p_value < LEVEL,
+            "method": method,
+        }
+    )
+
+
+def _tukey(samples: _Samples, i: Array, j: Array, difference: Array) -> tuple[Array, Array]:
+    """Half widths of the intervals, and p-values."""
+    groups = len(samples.ids)
+    error = np.sqrt(samples.pooled / 2 * (1 / samples.n[i] + 1 / samples.n[j]))
+    half = critical(groups, samples.df, LEVEL) * error
+    return half, survival(difference / error, groups, samples.df)
+
+
+def _games_howell(samples: _Samples, i: Array, j: Array, difference: Array) -> tuple[Array, Array]:
+    """As `_tukey`, each pair with its own variance and degrees of freedom (Welch 1938)."""
+    groups = len(samples.ids)
+    of_mean = samples.variance / samples.n
+    both = of_mean[i] + of_mean[j]
+    df = both**2 / (of_mean[i] ** 2 / (samples.n[i] - 1) + of_mean[j] ** 2 / (samples.n[j] - 1))
+    error = np.sqrt(both / 2)
+    return critical(groups, df, LEVEL) * error, survival(difference / error, groups, df)
+
+
+def _equal_spread(samples: _Samples) -> float:
+    """p-value of Bartlett's test that all groups vary alike."""
+    df, groups = samples.n - 1, len(samples.n)
+    statistic = samples.df * math.log(samples.pooled) - (df * np.log(samples.variance)).sum()
+    correction = 1 + ((1 / df).sum() - 1 / samples.df) / (3 * (groups - 1))
+    return float(chdtrc(groups - 1, max(statistic, 0) / correction))

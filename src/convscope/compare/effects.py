@@ -1,0 +1,141 @@
+"""What kernel size, stride and padding each do to a metric: effects, interactions, shares.
+
+Least squares on the variants that live. A term counts by what it adds to all terms that do not
+contain it (sums of squares of type II: Yates 1934, Langsrud 2003), and as many degrees of freedom
+as the living cells can tell apart.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from pandas import DataFrame
+from scipy.special import fdtrc
+
+from convscope.compare.grid import Grid, Model, Term
+from convscope.errors import UserError
+
+SEEDS = "seeds"
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The analysis of one setting.
+
+    Args:
+        terms: A row per factor that varies, per interaction that the living cells show, and
+            `seeds` for what runs of one variant differ in: `term` ("stride", "kernel_size x
+            stride"), `df`, `sum_of_squares` (type II), `share` of the total variance (adding up
+            to 1 where each variant has as many runs and the grid has no holes), `f`, `p_value`.
+            NaN where a factor never varies without another, and where no variant has two runs.
+        levels: A row per factor and level: `factor`, `level` as text, `mean` of the metric with
+            the other factors' levels all equally frequent, `low` and `high` of its 95 % interval,
+            `runs`, and `receptive_field` and `final_map` as means over the level's variants.
+        adjusted_by: The terms of the model that `mean` was read from: all of them where every cell
+            of the grid lives, else those that the living ones can estimate.
+    """
+
+    terms: DataFrame
+    levels: DataFrame
+    adjusted_by: tuple[str, ...]
+
+
+def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
+    """Effects of kernel size, stride and padding policy on a metric of finished runs.
+
+    Args:
+        runs: `frame`'s table, of one setting.
+
+    Raises:
+        UserError: runs of more than one setting; nothing varies; all that varies varies together;
+            every run has the same result.
+    """
+    measured = runs[(runs["status"] == "finished") & runs[metric].notna()]
+    settings = measured["setting"].unique()
+    if len(settings) > 1:
+        raise UserError(
+            "effects need runs that differ in conv and seed alone, "
+            f"got also {settings[0]!r} and {settings[1]!r}"
+        )
+    grid = Grid(levels_of(measured), measured[metric].to_numpy(float))
+    if not grid.factors:
+        raise UserError(
+            "effects need finished runs of at least 2 variants, "
+            f"got {measured['variant'].nunique()} in {len(measured)} finished runs"
+        )
+    if np.ptp(grid.y) == 0:
+        raise UserError(
+            f"effects need results that differ, got {metric} {grid.y[0]:g} in every run"
+        )
+    terms = _terms(grid)
+    if not (terms["df"].iloc[:-1] > 0).any():
+        raise UserError(
+            "effects need variants that differ in one factor alone, "
+            f"got {' and '.join(grid.factors)} always changed together"
+        )
+    model = grid.richest()
+    return Effects(terms, _levels(grid, model, measured), tuple(map(_name, model.terms)))
+
+
+def _terms(grid: Grid) -> DataFrame:
+    full = grid.model(grid.terms)
+    total = float(((grid.y - grid.y.mean()) ** 2).sum())
+    rows: list[dict[str, object]] = []
+    for term in grid.terms:
+        others = [other for other in grid.terms if not set(term) <= set(other)]
+        without, with_it = grid.model(others), grid.model([*others, term])
+        df = with_it.rank - without.rank
+        if df or len(term) == 1:
+            gained = max(without.residual - with_it.residual, 0) if df else math.nan
+            rows.append({"term": _name(term), "df": df, "sum_of_squares": gained})
+    seeds = {"term": SEEDS, "df": full.df, "sum_of_squares": full.residual if full.df else math.nan}
+    table = DataFrame([*rows, seeds])
+    table["share"] = table["sum_of_squares"] / total
+    table["f"] = table["sum_of_squares"] / table["df"].where(table["df"] > 0) / full.variance
+    table["p_value"] = fdtrc(table["df"], full.df, table["f"])
+    table.loc[table.index[-1], ["f", "p_value"]] = math.nan
+    return table
+
+
+def _levels(grid: Grid, model: Model, runs: DataFrame) -> DataFrame:
+    rows: list[dict[str, object]] = []
+    for factor in grid.factors:
+        for level in grid.values[factor]:
+            of_it = runs[(grid.levels[factor] == level).to_numpy()]
+            variants = of_it.drop_duplicates("variant")
+            mean, half = model.mean(grid.cells[grid.cells[factor] == level])
+            rows.append(
+                {
+                    "factor": factor,
+                    "level": level,
+                    "mean": mean,
+                    "low": mean - half,
+                    "high": mean + half,
+                    "runs": len(of_it),
+                    "receptive_field": variants["receptive_field"].mean(),
+                    "final_map": variants["final_map"].mean(),
+                }
+            )
+    return DataFrame(rows)
+
+
+def levels_of(runs: DataFrame) -> DataFrame:
+    """Each run's level of each factor as text: `3`, `5.3.3`, `half`, and `p1` for `other`."""
+    kernel, stride, padding = zip(*(label.split("-") for label in runs["variant"]), strict=True)
+    return DataFrame(
+        {
+            "kernel_size": [token.removeprefix("k") for token in kernel],
+            "stride": [token.removeprefix("s") for token in stride],
+            "padding_policy": [
+                token if policy == "other" else policy
+                for token, policy in zip(padding, runs["padding_policy"], strict=True)
+            ],
+        },
+        index=runs.index,
+    )
+
+
+def _name(term: Term) -> str:
+    return " x ".join(term)

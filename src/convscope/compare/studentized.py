@@ -1,0 +1,80 @@
+"""The studentized range: how far apart the best and worst of some equal groups lie by chance.
+
+scipy has it too, by one quadrature a value: minutes for the 19,900 pairs of 200 groups.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+Array = NDArray[Any]
+
+_RANGES = np.linspace(0, 16, 3201)
+"""In standard deviations; among any number of groups worth training the range ends well below."""
+
+_T = np.arange(-32, 8, 0.5)
+"""Nodes for the logarithm of the estimated standard deviation, over its own rough spread."""
+
+
+def survival(q: ArrayLike, groups: int, df: ArrayLike) -> Array:
+    """Chance that the range of `groups` equal means exceeds `q` estimated standard errors.
+
+    1 - ∫ f(s) P(q s) ds, with P the range's distribution among `groups` normal values and f the
+    density of sqrt(chi2(df) / df) (Lund & Lund 1983, AS 190). The trapezoid rule over log s, whose
+    density is proportional to exp(df (log s - s² / 2)); absolute error below 1e-5.
+
+    Args:
+        q: of any shape, at least 0.
+        df: degrees of freedom of the standard error, at least 1, as `q` or one for all.
+    """
+    q, df = np.broadcast_arrays(np.asarray(q, float), np.asarray(df, float))
+    log_s = _T / np.sqrt(2 * df)[..., None]
+    s = np.exp(log_s)
+    weight = np.exp(df[..., None] * (log_s - s**2 / 2 + 0.5))
+    below = np.interp(q[..., None] * s, _RANGES, _range_below(groups))
+    chance: Array = 1 - (weight * below).sum(-1) / weight.sum(-1)
+    return np.clip(chance, 0, 1)
+
+
+def critical(groups: int, df: ArrayLike, level: float = 0.05) -> Array:
+    """The `q` that `survival` gives `level`; relative error below 1e-4.
+
+    Many `df` are interpolated, in log q over 1 / df.
+    """
+    wanted = np.asarray(df, float)
+    exact = np.unique(wanted)
+    if len(exact) <= len(_INVERSE_DF):
+        return np.array([_critical(groups, one, level) for one in exact])[
+            np.searchsorted(exact, wanted)
+        ]
+    known = [np.log(_critical(groups, 1 / inverse, level)) for inverse in _INVERSE_DF]
+    values: Array = np.exp(PchipInterpolator(_INVERSE_DF, known)(1 / wanted))
+    return values
+
+
+_INVERSE_DF = np.linspace(1e-5, 1, 60)
+
+
+@lru_cache(maxsize=1024)
+def _critical(groups: int, df: float, level: float) -> float:
+    return float(brentq(lambda q: survival(q, groups, df) - level, 0.01, 1000, xtol=1e-6))
+
+
+@lru_cache(maxsize=64)
+def _range_below(groups: int) -> Array:
+    """P(range of `groups` standard normal values < w) for w of `_RANGES`.
+
+    k ∫ φ(z) (Φ(z + w) - Φ(z))^(k-1) dz over the smallest value z.
+    """
+    z = np.arange(-9, 9, 0.05)
+    density = np.exp(-(z**2) / 2)
+    within = ndtr(z + _RANGES[:, None]) - ndtr(z)
+    chance: Array = groups * (density * within ** (groups - 1)).sum(-1) * 0.05 / np.sqrt(2 * np.pi)
+    return np.clip(chance, 0, 1)
