@@ -122,14 +122,18 @@ def _levels(grid: Grid, model: Model, runs: DataFrame) -> DataFrame:
 
 
 def levels_of(runs: DataFrame) -> DataFrame:
-    """Each run's level of each factor as text: `3`, `5.3.3`, `half`, and `p1` for `other`."""
+    """Each row's level of each factor as text: `3`, `5.3.3`, `half`, and `p1` where no policy fits.
+
+    Args:
+        runs: with `variant` and `padding_policy`: a row per run or group.
+    """
     kernel, stride, padding = zip(*(label.split("-") for label in runs["variant"]), strict=True)
     return DataFrame(
         {
             "kernel_size": [token.removeprefix("k") for token in kernel],
             "stride": [token.removeprefix("s") for token in stride],
             "padding_policy": [
-                token if policy == "other" else policy
+                token if policy in ("other", "same") else policy
                 for token, policy in zip(padding, runs["padding_policy"], strict=True)
             ],
         },

@@ -35,7 +35,7 @@ class Grid:
     def __init__(self, levels: DataFrame, y: Array) -> None:
         self.levels, self.y = levels, y
         self.factors = [factor for factor in FACTORS if levels[factor].nunique() > 1]
-        self.values = {f: sorted(levels[f].unique(), key=_in_order) for f in self.factors}
+        self.values = {f: sorted(levels[f].unique(), key=in_order) for f in self.factors}
         self.cells = DataFrame(
             list(itertools.product(*self.values.values())), columns=list(self.values)
         )
@@ -134,7 +134,7 @@ class Model:
         return row
 
 
-def _in_order(level: str) -> tuple[object, ...]:
+def in_order(level: str) -> tuple[object, ...]:
     """Policies as they grow, then numbers by size: 3, 3x5, 5, 5.3.3, 11."""
     if level in _POLICIES:
         return (_POLICIES.index(level),)
