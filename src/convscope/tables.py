@@ -1,8 +1,9 @@
-"""Records as tables, for the terminal and for Markdown. Reads records alone: no torch."""
+"""Records as tables and words, for the terminal and for Markdown. Reads records alone: no torch."""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,40 @@ def print_table(table: Table, console: Console) -> None:
         console.print(drawn, highlight=False, width=width, crop=False)
     # Rich fills each line up to the table's width.
     console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def say(console: Console, text: str = "", first: str = "", rest: str = "") -> None:
+    """One paragraph, its first line and the others indented by `first` and `rest`.
+
+    Wrapped where a person reads, one line in a pipe.
+    """
+    if console.is_terminal:
+        text = textwrap.fill(
+            text,
+            width=console.width,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    else:
+        text = first + text
+    line(console, text)
+
+
+def line(console: Console, text: str = "") -> None:
+    """Text as it stands."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def points(console: Console, heading: str, sentences: Sequence[str]) -> None:
+    """A list below a heading; nothing where there is nothing to list."""
+    if not sentences:
+        return
+    line(console)
+    say(console, heading)
+    for sentence in sentences:
+        say(console, sentence, first="- ", rest="  ")
 
 
 def layer_table(layers: Sequence[Layer]) -> Table:

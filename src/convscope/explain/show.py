@@ -1,47 +1,17 @@
-"""Text on a console: wrapped where a person reads, one line each in a pipe."""
+"""A matrix of numbers on a console."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TypeVar
 
 from rich.console import Console
 
+from convscope.tables import line
+
 MOST_ROWS = 20
 _GAP = "..."
 _Item = TypeVar("_Item")
-
-
-def say(console: Console, text: str = "", first: str = "", rest: str = "") -> None:
-    """One paragraph, its first line and the others indented by `first` and `rest`."""
-    if console.is_terminal:
-        text = textwrap.fill(
-            text,
-            width=console.width,
-            initial_indent=first,
-            subsequent_indent=rest,
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
-    else:
-        text = first + text
-    line(console, text)
-
-
-def line(console: Console, text: str = "") -> None:
-    """Text as it stands."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def points(console: Console, heading: str, sentences: Sequence[str]) -> None:
-    """A list below a heading; nothing where there is nothing to list."""
-    if not sentences:
-        return
-    line(console)
-    say(console, heading)
-    for sentence in sentences:
-        say(console, sentence, first="- ", rest="  ")
 
 
 def matrix(console: Console, rows: Sequence[Sequence[int]]) -> None:

@@ -20,7 +20,7 @@ from convscope.explain.sample import (
     sample,
     tutorial,
 )
-from convscope.explain.show import line, matrix, points, say
+from convscope.explain.show import matrix
 from convscope.explain.tables import (
     COSTS_LEGEND,
     SIZES_LEGEND,
@@ -30,7 +30,7 @@ from convscope.explain.tables import (
 )
 from convscope.explain.variants import Variant, conv_shapes
 from convscope.geometry import ConvShape, NetworkGeometry, Pair
-from convscope.tables import print_table
+from convscope.tables import line, points, print_table, say
 
 
 def show_variant(console: Console, variant: Variant) -> None:
