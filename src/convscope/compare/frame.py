@@ -130,7 +130,7 @@ def with_settings(table: DataFrame) -> DataFrame:
     varied = [key for key in setting_keys(table) if table[key].nunique(dropna=False) > 1]
     settings = [
         ", ".join(
-            f"{_short(key, varied)} {_text(value)}"
+            f"{short(key, varied)} {_text(value)}"
             for key, value in zip(varied, values, strict=True)
         )
         for values in zip(*(table[key] for key in varied), strict=True)
@@ -148,7 +148,7 @@ def setting_keys(table: DataFrame) -> list[str]:
     return [key for key in ("dataset", "fingerprint", *config) if key in table]
 
 
-def _short(key: str, among: Sequence[str]) -> str:
+def short(key: str, among: Sequence[str]) -> str:
     """The last part of a dotted key, where no other key ends so."""
     last = key.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
