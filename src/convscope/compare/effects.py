@@ -33,13 +33,13 @@ class Effects:
         levels: A row per factor and level: `factor`, `level` as text, `mean` of the metric with
             the other factors' levels all equally frequent, `low` and `high` of its 95 % interval,
             `runs`, and `receptive_field` and `final_map` as means over the level's variants.
-        adjusted_by: The terms of the model that `mean` was read from: all of them where every cell
-            of the grid lives, else those that the living ones can estimate.
+        main_effects_alone: Whether `mean` leaves interactions out: empty cells of the grid hide
+            what they would have added.
     """
 
     terms: DataFrame
     levels: DataFrame
-    adjusted_by: tuple[str, ...]
+    main_effects_alone: bool
 
 
 def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
@@ -76,7 +76,8 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
             f"got {' and '.join(grid.factors)} always changed together"
         )
     model = grid.richest()
-    return Effects(terms, _levels(grid, model, measured), tuple(map(_name, model.terms)))
+    hidden = len(grid.factors) > 1 and len(model.terms) == len(grid.factors)
+    return Effects(terms, _levels(grid, model, measured), main_effects_alone=hidden)
 
 
 def _terms(grid: Grid) -> DataFrame:
