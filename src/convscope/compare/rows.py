@@ -10,6 +10,7 @@ from pandas import DataFrame, Series
 
 from convscope.compare.frame import METRICS, setting_keys
 from convscope.compare.groups import grouped
+from convscope.config import brief
 from convscope.tables import map_text
 
 Row = dict[str, Any]
@@ -30,14 +31,14 @@ def group_rows(runs: DataFrame) -> list[Row]:
     own name, then `_std, _low, _high, _min, _max`; `map` (height x width as text), `final_map`,
     `receptive_field, params, macs`.
     """
-    varied = _varied(runs)
+    keys = varied(runs)
     members = dict(iter(runs.groupby("group", sort=False)))
     metrics = [f"{name}{end}" for name in METRICS for end in _ENDS]
     counts = ("runs", "seeds", "unfinished", "reason")
     return [
         {
             **_plain_row(group, ("label", "study", *_WINDOW)),
-            **{key: _together(key, members[group["group"]][key]) for key in varied},
+            **{key: _together(members[group["group"]], key) for key in keys},
             **_plain_row(group, (*counts, *metrics)),
             "map": map_text(members[group["group"]]["record"].iloc[0].geometry),
             **_plain_row(group, _NETWORK),
@@ -56,11 +57,12 @@ def run_rows(runs: DataFrame) -> list[Row]:
     differ between the runs; `seed, status, reason`; the metrics; `map` (height x width as text),
     `final_map, receptive_field, params, macs`; `started_at, duration_s, command, path`.
     """
-    varied = _varied(runs)
+    keys = varied(runs)
     ends = ("started_at", "duration_s", "command", "path")
     return [
         {
-            **_plain_row(run, ("label", "study", "run", *_WINDOW, *varied)),
+            **_plain_row(run, ("label", "study", "run", *_WINDOW)),
+            **{key: _own(run, key) for key in keys},
             **_plain_row(run, ("seed", "status", "reason", *METRICS)),
             "map": map_text(run["record"].geometry),
             **_plain_row(run, (*_NETWORK, *ends)),
@@ -70,18 +72,20 @@ def run_rows(runs: DataFrame) -> list[Row]:
 
 
 def shared(runs: DataFrame) -> Row:
-    """What all runs have in common, beside variant and seed: study, config, machine."""
-    same = [key for key in ("study", "test_images", *_candidates(runs)) if _is_one(runs[key])]
-    return {key: _plain(key, runs[key].iloc[0]) for key in same}
+    """What all runs (one at least) have in common, variant and seed aside."""
+    first = runs.iloc[0]
+    keys = ("study", *_candidates(runs), "test_images")
+    return {key: _own(first, key) for key in keys if _is_one(runs[key])}
 
 
-def _varied(runs: DataFrame) -> list[str]:
+def varied(runs: DataFrame) -> list[str]:
+    """Columns of config and machine that differ between the runs, seeds aside."""
     return [key for key in _candidates(runs) if not _is_one(runs[key])]
 
 
 def _candidates(runs: DataFrame) -> list[str]:
     config = [key for key in setting_keys(runs) if key != "seed"]
-    return [*config, *_MACHINE] if len(runs) else []
+    return [*config, *_MACHINE]
 
 
 def _is_one(values: Series) -> bool:
@@ -96,10 +100,21 @@ def _plain_row(row: Row, keys: Iterable[str]) -> Row:
     return {key: _plain(key, row.get(key)) for key in ("group", *keys)}
 
 
-def _together(key: str, values: Series) -> Any:
+def _together(runs: DataFrame, key: str) -> Any:
     """The value that all runs of a group share, or the different ones as text."""
-    plain = [_plain(key, value) for value in values.unique()]
-    return plain[0] if len(plain) == 1 else ", ".join(map(str, plain))
+    if _is_one(runs[key]):
+        return _own(runs.iloc[0], key)
+    return ", ".join(str(_plain(key, value)) for value in runs[key].unique())
+
+
+def _own(run: Row | Series, key: str) -> Any:
+    """A run's value of a column; a config key's from the config, where 1 (batch) is not 1.0."""
+    if "." not in key:
+        return _plain(key, run[key])
+    value: Any = run["record"].config
+    for part in key.split("."):
+        value = value.get(part) if value else None
+    return brief(value) if isinstance(value, list) else value
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -41,6 +41,10 @@ _SLIPS = ((r"(?<![=!<>])=(?!=)", "=="), (r"&&?", "and"), (r"\|\|?", "or"), (r"!(
 class UnknownColumn(UserError):
     """A name that is no column of the table."""
 
+    def __init__(self, name: str, hint: str) -> None:
+        super().__init__(f"{_shown(name)} is no column{hint}")
+        self.name = name
+
 
 def where(table: DataFrame, expression: str) -> DataFrame:
     """The rows for which the expression holds, in their order.
@@ -89,7 +93,7 @@ def column(table: DataFrame, name: str) -> Values:
     if len(matches) > 1:
         raise UserError(f"{name} must be one of {', '.join(matches)}, got {name} alone")
     if not matches:
-        raise UnknownColumn(f"{_shown(name)} is no column{_hint_for(name, known)}")
+        raise UnknownColumn(name, _hint_for(name, known))
     return [None if pd.isna(value) else value for value in table[matches[0]].tolist()]
 
 

@@ -1,0 +1,123 @@
+"""Rows as a table of text that fits a terminal: what matters least is left out first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.cells import cell_len
+
+from convscope.config import as_typed
+from convscope.tables import Table, count, percent
+
+Row = Mapping[str, Any]
+
+_GAP = 2
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column by its heading; `<` sets it left.
+
+    Args:
+        spare: 0 stays always; of the others the largest goes first where the table is too wide.
+    """
+
+    heading: str
+    text: Callable[[Row], str]
+    spare: int = 0
+
+
+def group_table(
+    rows: Sequence[Row], varied: Mapping[str, str], marks: Mapping[str, str], width: int
+) -> Table:
+    """One line per group, as wide as `width` characters where that can be had.
+
+    Args:
+        varied: headings of what else differs, by column.
+        marks: by group, put in front of its line.
+    """
+    columns = [
+        _Column("<", lambda row: marks.get(row["group"], "")),
+        _Column("<variant", lambda row: row["variant"]),
+        *_keys(varied),
+        _Column("test accuracy", lambda row: mean_text(row, "test_accuracy")),
+        _Column("seeds", lambda row: count(row["runs"])),
+        _Column("95 % interval", lambda row: _interval(row, "test_accuracy"), spare=2),
+        _Column("val accuracy", lambda row: mean_text(row, "best_val_accuracy"), spare=3),
+        _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
+        _Column("step ms", lambda row: _decimal(row["step_ms"]), spare=4),
+        *_network_columns(),
+    ]
+    return _fitted(rows, columns, width)
+
+
+def run_table(rows: Sequence[Row], varied: Mapping[str, str], width: int) -> Table:
+    """One line per run."""
+    columns = [
+        _Column("<run", lambda row: row["run"]),
+        *_keys(varied),
+        _Column("test accuracy", lambda row: percent(row["test_accuracy"])),
+        _Column("val accuracy", lambda row: percent(row["best_val_accuracy"]), spare=1),
+        _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
+        _Column("step ms", lambda row: _decimal(row["step_ms"]), spare=4),
+        *_network_columns(spare=2),
+        _Column("seconds", lambda row: _decimal(row["duration_s"]), spare=3),
+    ]
+    return _fitted(rows, columns, width)
+
+
+def _network_columns(spare: int = 0) -> list[_Column]:
+    return [
+        _Column("map", lambda row: row["map"] or "–", spare),
+        _Column("sees", lambda row: count(row["receptive_field"]), spare or 1),
+        _Column("MACs", lambda row: count(row["macs"]), spare),
+        _Column("params", lambda row: count(row["params"]), spare),
+    ]
+
+
+def _keys(varied: Mapping[str, str]) -> list[_Column]:
+    return [_Column(f"<{heading}", _of_key(key)) for key, heading in varied.items()]
+
+
+def _of_key(key: str) -> Callable[[Row], str]:
+    return lambda row: value_text(row[key])
+
+
+def value_text(value: Any) -> str:
+    return "–" if value is None else as_typed(value)
+
+
+def mean_text(row: Row, metric: str) -> str:
+    """`98.75 ± 0.12 %`: mean and standard deviation over seeds, of an accuracy."""
+    mean, std = row[metric], row[f"{metric}_std"]
+    return percent(mean) if std is None else f"{100 * mean:.2f} ± {percent(std)}"
+
+
+def _interval(row: Row, metric: str) -> str:
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    return "–" if low is None else f"{100 * low:.2f} to {percent(high)}"
+
+
+def _decimal(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}"
+
+
+def _fitted(rows: Sequence[Row], columns: Sequence[_Column], width: int) -> Table:
+    cells = [(column, [column.text(row) for row in rows]) for column in columns]
+    for spare in sorted({column.spare for column in columns} - {0}, reverse=True):
+        if _width(cells) <= width:
+            break
+        cells = [(column, texts) for column, texts in cells if column.spare != spare]
+    return Table(
+        tuple(column.heading for column, _ in cells),
+        tuple(zip(*(texts for _, texts in cells), strict=True)),
+    )
+
+
+def _width(cells: Sequence[tuple[_Column, Sequence[str]]]) -> int:
+    widths = [
+        max(map(cell_len, (column.heading.removeprefix("<"), *texts))) for column, texts in cells
+    ]
+    return sum(widths) + _GAP * (len(widths) - 1)

@@ -1,0 +1,127 @@
+"""`python scripts/compare.py`: reads the runs asked for, prints or writes, sets the exit code.
+
+Exit codes: 0 done, 2 bad input, 1 nobody reads on, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+from convscope.compare.arguments import HELP, Asked, parse
+from convscope.compare.export import FORMATS as EXPORTS
+from convscope.compare.page import Page, as_markdown, harmless, show
+from convscope.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from convscope.runs.directory import SetAside
+
+BAD_INPUT, BROKEN_PIPE = 2, 1
+
+
+def main() -> int:
+    """Run the command that `sys.argv` asks for."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without, say, dashes is no reason to fail.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        asked = parse(sys.argv[1:])
+        _COMMANDS[asked.command](asked)
+        sys.stdout.flush()
+    except UserError as error:
+        _notify(f"error: {error}")
+        return BAD_INPUT
+    except BrokenPipeError:
+        # The reader has seen enough. Python would try to write the rest as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _help(asked: Asked) -> None:
+    print(HELP, end="")
+
+
+def _table(asked: Asked) -> None:
+    runs, aside = _read(asked.words)
+    for left in aside:
+        _notify(f"set aside: {left.reason}")
+    if runs.empty:
+        raise UserError(f"there is no run to compare in {' '.join(asked.words) or 'outputs'}")
+    from convscope.compare.choose import chosen
+
+    runs = chosen(runs, asked.where, asked.sort, asked.runs)
+    if asked.report is not None:
+        from convscope.compare import report
+
+        report.write(runs, aside, asked.report, _typed())
+    if asked.format in EXPORTS:
+        from convscope.compare.rows import group_rows, run_rows, shared
+
+        in_common = shared(runs)
+        rows = run_rows(runs) if asked.runs else group_rows(runs)
+        _print(EXPORTS[asked.format]([row | in_common for row in rows]))
+    else:
+        from convscope.compare.views import compared
+
+        _print_page(lambda width: compared(runs, asked.runs, width), asked.format)
+    if asked.report is not None:
+        _notify(f"wrote {asked.report}")
+
+
+def _read(words: Sequence[str]) -> tuple[DataFrame, list[SetAside]]:
+    from convscope.compare.frame import Reader
+    from convscope.compare.places import OUTPUTS, place
+
+    return Reader([place(word) for word in words] or [OUTPUTS]).read()
+
+
+def _diff(asked: Asked) -> None:
+    from convscope.compare.diff import diff
+    from convscope.compare.places import OUTPUTS
+    from convscope.compare.views import side_by_side
+    from convscope.runs.record import current_record
+    from convscope.runs.study import find_run
+
+    first, second = (current_record(find_run(word, OUTPUTS).path) for word in asked.words)
+    if asked.format in EXPORTS:
+        _print(EXPORTS[asked.format]([asdict(row) for row in diff(first, second)]))
+    else:
+        _print_page(lambda _: side_by_side(first, second), asked.format)
+
+
+_COMMANDS: dict[str, Callable[[Asked], None]] = {"help": _help, "table": _table, "diff": _diff}
+
+
+def _print_page(page_of_width: Callable[[int], Page], form: str) -> None:
+    from convscope.tables import new_console
+
+    console = new_console()
+    page = page_of_width(console.width)
+    if form == "markdown":
+        _print(as_markdown(page) + "\n")
+    else:
+        show(page, console)
+
+
+def _print(text: str) -> None:
+    print(text, end="")
+
+
+def _notify(text: str) -> None:
+    print(harmless(text), file=sys.stderr, flush=True)
+
+
+def _typed() -> str:
+    return shlex.join(["python", "scripts/compare.py", *sys.argv[1:]])

@@ -1,0 +1,160 @@
+"""The pages that `compare.py` shows: many runs as one table, and two runs side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pandas import DataFrame
+
+from convscope.compare.columns import group_table, run_table, value_text
+from convscope.compare.diff import DiffRow, Plain, diff
+from convscope.compare.differences import differences
+from convscope.compare.frame import short
+from convscope.compare.page import Page
+from convscope.compare.rows import group_rows, run_rows, shared, varied
+from convscope.compare.words import verdict
+from convscope.runs.record import RunRecord
+from convscope.tables import Table, count, numbered, percent
+
+BEST, NO_WORSE = "*", "~"
+_SEVERAL = 3
+_LONG = 40
+_PLACES = {"dataset": "data", "test_images": "data", "compile": "trainer"}
+_MACHINE = ("device", "threads", "torch")
+
+
+def compared(runs: DataFrame, single: bool, width: int) -> Page:
+    """The runs in the order of the table.
+
+    Args:
+        single: a line per run instead of one per group.
+        width: of the terminal, in characters.
+    """
+    headings = _headings(runs)
+    finished = runs[runs["status"] == "finished"]
+    marks = {} if single else _marks(finished)
+    if single:
+        table = run_table(run_rows(finished), headings, width)
+    else:
+        table = group_table(group_rows(finished), headings, marks, width)
+    return Page(
+        heading=_summary(runs),
+        facts=_facts(shared(runs)),
+        table=table,
+        legend=_legend(table, runs, marks),
+        lists={
+            "Without a result:": _without_result(runs.drop(finished.index)),
+            "In words:": verdict(runs),
+        },
+    )
+
+
+def _headings(runs: DataFrame) -> dict[str, str]:
+    """What has a column of its own beside the variant."""
+    keys = varied(runs)
+    studies = ["study"] if runs["study"].nunique() > 1 else []
+    return {key: short(key, keys) for key in [*studies, *keys]}
+
+
+def _summary(runs: DataFrame) -> str:
+    studies = list(runs["study"].unique())
+    where = ", ".join(studies) if len(studies) <= _SEVERAL else numbered(len(studies), "studies")
+    statuses = runs["status"].value_counts()
+    counts = ", ".join(f"{number} {status}" for status, number in statuses.items())
+    variants = numbered(runs["variant"].nunique(), "variant")
+    return f"{where}: {numbered(len(runs), 'run')} of {variants}: {counts}"
+
+
+def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What all runs share, a line per part of the config; what is null or off is left out."""
+    lines: dict[str, list[str]] = {}
+    for key, value in values.items():
+        if key not in ("study", "fingerprint", *_MACHINE) and value not in (None, False):
+            group, _, last = key.rpartition(".")
+            lines.setdefault(group or _PLACES[key], []).append(f"{last} {value_text(value)}")
+    machine = [f"{key} {value_text(values[key])}" for key in _MACHINE if key in values]
+    return [(name, ", ".join(texts)) for name, texts in [*lines.items(), ("machine", machine)]]
+
+
+def _marks(runs: DataFrame) -> dict[str, str]:
+    """By group: the best mean of each setting, and what cannot be told apart from it."""
+    means = runs.groupby(["setting", "group"], sort=False)["test_accuracy"].mean().dropna()
+    best = {group for _, group in means.groupby(level="setting").idxmax()}
+    pairs = differences(runs)
+    close = pairs[pairs["first"].isin(best) & ~pairs["differs"]]
+    return dict.fromkeys(close["second"], NO_WORSE) | dict.fromkeys(best, BEST)
+
+
+def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
+    of_setting = " of its setting" if runs["setting"].nunique() > 1 else ""
+    meanings = [
+        (BEST in marks.values(), f"{BEST} best mean{of_setting}"),
+        (NO_WORSE in marks.values(), f"{NO_WORSE} cannot be told apart from it (95 %)"),
+        (any("±" in cell for row in table.rows for cell in row), "±: standard deviation"),
+        ("map" in table.columns, "map: last feature map"),
+        ("sees" in table.columns, "sees: receptive field of one of its units, pixels"),
+    ]
+    return "; ".join(meaning for shown, meaning in meanings if shown)
+
+
+def _without_result(runs: DataFrame) -> list[str]:
+    """A line per variant, status and reason."""
+    lines = []
+    for (label, status, reason), some in runs.groupby(
+        ["label", "status", "reason"], sort=False, dropna=False
+    ):
+        seeds = ", ".join(map(str, sorted(some["seed"])))
+        why = f": {reason}" if isinstance(reason, str) else ""
+        lines.append(f"{label} {status}, {'seed' if len(some) == 1 else 'seeds'} {seeds}{why}")
+    return lines
+
+
+def side_by_side(first: RunRecord, second: RunRecord) -> Page:
+    """Two runs: what differs as a table, long texts below it."""
+    rows = diff(first, second, everything=True)
+    differing = [row for row in rows if row.differs]
+    long = [row for row in differing if max(map(len, _texts(row))) > _LONG]
+    drawn, before = [], ""
+    for row in differing:
+        if row not in long:
+            drawn.append(
+                (row.part if row.part != before else "", row.key, *_texts(row), _step(row))
+            )
+            before = row.part
+    return Page(
+        facts=[
+            (name, f"{run.study}/{run.name}")
+            for name, run in (("first", first), ("second", second))
+        ],
+        table=Table(("<", "<", "first", "second", "change"), tuple(drawn)),
+        legend=f"{numbered(len(rows) - len(differing), 'other value')} are equal.",
+        lists={f"{row.key}, first and second:": _texts(row) for row in long},
+    )
+
+
+def _texts(row: DiffRow) -> tuple[str, str]:
+    return _diff_text(row.key, row.first), _diff_text(row.key, row.second)
+
+
+def _diff_text(key: str, value: Plain) -> str:
+    if key.endswith("_accuracy") and isinstance(value, float):
+        return percent(value)
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{40,64}", value):
+        return value[:8]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return count(value)
+    return f"{value:,.5g}" if isinstance(value, float) else value_text(value)
+
+
+def _step(row: DiffRow) -> str:
+    """From the first to the second: points of accuracy, a factor of what else was measured."""
+    if row.part not in ("geometry", "result"):
+        return ""
+    match row.first, row.second:
+        case float() as first, float() as second if row.key.endswith("_accuracy"):
+            return f"{100 * (second - first):+.2f} points"
+        case int() | float() as first, int() | float() as second if first:
+            return f"x{second / first:.3g}"
+    return ""
