@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
+import pandas as pd
 from pandas import DataFrame, Series
+from pandas.core.groupby import SeriesGroupBy
+from scipy.special import stdtrit
 
 from convscope.compare.frame import METRICS
 
@@ -27,48 +29,51 @@ def grouped(table: DataFrame) -> DataFrame:
       `<metric>_min` and `<metric>_max`. NaN where nothing was measured, spread and interval also
       with a single run.
     """
-    groups = [_row(runs) for _, runs in table.groupby("group", sort=False)]
-    return DataFrame(groups).set_index("group") if groups else DataFrame(columns=["runs"])
+    if table.empty:
+        return DataFrame(columns=["runs"])
+    groups = table.groupby("group", sort=False)
+    first = groups.head(1).set_index("group")
+    names = [name for name in first.columns if name not in (*METRICS, *_OF_A_RUN)]
+    shared = groups[names].nunique(dropna=False) == 1
+    is_finished = table["status"] == "finished"
+    finished = table[is_finished].groupby("group", sort=False)
+    others = table[~is_finished].groupby("group", sort=False)
+    counted = first[[]].assign(
+        runs=finished.size(),
+        seeds=finished["seed"].agg(lambda seeds: ", ".join(map(str, sorted(seeds)))),
+        unfinished=others["status"].agg(_counts),
+        reason=others["reason"].agg(lambda reasons: reasons.iloc[0]),
+    )
+    return pd.concat(
+        [
+            groups["study"].agg(lambda studies: ", ".join(studies.unique())),
+            first[names].where(shared).loc[:, shared.any()],
+            counted.fillna({"runs": 0, "seeds": "", "unfinished": ""}).astype({"runs": int}),
+            *(spread(finished[metric], metric).reindex(first.index) for metric in METRICS),
+        ],
+        axis="columns",
+    )
 
 
-def _row(runs: DataFrame) -> dict[str, object]:
-    first = runs.iloc[0]
-    finished = runs[runs["status"] == "finished"]
-    others = runs[runs["status"] != "finished"]
-    counts = others["status"].value_counts()
-    shared = {
-        name: first[name]
-        for name in runs.columns
-        if name not in (*METRICS, *_OF_A_RUN) and runs[name].nunique(dropna=False) == 1
-    }
-    row: dict[str, object] = {
-        "study": ", ".join(runs["study"].unique()),
-        **shared,
-        "runs": len(finished),
-        "seeds": ", ".join(map(str, sorted(finished["seed"]))),
-        "unfinished": ", ".join(f"{n} {status}" for status, n in counts.items()),
-        "reason": others["reason"].iloc[0] if len(others) else None,
-    }
-    for metric in METRICS:
-        row |= spread(finished[metric], metric)
-    return row
+def _counts(statuses: Series) -> str:
+    return ", ".join(f"{number} {status}" for status, number in statuses.value_counts().items())
 
 
-def spread(values: Series, metric: str) -> dict[str, float]:
-    """Mean, sample standard deviation, 95 % interval of the mean, least and largest value.
+def spread(values: SeriesGroupBy, metric: str) -> DataFrame:
+    """Mean, sample standard deviation, 95 % interval of the mean, least and largest per group.
 
     The interval is mean +- t(0.975, n - 1) * s / sqrt(n), Student's.
     """
-    from scipy.special import stdtrit
-
-    measured = values.dropna()
-    n, mean, std = len(measured), measured.mean(), measured.std(ddof=1)
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(n) if n > 1 else math.nan
-    return {
-        metric: mean,
-        f"{metric}_std": std,
-        f"{metric}_low": mean - half,
-        f"{metric}_high": mean + half,
-        f"{metric}_min": measured.min(),
-        f"{metric}_max": measured.max(),
-    }
+    n, mean, std = values.count(), values.mean(), values.std()
+    # One value has no spread: its std is NaN, and with it the interval.
+    half = stdtrit((n - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * std / np.sqrt(n)
+    return DataFrame(
+        {
+            metric: mean,
+            f"{metric}_std": std,
+            f"{metric}_low": mean - half,
+            f"{metric}_high": mean + half,
+            f"{metric}_min": values.min(),
+            f"{metric}_max": values.max(),
+        }
+    )
