@@ -45,7 +45,7 @@ def compared(runs: DataFrame, single: bool, width: int) -> Page:
         table=table,
         legend=_legend(table, runs, marks),
         lists={
-            "Without a result:": _without_result(runs.drop(finished.index)),
+            "Without a result:": without_result(runs.drop(finished.index)),
             "In words:": verdict(runs),
         },
     )
@@ -99,7 +99,7 @@ def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
     return "; ".join(meaning for shown, meaning in meanings if shown)
 
 
-def _without_result(runs: DataFrame) -> list[str]:
+def without_result(runs: DataFrame) -> list[str]:
     """A line per variant, status and reason."""
     lines = []
     for (label, status, reason), some in runs.groupby(
