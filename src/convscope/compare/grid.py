@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pandas import DataFrame, Series
+from pandas import DataFrame
 from scipy.special import stdtrit
 
 FACTORS = ("kernel_size", "stride", "padding_policy")
@@ -36,17 +36,25 @@ class Grid:
         self.levels, self.y = levels, y
         self.factors = [factor for factor in FACTORS if levels[factor].nunique() > 1]
         self.values = {f: sorted(levels[f].unique(), key=in_order) for f in self.factors}
-        self.cells = DataFrame(
-            list(itertools.product(*self.values.values())), columns=list(self.values)
-        )
+        self.cells = DataFrame(itertools.product(*self.values.values()), columns=self.factors)
         self.terms: list[Term] = [
             term
             for size in range(1, len(self.factors) + 1)
             for term in itertools.combinations(self.factors, size)
         ]
 
+    @cached_property
+    def living(self) -> DataFrame:
+        """The cells that have runs: their levels, number of `runs`, `mean` and `within`, the sum
+        of squares around it.
+        """
+        of_cell = self.levels.assign(y=self.y).groupby(self.factors, sort=False)["y"]
+        return of_cell.agg(
+            runs="size", mean="mean", within=lambda y: float(((y - y.mean()) ** 2).sum())
+        ).reset_index()
+
     def model(self, terms: Sequence[Term]) -> Model:
-        """The least-squares fit of these terms and a constant."""
+        """The least-squares fit of these terms and of all that lie within them."""
         return Model(self, terms)
 
     def richest(self) -> Model:
@@ -61,28 +69,26 @@ class Grid:
                 return model
         return self.model([term for term in self.terms if len(term) == 1])
 
-    def design(self, levels: DataFrame, terms: Sequence[Term]) -> Array:
-        """A column of ones, and per term its levels' combinations: shape (rows, columns).
+    def design(self, cells: DataFrame, terms: Sequence[Term]) -> Array:
+        """A column per combination of a term's levels, 1 in its cells: shape (cells, columns).
 
-        Each level but the last has a column, -1 at the last level: over the whole grid a factor's
-        columns add up to nothing.
+        The combinations of a term express all that those of a term within it do, and a constant.
         """
-        columns = [np.ones((len(levels), 1))]
-        for term in terms:
-            product = columns[0]
-            for factor in term:
-                coded = self._coded(levels[factor], factor)
-                product = (product[:, :, None] * coded[:, None, :]).reshape(len(levels), -1)
-            columns.append(product)
-        return np.hstack(columns)
+        largest = [term for term in terms if not any(set(term) < set(other) for other in terms)]
+        columns = [self._combinations(cells, term) for term in largest]
+        return np.hstack(columns) if columns else np.ones((len(cells), 1))
 
-    def _coded(self, column: Series, factor: str) -> Array:
-        *values, last = self.values[factor]
-        return np.stack([(column == v).astype(float) - (column == last) for v in values], axis=1)
+    def _combinations(self, cells: DataFrame, term: Term) -> Array:
+        number, amount = np.zeros(len(cells), int), 1
+        for factor in term:
+            place = {value: place for place, value in enumerate(self.values[factor])}
+            number = number * len(place) + cells[factor].map(place).to_numpy(int)
+            amount *= len(place)
+        return np.eye(amount)[number]
 
 
 class Model:
-    """A least-squares fit, by the pseudoinverse: columns that say the same share their weight.
+    """A least-squares fit to the means of the living cells, each weighted by its runs.
 
     Args:
         terms: of `Grid.terms`.
@@ -90,15 +96,13 @@ class Model:
 
     def __init__(self, grid: Grid, terms: Sequence[Term]) -> None:
         self._grid, self.terms = grid, terms
-        self._design = grid.design(grid.levels, terms)
-
-    @cached_property
-    def _inverse(self) -> Array:
-        return np.linalg.pinv(self._design, rtol=_SAME)
-
-    @cached_property
-    def rank(self) -> int:
-        return int(np.linalg.matrix_rank(self._design, rtol=_SAME))
+        self._weight = np.sqrt(grid.living["runs"].to_numpy(float))
+        design = self._weight[:, None] * grid.design(grid.living, terms)
+        left, sizes, right = np.linalg.svd(design, full_matrices=False)
+        self.rank = int((sizes > _SAME * sizes[0]).sum())
+        # The rest is what the living cells do not tell apart.
+        self._left, self._right = left[:, : self.rank], right[: self.rank]
+        self._sizes = sizes[: self.rank]
 
     @property
     def df(self) -> int:
@@ -107,9 +111,10 @@ class Model:
 
     @cached_property
     def residual(self) -> float:
-        """Residual sum of squares."""
-        y = self._grid.y - self._grid.y.mean()
-        return float(((y - self._design @ (self._inverse @ y)) ** 2).sum())
+        """Residual sum of squares of the runs."""
+        living = self._grid.living
+        y = self._weight * (living["mean"] - self._grid.y.mean()).to_numpy()
+        return float(((y - self._left @ (self._left.T @ y)) ** 2).sum() + living["within"].sum())
 
     @property
     def variance(self) -> float:
@@ -117,17 +122,18 @@ class Model:
         return self.residual / self.df if self.df else math.nan
 
     def estimates(self, cells: DataFrame) -> bool:
-        """Whether the mean of these cells follows from the measured ones (Searle 1971)."""
+        """Whether the mean of these cells follows from the living ones (Searle 1971)."""
         row = self._row(cells)
-        return bool(np.allclose(row @ self._inverse @ self._design, row, atol=_SAME))
+        return bool(np.allclose(self._right.T @ (self._right @ row), row, atol=_SAME))
 
     def mean(self, cells: DataFrame) -> tuple[float, float]:
         """The mean of these cells and half its 95 % interval's width; NaN where unknown."""
         if not self.estimates(cells):
             return math.nan, math.nan
-        weights = self._row(cells) @ self._inverse
-        error = math.sqrt(self.variance * float(weights @ weights))
-        return float(weights @ self._grid.y), float(stdtrit(self.df, (1 + CONFIDENCE) / 2)) * error
+        of_cell = self._left @ ((self._right @ self._row(cells)) / self._sizes)
+        mean = float(of_cell @ (self._weight * self._grid.living["mean"].to_numpy()))
+        error = math.sqrt(self.variance * float(of_cell @ of_cell))
+        return mean, float(stdtrit(self.df, (1 + CONFIDENCE) / 2)) * error
 
     def _row(self, cells: DataFrame) -> Array:
         row: Array = self._grid.design(cells, self.terms).mean(axis=0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pandas import DataFrame
 
-from convscope.compare.words.phrases import listed, share
+from convscope.compare.words.phrases import listed, times
 from convscope.tables import numbered
 
 _FEW_SEEDS = 3
@@ -86,6 +86,6 @@ def _speed(finished: DataFrame) -> Iterator[str]:
         factor = (rates["max"] / rates["min"]).max()
         if factor > _UNSTEADY:
             yield (
-                f"Samples/s of one variant differ by up to {share(factor - 1)} from run to run: "
-                "the machine seems to have had other work; small differences in speed mean nothing."
+                f"The fastest run of a variant trained up to {times(factor)} as fast as its slowest: the "
+                "machine seems to have had other work, so small differences in speed mean nothing."
             )
