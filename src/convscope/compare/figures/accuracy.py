@@ -7,39 +7,17 @@ from typing import Any
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.compare import pareto
-from convscope.compare.figures.marks import Marks
-from convscope.compare.figures.quantities import (
-    QUANTITIES,
-    Quantity,
-    plain,
-    quantity,
-    with_interval,
-)
-from convscope.compare.figures.settings import by_setting
-from convscope.compare.figures.style import NEUTRAL, figure
+from convscope.compare.figures.marks import NEUTRAL, key, key_height
+from convscope.compare.figures.points import ACCURACY, COSTS, Panel, points
+from convscope.compare.figures.quantities import Quantity, chosen, plain, with_interval
+from convscope.compare.figures.stack import axes, axis_key, panel_title, stacked
+from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped, lines
-from convscope.compare.groups import grouped
-from convscope.errors import UserError
 from convscope.tables import numbered
 
-COSTS = ("train_samples_per_sec", "macs", "params")
-ACCURACY = QUANTITIES["test_accuracy"]
-_HEIGHT = 440
-
-
-def measured_groups(runs: DataFrame, cost: Quantity) -> DataFrame:
-    """The groups with an accuracy and this cost.
-
-    Raises:
-        UserError: there is none.
-    """
-    groups = grouped(runs)
-    if len(groups):
-        groups = groups.dropna(subset=[ACCURACY.column, cost.column])
-    if groups.empty:
-        raise UserError(f"no finished run has a {ACCURACY.title} and {cost.title}")
-    return groups
+_HEIGHT, _ONE_OF_SEVERAL = 330, 240
+"""Of the only panel, and of one of several, pixels."""
+_FAINT = "rgba(140, 140, 140, 0.6)"
 
 
 def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go.Figure:
@@ -47,58 +25,67 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
 
     Args:
         runs: `frame`'s table.
-        cost: a column of `COSTS`.
+        cost: a column of `points.COSTS`.
 
     Raises:
         UserError: `cost` is none of them, or no finished run has both.
     """
-    against = quantity(cost, COSTS)
-    groups = measured_groups(runs, against)
-    marks = Marks(groups["variant"])
-    traces = [
-        *marks.key(groups["padding_policy"]),
-        *(_front(part, name, against) for name, part in by_setting(groups) if len(part) > 1),
-        *(_points(part, against, marks) for _, part in groups.groupby("kernel_size", sort=True)),
-    ]
-    layout: dict[str, Any] = {
-        "title": {"text": f"Test accuracy against {against.title}"},
-        "height": _HEIGHT,
-        "xaxis": {
-            "title": {"text": against.title},
+    against = chosen("cost", cost, COSTS)
+    shown = points(runs, against)
+    more = f"{numbered(shown.left_out, 'more setting')} not shown" if shown.left_out else ""
+    titles = [f"Accuracy against {against.title}", "dotted: the Pareto front", more]
+    height = _HEIGHT if len(shown.panels) == 1 else _ONE_OF_SEVERAL
+    layout = stacked(titles, [height] * len(shown.panels), legend=key_height(shown.looks))
+    traces = key(shown.looks)
+    for number, panel in enumerate(shown.panels):
+        on = axes(number)
+        if panel.front:
+            traces.append(_front(panel, against) | on)
+        traces.append(_points(panel, shown.looks, against) | on)
+        layout[axis_key(on["xaxis"])] |= {
+            "title": {"text": f"{against.title}, {against.which_is_better}"},
             "tickformat": against.tick_format,
-            "type": "log" if against.is_log(groups[cost]) else "linear",
-        },
-        "yaxis": {"title": {"text": ACCURACY.title}, "tickformat": ACCURACY.tick_format},
-        "hovermode": "closest",
-    }
+            "range": shown.x,
+            **({"type": "log", "dtick": "D2"} if shown.log_x else {}),
+        }
+        layout[axis_key(on["yaxis"])] |= {
+            "title": {"text": ACCURACY.title},
+            "tickformat": ACCURACY.tick_format,
+            "range": shown.y,
+        }
+    layout["annotations"] = [
+        panel_title(number, panel.title) for number, panel in enumerate(shown.panels)
+    ]
     return figure(traces, layout)
 
 
-def _points(groups: DataFrame, cost: Quantity, marks: Marks) -> dict[str, Any]:
+def _points(panel: Panel, looks: DataFrame, cost: Quantity) -> dict[str, Any]:
+    groups, looks = panel.groups, looks.loc[panel.groups.index]
     return {
         "type": "scatter",
-        "mode": "markers",
+        "mode": "markers+text",
         "x": plain(groups[cost.column]),
         "y": plain(groups[ACCURACY.column]),
         "error_y": _interval(groups, ACCURACY),
         **({"error_x": _interval(groups, cost)} if cost.measured else {}),
         "marker": {
-            "color": [marks.colour(variant) for variant in groups["variant"]],
-            "symbol": [
-                marks.symbol(variant, policy)
-                for variant, policy in zip(groups["variant"], groups["padding_policy"], strict=True)
-            ],
+            "color": list(looks["colour"]),
+            "symbol": list(looks["shape"] + looks["fill"]),
             "size": 10,
-            "line": {"width": 1.5},
+            "opacity": 1,
+            "line": {"width": 1.5, "color": list(looks["colour"])},
         },
+        "text": [escaped(panel.labels.get(group, "")) for group in groups.index],
+        "textposition": "top right" if cost.more_is_better else "top left",
         "customdata": list(groups.index),
         "hovertext": [
             lines(
                 group["label"],
                 f"{with_interval(ACCURACY, group)}, {numbered(group['runs'], 'run')}",
                 with_interval(cost, group),
+                "on the front: no other is better in both" if name in panel.front else "",
             )
-            for _, group in groups.iterrows()
+            for name, group in groups.iterrows()
         ],
         "hoverinfo": "text",
         "showlegend": False,
@@ -107,19 +94,19 @@ def _points(groups: DataFrame, cost: Quantity, marks: Marks) -> dict[str, Any]:
 
 def _interval(groups: DataFrame, shown: Quantity) -> dict[str, Any]:
     half = groups[f"{shown.column}_high"] - groups[shown.column]
-    return {"type": "data", "array": plain(half), "width": 3, "thickness": 1}
+    return {"type": "data", "array": plain(half), "width": 0, "thickness": 1, "color": _FAINT}
 
 
-def _front(groups: DataFrame, setting: str, cost: Quantity) -> dict[str, Any]:
-    front = groups.loc[pareto.front(groups, cost.column)]
+def _front(panel: Panel, cost: Quantity) -> dict[str, Any]:
+    front = panel.groups.loc[panel.front]
     return {
         "type": "scatter",
         "mode": "lines",
         "x": plain(front[cost.column]),
         "y": plain(front[ACCURACY.column]),
-        "line": {"color": NEUTRAL, "width": 1.5, "dash": "dot"},
-        "customdata": list(front.index),
+        # Between two of the front, what the cheaper reaches is the most that can be had.
+        "line": {"color": NEUTRAL, "width": 1.5, "dash": "dot", "shape": "hv"},
+        "customdata": panel.front,
         "hoverinfo": "skip",
-        "name": escaped(f"front, {setting}" if setting else "front"),
-        "legendgroup": "front",
+        "showlegend": False,
     }

@@ -5,50 +5,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
-from convscope.compare.figures.marks import Window, by_size
+from convscope.compare.effects import levels_of
 from convscope.compare.figures.quantities import Quantity, with_interval
 from convscope.compare.figures.settings import one_setting
+from convscope.compare.grid import in_order
 from convscope.compare.groups import grouped
 from convscope.errors import UserError
 from convscope.geometry.label import pair_token
 from convscope.tables import numbered
 
 VALUES = ("test_accuracy", "final_map", "train_samples_per_sec", "macs")
-_NAMED = ("valid", "half", "full")
+IMPOSSIBLE, NOT_FINISHED = "×", "?"
+_MEANINGS = {IMPOSSIBLE: "impossible", NOT_FINISHED: "not finished"}
 
 
 @dataclass(frozen=True)
 class Cell:
     """One group.
 
-    Attributes:
+    Args:
         value: of the quantity, as in the table; None where there is none.
-        text: the value for people, or what became of the group.
+        text: the value for people, else `IMPOSSIBLE` or `NOT_FINISHED`.
         hints: lines that say all about it.
-        impossible: one of its layers would have no output.
     """
 
     group: str
     value: float | None
     text: str
     hints: tuple[str, ...]
-    impossible: bool
 
 
 @dataclass(frozen=True)
 class Panel:
-    """All cells of one padding; what was never asked for is missing."""
+    """The cells of one padding by kernel size and stride; what was never asked for is missing."""
 
     padding: str
-    kernels: tuple[str, ...]
-    strides: tuple[str, ...]
     cells: dict[tuple[str, str], Cell]
 
 
-def panels(runs: DataFrame, shown: Quantity, setting: str | None) -> tuple[list[Panel], str]:
-    """A panel per padding, and which setting they show, "" where there is but one.
+@dataclass(frozen=True)
+class Cells:
+    """All panels; `kernels` and `strides` are the levels of their rows and columns."""
+
+    titles: list[str]
+    kernels: list[str]
+    strides: list[str]
+    panels: list[Panel]
+
+
+def cells(runs: DataFrame, shown: Quantity, setting: str | None) -> Cells:
+    """A panel per padding.
 
     Raises:
         UserError: there is no such setting, or no group has a value.
@@ -58,19 +66,20 @@ def panels(runs: DataFrame, shown: Quantity, setting: str | None) -> tuple[list[
     if groups[shown.column].isna().all():
         raise UserError(f"no finished run has {shown.title}")
     shapes = _last_maps(alone) if shown.column == "final_map" else {}
+    levels = levels_of(groups)
     by_padding: dict[str, dict[tuple[str, str], Cell]] = {}
-    for name, group in groups.iterrows():
-        window = Window.of(group["variant"])
-        policy = group["padding_policy"]
-        padding = policy if policy in _NAMED else window.padding
-        cell = _cell(str(name), group, shown, shapes.get(str(name)))
-        by_padding.setdefault(padding, {})[window.kernel, window.stride] = cell
-    kernels, strides = (
-        tuple(sorted({key[part] for cells in by_padding.values() for key in cells}, key=by_size))
-        for part in (0, 1)
+    for (name, group), (_, level) in zip(groups.iterrows(), levels.iterrows(), strict=True):
+        cell = _cell(str(name), group, shown, shapes)
+        place = level["kernel_size"], level["stride"]
+        by_padding.setdefault(level["padding_policy"], {})[place] = cell
+    texts = {cell.text for panel in by_padding.values() for cell in panel.values()}
+    marks = "; ".join(f"{mark} {word}" for mark, word in _MEANINGS.items() if mark in texts)
+    return Cells(
+        [shown.heading, which, marks],
+        sorted(levels["kernel_size"].unique(), key=in_order),
+        sorted(levels["stride"].unique(), key=in_order),
+        [Panel(name, by_padding[name]) for name in sorted(by_padding, key=in_order)],
     )
-    ordered = sorted(by_padding, key=lambda padding: (padding not in _NAMED, by_size(padding)))
-    return [Panel(name, kernels, strides, by_padding[name]) for name in ordered], which
 
 
 def _last_maps(runs: DataFrame) -> dict[str, str]:
@@ -83,13 +92,12 @@ def _last_maps(runs: DataFrame) -> dict[str, str]:
     }
 
 
-def _cell(name: str, group: pd.Series, shown: Quantity, shape: str | None) -> Cell:
+def _cell(name: str, group: Series, shown: Quantity, shapes: dict[str, str]) -> Cell:
     value = group[shown.column]
     if pd.isna(value):
-        impossible = "skipped" in group["unfinished"]
-        text = "impossible" if impossible else "not finished"
-        hints = (group["label"], f"{text}: {group['reason'] or group['unfinished']}")
-        return Cell(name, None, text, hints, impossible)
-    runs = numbered(group["runs"], "run")
-    hints = (group["label"], with_interval(shown, group), runs)
-    return Cell(name, value, shape or shown.short(value), hints, impossible=False)
+        text = IMPOSSIBLE if "skipped" in group["unfinished"] else NOT_FINISHED
+        why = group["reason"] if isinstance(group["reason"], str) else group["unfinished"]
+        return Cell(name, None, text, (group["label"], f"{_MEANINGS[text]}: {why}"))
+    text = shapes.get(name) or shown.short(value)
+    hints = group["label"], with_interval(shown, group), numbered(group["runs"], "finished run")
+    return Cell(name, value, text, hints)

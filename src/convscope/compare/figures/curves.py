@@ -1,28 +1,38 @@
-"""Learning curves: the mean over the seeds, and a band from the least to the greatest."""
+"""Learning curves: a line per group, the mean over its runs, and a band over them."""
 
 from __future__ import annotations
 
-import stat
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
-from convscope.compare.figures.marks import Marks
+from convscope.compare.figures.histories import Curve, learned
+from convscope.compare.figures.marks import key, key_height, looks
+from convscope.compare.figures.settings import MOST_PANELS, parts
+from convscope.compare.figures.stack import axes, axis_key, panel_title, stacked
 from convscope.compare.figures.style import figure
-from convscope.compare.figures.text import escaped, lines
+from convscope.compare.figures.text import lines
+from convscope.compare.grid import in_order
 from convscope.errors import UserError
-from convscope.runs.directory import RunDirectory
-from convscope.runs.history import METRICS, History
+from convscope.runs.history import METRICS
 from convscope.tables import numbered, percent
+
+_HEIGHT = 240
+"""Of a panel, pixels."""
+_MOST_BANDS = 6
+_FEW_EPOCHS = 12
+_BAND = 0.18
 
 
 def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
-    """A metric per epoch, a line per group.
+    """A metric per epoch: the mean over a group's runs, from least to greatest a band.
+
+    Where a group has finished runs these alone count. A panel per setting, or per stride where
+    there is but one setting; bands only where no panel has more than 6 groups.
 
     Args:
-        runs: `frame`'s table.
+        runs: `frame`'s table; each run's history is read beside its record.
         metric: of `history.METRICS`.
 
     Raises:
@@ -30,84 +40,111 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     """
     if metric not in METRICS:
         raise UserError(f"metric must be one of {', '.join(METRICS)}, got {metric}")
-    marks = Marks(runs["variant"])
-    traces: list[dict[str, Any]] = []
-    unreadable: list[str] = []
-    for group, members in runs.groupby("group", sort=False):
-        series = []
-        for path in members["path"]:
-            try:
-                series.append(_series(path, metric))
-            except UserError as error:
-                unreadable.append(str(error))
-        if any(series):
-            traces += _curve(str(group), members, [one for one in series if one], marks)
-    if not traces:
-        raise UserError(f"no run has {metric} in its history")
-    layout: dict[str, Any] = {
-        "title": {"text": f"{metric} per epoch: mean, least and greatest of the seeds"},
-        "height": 440,
-        "xaxis": {"title": {"text": "epoch"}, "dtick": 1},
-        "yaxis": {"tickformat": ".3~%" if metric.endswith("accuracy") else ",~g"},
-    }
+    found, unreadable = learned(runs, metric)
+    if not found:
+        raise UserError(unreadable[0] if unreadable else f"no run has {metric} in its history")
+    groups = runs.drop_duplicates("group").set_index("group").loc[list(found)]
+    look = looks(groups)
+    panels = _panels(groups, look)
+    shown = panels[:MOST_PANELS]
+    banded = max(len(part) for _, part in shown) <= _MOST_BANDS and any(
+        curve.runs > 1 for curve in found.values()
+    )
+    titles = [
+        f"{metric}, mean over seeds",
+        "band: least to greatest seed" if banded else "",
+        *_missing(len(panels) - len(shown), unreadable),
+    ]
+    layout = stacked(titles, [_HEIGHT] * len(shown), legend=key_height(look))
+    traces = key(look, lines=True)
+    for number, (_, part) in enumerate(shown):
+        on = axes(number)
+        for group, about in part.iterrows():
+            drawn = _drawn(str(group), about, found[str(group)], look.loc[group], metric)
+            traces += [trace | on for trace in (drawn if banded else drawn[-1:])]
+        layout[axis_key(on["xaxis"])] |= _epochs(found)
+        layout[axis_key(on["yaxis"])] |= _values(found, metric) | {"title": {"text": metric}}
+    layout["annotations"] = [panel_title(number, name) for number, (name, _) in enumerate(shown)]
     return figure(traces, layout)
 
 
-def _series(path: str, metric: str) -> dict[int, float]:
-    """The metric by epoch; {} where there is no history.
-
-    Raises:
-        UserError: the history is a link, or cannot be read.
-    """
-    history = RunDirectory(Path(path)).history
-    try:
-        if not stat.S_ISREG(history.lstat().st_mode):
-            raise UserError(f"{history} is not a regular file")
-    except FileNotFoundError:
-        return {}
-    return {
-        int(row["epoch"] or 0): float(value)
-        for row in History(history).read()
-        if (value := row[metric]) is not None
-    }
+def _panels(groups: DataFrame, look: DataFrame) -> list[tuple[str, DataFrame]]:
+    """A panel per setting; of a single one a panel per stride."""
+    if groups["setting"].nunique() > 1:
+        return parts(groups)
+    strides = sorted(look["stride"].unique(), key=in_order)
+    return [(f"stride {stride}", groups[look["stride"] == stride]) for stride in strides]
 
 
-def _curve(
-    group: str, members: DataFrame, series: list[dict[int, float]], marks: Marks
+def _missing(panels: int, unreadable: list[str]) -> list[str]:
+    """What is not shown, a line each."""
+    missing = [f"{numbered(panels, 'more panel')} not shown"] if panels else []
+    if unreadable:
+        others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        missing.append(f"left out: {unreadable[0]}{others}")
+    return missing
+
+
+def _drawn(
+    group: str, about: Series, curve: Curve, look: Series, metric: str
 ) -> list[dict[str, Any]]:
-    epochs = sorted(set().union(*series))
-    values = [[one[epoch] for one in series if epoch in one] for epoch in epochs]
-    means = [sum(at) / len(at) for at in values]
-    first = members.iloc[0]
-    colour = marks.colour(first["variant"])
-    line = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": epochs,
-        "y": means,
-        "name": escaped(first["label"]),
-        "legendgroup": group,
-        "line": {"color": colour, "dash": marks.dash(first["padding_policy"])},
-        "customdata": [group] * len(epochs),
-        "hovertext": [
-            lines(first["label"], f"epoch {epoch}: {percent(mean)}", numbered(len(at), "run"))
-            for epoch, mean, at in zip(epochs, means, values, strict=True)
-        ],
-        "hoverinfo": "text",
-    }
-    if len(series) < 2:
-        return [line]
-    band = {
-        "type": "scatter",
-        "mode": "lines",
+    """The band and, above it, the line."""
+    epochs, values = list(curve.values), list(curve.values.values())
+    shared = {"type": "scatter", "showlegend": False}
+    red, green, blue = (int(look["colour"][place : place + 2], 16) for place in (1, 3, 5))
+    band = shared | {
+        "mode": "none",
         "x": [*epochs, *reversed(epochs)],
         "y": [*map(max, values), *map(min, reversed(values))],
         "fill": "toself",
-        "line": {"width": 0, "color": colour},
-        "opacity": 0.2,
-        "legendgroup": group,
-        "showlegend": False,
-        "hoverinfo": "skip",
+        "fillcolor": f"rgba({red}, {green}, {blue}, {_BAND})",
         "customdata": [group] * (2 * len(epochs)),
+        "hoverinfo": "skip",
+    }
+    line = shared | {
+        "mode": "lines+markers",
+        "x": epochs,
+        "y": curve.means,
+        "line": {"color": look["colour"], "dash": look["dash"], "width": 1.5},
+        "marker": {"symbol": look["shape"] + look["fill"], "size": 7},
+        "customdata": [group] * len(epochs),
+        "hovertext": [
+            _hint(about["label"], epoch, of, metric) for epoch, of in curve.values.items()
+        ],
+        "hoverinfo": "text",
     }
     return [band, line]
+
+
+def _hint(label: str, epoch: int, values: list[float], metric: str) -> str:
+    text = percent if metric.endswith("/accuracy") else "{:,.4g}".format
+    mean = text(sum(values) / len(values))
+    if len(values) == 1:
+        return lines(label, f"epoch {epoch}: {mean}", "1 run")
+    least, greatest = text(min(values)), text(max(values))
+    return lines(
+        label, f"epoch {epoch}: {mean} ({least} to {greatest})", numbered(len(values), "run")
+    )
+
+
+def _epochs(found: dict[str, Curve]) -> dict[str, Any]:
+    last = max(max(curve.values) for curve in found.values())
+    return {"title": {"text": "epoch"}, **({"dtick": 1} if last <= _FEW_EPOCHS else {})}
+
+
+def _values(found: dict[str, Curve], metric: str) -> dict[str, Any]:
+    """An axis on which the second half of the training can be told apart.
+
+    A network gains tens of points in its first epoch, and differs in tenths of them in the last.
+    """
+    if metric.endswith("/loss"):
+        return {"type": "log", "dtick": "D2"}
+    if not metric.endswith("/accuracy"):
+        return {"tickformat": ",~g"}
+    late = [curve.means[len(curve.means) // 2 :] for curve in found.values()]
+    low, high = (
+        min(map(min, late)),
+        max(max(max(v) for v in c.values.values()) for c in found.values()),
+    )
+    margin = (high - low or 0.01) / 10
+    return {"tickformat": ".3~%", "range": [low - margin, high + margin]}

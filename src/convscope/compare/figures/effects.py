@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.compare.effects import Effects
+from convscope.compare.effects import SEEDS, Effects
 from convscope.compare.effects import effects as estimated
+from convscope.compare.figures.marks import NEUTRAL
 from convscope.compare.figures.quantities import QUANTITIES, plain
 from convscope.compare.figures.settings import one_setting
-from convscope.compare.figures.stack import stacked
-from convscope.compare.figures.style import NEUTRAL, figure
+from convscope.compare.figures.stack import panel_title, stacked
+from convscope.compare.figures.style import ACCENT, figure
 from convscope.compare.figures.text import escaped, lines
 from convscope.compare.groups import grouped
 from convscope.tables import numbered, percent
 
-ACCURACY = QUANTITIES["test_accuracy"]
-_LEVEL, _TERM, _GAP = 40, 26, 60
-_FACTORS = {"kernel_size": "kernel size", "padding_policy": "padding"}
+_ACCURACY = QUANTITIES["test_accuracy"]
+_LEVEL, _TERM = 38, 26
+"""Height of a row of the upper and of the lower panel, pixels."""
+_NAMES = {"kernel_size": "kernel size", "padding_policy": "padding"}
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of a factor as a row; `y` leaves a gap between factors."""
+
+    y: float
+    name: str
+    sizes: str
+    mean: float
+    low: float
+    high: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the figure shows, of runs of one setting.
+
+    Args:
+        setting: which, "" where there is but one.
+        shares: each term's share of the variance, the seeds last; NaN where unknown.
+    """
+
+    setting: str
+    levels: list[Level]
+    shares: dict[str, float]
+    groups: list[str]
 
 
 def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
@@ -32,95 +64,116 @@ def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
     Raises:
         UserError: there is no such setting, nothing varies, or there are too few runs.
     """
+    shown = shown_effects(runs, setting)
+    rows = shown.levels[-1].y + 1
+    titles = ["Effects on test accuracy", shown.setting]
+    layout = stacked(titles, [int(_LEVEL * rows), _TERM * len(shown.shares)])
+    layout["annotations"] = [
+        panel_title(0, "adjusted mean, 95 % interval"),
+        panel_title(1, "share of the variance"),
+    ]
+    layout["xaxis"] |= {"tickformat": _ACCURACY.tick_format, "zeroline": False}
+    layout["yaxis"] |= {
+        "tickvals": [level.y for level in shown.levels],
+        "ticktext": [
+            f"{escaped(level.name)}<br><span style='font-size:10px'>{level.sizes}</span>"
+            for level in shown.levels
+        ],
+        "range": [rows - 0.5, -0.5],
+        "zeroline": False,
+    }
+    layout["xaxis2"] |= {
+        "tickformat": ".0%",
+        # Beside the longest bar there must be room for its number.
+        "range": [0, 1.25 * max(filter(math.isfinite, shown.shares.values()))],
+    }
+    layout["yaxis2"] |= {"type": "category", "autorange": "reversed", "ticklabelstandoff": 4}
+    layout["showlegend"] = False
+    return figure([_means(shown), _bars(shown)], layout)
+
+
+def shown_effects(runs: DataFrame, setting: str | None) -> Shown:
+    """As `effects`, without the drawing."""
     alone, which = one_setting(runs, setting)
     found = estimated(alone)
-    layout = stacked([_LEVEL * len(found.levels), _TERM * len(found.terms)], _GAP)
-    layout["title"] = {
-        "text": "<br>".join(
-            filter(None, ("Effects on test accuracy, the other factors held equal", escaped(which)))
+    shares = {
+        " x ".join(_NAMES.get(part, part) for part in term.split(" x ")): share
+        for term, share in zip(found.terms["term"], found.terms["share"], strict=True)
+    }
+    return Shown(which, _levels(found), shares, list(grouped(alone).index))
+
+
+def _levels(found: Effects) -> list[Level]:
+    rows: list[Level] = []
+    factors = list(found.levels["factor"].unique())
+    for number, (_, level) in enumerate(found.levels.iterrows()):
+        factor = level["factor"]
+        rows.append(
+            Level(
+                y=number + 0.5 * factors.index(factor),
+                name=f"{_NAMES.get(factor, factor)} {level['level']}",
+                sizes=f"sees {level['receptive_field']:.3g} px, map {level['final_map']:.3g} units",
+                mean=level["mean"],
+                low=level["low"],
+                high=level["high"],
+                runs=level["runs"],
+            )
         )
-    }
-    layout["showlegend"] = False
-    layout["xaxis"] |= {
-        "title": {"text": "adjusted mean test accuracy, 95 % interval"},
-        "tickformat": ACCURACY.tick_format,
-    }
-    layout["xaxis2"] |= {"title": {"text": "share of the variance"}, "tickformat": ".0%"}
-    for axis in ("yaxis", "yaxis2"):
-        layout[axis] |= {"type": "category", "autorange": "reversed"}
-    groups = list(grouped(alone).index)
-    return figure([_levels(found, groups), _shares(found, groups)], layout)
+    return rows
 
 
-def level_names(levels: DataFrame) -> list[str]:
-    """`kernel size 3`, and what its units see."""
-    return [
-        f"{_FACTORS.get(level['factor'], level['factor'])} {level['level']}"
-        for _, level in levels.iterrows()
-    ]
-
-
-def term_names(terms: DataFrame) -> list[str]:
-    """`kernel size x stride`, `seeds`."""
-    return [
-        " x ".join(_FACTORS.get(part, part) for part in term.split(" x ")) for term in terms["term"]
-    ]
-
-
-def seen(level: Any) -> str:
-    """What goes with a level: `sees 23 px, map of 5.4 units`."""
-    return f"sees {level['receptive_field']:.3g} px, map of {level['final_map']:.3g} units"
-
-
-def _levels(found: Effects, groups: list[str]) -> dict[str, Any]:
-    levels = found.levels
-    names = level_names(levels)
-    rows = [row for _, row in levels.iterrows()]
+def _means(shown: Shown) -> dict[str, Any]:
+    levels = shown.levels
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": plain(levels["mean"]),
-        "y": [
-            f"{name}<br><span style='font-size:10px'>{seen(row)}</span>"
-            for name, row in zip(names, rows, strict=True)
-        ],
+        "x": plain(level.mean for level in levels),
+        "y": [level.y for level in levels],
         "error_x": {
             "type": "data",
             "symmetric": False,
-            "array": plain(levels["high"] - levels["mean"]),
-            "arrayminus": plain(levels["mean"] - levels["low"]),
+            "array": plain(level.high - level.mean for level in levels),
+            "arrayminus": plain(level.mean - level.low for level in levels),
+            "width": 0,
+            "thickness": 1.5,
         },
-        "marker": {"size": 9, "color": "#0072b2"},
-        "hovertext": [
-            lines(
-                name,
-                f"{percent(row['mean'])} (95 % interval {percent(row['low'])}"
-                f" to {percent(row['high'])})",
-                f"{numbered(row['runs'], 'run')}, {seen(row)}",
-            )
-            for name, row in zip(names, rows, strict=True)
-        ],
+        "marker": {"size": 9, "color": ACCENT},
+        "hovertext": [_level_hint(level) for level in levels],
         "hoverinfo": "text",
-        "customdata": [groups] * len(levels),
+        "customdata": [shown.groups] * len(levels),
     }
 
 
-def _shares(found: Effects, groups: list[str]) -> dict[str, Any]:
-    terms = found.terms
-    names = term_names(terms)
+def _level_hint(level: Level) -> str:
+    interval = (
+        ""
+        if math.isnan(level.low)
+        else f" (95 % interval {percent(level.low)} to {percent(level.high)})"
+    )
+    return lines(
+        level.name,
+        f"{percent(level.mean)}{interval}",
+        f"{numbered(level.runs, 'run')}; on average {level.sizes}",
+    )
+
+
+def _bars(shown: Shown) -> dict[str, Any]:
     return {
         "type": "bar",
         "orientation": "h",
-        "x": plain(terms["share"]),
-        "y": names,
+        "x": plain(shown.shares.values()),
+        "y": list(shown.shares),
         "xaxis": "x2",
         "yaxis": "y2",
-        "marker": {"color": ["#0072b2"] * (len(terms) - 1) + [NEUTRAL]},
-        "text": [f"{share:.0%}" for share in terms["share"]],
-        "hovertext": [
-            lines(name, f"{share:.1%} of the variance, {df:g} degrees of freedom")
-            for name, share, df in zip(names, terms["share"], terms["df"], strict=True)
-        ],
+        "marker": {"color": [NEUTRAL if term == SEEDS else ACCENT for term in shown.shares]},
+        "text": [share_text(share) for share in shown.shares.values()],
+        "textposition": "outside",
+        "cliponaxis": False,
         "hoverinfo": "text",
-        "customdata": [groups] * len(terms),
+        "hovertext": [f"{term}: {share_text(share)}" for term, share in shown.shares.items()],
+        "customdata": [shown.groups] * len(shown.shares),
     }
+
+
+def share_text(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f} %"

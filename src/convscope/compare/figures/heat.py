@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.compare.figures.cells import VALUES, Panel, panels
-from convscope.compare.figures.quantities import quantity
-from convscope.compare.figures.stack import axis_suffix, stacked
-from convscope.compare.figures.style import NEUTRAL, figure
-from convscope.compare.figures.text import escaped, lines
+from convscope.compare.figures.cells import VALUES, Cell, Cells, Panel, cells
+from convscope.compare.figures.marks import NEUTRAL
+from convscope.compare.figures.quantities import chosen
+from convscope.compare.figures.stack import axes, axis_key, panel_title, stacked
+from convscope.compare.figures.style import figure
+from convscope.compare.figures.text import lines
 
-_ROW, _GAP = 38, 52
-"""Height of a row of cells, and below a panel, pixels."""
+_ROW = 36
+"""Height of a row of cells, pixels."""
+_GREY = "rgba(140, 140, 140, 0.16)"
+
+Shown = Mapping[tuple[str, str], Cell]
 
 
 def heat(runs: DataFrame, value: str = "test_accuracy", setting: str | None = None) -> go.Figure:
@@ -28,64 +33,71 @@ def heat(runs: DataFrame, value: str = "test_accuracy", setting: str | None = No
     Raises:
         UserError: `value` is none of them, there is no such setting, or no run has the value.
     """
-    shown = quantity(value, VALUES)
-    drawn, which = panels(runs, shown, setting)
-    layout = stacked([_ROW * len(panel.kernels) for panel in drawn], _GAP)
-    traces = []
-    for number, panel in enumerate(drawn):
-        suffix = axis_suffix(number)
-        axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
-        traces += [_known(panel) | axes, _holes(panel) | axes]
-        layout[f"yaxis{suffix}"] |= {
-            "type": "category",
-            "categoryarray": panel.kernels,
-            "autorange": "reversed",
-            "title": {"text": "kernel size"},
-            "showgrid": False,
-        }
-        layout[f"xaxis{suffix}"] |= {
-            "type": "category",
-            "categoryarray": panel.strides,
-            "title": {"text": f"stride, padding {panel.padding}"},
-            "showgrid": False,
-        }
-    layout["title"] = {"text": "<br>".join(filter(None, (shown.title, escaped(which))))}
+    shown = chosen("value", value, VALUES)
+    drawn = cells(runs, shown, setting)
+    layout = stacked(drawn.titles, [_ROW * len(drawn.kernels)] * len(drawn.panels))
+    layout["annotations"] = []
     layout["coloraxis"] = {"showscale": False}
+    traces = []
+    for number, panel in enumerate(drawn.panels):
+        on = axes(number)
+        traces += [_known(drawn, panel) | on, _holes(drawn, panel) | on]
+        layout["annotations"].append(panel_title(number, f"padding {panel.padding}"))
+        layout[axis_key(on["xaxis"])] |= _axis("stride", drawn.strides)
+        layout[axis_key(on["yaxis"])] |= _axis("kernel size", drawn.kernels) | {
+            "autorange": "reversed"
+        }
     return figure(traces, layout)
 
 
-def _known(panel: Panel) -> dict[str, Any]:
-    rows = [[panel.cells.get((k, s)) for s in panel.strides] for k in panel.kernels]
+def _axis(title: str, levels: list[str]) -> dict[str, Any]:
+    return {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": levels,
+        "title": {"text": title},
+        "showgrid": False,
+        "zeroline": False,
+    }
+
+
+def _known(drawn: Cells, panel: Panel) -> dict[str, Any]:
+    known = {place: cell for place, cell in panel.cells.items() if cell.value is not None}
+    values = _table(drawn, known, lambda cell: cell.value)
+    return _map(drawn, known) | {"z": values, "coloraxis": "coloraxis"}
+
+
+def _holes(drawn: Cells, panel: Panel) -> dict[str, Any]:
+    holes = {place: cell for place, cell in panel.cells.items() if cell.value is None}
+    return _map(drawn, holes) | {
+        "z": _table(drawn, holes, lambda cell: 0),
+        "colorscale": [[0, _GREY], [1, _GREY]],
+        "showscale": False,
+        "textfont": {"color": NEUTRAL},
+    }
+
+
+def _map(drawn: Cells, shown: Shown) -> dict[str, Any]:
     return {
         "type": "heatmap",
-        "x": panel.strides,
-        "y": panel.kernels,
-        "z": [[cell and cell.value for cell in row] for row in rows],
-        "text": [[cell.text if cell else "" for cell in row] for row in rows],
+        "x": drawn.strides,
+        "y": drawn.kernels,
+        "text": _table(drawn, shown, lambda cell: cell.text),
         "texttemplate": "%{text}",
-        "hovertext": [[lines(*cell.hints) if cell else "" for cell in row] for row in rows],
+        "hovertext": _table(drawn, shown, lambda cell: lines(*cell.hints)),
         "hoverinfo": "text",
         "hoverongaps": False,
-        "customdata": [[cell and cell.group for cell in row] for row in rows],
-        "coloraxis": "coloraxis",
+        "customdata": _table(drawn, shown, lambda cell: cell.group),
         "xgap": 2,
         "ygap": 2,
     }
 
 
-def _holes(panel: Panel) -> dict[str, Any]:
-    holes = {place: cell for place, cell in panel.cells.items() if cell.value is None}
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": [stride for _, stride in holes],
-        "y": [kernel for kernel, _ in holes],
-        "text": [cell.text for cell in holes.values()],
-        "textposition": "middle center",
-        "marker": {"size": 30, "opacity": 0},
-        "textfont": {"color": NEUTRAL},
-        "hovertext": [lines(*cell.hints) for cell in holes.values()],
-        "hoverinfo": "text",
-        "customdata": [cell.group for cell in holes.values()],
-        "showlegend": False,
-    }
+def _table(drawn: Cells, shown: Shown, of: Callable[[Cell], Any]) -> list[list[Any]]:
+    return [
+        [
+            of(shown[kernel, stride]) if (kernel, stride) in shown else None
+            for stride in drawn.strides
+        ]
+        for kernel in drawn.kernels
+    ]

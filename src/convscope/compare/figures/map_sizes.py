@@ -1,117 +1,142 @@
-"""Feature maps per layer, drawn to scale: a row per variant."""
+"""Feature maps after each layer, drawn to scale: a row per variant."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.compare.figures.marks import Marks
-from convscope.compare.figures.style import NEUTRAL, figure
+from convscope.compare.figures.marks import NEUTRAL, looks
+from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped, lines
 from convscope.errors import UserError
 from convscope.geometry.label import pair_token
 from convscope.runs.record import RunRecord
 
-_ROW, _LARGEST = 44, 30
+_ROW, _SIDE, _AROUND = 36, 28, 90
+"""A row, the longest side of a map, and what is above and below the rows, pixels."""
 _MOST_ROWS = 60
 
 Stages = dict[str, tuple[int, int]]
-"""Height and width after each stage, from `input` to the last layer."""
+"""Height and width after each stage: `input, conv1, pool1, conv2, …`."""
 
 
 def map_sizes(runs: DataFrame) -> go.Figure:
-    """The feature map after each layer and pool, as squares of proportional sides.
+    """The feature map after each layer and pool, as squares whose sides are in proportion.
 
-    Groups with equal maps share a row.
+    Groups with equal maps share a row; of a map that is no square the longer side is drawn.
 
     Raises:
         UserError: no run has a geometry.
     """
     rows = _rows(runs)
-    if not any(stages for _, _, stages, _ in rows):
-        raise UserError("no run has a geometry: all variants are impossible, or there are none")
-    marks = Marks(variant for variant, *_ in rows)
-    traces = [_row(*row, marks) for row in rows[:_MOST_ROWS]]
-    columns = [name for trace in traces for name in trace["x"]]
-    more = f" (the first {_MOST_ROWS} of {len(rows)} variants)" if len(rows) > _MOST_ROWS else ""
+    sizes = [max(size) for _, stages, _ in rows for size in stages.values()]
+    if not sizes:
+        raise UserError("no run has feature maps: all variants are impossible, or there are none")
+    shown = rows[:_MOST_ROWS]
+    colours = looks(runs.drop_duplicates("variant").set_index("variant", drop=False))["colour"]
+    traces = [
+        _maps(run, stages, groups, colours[run["variant"]], _SIDE / max(sizes))
+        if stages
+        else _impossible(run, groups)
+        for run, stages, groups in shown
+    ]
+    more = f": the first {len(shown)} of {len(rows)}" if len(rows) > len(shown) else ""
+    names = {name for _, stages, _ in rows for name in stages}
     layout: dict[str, Any] = {
         "title": {"text": f"Feature maps, height x width{more}"},
-        "height": 120 + _ROW * len(traces),
+        "height": _AROUND + _ROW * len(shown),
+        "margin": {"t": _AROUND - 16, "b": 16, "r": 40},
         "showlegend": False,
         "xaxis": {
             "type": "category",
             "side": "top",
-            "categoryarray": sorted(set(columns), key=_stage_order),
+            "categoryorder": "array",
+            "categoryarray": sorted(names, key=_stage_order),
             "showgrid": False,
         },
-        "yaxis": {"type": "category", "autorange": "reversed"},
+        "yaxis": {
+            "tickvals": list(range(len(shown))),
+            "ticktext": [escaped(run["variant"]) for run, _, _ in shown],
+            "range": [len(shown) - 0.5, -0.5],
+            "zeroline": False,
+        },
     }
+    for place, trace in enumerate(traces):
+        trace["y"] = [place] * len(trace["x"])
     return figure(traces, layout)
 
 
-def _rows(runs: DataFrame) -> list[tuple[str, str, Stages, list[str]]]:
-    """Variant, reason, stages and groups, those of equal variant and stages joined."""
-    rows: dict[tuple[Any, ...], tuple[str, str, Stages, list[str]]] = {}
-    for _, run in runs.drop_duplicates("group").iterrows():
+def _rows(runs: DataFrame) -> list[tuple[dict[str, Any], Stages, list[str]]]:
+    """Of each variant and its stages a run and the groups, in the table's order."""
+    rows: dict[tuple[Any, ...], tuple[dict[str, Any], Stages, list[str]]] = {}
+    columns = runs.drop_duplicates("group")[["group", "variant", "reason", "record"]]
+    for run in columns.to_dict("records"):
         stages = _stages(run["record"])
-        key = (run["variant"], *stages.items())
-        row = rows.setdefault(key, (run["variant"], run["reason"] or "", stages, []))
-        row[3].append(run["group"])
+        _, _, groups = rows.setdefault((run["variant"], *stages.items()), (run, stages, []))
+        groups.append(run["group"])
     return list(rows.values())
 
 
 def _stages(record: RunRecord) -> Stages:
     stages: Stages = {}
-    size: list[int] = []
+    after: tuple[int, int] | None = None
     for number, layer in enumerate(record.geometry):
-        if layer["in_shape"][1:] != size:
-            name = f"pool{number}" if number else "input"
-            stages[name] = tuple(layer["in_shape"][1:])
-        size = layer["out_shape"][1:]
-        stages[layer["name"]] = tuple(size)
+        before = _size(layer["in_shape"])
+        if before != after:
+            stages[f"pool{number}" if number else "input"] = before
+        after = stages[layer["name"]] = _size(layer["out_shape"])
     return stages
 
 
+def _size(shape: list[int]) -> tuple[int, int]:
+    _, height, width = shape
+    return height, width
+
+
 def _stage_order(name: str) -> tuple[int, bool]:
-    number = name.removeprefix("conv").removeprefix("pool")
-    return (0, False) if name == "input" else (int(number), name.startswith("pool"))
+    """`input`, then each layer before the pool behind it."""
+    number = re.search(r"\d+$", name)
+    return (int(number[0]) if number else 0, name.startswith("pool"))
 
 
-def _row(
-    variant: str, reason: str, stages: Stages, groups: list[str], marks: Marks
+def _maps(
+    run: dict[str, Any], stages: Stages, groups: list[str], colour: str, scale: float
 ) -> dict[str, Any]:
-    if not stages:
-        return {
-            "type": "scatter",
-            "mode": "text",
-            "x": ["input"],
-            "y": [variant],
-            "text": ["impossible"],
-            "textposition": "middle center",
-            "textfont": {"color": NEUTRAL},
-            "hovertext": [lines(variant, reason)],
-            "hoverinfo": "text",
-            "customdata": [" ".join(groups)],
-        }
-    largest = max(max(size) for size in stages.values())
     return {
         "type": "scatter",
         "mode": "markers+text",
         "x": list(stages),
-        "y": [escaped(variant)] * len(stages),
         "text": [pair_token(size) for size in stages.values()],
         "textposition": "middle right",
         "cliponaxis": False,
         "marker": {
             "symbol": "square",
-            "color": marks.colour(variant),
-            "size": [max(2, _LARGEST * max(size) / largest) for size in stages.values()],
+            "color": colour,
+            "opacity": 1,
+            "line": {"width": 0},
+            "size": [scale * max(size) for size in stages.values()],
         },
         "hovertext": [
-            lines(variant, f"{name}: {pair_token(size)}") for name, size in stages.items()
+            lines(run["variant"], f"{name}: {height} x {width} px")
+            for name, (height, width) in stages.items()
         ],
         "hoverinfo": "text",
-        "customdata": [" ".join(groups)] * len(stages),
+        "customdata": [groups] * len(stages),
+    }
+
+
+def _impossible(run: dict[str, Any], groups: list[str]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": ["input"],
+        "text": ["impossible"],
+        "textposition": "middle right",
+        "textfont": {"color": NEUTRAL},
+        "hovertext": [lines(run["variant"], run["reason"] or "")],
+        "hoverinfo": "text",
+        "customdata": [groups],
     }

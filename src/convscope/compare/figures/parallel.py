@@ -1,38 +1,43 @@
-"""Parallel coordinates: a line per finished group from its window to what came of it."""
+"""Parallel coordinates: a line per finished group, from its window to what came of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
 import plotly.graph_objects as go
-from pandas import DataFrame
+from pandas import DataFrame, Series
+from pandas.api.types import is_numeric_dtype
 
-from convscope.compare.figures.accuracy import ACCURACY
-from convscope.compare.figures.marks import Window, by_size
-from convscope.compare.figures.quantities import QUANTITIES, abbreviated, plain
-from convscope.compare.figures.style import SCALE, figure
+from convscope.compare.effects import levels_of
+from convscope.compare.figures.points import ACCURACY
+from convscope.compare.figures.quantities import QUANTITIES, plain
+from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped
+from convscope.compare.frame import setting_keys, short
+from convscope.compare.grid import in_order
 from convscope.compare.groups import grouped
 from convscope.errors import UserError
-from convscope.tables import percent
 
-_MEASURED = {
-    "receptive_field": "sees, px",
-    "final_map": "map units",
+_LEVELS = {"kernel_size": "kernel", "stride": "stride", "padding_policy": "padding"}
+_NUMBERS = {
+    "receptive_field": "sees px",
+    "final_map": "map",
     "params": "params",
     "macs": "MACs",
     "train_samples_per_sec": "samples/s",
+    "test_accuracy": "accuracy %",
 }
-_TICKS = 5
+_STEPS = 4
+_LONGEST = 12
+"""Characters of a name beside an axis."""
 
 
 def parallel(runs: DataFrame) -> go.Figure:
-    """Kernel size, stride, padding, setting, sizes, costs and accuracy of each group.
+    """Kernel size, stride, padding, what else differs, sizes, costs and accuracy of each group.
 
-    An axis on which all groups are equal is left out.
+    An axis on which all groups are equal is left out, all but the accuracy's.
 
     Raises:
         UserError: no run is finished with an accuracy.
@@ -41,69 +46,65 @@ def parallel(runs: DataFrame) -> go.Figure:
     if len(groups):
         groups = groups.dropna(subset=[ACCURACY.column])
     if groups.empty:
-        raise UserError("no finished run has a test accuracy")
-    windows = [Window.of(variant) for variant in groups["variant"]]
-    dimensions = [
-        _named("kernel", [window.kernel for window in windows]),
-        _named("stride", [window.stride for window in windows]),
-        _named("padding", groups["padding_policy"]),
-        _named("setting", groups["setting"]),
-        *(_numbers(title, column, groups[column]) for column, title in _MEASURED.items()),
+        raise UserError(f"no finished run has {ACCURACY.title}")
+    levels = levels_of(groups)
+    keys = [key for key in setting_keys(groups) if groups[key].nunique() > 1]
+    columns = [
+        *((title, levels[name], str) for name, title in _LEVELS.items()),
+        *((short(key, keys), groups[key], "{:g}".format) for key in keys),
+        *((title, groups[name], QUANTITIES[name].short) for name, title in _NUMBERS.items()),
     ]
-    accuracy = groups[ACCURACY.column]
+    dimensions = [
+        _numbers(title, values, text) if is_numeric_dtype(values) else _names(title, values)
+        for title, values, text in columns
+        if values.nunique() > 1 or values.name == ACCURACY.column
+    ]
     trace = {
         "type": "parcoords",
-        "dimensions": [*filter(None, dimensions), _accuracies(accuracy)],
-        "line": {"color": plain(accuracy), "colorscale": SCALE},
+        "dimensions": dimensions,
+        "line": {"color": plain(groups[ACCURACY.column]), "coloraxis": "coloraxis"},
         "customdata": list(groups.index),
-        "labelangle": -20,
-        "labelside": "top",
+        "labelangle": -35,
+        "tickfont": {"size": 10},
     }
-    return figure(
-        [trace],
-        {
-            "height": 440,
-            "margin": {"l": 56, "r": 64, "t": 100, "b": 24},
-            "title": {"text": "Each group's mean; drag along an axis to select"},
-        },
-    )
+    layout = {
+        "height": 420,
+        "margin": {"l": 40, "r": 60, "t": 108, "b": 24},
+        "coloraxis": {"showscale": False},
+        "title": {"text": "Means of each group; drag along an axis to select"},
+    }
+    return figure([trace], layout)
 
 
-def _named(title: str, values: Sequence[str]) -> dict[str, Any] | None:
-    names = sorted(set(values), key=by_size)
-    if len(names) == 1:
-        return None
+def _names(title: str, values: Series) -> dict[str, Any]:
+    texts = [str(value) for value in values]
+    names = sorted(set(texts), key=in_order)
     return {
-        "label": title,
-        "values": [names.index(value) for value in values],
+        "label": escaped(title),
+        "values": [names.index(text) for text in texts],
         "tickvals": list(range(len(names))),
-        "ticktext": [escaped(name) or "–" for name in names],
+        "ticktext": [escaped(_cut(name)) for name in names],
     }
 
 
-def _numbers(title: str, column: str, values: pd.Series) -> dict[str, Any] | None:
-    if values.nunique() < 2:
-        return None
-    short = QUANTITIES[column].short
-    if not QUANTITIES[column].is_log(values):
-        return {"label": title, "values": plain(values)}
-    ticks = [
-        values.min() * (values.max() / values.min()) ** (n / _TICKS) for n in range(_TICKS + 1)
-    ]
-    return {
-        "label": title,
-        "values": [math.log10(value) for value in values],
-        "tickvals": [math.log10(tick) for tick in ticks],
-        "ticktext": [short(tick) for tick in ticks],
-    }
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _accuracies(values: pd.Series) -> dict[str, Any]:
-    low, high = values.min(), values.max()
-    ticks = [low + (high - low) * n / _TICKS for n in range(_TICKS + 1)] if high > low else [low]
+def _numbers(title: str, values: Series, text: Callable[[float], str]) -> dict[str, Any]:
+    log = values.name in QUANTITIES and QUANTITIES[values.name].is_log(values)
+    shown = [math.log10(value) for value in values] if log else plain(values)
+    ticks = _ticks([one for one in shown if one is not None])
     return {
-        "label": "accuracy",
-        "values": plain(values),
+        "label": escaped(title),
+        "values": shown,
         "tickvals": ticks,
-        "ticktext": [percent(tick) for tick in ticks],
+        "ticktext": [text(10**tick if log else tick) for tick in ticks],
     }
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    low, high = min(values), max(values)
+    if low == high:
+        return [low]
+    return [low + (high - low) * step / _STEPS for step in range(_STEPS + 1)]

@@ -2,103 +2,138 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from pandas import Series
 
 from convscope.errors import UserError
 from convscope.tables import percent
 
 _LOG_FROM = 4
-"""Of a quantity that may go over orders of magnitude: largest by smallest from which it does."""
+"""Largest by smallest value from which an axis is logarithmic."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """One column of `groups.grouped`.
+    """A column of `groups.grouped`.
 
     Args:
-        column: its name there; also `<column>_low` and `_high` where `measured`.
-        title: of an axis, with the unit.
+        column: its name there.
+        title: of an axis.
+        unit: of `short`, in a heading.
         text: a value as people read it, with the unit.
-        short: the same without it, for a cell.
+        short: the same for a cell or a tick.
         tick_format: d3's, of an axis.
-        measured: differs from seed to seed, so it has an interval.
-        wide: may go over orders of magnitude.
+        measured: it differs from seed to seed: there are `<column>_low` and `<column>_high`.
+        may_be_log: it may span orders of magnitude.
+        more_is_better: as a cost.
     """
 
     column: str
     title: str
+    unit: str = ""
     text: Callable[[float], str]
     short: Callable[[float], str]
     tick_format: str
-    measured: bool
-    wide: bool = False
+    measured: bool = False
+    may_be_log: bool = True
+    more_is_better: bool = False
 
-    def is_log(self, values: pd.Series) -> bool:
+    @property
+    def heading(self) -> str:
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    @property
+    def which_is_better(self) -> str:
+        return "more is better" if self.more_is_better else "less is better"
+
+    def is_log(self, values: Series) -> bool:
         """Whether these values ask for a logarithmic axis."""
-        return self.wide and values.min() > 0 and values.max() / values.min() >= _LOG_FROM
+        return bool(
+            self.may_be_log and values.min() > 0 and values.max() / values.min() >= _LOG_FROM
+        )
 
 
-def _whole(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _with(unit: str, text: Callable[[float], str] = _whole) -> Callable[[float], str]:
-    return lambda value: f"{text(value)} {unit}"
-
-
-def abbreviated(value: float) -> str:
+def _abbreviated(value: float) -> str:
     """Three digits: `912`, `28.2k`, `4.63M`."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= factor:
             return f"{float(f'{value / factor:.3g}'):g}{unit}"
-    return f"{value:g}"
+    return f"{value:.3g}"
 
 
 QUANTITIES: Mapping[str, Quantity] = {
     quantity.column: quantity
     for quantity in (
-        Quantity("test_accuracy", "test accuracy", percent, percent, ".3~%", True),
         Quantity(
-            "train_samples_per_sec",
-            "training samples/s",
-            _with("samples/s"),
-            _whole,
-            ",~f",
-            True,
-            True,
+            column="test_accuracy",
+            title="test accuracy",
+            unit="%",
+            text=percent,
+            short=lambda value: f"{100 * value:.2f}",
+            tick_format=".3~%",
+            measured=True,
+            may_be_log=False,
+            more_is_better=True,
         ),
-        Quantity("macs", "MACs per image", _with("MACs"), abbreviated, "~s", False, True),
-        Quantity("params", "parameters", _with("parameters"), abbreviated, "~s", False, True),
         Quantity(
-            "final_map",
-            "last feature map, height x width",
-            _with("units"),
-            _whole,
-            ",~f",
-            False,
-            True,
+            column="train_samples_per_sec",
+            title="training samples/s",
+            text=lambda value: f"{value:,.0f} samples/s",
+            short=lambda value: f"{value:,.0f}",
+            tick_format=",~f",
+            measured=True,
+            more_is_better=True,
         ),
-        Quantity("receptive_field", "receptive field, pixels", _with("px"), _whole, ",~f", False),
+        Quantity(
+            column="macs",
+            title="MACs per image",
+            text=lambda value: f"{value:,.0f} MACs",
+            short=_abbreviated,
+            tick_format="~s",
+        ),
+        Quantity(
+            column="params",
+            title="parameters",
+            text=lambda value: f"{value:,.0f} parameters",
+            short=_abbreviated,
+            tick_format="~s",
+        ),
+        Quantity(
+            column="final_map",
+            title="last feature map",
+            unit="height x width",
+            text=lambda value: f"{value:,.0f} units",
+            short=lambda value: f"{value:,.0f}",
+            tick_format=",~f",
+        ),
+        Quantity(
+            column="receptive_field",
+            title="receptive field",
+            text=lambda value: f"{value:,.0f} px",
+            short=lambda value: f"{value:,.0f}",
+            tick_format=",~f",
+            may_be_log=False,
+        ),
     )
 }
 
 
-def quantity(name: str, among: tuple[str, ...]) -> Quantity:
+def chosen(argument: str, name: str, among: tuple[str, ...]) -> Quantity:
     """The quantity of this name.
 
     Raises:
-        UserError: it is none of `among`.
+        UserError: it is none of `among`; names the argument.
     """
     if name not in among:
-        raise UserError(f"it must be one of {', '.join(among)}, got {name}")
+        raise UserError(f"{argument} must be one of {', '.join(among)}, got {name}")
     return QUANTITIES[name]
 
 
-def with_interval(shown: Quantity, group: pd.Series) -> str:
+def with_interval(shown: Quantity, group: Series) -> str:
     """`98.75 % (95 % interval 98.61 % to 98.89 %)`; of a single run without one."""
     value = shown.text(group[shown.column])
     if not shown.measured or pd.isna(group[f"{shown.column}_low"]):
@@ -107,6 +142,6 @@ def with_interval(shown: Quantity, group: pd.Series) -> str:
     return f"{value} (95 % interval {low} to {high})"
 
 
-def plain(values: Any) -> list[Any]:
+def plain(values: Iterable[Any]) -> list[Any]:
     """A column as JSON has it: None for what is not there."""
     return [None if pd.isna(value) else value for value in values]

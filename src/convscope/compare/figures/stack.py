@@ -5,35 +5,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_TOP, _BOTTOM = 64, 16
+from convscope.compare.figures.text import lines
+
+_TITLE_LINE, _PANEL_TITLE, _AXIS = 19, 24, 46
+"""Of a line of the title, of what is above a panel, and of ticks and title below, pixels."""
 
 
-def stacked(heights: Sequence[int], gap: int) -> dict[str, Any]:
-    """Axes of panels of these heights, and the figure's height, pixels.
-
-    Panel n has `xaxis<n>` and `yaxis<n>`, the first without its number.
+def stacked(titles: Sequence[str], heights: Sequence[int], *, legend: int = 0) -> dict[str, Any]:
+    """A title and panels with their axes, as a layout.
 
     Args:
-        heights: of each panel.
-        gap: below each panel, for the ticks and title of its x-axis.
+        titles: lines; "" is none.
+        heights: of the panels, pixels.
+        legend: height of what is kept free for it below the panels, pixels.
     """
-    inside = sum(heights) + gap * len(heights)
+    title = lines(*titles)
+    above = 16 + _TITLE_LINE * (title.count("<br>") + 1) + _PANEL_TITLE
+    gap = _AXIS + _PANEL_TITLE
+    inside = sum(heights) + gap * (len(heights) - 1)
     layout: dict[str, Any] = {
-        "height": inside + _TOP + _BOTTOM,
-        "margin": {"t": _TOP, "b": _BOTTOM},
+        "title": {"text": title},
+        "height": above + inside + _AXIS + legend,
+        "margin": {"t": above, "b": _AXIS + legend},
     }
     top = inside
     for number, height in enumerate(heights):
-        suffix = axis_suffix(number)
-        layout[f"yaxis{suffix}"] = {
-            "domain": [max(0.0, (top - height) / inside), top / inside],
-            "anchor": f"x{suffix}",
-        }
-        layout[f"xaxis{suffix}"] = {"anchor": f"y{suffix}"}
+        x, y = axes(number).values()
+        layout[axis_key(x)] = {"anchor": y}
+        layout[axis_key(y)] = {"anchor": x, "domain": [(top - height) / inside, top / inside]}
         top -= height + gap
     return layout
 
 
-def axis_suffix(number: int) -> str:
-    """What follows `x` and `y` in the names of a panel's axes, counted from 0."""
-    return str(number + 1) if number else ""
+def axes(number: int) -> dict[str, str]:
+    """What ties a trace to a panel, counted from 0."""
+    suffix = str(number + 1) if number else ""
+    return {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+
+
+def axis_key(axis: str) -> str:
+    """Where the layout describes it: `xaxis2` of `x2`."""
+    return f"{axis[0]}axis{axis[1:]}"
+
+
+def panel_title(number: int, text: str) -> dict[str, Any]:
+    """An annotation above a panel, at its left edge."""
+    _, y = axes(number).values()
+    return {
+        "text": lines(text),
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "yref": f"{y} domain",
+        "y": 1,
+        "yanchor": "bottom",
+        "showarrow": False,
+    }

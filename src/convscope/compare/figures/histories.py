@@ -1,0 +1,75 @@
+"""Each run's history as a curve of its group."""
+
+from __future__ import annotations
+
+import math
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pandas import DataFrame
+
+from convscope.errors import UserError
+from convscope.runs.directory import RunDirectory
+from convscope.runs.history import History
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric of a group's runs.
+
+    Args:
+        runs: how many have it.
+        values: by epoch, of the runs that got that far.
+    """
+
+    runs: int
+    values: dict[int, list[float]]
+
+    @cached_property
+    def means(self) -> list[float]:
+        return [sum(values) / len(values) for values in self.values.values()]
+
+
+def learned(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[str]]:
+    """The curve of each group that has one, and what could not be read.
+
+    Where a group has finished runs these alone count: of its others the last epochs are missing.
+    """
+    found: dict[str, Curve] = {}
+    unreadable: list[str] = []
+    for group, members in runs.groupby("group", sort=False):
+        finished = members[members["status"] == "finished"]
+        series = []
+        for path in (members if finished.empty else finished)["path"]:
+            try:
+                series.append(_series(Path(path), metric))
+            except UserError as error:
+                unreadable.append(str(error))
+        epochs = sorted(set().union(*series))
+        if epochs:
+            values = {epoch: [one[epoch] for one in series if epoch in one] for epoch in epochs}
+            found[str(group)] = Curve(sum(map(bool, series)), values)
+    return found, unreadable
+
+
+def _series(run: Path, metric: str) -> dict[int, float]:
+    """The metric by epoch; {} where there is no history.
+
+    Raises:
+        UserError: the history is a link or cannot be read.
+    """
+    path = RunDirectory(run).history
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UserError(f"{path} is not a regular file")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    return {
+        int(row["epoch"] or 0): float(value)
+        for row in History(path).read()
+        if (value := row[metric]) is not None and math.isfinite(value)
+    }

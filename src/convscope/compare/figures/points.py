@@ -1,0 +1,121 @@
+"""Groups with their accuracy and a cost, each setting apart: what `accuracy_against` shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pandas import DataFrame
+
+from convscope.compare import pareto
+from convscope.compare.figures.labels import ROOM, apart
+from convscope.compare.figures.marks import looks
+from convscope.compare.figures.quantities import QUANTITIES, Quantity
+from convscope.compare.figures.settings import MOST_PANELS, SINGLE, parts
+from convscope.compare.groups import grouped
+from convscope.errors import UserError
+
+COSTS = ("train_samples_per_sec", "macs", "params")
+ACCURACY = QUANTITIES["test_accuracy"]
+_MARGIN = 0.06
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Groups that are shown together.
+
+    Args:
+        title: the setting, "" where there is but one.
+        groups: of `groups.grouped`.
+        front: ids of those on the Pareto front, cheapest first; none where settings differ.
+        labels: what is written beside a group, by id.
+    """
+
+    title: str
+    groups: DataFrame
+    front: list[str]
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Points:
+    """All panels, and what they share.
+
+    Args:
+        looks: of all groups, by `marks.looks`.
+        x, y: range of the axes; `x` in powers of 10 where `log_x`.
+        left_out: how many settings had no room, those with the fewest groups.
+    """
+
+    panels: list[Panel]
+    looks: DataFrame
+    x: Range
+    y: Range
+    log_x: bool
+    left_out: int
+
+
+def points(runs: DataFrame, cost: Quantity) -> Points:
+    """The groups with an accuracy and this cost, a panel per setting.
+
+    Settings of one group share a panel, the last, where the labels tell them apart.
+
+    Raises:
+        UserError: no group has both.
+    """
+    groups = grouped(runs)
+    if len(groups):
+        groups = groups.dropna(subset=[ACCURACY.column, cost.column])
+    if groups.empty:
+        raise UserError(f"no finished run has {ACCURACY.title} and {cost.title}")
+    log_x = cost.is_log(groups[cost.column])
+    x, y = _range(groups, cost, log_x), _range(groups, ACCURACY, log=False)
+    room = (x[1] - x[0]) * ROOM
+    x = (x[0], x[1] + room) if cost.more_is_better else (x[0] - room, x[1])
+    by_setting = parts(groups)
+    panels = [
+        _panel(title, part, cost, x, y, log_x=log_x) for title, part in by_setting[:MOST_PANELS]
+    ]
+    return Points(panels, looks(groups), x, y, log_x, len(by_setting) - len(panels))
+
+
+def _range(groups: DataFrame, shown: Quantity, log: bool) -> Range:
+    """From the least to the greatest value and interval, with a margin.
+
+    An interval of few seeds may be far wider than all means are apart: it is cut where it would
+    push them together.
+    """
+    values = groups[shown.column]
+    lows, highs = values, values
+    if shown.measured:
+        lows = groups[f"{shown.column}_low"].fillna(values)
+        highs = groups[f"{shown.column}_high"].fillna(values)
+    if log:
+        smallest = values.min() / 10
+        values, lows, highs = (
+            part.clip(lower=smallest).map(math.log10) for part in (values, lows, highs)
+        )
+    apart = values.max() - values.min() or highs.max() - lows.min() or abs(values.max()) / 10 or 1
+    low = max(lows.min(), values.min() - apart / 2)
+    high = min(highs.max(), values.max() + apart / 2)
+    margin = max(high - low, apart) * _MARGIN
+    return low - margin, high + margin
+
+
+def _panel(
+    title: str, groups: DataFrame, cost: Quantity, x: Range, y: Range, *, log_x: bool
+) -> Panel:
+    one_setting = title != SINGLE
+    front = pareto.front(groups, cost.column) if one_setting else []
+    named = groups.loc[front if one_setting else list(groups.index)]
+    across = named[cost.column].map(math.log10) if log_x else named[cost.column]
+    places = zip(
+        (across - x[0]) / (x[1] - x[0]),
+        (named[ACCURACY.column] - y[0]) / (y[1] - y[0]),
+        strict=True,
+    )
+    texts = named["variant" if one_setting else "label"]
+    labels = dict(zip(named.index, texts, strict=True))
+    return Panel(title, groups, front, apart(labels, dict(zip(named.index, places, strict=True))))
