@@ -1,0 +1,125 @@
+"""What the page is told about a table of runs: plain JSON values, as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pandas import DataFrame, Series
+
+from convscope.compare import rows
+from convscope.compare.diff import diff
+from convscope.compare.frame import with_settings
+from convscope.compare.groups import grouped
+from convscope.compare.selection import where
+from convscope.compare.tensorboard.snapshot import Snapshot
+from convscope.errors import UserError
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "accuracy_against": ("cost",),
+    "heat": ("value", "setting"),
+    "effects": ("setting",),
+    "parallel": (),
+    "map_sizes": (),
+    "curves": ("metric",),
+}
+"""Of each figure, the arguments that the page may choose."""
+
+
+def selected(runs: DataFrame, expression: str) -> DataFrame:
+    """The runs of the groups for which a filter holds; all of them for an empty one.
+
+    Raises:
+        UserError: the filter cannot be read, or names an unknown column.
+    """
+    if not expression.strip() or runs.empty:
+        return runs
+    kept = where(grouped(runs), expression).index
+    return with_settings(runs[runs["group"].isin(kept)])
+
+
+def table(snapshot: Snapshot, expression: str, logdir: str) -> str:
+    """All that the table shows: `groups` and their `runs` of the filter, and what lies aside.
+
+    Raises:
+        UserError: as `selected`.
+    """
+    runs = selected(snapshot.runs, expression)
+    return _text(
+        {
+            "logdir": logdir,
+            "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
+            "groups": rows.group_rows(runs),
+            "runs": _run_rows(runs),
+            "shared": {} if runs.empty else rows.shared(runs),
+            "settings": [] if runs.empty else list(runs["setting"].unique()),
+            "aside": [left.reason for left in snapshot.aside],
+        }
+    )
+
+
+def _run_rows(runs: DataFrame) -> list[rows.Row]:
+    return [
+        {"id": identity, **row}
+        for identity, row in zip(runs["id"], rows.run_rows(runs), strict=True)
+    ]
+
+
+def words(runs: DataFrame) -> str:
+    """The sentences: `verdict`, `caveats`, `measured`."""
+    from convscope.compare.words import caveats, measured, verdict
+
+    return _text({"verdict": verdict(runs), "caveats": caveats(runs), "measured": measured(runs)})
+
+
+def figure(runs: DataFrame, name: str, chosen: Mapping[str, str], dark: bool) -> str:
+    """A figure's `data` and `layout`.
+
+    Args:
+        name: of `CHOICES`.
+        chosen: its arguments; others are passed over, and what is missing has its default.
+
+    Raises:
+        UserError: there is nothing to show, or no such choice.
+    """
+    from convscope.compare.figures import FIGURES, styled
+
+    options = {key: chosen[key] for key in CHOICES[name] if key in chosen}
+    drawn: str = styled(FIGURES[name](runs, **options), dark).to_json()
+    return drawn
+
+
+def side_by_side(runs: DataFrame, first: str, second: str) -> str:
+    """Two runs, each by its id or by its group's: how they are called, and `diff`'s rows of all.
+
+    Raises:
+        UserError: one of them is not there.
+    """
+    one, other = _run(runs, first), _run(runs, second)
+    compared = diff(one["record"], other["record"], everything=True)
+    return _text(
+        {
+            "first": _named(one),
+            "second": _named(other),
+            "rows": [{**dataclasses.asdict(row), "differs": row.differs} for row in compared],
+        }
+    )
+
+
+def _run(runs: DataFrame, identity: str) -> Series:
+    """A run, or of a group its finished run with the lowest seed."""
+    found = runs[(runs["id"] == identity) | (runs["group"] == identity)]
+    if found.empty:
+        raise UserError("one of the two picked runs is no longer below the logdir: pick another")
+    order = found.assign(unfinished=found["status"] != "finished")
+    return order.sort_values(["unfinished", "seed"]).iloc[0]
+
+
+def _named(run: Series) -> dict[str, Any]:
+    return {key: run[key] for key in ("id", "study", "run", "label")}
+
+
+def _text(answer: Mapping[str, Any]) -> str:
+    return json.dumps(answer, allow_nan=False)

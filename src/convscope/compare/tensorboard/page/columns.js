@@ -1,0 +1,72 @@
+// The columns of the table: key as the filter takes it, title, what it is, and how a row reads.
+
+import { abbreviated, count, percent, plain, spread } from "./text.js";
+
+const WINDOW = [
+  { key: "kernel_size", title: "Kernel", hint: "kernel size of the first layer, pixels" },
+  { key: "stride", title: "Stride", hint: "stride of the first layer, pixels" },
+  { key: "padding_policy", title: "Padding", hint: "padding policy", words: true },
+];
+
+// A row without a finished run has its reason here instead.
+export const MEASURED = [
+  {
+    key: "test_accuracy",
+    title: "Test accuracy",
+    hint: "mean over the seeds ± their standard deviation",
+    text: (row) => spread(row.test_accuracy, row.test_accuracy_std, percent),
+  },
+  {
+    key: "test_accuracy_low",
+    title: "95 % interval",
+    hint: "of the mean accuracy; thin: from the worst seed to the best",
+    interval: true,
+  },
+  {
+    key: "train_samples_per_sec",
+    title: "Samples/s",
+    hint: "in training: mean over the seeds ± their standard deviation",
+    text: (row) => spread(row.train_samples_per_sec, row.train_samples_per_sec_std, count),
+  },
+];
+
+const NETWORK = [
+  {
+    key: "final_map",
+    title: "Last map",
+    hint: "height x width of the last feature map",
+    text: (row) => plain(row.map),
+  },
+  { key: "receptive_field", title: "Sees", hint: "receptive field of a unit there, pixels" },
+  {
+    key: "macs",
+    title: "MACs",
+    hint: "multiply-accumulates per image",
+    text: (row) => abbreviated(row.macs),
+  },
+  { key: "params", title: "Params", hint: "parameters", text: (row) => abbreviated(row.params) },
+];
+
+// Config keys that differ between the runs stand between the window and the count of runs.
+export function columnsOf(groups) {
+  const keys = groups.length ? Object.keys(groups[0]) : [];
+  const varied = keys.slice(keys.indexOf("padding_policy") + 1, keys.indexOf("runs"));
+  const studies = new Set(groups.map((row) => row.study)).size > 1;
+  return [
+    { key: "label", title: "Variant", hint: "kernel, stride and padding in pixels", words: true },
+    ...(studies ? [{ key: "study", title: "Study", hint: "study", words: true }] : []),
+    ...WINDOW,
+    ...varied.map((key) => ({ key, title: key.split(".").at(-1), hint: "differs", words: true })),
+    { key: "runs", title: "Runs", hint: "finished runs, one per seed", text: runs },
+    ...MEASURED,
+    ...NETWORK,
+  ];
+}
+
+export function cellText(column, row) {
+  return column.text ? column.text(row) : plain(row[column.key]);
+}
+
+function runs({ runs: finished, unfinished }) {
+  return [finished || "", unfinished].filter(Boolean).join(" + ");
+}

@@ -1,0 +1,39 @@
+// What the runs say in sentences, how far they can be trusted, and what could not be read.
+
+import { element } from "./element.js";
+import { ask } from "./server.js";
+
+const PARTS = {
+  verdict: "What the runs say",
+  caveats: "What limits that",
+  measured: "How it was measured",
+};
+
+export function findingsView() {
+  const root = element("div", { class: "findings", "aria-live": "polite" });
+  let asked = null;
+
+  async function update(answer) {
+    const question = JSON.stringify([answer.where, answer.version]);
+    if (question === asked) return;
+    asked = question;
+    root.setAttribute("aria-busy", "true");
+    const words = await ask("words", { where: answer.where }).catch((error) => ({ error }));
+    if (question !== asked) return;
+    root.removeAttribute("aria-busy");
+    if (words.error) asked = null;
+    root.replaceChildren(
+      ...(words.error
+        ? [element("p", { class: "note" }, words.error.message)]
+        : Object.entries(PARTS).flatMap(([key, title]) => part(title, words[key]))),
+    );
+  }
+
+  return { root, update };
+}
+
+function part(title, sentences) {
+  // A number and its unit stay on one line.
+  const items = sentences.map((sentence) => element("li", {}, sentence.replaceAll(" %", "\u00a0%")));
+  return items.length ? [element("section", {}, element("h2", {}, title), element("ul", {}, ...items))] : [];
+}

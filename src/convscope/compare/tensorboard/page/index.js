@@ -1,0 +1,27 @@
+// Called by TensorBoard once the tab is opened.
+
+import { element } from "./element.js";
+import { Page } from "./page.js";
+import { plotly } from "./plotly.js";
+
+const LOOK_EVERY_MS = 3000;
+
+export async function render() {
+  document.documentElement.lang = "en";
+  const page = new Page();
+  page.refresh();
+  // For the first figure; whoever draws it says what is wrong.
+  plotly().catch(() => {});
+  await styled();
+  document.body.append(...page.parts);
+  setInterval(() => page.look(), LOOK_EVERY_MS);
+  // TensorBoard hides a tab by making it nothing high.
+  addEventListener("resize", () => page.look());
+}
+
+function styled() {
+  const href = new URL("page.css", import.meta.url);
+  return new Promise((resolve) => {
+    document.head.append(element("link", { rel: "stylesheet", href, load: resolve, error: resolve }));
+  });
+}

@@ -1,0 +1,75 @@
+// A tab per view, one filter for all, and the runs as they were last told.
+
+import { element } from "./element.js";
+import { filterBar } from "./filter.js";
+import { Problem, ask } from "./server.js";
+import * as state from "./state.js";
+import { followTheme } from "./theme.js";
+import { views } from "./views.js";
+
+export class Page {
+  constructor() {
+    this.views = views();
+    this.filter = filterBar();
+    this.notice = element("p", { class: "notice", role: "status" }, "Reading the runs …");
+    this.main = element("main", {}, ...Object.values(this.views).map((view) => view.root));
+    this.tabs = Object.entries(this.views).map(([name, { title }]) =>
+      element("button", { type: "button", "data-view": name, click: () => state.change({ view: name }) }, title),
+    );
+    const nav = element("nav", { "aria-label": "Views" }, ...this.tabs);
+    this.parts = [element("header", {}, nav, this.filter.root), this.notice, this.main];
+    this.answer = null;
+    this.asking = null;
+    state.onChange(() => this.changed());
+    followTheme(() => this.show());
+    this.show();
+  }
+
+  // Once more, unless nobody looks or a question is still open.
+  look() {
+    if (!document.hidden && innerHeight > 0 && !this.asking) this.refresh();
+  }
+
+  async refresh() {
+    const where = state.get("where");
+    const version = this.answer?.where === where ? this.answer.version : null;
+    const asking = (this.asking = {});
+    try {
+      const told = await ask("runs", { where }, version);
+      if (asking !== this.asking) return;
+      if (told) this.answer = { ...told, where };
+      this.say({ notice: noticeOf(this.answer), problem: "" });
+    } catch (error) {
+      if (asking !== this.asking) return;
+      const filtered = error instanceof Problem && where;
+      this.say(filtered ? { problem: error.message } : { notice: error.message });
+    }
+    this.asking = null;
+    this.show();
+  }
+
+  changed() {
+    this.show();
+    if (this.answer?.where !== state.get("where")) this.refresh();
+  }
+
+  say({ notice, problem }) {
+    if (notice !== undefined) this.notice.textContent = notice;
+    this.filter.show(this.answer, problem);
+  }
+
+  show() {
+    const chosen = state.get("view") in this.views ? state.get("view") : "table";
+    for (const tab of this.tabs) tab.setAttribute("aria-current", String(tab.dataset.view === chosen));
+    for (const [name, view] of Object.entries(this.views)) view.root.hidden = name !== chosen;
+    this.main.hidden = !this.answer?.groups.length && !this.answer?.aside.length;
+    if (this.answer) this.views[chosen].update(this.answer);
+  }
+}
+
+function noticeOf({ all, groups, logdir }) {
+  if (!all.runs) {
+    return `There is no run below ${logdir} yet. Train one, for example with python scripts/train.py: it appears here by itself.`;
+  }
+  return groups.length ? "" : "No variant fits the filter.";
+}
