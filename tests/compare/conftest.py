@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pandas import DataFrame
 
+from convscope.compare.frame import row, tabulate
 from convscope.geometry import (
     ImpossibleVariant,
     conv_config,
@@ -119,8 +121,8 @@ def write_run(study: Path, record: RunRecord, history: Iterable[Mapping[str, flo
     run = RunDirectory(study / record.name)
     run.path.mkdir(parents=True)
     write_record(run.record, record)
-    for row in history:
-        History(run.history).append(row)
+    for epoch in history:
+        History(run.history).append(epoch)
     return run.path
 
 
@@ -142,3 +144,32 @@ def make_study() -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def make_runs() -> Callable[..., DataFrame]:
+    """`make_runs({(3, 1, "half"): [0.98, 0.97]})`: the table of runs with these accuracies.
+
+    A list's places are the seeds; None is a run that failed. Further options as `make_record`.
+    """
+
+    def make(
+        accuracies: Mapping[tuple[object, object, object], Iterable[float | None]], **options: Any
+    ) -> DataFrame:
+        return tabulate([row(one) for one in records(accuracies, **options)])[0]
+
+    return make
+
+
+def records(
+    accuracies: Mapping[tuple[object, object, object], Iterable[float | None]], **options: Any
+) -> Iterable[RunRecord]:
+    """The records behind `make_runs`."""
+    study = options.pop("study", Path("outputs/study"))
+    for conv, of_seeds in accuracies.items():
+        for seed, accuracy in enumerate(of_seeds):
+            measured = {} if accuracy is None else {**results("", seed), "test_accuracy": accuracy}
+            failed = {"status": "failed", "reason": "out of memory"} if accuracy is None else {}
+            yield make_record(
+                study, conv, seed, lambda *_, found=measured: found, **failed, **options
+            )

@@ -86,6 +86,7 @@ def _speed(finished: DataFrame) -> Iterator[str]:
         factor = (rates["max"] / rates["min"]).max()
         if factor > _UNSTEADY:
             yield (
-                f"The fastest run of a variant trained up to {times(factor)} as fast as its slowest: the "
-                "machine seems to have had other work, so small differences in speed mean nothing."
+                f"The fastest run of a variant trained up to {times(factor)} as fast as its "
+                "slowest: the machine seems to have had other work, so small differences in speed "
+                "mean nothing."
             )
