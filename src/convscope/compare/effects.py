@@ -59,12 +59,13 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
             "effects need runs that differ in conv and seed alone, "
             f"got also {settings[0]!r} and {settings[1]!r}"
         )
-    grid = Grid(levels_of(measured), measured[metric].to_numpy(float))
-    if not grid.factors:
+    variants = measured["variant"].nunique()
+    if variants < 2:
         raise UserError(
             "effects need finished runs of at least 2 variants, "
-            f"got {measured['variant'].nunique()} in {len(measured)} finished runs"
+            f"got {variants} in {len(measured)} finished runs"
         )
+    grid = Grid(levels_of(measured), measured[metric].to_numpy(float))
     if np.ptp(grid.y) == 0:
         raise UserError(
             f"effects need results that differ, got {metric} {grid.y[0]:g} in every run"
