@@ -40,7 +40,6 @@ Runs that differ in their seed alone make one line. Statistics and report are of
 the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
 """
 FORMATS = ("table", "csv", "json", "markdown")
-REPORTS = (".html", ".md")
 BEST_FIRST = "-test_accuracy"
 _FOR_TABLES = ("runs", "where", "sort", "report")
 
@@ -123,6 +122,6 @@ def _report(text: str | None) -> Path | None:
         return None
     path = Path(text)
     # A device or pipe would be replaced by a file.
-    if path.suffix not in REPORTS or (path.exists() and not path.is_file()):
-        raise UserError(f"--report must name a file ending in {' or '.join(REPORTS)}, got {text}")
+    if not path.name or (path.exists() and not path.is_file()):
+        raise UserError(f"--report must name a file, got {text or 'nothing'}")
     return path

@@ -29,7 +29,7 @@ def chosen(runs: DataFrame, expression: str | None, by: str, single: bool) -> Da
             raise
         raise UserError(f"{error.name} is of a single run: add --runs, or leave it out") from error
     if kept.empty:
-        raise UserError(f"--where must hold for some line, but holds for none of {len(lines)}")
+        raise UserError(f"--where must hold for a line, but holds for none of the {len(lines)}")
     if single:
         return with_settings(kept)
     order = {group: place for place, group in enumerate(kept.index)}

@@ -70,7 +70,7 @@ def run_table(rows: Sequence[Row], varied: Mapping[str, str], width: int) -> Tab
 
 def _network_columns(spare: int = 0) -> list[_Column]:
     return [
-        _Column("map", lambda row: row["map"] or "–", spare),
+        _Column("map", lambda row: row["map"] or "–"),
         _Column("sees", lambda row: count(row["receptive_field"]), spare or 1),
         _Column("MACs", lambda row: count(row["macs"]), spare),
         _Column("params", lambda row: count(row["params"]), spare),

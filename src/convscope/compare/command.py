@@ -84,6 +84,8 @@ def _read(words: Sequence[str]) -> tuple[DataFrame, list[SetAside]]:
     from convscope.compare.frame import Reader
     from convscope.compare.places import OUTPUTS, place
 
+    if not words and not OUTPUTS.is_dir():
+        raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
     return Reader([place(word) for word in words] or [OUTPUTS]).read()
 
 

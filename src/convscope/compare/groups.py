@@ -38,17 +38,20 @@ def grouped(table: DataFrame) -> DataFrame:
     is_finished = table["status"] == "finished"
     finished = table[is_finished].groupby("group", sort=False)
     others = table[~is_finished].groupby("group", sort=False)
-    counted = first[[]].assign(
-        runs=finished.size(),
-        seeds=finished["seed"].agg(lambda seeds: ", ".join(map(str, sorted(seeds)))),
-        unfinished=others["status"].agg(_counts),
-        reason=others["reason"].agg(lambda reasons: reasons.iloc[0]),
-    )
+    texts = {
+        "seeds": finished["seed"].agg(lambda seeds: ", ".join(map(str, sorted(seeds)))),
+        "unfinished": others["status"].agg(_counts),
+        "reason": others["reason"].agg(lambda reasons: reasons.iloc[0]),
+    }
     return pd.concat(
         [
             groups["study"].agg(lambda studies: ", ".join(studies.unique())),
             first[names].where(shared).loc[:, shared.any()],
-            counted.fillna({"runs": 0, "seeds": "", "unfinished": ""}).astype({"runs": int}),
+            finished.size().reindex(first.index, fill_value=0).rename("runs"),
+            # Of no group at all, pandas makes numbers.
+            DataFrame(
+                {name: text.astype(object) for name, text in texts.items()}, first.index
+            ).fillna({"seeds": "", "unfinished": ""}),
             *(spread(finished[metric], metric).reindex(first.index) for metric in METRICS),
         ],
         axis="columns",

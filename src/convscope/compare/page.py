@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -34,9 +35,11 @@ def show(page: Page, console: Console) -> None:
     width = max(len(name) for name, _ in page.facts) + 2
     for name, text in page.facts:
         say(console, harmless(text), first=name.ljust(width), rest=" " * width)
-    line(console)
-    print_table(_with_cells(page.table, harmless), console)
-    say(console, page.legend)
+    if page.table.rows:
+        line(console)
+        print_table(_with_cells(page.table, harmless), console)
+    if page.legend:
+        say(console, page.legend)
     for heading, sentences in page.lists.items():
         points(console, heading, list(map(harmless, sentences)))
 
@@ -45,8 +48,8 @@ def as_markdown(page: Page) -> str:
     parts = [
         _in_markdown(page.heading or ""),
         "\n".join(f"- {name}: {_in_markdown(text)}" for name, text in page.facts),
-        markdown(_with_cells(page.table, _in_markdown)),
-        page.legend,
+        markdown(_with_cells(page.table, _in_markdown)) if page.table.rows else "",
+        _in_markdown(page.legend),
     ]
     for heading, sentences in page.lists.items():
         if sentences:
@@ -62,7 +65,7 @@ def harmless(text: str) -> str:
 
 
 def _in_markdown(text: str) -> str:
-    return html.escape(harmless(text), quote=False)
+    return re.sub(r"[\\`*~\[\]]", r"\\\g<0>", html.escape(harmless(text), quote=False))
 
 
 def _with_cells(table: Table, change: Callable[[str], str]) -> Table:

@@ -59,9 +59,10 @@ def where(table: DataFrame, expression: str) -> DataFrame:
     """
     tree = _parsed(expression)
     try:
-        return table[_Selection(table, expression).truths(tree)]
+        truths = _Selection(table, expression).truths(tree)
     except RecursionError:
         raise _too_deep() from None
+    return table.iloc[[place for place, truth in enumerate(truths) if truth]]
 
 
 def sort(table: DataFrame, by: str) -> DataFrame:

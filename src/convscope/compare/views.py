@@ -19,6 +19,7 @@ from convscope.runs.record import RunRecord
 from convscope.tables import Table, count, numbered, percent
 
 BEST, NO_WORSE = "*", "~"
+WITHOUT_RESULT, IN_WORDS = "Without a result:", "In words:"
 _SEVERAL = 3
 _LONG = 40
 _PLACES = {"dataset": "data", "test_images": "data", "compile": "trainer"}
@@ -45,8 +46,8 @@ def compared(runs: DataFrame, single: bool, width: int) -> Page:
         table=table,
         legend=_legend(table, runs, marks),
         lists={
-            "Without a result:": without_result(runs.drop(finished.index)),
-            "In words:": verdict(runs),
+            WITHOUT_RESULT: _without_result(runs.drop(finished.index)),
+            IN_WORDS: verdict(runs),
         },
     )
 
@@ -59,12 +60,12 @@ def _headings(runs: DataFrame) -> dict[str, str]:
 
 
 def _summary(runs: DataFrame) -> str:
-    studies = list(runs["study"].unique())
-    where = ", ".join(studies) if len(studies) <= _SEVERAL else numbered(len(studies), "studies")
+    studies = sorted(runs["study"].unique())
+    where = ", ".join(studies) if len(studies) <= _SEVERAL else f"{len(studies)} studies"
     statuses = runs["status"].value_counts()
     counts = ", ".join(f"{number} {status}" for status, number in statuses.items())
     variants = numbered(runs["variant"].nunique(), "variant")
-    return f"{where}: {numbered(len(runs), 'run')} of {variants}: {counts}"
+    return f"{where}: {numbered(len(runs), 'run')} of {variants} ({counts})"
 
 
 def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -88,6 +89,8 @@ def _marks(runs: DataFrame) -> dict[str, str]:
 
 
 def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
+    if not table.rows:
+        return ""
     of_setting = " of its setting" if runs["setting"].nunique() > 1 else ""
     meanings = [
         (BEST in marks.values(), f"{BEST} best mean{of_setting}"),
@@ -99,7 +102,7 @@ def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
     return "; ".join(meaning for shown, meaning in meanings if shown)
 
 
-def without_result(runs: DataFrame) -> list[str]:
+def _without_result(runs: DataFrame) -> list[str]:
     """A line per variant, status and reason."""
     lines = []
     for (label, status, reason), some in runs.groupby(
@@ -129,7 +132,8 @@ def side_by_side(first: RunRecord, second: RunRecord) -> Page:
             for name, run in (("first", first), ("second", second))
         ],
         table=Table(("<", "<", "first", "second", "change"), tuple(drawn)),
-        legend=f"{numbered(len(rows) - len(differing), 'other value')} are equal.",
+        legend=f"{len(rows) - len(differing)} other values are equal. Between single runs a result"
+        " may differ by chance: their studies' tables say what holds over seeds.",
         lists={f"{row.key}, first and second:": _texts(row) for row in long},
     )
 
