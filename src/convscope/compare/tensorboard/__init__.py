@@ -48,7 +48,7 @@ class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoar
 
     def get_plugin_apps(self) -> dict[str, Any]:
         return {
-            "/page/*": _application(lambda request: self._routes.page(request)),
+            "/page/*": _application(_page),
             "/runs": _application(lambda request: self._routes.runs(request)),
             "/words": _application(lambda request: self._routes.words(request)),
             "/figure": _application(lambda request: self._routes.figure(request)),
@@ -60,6 +60,12 @@ class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoar
         from convscope.compare.tensorboard.routes import Routes
 
         return Routes(self._logdir)
+
+
+def _page(request: Request) -> Response:
+    from convscope.compare.tensorboard.files import serve
+
+    return serve(request)
 
 
 def _application(answer: Answer) -> Any:

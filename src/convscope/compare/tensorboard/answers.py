@@ -49,6 +49,7 @@ def table(snapshot: Snapshot, expression: str, logdir: str) -> str:
     runs = selected(snapshot.runs, expression)
     return _text(
         {
+            "version": snapshot.version,
             "logdir": logdir,
             "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
             "groups": rows.group_rows(runs),
@@ -58,6 +59,10 @@ def table(snapshot: Snapshot, expression: str, logdir: str) -> str:
             "aside": [left.reason for left in snapshot.aside],
         }
     )
+
+
+def unchanged(snapshot: Snapshot) -> str:
+    return _text({"version": snapshot.version})
 
 
 def _run_rows(runs: DataFrame) -> list[rows.Row]:
@@ -118,7 +123,8 @@ def _run(runs: DataFrame, identity: str) -> Series:
 
 
 def _named(run: Series) -> dict[str, Any]:
-    return {key: run[key] for key in ("id", "study", "run", "label")}
+    # A seed out of a table of whole numbers is numpy's, which JSON does not know.
+    return {"seed": int(run["seed"]), **{key: run[key] for key in ("study", "run", "label")}}
 
 
 def _text(answer: Mapping[str, Any]) -> str:

@@ -9,6 +9,10 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from werkzeug.wrappers import Request, Response
+
+from convscope.compare.tensorboard.respond import respond
+
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
 
 
@@ -21,10 +25,16 @@ class PageFile:
     version: str
 
 
-def page_file(name: str) -> PageFile | None:
-    """The file of this name; None where there is none."""
-    path = _paths().get(name)
-    return None if path is None else _packed(path)
+def serve(request: Request) -> Response:
+    """The file that the address names after `/page/`; 304 where the browser has it already."""
+    path = _paths().get(request.path.rpartition("/page/")[2])
+    if path is None:
+        return respond(request, "there is no such file", "text/plain", code=404)
+    file = _packed(path)
+    headers = [("ETag", f'"{file.version}"')]
+    if file.version in request.if_none_match:
+        return respond(request, "", file.kind, code=304, headers=headers)
+    return respond(request, file.zipped, file.kind, content_encoding="gzip", headers=headers)
 
 
 @cache

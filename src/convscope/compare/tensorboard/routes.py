@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tensorboard.backend.http_util import Respond
 from werkzeug.wrappers import Request, Response
 
 from convscope.compare.tensorboard import answers
-from convscope.compare.tensorboard.files import page_file
+from convscope.compare.tensorboard.respond import respond
 from convscope.compare.tensorboard.snapshot import Snapshot, Snapshots
 from convscope.errors import UserError
 
@@ -36,29 +34,14 @@ class Routes:
         self._logdir = logdir
         self._snapshots = Snapshots(logdir) if logdir else None
 
-    def page(self, request: Request) -> Response:
-        """A file of the page; 304 where the browser has it already."""
-        file = page_file(request.path.rpartition("/page/")[2])
-        if file is None:
-            return _respond(request, "there is no such file", "text/plain", code=404)
-        if file.version in request.if_none_match:
-            return _unchanged(request, file.version)
-        return _respond(
-            request,
-            file.zipped,
-            file.kind,
-            content_encoding="gzip",
-            headers=_version(file.version),
-        )
-
     def runs(self, request: Request) -> Response:
-        """The table; 304 where the page has this version of it."""
+        """The table; its version alone where the page knows it already (`known`)."""
 
         def answer(snapshot: Snapshot) -> Response:
-            if snapshot.version in request.if_none_match:
-                return _unchanged(request, snapshot.version)
-            content = answers.table(snapshot, _where(request), str(self._logdir))
-            return _json(request, content, version=snapshot.version)
+            # Not by status 304, which browsers log as a failed request when a script asks.
+            if snapshot.version == request.args.get("known"):
+                return _json(request, answers.unchanged(snapshot))
+            return _json(request, answers.table(snapshot, _where(request), str(self._logdir)))
 
         return self._answered(request, answer)
 
@@ -102,9 +85,8 @@ def _where(request: Request) -> str:
     return request.args.get("where", "")
 
 
-def _json(request: Request, content: str, code: int = 200, version: str | None = None) -> Response:
-    headers = _version(version) if version else []
-    return _respond(request, content, "application/json", code=code, headers=headers)
+def _json(request: Request, content: str, code: int = 200) -> Response:
+    return respond(request, content, "application/json", code=code)
 
 
 def _problem(request: Request, sentence: str, code: int = 200) -> Response:
@@ -113,17 +95,3 @@ def _problem(request: Request, sentence: str, code: int = 200) -> Response:
 
 def _refused(request: Request, sentence: str) -> Response:
     return _problem(request, sentence, code=400)
-
-
-def _unchanged(request: Request, version: str) -> Response:
-    return _respond(request, "", "text/plain", code=304, headers=_version(version))
-
-
-def _respond(*content: Any, **more: Any) -> Response:
-    """TensorBoard's own way: compressed where the browser takes it, never sniffed, never cached."""
-    response: Response = Respond(*content, **more)
-    return response
-
-
-def _version(version: str) -> list[tuple[str, str]]:
-    return [("ETag", f'"{version}"')]

@@ -47,19 +47,19 @@ const NETWORK = [
   { key: "params", title: "Params", hint: "parameters", text: (row) => abbreviated(row.params) },
 ];
 
-// Config keys that differ between the runs stand between the window and the count of runs.
+// Config keys that differ between the runs lie between the window and the count of runs.
 export function columnsOf(groups) {
   const keys = groups.length ? Object.keys(groups[0]) : [];
   const varied = keys.slice(keys.indexOf("padding_policy") + 1, keys.indexOf("runs"));
   const studies = new Set(groups.map((row) => row.study)).size > 1;
   return [
     { key: "label", title: "Variant", hint: "kernel, stride and padding in pixels", words: true },
-    ...(studies ? [{ key: "study", title: "Study", hint: "study", words: true }] : []),
-    ...WINDOW,
-    ...varied.map((key) => ({ key, title: key.split(".").at(-1), hint: "differs", words: true })),
-    { key: "runs", title: "Runs", hint: "finished runs, one per seed", text: runs },
+    ...(studies ? [{ key: "study", title: "Study", hint: "the folder of its runs", words: true }] : []),
     ...MEASURED,
+    { key: "runs", title: "Runs", hint: "finished runs, one per seed", text: runs },
     ...NETWORK,
+    ...varied.map((key) => ({ key, title: key.split(".").at(-1), hint: "differs between runs" })),
+    ...WINDOW,
   ];
 }
 

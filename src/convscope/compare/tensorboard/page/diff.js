@@ -96,8 +96,8 @@ function equalChoice(equal) {
 }
 
 function diffTable(told, rows) {
-  const head = ["", told.first, told.second].map((run) =>
-    element("th", { scope: "col" }, run && element("strong", {}, run.label), run && element("small", {}, `${run.study}/${run.run}`)),
+  const head = [null, told.first, told.second].map((run) =>
+    element("th", { scope: "col" }, ...(run ? named(run) : [])),
   );
   const parts = Object.entries(PARTS).flatMap(([part, title]) => {
     const own = rows.filter((row) => row.part === part);
@@ -105,6 +105,13 @@ function diffTable(told, rows) {
     return own.length ? [element("tbody", {}, heading, ...own.map(diffRow))] : [];
   });
   return element("table", { class: "diff" }, element("thead", {}, element("tr", {}, ...head)), ...parts);
+}
+
+function named({ label, seed, study, run }) {
+  return [
+    element("strong", {}, `${label}, seed ${seed}`),
+    element("small", {}, `${study}/${run}`),
+  ];
 }
 
 function diffRow(row) {

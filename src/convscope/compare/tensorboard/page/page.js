@@ -13,8 +13,8 @@ export class Page {
     this.filter = filterBar();
     this.notice = element("p", { class: "notice", role: "status" }, "Reading the runs …");
     this.main = element("main", {}, ...Object.values(this.views).map((view) => view.root));
-    this.tabs = Object.entries(this.views).map(([name, { title }]) =>
-      element("button", { type: "button", "data-view": name, click: () => state.change({ view: name }) }, title),
+    this.tabs = Object.keys(this.views).map((name) =>
+      element("button", { type: "button", "data-view": name, click: () => state.change({ view: name }) }),
     );
     const nav = element("nav", { "aria-label": "Views" }, ...this.tabs);
     this.parts = [element("header", {}, nav, this.filter.root), this.notice, this.main];
@@ -32,12 +32,12 @@ export class Page {
 
   async refresh() {
     const where = state.get("where");
-    const version = this.answer?.where === where ? this.answer.version : null;
+    const known = this.answer?.where === where ? this.answer.version : "";
     const asking = (this.asking = {});
     try {
-      const told = await ask("runs", { where }, version);
+      const told = await ask("runs", { where, known });
       if (asking !== this.asking) return;
-      if (told) this.answer = { ...told, where };
+      if (told.version !== known) this.answer = { ...told, where };
       this.say({ notice: noticeOf(this.answer), problem: "" });
     } catch (error) {
       if (asking !== this.asking) return;
@@ -60,7 +60,10 @@ export class Page {
 
   show() {
     const chosen = state.get("view") in this.views ? state.get("view") : "table";
-    for (const tab of this.tabs) tab.setAttribute("aria-current", String(tab.dataset.view === chosen));
+    for (const tab of this.tabs) {
+      tab.textContent = this.views[tab.dataset.view].title;
+      tab.setAttribute("aria-current", String(tab.dataset.view === chosen));
+    }
     for (const [name, view] of Object.entries(this.views)) view.root.hidden = name !== chosen;
     this.main.hidden = !this.answer?.groups.length && !this.answer?.aside.length;
     if (this.answer) this.views[chosen].update(this.answer);

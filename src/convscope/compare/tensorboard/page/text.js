@@ -7,9 +7,12 @@ const or = (format) => (value) => (value === null || value === undefined ? NONE 
 
 export const count = or((value) => whole.format(value));
 export const percent = or((value) => `${(100 * value).toFixed(2)} %`);
-export const plain = or((value) =>
-  typeof value === "number" && !Number.isInteger(value) ? String(Number(value.toPrecision(6))) : String(value),
-);
+export const plain = or((value) => (typeof value === "number" ? number(value) : String(value)));
+
+function number(value) {
+  if (!Number.isInteger(value)) return String(Number(value.toPrecision(6)));
+  return Math.abs(value) < 10000 ? String(value) : whole.format(value);
+}
 
 // 912, 28.2k, 4.63M.
 export const abbreviated = or((value) => {

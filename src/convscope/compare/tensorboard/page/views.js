@@ -5,6 +5,7 @@ import { chartsView } from "./charts.js";
 import { diffView } from "./diff.js";
 import { element } from "./element.js";
 import { findingsView } from "./findings.js";
+import * as state from "./state.js";
 import { tableView } from "./table.js";
 
 const fixed = (...pairs) => () => pairs;
@@ -72,6 +73,12 @@ export function views() {
     parallel: { title: "Parallel coordinates", ...chartsView({}, { parallel: [] }, reveal) },
     maps: { title: "Feature maps", ...chartsView({}, { map_sizes: [] }, reveal) },
     curves: { title: "Learning curves", ...chartsView({ metric: METRIC }, { curves: ["metric"] }, reveal) },
-    diff: { title: "Side by side", ...diffView() },
+    diff: {
+      ...diffView(),
+      get title() {
+        const picked = state.list("picked").length;
+        return picked ? `Side by side (${picked})` : "Side by side";
+      },
+    },
   };
 }
