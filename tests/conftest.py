@@ -1,5 +1,6 @@
-"""A tiny run on digits, which need no file, and what it left for TensorBoard."""
+"""A tiny run on digits, which need no file; what it left for TensorBoard; a browser for pages."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from convscope.training.request import RunRequest
 
 TINY = (
@@ -18,6 +21,15 @@ TINY = (
     "trainer.limit_train_batches=12",
     "trainer.log_every_n_steps=5",
     "optim.lr=0.01",
+)
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 )
 
 Ask = Callable[..., "RunRequest"]
@@ -60,6 +72,19 @@ def scalars() -> Callable[[Path], Scalars]:
         return found
 
     return read
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """One Chromium for all tests: a process can hold no second Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no Chromium found: none of {', '.join(BROWSERS)} is on the PATH")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
 
 
 @dataclass(frozen=True)

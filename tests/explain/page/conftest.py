@@ -1,6 +1,5 @@
 """The page in a real browser, read and moved as its user would; and a run made by hand."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,6 @@ from convscope.runs.record import RunRecord, write_record
 if TYPE_CHECKING:
     import torch
     from playwright.sync_api import Browser, Locator, Page
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 class Setting:
@@ -91,18 +81,6 @@ class Lesson:
 
 
 Open = Callable[..., Lesson]
-
-
-@pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no Chromium found: none of {', '.join(BROWSERS)} is on the PATH")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
