@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from convscope.compare.figures.marks import NEUTRAL, key, key_height
 from convscope.compare.figures.points import ACCURACY, COSTS, Panel, points
-from convscope.compare.figures.quantities import Quantity, chosen, plain, with_interval
+from convscope.compare.figures.quantities import Quantity, chosen, plain, rows, with_interval
 from convscope.compare.figures.stack import axes, axis_key, panel_title, stacked
 from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped, lines
@@ -33,7 +33,8 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     against = chosen("cost", cost, COSTS)
     shown = points(runs, against)
     more = f"{numbered(shown.left_out, 'more setting')} not shown" if shown.left_out else ""
-    titles = [f"Accuracy against {against.title}", "dotted: the Pareto front", more]
+    front = "dotted: the Pareto front" if any(panel.front for panel in shown.panels) else ""
+    titles = [f"Accuracy against {against.title}", front, more]
     height = _HEIGHT if len(shown.panels) == 1 else _ONE_OF_SEVERAL
     layout = stacked(titles, [height] * len(shown.panels), legend=key_height(shown.looks))
     traces = key(shown.looks)
@@ -45,6 +46,7 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
         layout[axis_key(on["xaxis"])] |= {
             "title": {"text": f"{against.title}, {against.which_is_better}"},
             "tickformat": against.tick_format,
+            "tickfont": {"size": 11},
             "range": shown.x,
             **({"type": "log", "dtick": "D2"} if shown.log_x else {}),
         }
@@ -73,7 +75,7 @@ def _points(panel: Panel, looks: DataFrame, cost: Quantity) -> dict[str, Any]:
             "symbol": list(looks["shape"] + looks["fill"]),
             "size": 10,
             "opacity": 1,
-            "line": {"width": 1.5, "color": list(looks["colour"])},
+            "line": {"width": 1.5, "color": list(looks["outline"])},
         },
         "text": [escaped(panel.labels.get(group, "")) for group in groups.index],
         "textposition": "top right" if cost.more_is_better else "top left",
@@ -85,7 +87,7 @@ def _points(panel: Panel, looks: DataFrame, cost: Quantity) -> dict[str, Any]:
                 with_interval(cost, group),
                 "on the front: no other is better in both" if name in panel.front else "",
             )
-            for name, group in groups.iterrows()
+            for name, group in rows(groups)
         ],
         "hoverinfo": "text",
         "showlegend": False,

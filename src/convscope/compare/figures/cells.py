@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from convscope.compare.effects import levels_of
-from convscope.compare.figures.quantities import Quantity, with_interval
+from convscope.compare.figures.quantities import Quantity, rows, with_interval
 from convscope.compare.figures.settings import one_setting
 from convscope.compare.grid import in_order
 from convscope.compare.groups import grouped
@@ -68,8 +70,8 @@ def cells(runs: DataFrame, shown: Quantity, setting: str | None) -> Cells:
     shapes = _last_maps(alone) if shown.column == "final_map" else {}
     levels = levels_of(groups)
     by_padding: dict[str, dict[tuple[str, str], Cell]] = {}
-    for (name, group), (_, level) in zip(groups.iterrows(), levels.iterrows(), strict=True):
-        cell = _cell(str(name), group, shown, shapes)
+    for (name, group), (_, level) in zip(rows(groups), rows(levels), strict=True):
+        cell = _cell(name, group, shown, shapes)
         place = level["kernel_size"], level["stride"]
         by_padding.setdefault(level["padding_policy"], {})[place] = cell
     texts = {cell.text for panel in by_padding.values() for cell in panel.values()}
@@ -92,7 +94,7 @@ def _last_maps(runs: DataFrame) -> dict[str, str]:
     }
 
 
-def _cell(name: str, group: Series, shown: Quantity, shapes: dict[str, str]) -> Cell:
+def _cell(name: str, group: Mapping[str, Any], shown: Quantity, shapes: dict[str, str]) -> Cell:
     value = group[shown.column]
     if pd.isna(value):
         text = IMPOSSIBLE if "skipped" in group["unfinished"] else NOT_FINISHED

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from convscope.compare.figures.histories import Curve, learned
+from convscope.compare.figures.labels import apart
 from convscope.compare.figures.marks import key, key_height, looks
-from convscope.compare.figures.settings import MOST_PANELS, parts
+from convscope.compare.figures.quantities import rows
+from convscope.compare.figures.settings import MOST_PANELS, SINGLE, parts
 from convscope.compare.figures.stack import axes, axis_key, panel_title, stacked
 from convscope.compare.figures.style import figure
-from convscope.compare.figures.text import lines
+from convscope.compare.figures.text import escaped, lines
 from convscope.compare.grid import in_order
 from convscope.errors import UserError
 from convscope.runs.history import METRICS
@@ -20,7 +23,7 @@ from convscope.tables import numbered, percent
 
 _HEIGHT = 240
 """Of a panel, pixels."""
-_MOST_BANDS = 6
+_MOST_BANDS = 8
 _FEW_EPOCHS = 12
 _BAND = 0.18
 
@@ -29,7 +32,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     """A metric per epoch: the mean over a group's runs, from least to greatest a band.
 
     Where a group has finished runs these alone count. A panel per setting, or per stride where
-    there is but one setting; bands only where no panel has more than 6 groups.
+    there is but one setting; bands only where no panel has more than 8 groups.
 
     Args:
         runs: `frame`'s table; each run's history is read beside its record.
@@ -57,11 +60,13 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     ]
     layout = stacked(titles, [_HEIGHT] * len(shown), legend=key_height(look))
     traces = key(look, lines=True)
-    for number, (_, part) in enumerate(shown):
+    for number, (title, part) in enumerate(shown):
         on = axes(number)
-        for group, about in part.iterrows():
-            drawn = _drawn(str(group), about, found[str(group)], look.loc[group], metric)
-            traces += [trace | on for trace in (drawn if banded else drawn[-1:])]
+        ends = _ends(part, found) if title == SINGLE else {}
+        for group, about in rows(part[["label"]].join(look)):
+            if banded:
+                traces.append(_band(group, found[group], about["colour"]) | on)
+            traces.append(_line(group, about, found[group], metric, ends.get(group, "")) | on)
         layout[axis_key(on["xaxis"])] |= _epochs(found)
         layout[axis_key(on["yaxis"])] |= _values(found, metric) | {"title": {"text": metric}}
     layout["annotations"] = [panel_title(number, name) for number, (name, _) in enumerate(shown)]
@@ -76,6 +81,14 @@ def _panels(groups: DataFrame, look: DataFrame) -> list[tuple[str, DataFrame]]:
     return [(f"stride {stride}", groups[look["stride"] == stride]) for stride in strides]
 
 
+def _ends(groups: DataFrame, found: dict[str, Curve]) -> dict[str, str]:
+    """What is written where a curve ends: the setting."""
+    last = {str(group): found[str(group)].means[-1] for group in groups.index}
+    low, high = min(last.values()), max(last.values())
+    places = {group: (1.0, (mean - low) / ((high - low) or 1)) for group, mean in last.items()}
+    return apart(dict(zip(last, groups["setting"], strict=True)), places)
+
+
 def _missing(panels: int, unreadable: list[str]) -> list[str]:
     """What is not shown, a line each."""
     missing = [f"{numbered(panels, 'more panel')} not shown"] if panels else []
@@ -85,14 +98,11 @@ def _missing(panels: int, unreadable: list[str]) -> list[str]:
     return missing
 
 
-def _drawn(
-    group: str, about: Series, curve: Curve, look: Series, metric: str
-) -> list[dict[str, Any]]:
-    """The band and, above it, the line."""
+def _band(group: str, curve: Curve, colour: str) -> dict[str, Any]:
     epochs, values = list(curve.values), list(curve.values.values())
-    shared = {"type": "scatter", "showlegend": False}
-    red, green, blue = (int(look["colour"][place : place + 2], 16) for place in (1, 3, 5))
-    band = shared | {
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return {
+        "type": "scatter",
         "mode": "none",
         "x": [*epochs, *reversed(epochs)],
         "y": [*map(max, values), *map(min, reversed(values))],
@@ -100,20 +110,30 @@ def _drawn(
         "fillcolor": f"rgba({red}, {green}, {blue}, {_BAND})",
         "customdata": [group] * (2 * len(epochs)),
         "hoverinfo": "skip",
+        "showlegend": False,
     }
-    line = shared | {
-        "mode": "lines+markers",
+
+
+def _line(
+    group: str, about: Mapping[str, Any], curve: Curve, metric: str, end: str
+) -> dict[str, Any]:
+    epochs = list(curve.values)
+    written = {"text": [""] * (len(epochs) - 1) + [escaped(end)], "textposition": "top left"}
+    return {
+        "type": "scatter",
+        "mode": "lines+markers+text" if end else "lines+markers",
         "x": epochs,
         "y": curve.means,
-        "line": {"color": look["colour"], "dash": look["dash"], "width": 1.5},
-        "marker": {"symbol": look["shape"] + look["fill"], "size": 7},
+        **(written if end else {}),
+        "line": {"color": about["colour"], "dash": about["dash"], "width": 1.5},
+        "marker": {"symbol": about["shape"] + about["fill"], "size": 7},
         "customdata": [group] * len(epochs),
         "hovertext": [
             _hint(about["label"], epoch, of, metric) for epoch, of in curve.values.items()
         ],
         "hoverinfo": "text",
+        "showlegend": False,
     }
-    return [band, line]
 
 
 def _hint(label: str, epoch: int, values: list[float], metric: str) -> str:

@@ -17,7 +17,6 @@ from convscope.compare.figures.settings import one_setting
 from convscope.compare.figures.stack import panel_title, stacked
 from convscope.compare.figures.style import ACCENT, figure
 from convscope.compare.figures.text import escaped, lines
-from convscope.compare.groups import grouped
 from convscope.tables import numbered, percent
 
 _ACCURACY = QUANTITIES["test_accuracy"]
@@ -100,7 +99,12 @@ def shown_effects(runs: DataFrame, setting: str | None) -> Shown:
         " x ".join(_NAMES.get(part, part) for part in term.split(" x ")): share
         for term, share in zip(found.terms["term"], found.terms["share"], strict=True)
     }
-    return Shown(which, _levels(found), shares, list(grouped(alone).index))
+    return Shown(
+        which,
+        _levels(found),
+        shares,
+        list(alone.loc[alone["status"] == "finished", "group"].unique()),
+    )
 
 
 def _levels(found: Effects) -> list[Level]:

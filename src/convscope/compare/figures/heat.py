@@ -12,7 +12,7 @@ from convscope.compare.figures.cells import VALUES, Cell, Cells, Panel, cells
 from convscope.compare.figures.marks import NEUTRAL
 from convscope.compare.figures.quantities import chosen
 from convscope.compare.figures.stack import axes, axis_key, panel_title, stacked
-from convscope.compare.figures.style import figure
+from convscope.compare.figures.style import CELL_INK, figure
 from convscope.compare.figures.text import lines
 
 _ROW = 36
@@ -37,16 +37,13 @@ def heat(runs: DataFrame, value: str = "test_accuracy", setting: str | None = No
     drawn = cells(runs, shown, setting)
     layout = stacked(drawn.titles, [_ROW * len(drawn.kernels)] * len(drawn.panels))
     layout["annotations"] = []
-    layout["coloraxis"] = {"showscale": False}
     traces = []
     for number, panel in enumerate(drawn.panels):
         on = axes(number)
         traces += [_known(drawn, panel) | on, _holes(drawn, panel) | on]
         layout["annotations"].append(panel_title(number, f"padding {panel.padding}"))
         layout[axis_key(on["xaxis"])] |= _axis("stride", drawn.strides)
-        layout[axis_key(on["yaxis"])] |= _axis("kernel size", drawn.kernels) | {
-            "autorange": "reversed"
-        }
+        layout[axis_key(on["yaxis"])] |= _axis("kernel", drawn.kernels) | {"autorange": "reversed"}
     return figure(traces, layout)
 
 
@@ -64,7 +61,11 @@ def _axis(title: str, levels: list[str]) -> dict[str, Any]:
 def _known(drawn: Cells, panel: Panel) -> dict[str, Any]:
     known = {place: cell for place, cell in panel.cells.items() if cell.value is not None}
     values = _table(drawn, known, lambda cell: cell.value)
-    return _map(drawn, known) | {"z": values, "coloraxis": "coloraxis"}
+    return _map(drawn, known) | {
+        "z": values,
+        "coloraxis": "coloraxis",
+        "textfont": {"color": CELL_INK},
+    }
 
 
 def _holes(drawn: Cells, panel: Panel) -> dict[str, Any]:
@@ -82,9 +83,9 @@ def _map(drawn: Cells, shown: Shown) -> dict[str, Any]:
         "type": "heatmap",
         "x": drawn.strides,
         "y": drawn.kernels,
-        "text": _table(drawn, shown, lambda cell: cell.text),
+        "text": _table(drawn, shown, lambda cell: cell.text, ""),
         "texttemplate": "%{text}",
-        "hovertext": _table(drawn, shown, lambda cell: lines(*cell.hints)),
+        "hovertext": _table(drawn, shown, lambda cell: lines(*cell.hints), ""),
         "hoverinfo": "text",
         "hoverongaps": False,
         "customdata": _table(drawn, shown, lambda cell: cell.group),
@@ -93,10 +94,12 @@ def _map(drawn: Cells, shown: Shown) -> dict[str, Any]:
     }
 
 
-def _table(drawn: Cells, shown: Shown, of: Callable[[Cell], Any]) -> list[list[Any]]:
+def _table(
+    drawn: Cells, shown: Shown, of: Callable[[Cell], Any], missing: str | None = None
+) -> list[list[Any]]:
     return [
         [
-            of(shown[kernel, stride]) if (kernel, stride) in shown else None
+            of(shown[kernel, stride]) if (kernel, stride) in shown else missing
             for stride in drawn.strides
         ]
         for kernel in drawn.kernels

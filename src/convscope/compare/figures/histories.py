@@ -39,10 +39,9 @@ def learned(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[str]]:
     """
     found: dict[str, Curve] = {}
     unreadable: list[str] = []
-    for group, members in runs.groupby("group", sort=False):
-        finished = members[members["status"] == "finished"]
+    for group, paths in _counting(runs).items():
         series = []
-        for path in (members if finished.empty else finished)["path"]:
+        for path in paths:
             try:
                 series.append(_series(Path(path), metric))
             except UserError as error:
@@ -50,8 +49,16 @@ def learned(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[str]]:
         epochs = sorted(set().union(*series))
         if epochs:
             values = {epoch: [one[epoch] for one in series if epoch in one] for epoch in epochs}
-            found[str(group)] = Curve(sum(map(bool, series)), values)
+            found[group] = Curve(sum(map(bool, series)), values)
     return found, unreadable
+
+
+def _counting(runs: DataFrame) -> dict[str, list[str]]:
+    """The folders of each group's finished runs, of all where there is none."""
+    folders: dict[str, dict[bool, list[str]]] = {}
+    for group, status, path in zip(runs["group"], runs["status"], runs["path"], strict=True):
+        folders.setdefault(group, {}).setdefault(status == "finished", []).append(path)
+    return {group: of[max(of)] for group, of in folders.items()}
 
 
 def _series(run: Path, metric: str) -> dict[int, float]:

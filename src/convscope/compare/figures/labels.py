@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_WIDTH, _HEIGHT = 0.18, 0.07
-"""Of a label, as parts of a narrow panel's."""
-ROOM = _WIDTH
+_CHARACTER, _LINE = 0.022, 0.07
+"""Width of a character and height of a line, as parts of a narrow panel's."""
+
+
+def width(text: str) -> float:
+    """Of a label, as part of a narrow panel's."""
+    return _CHARACTER * len(text)
 
 
 def apart(labels: Mapping[str, str], places: Mapping[str, tuple[float, float]]) -> dict[str, str]:
@@ -18,6 +22,10 @@ def apart(labels: Mapping[str, str], places: Mapping[str, tuple[float, float]]) 
     kept: dict[str, str] = {}
     for name in sorted(labels, key=lambda name: -places[name][1]):
         x, y = places[name]
-        if all(abs(x - places[k][0]) > _WIDTH or abs(y - places[k][1]) > _HEIGHT for k in kept):
+        if all(
+            abs(x - places[other][0]) > max(width(labels[name]), width(text))
+            or abs(y - places[other][1]) > _LINE
+            for other, text in kept.items()
+        ):
             kept[name] = labels[name]
     return kept

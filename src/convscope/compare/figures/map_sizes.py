@@ -9,13 +9,14 @@ import plotly.graph_objects as go
 from pandas import DataFrame
 
 from convscope.compare.figures.marks import NEUTRAL, looks
+from convscope.compare.figures.stack import heading
 from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped, lines
 from convscope.errors import UserError
 from convscope.geometry.label import pair_token
 from convscope.runs.record import RunRecord
 
-_ROW, _SIDE, _AROUND = 36, 28, 90
+_ROW, _SIDE, _AROUND = 36, 28, 100
 """A row, the longest side of a map, and what is above and below the rows, pixels."""
 _MOST_ROWS = 60
 
@@ -43,10 +44,10 @@ def map_sizes(runs: DataFrame) -> go.Figure:
         else _impossible(run, groups)
         for run, stages, groups in shown
     ]
-    more = f": the first {len(shown)} of {len(rows)}" if len(rows) > len(shown) else ""
+    more = f"the first {len(shown)} of {len(rows)} variants" if len(rows) > len(shown) else ""
     names = {name for _, stages, _ in rows for name in stages}
     layout: dict[str, Any] = {
-        "title": {"text": f"Feature maps, height x width{more}"},
+        "title": heading("Feature maps, height x width", more),
         "height": _AROUND + _ROW * len(shown),
         "margin": {"t": _AROUND - 16, "b": 16, "r": 40},
         "showlegend": False,

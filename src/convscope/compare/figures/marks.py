@@ -48,7 +48,8 @@ _FILLS = {"valid": "-open", "half": "", "full": "-open-dot"}
 _OTHER_FILL = "-dot"
 _DASHES = {"valid": "dash", "half": "solid", "full": "dot"}
 _OTHER_DASH = "dashdot"
-_OUTLINE = {"width": 1.5, "color": NEUTRAL}
+_INK = "#10151c"
+"""Of the dot in a filled shape."""
 _KEY_TITLE, _KEY_ENTRY = 30, 19
 
 
@@ -56,7 +57,7 @@ def looks(groups: DataFrame) -> DataFrame:
     """How each group looks, in its order.
 
     `kernel_size, stride, padding_policy` are its levels as text (`effects.levels_of`), `colour,
-    shape, fill` and `dash` what they look like, in Plotly's names.
+    shape, outline, fill` and `dash` what they look like, in Plotly's names.
     """
     levels = levels_of(groups)
     colours = _assigned(levels["kernel_size"], _USUAL_COLOURS, _MORE_COLOURS, NEUTRAL)
@@ -65,6 +66,10 @@ def looks(groups: DataFrame) -> DataFrame:
     return levels.assign(
         colour=levels["kernel_size"].map(colours),
         shape=levels["stride"].map(shapes),
+        outline=[
+            _INK if policy not in _FILLS else colours[kernel]
+            for policy, kernel in zip(padding, levels["kernel_size"], strict=True)
+        ],
         fill=[_FILLS.get(policy, _OTHER_FILL) for policy in padding],
         dash=[_DASHES.get(policy, _OTHER_DASH) for policy in padding],
     )
@@ -76,7 +81,7 @@ def key(looks: DataFrame, *, lines: bool = False) -> list[dict[str, Any]]:
         "kernel size": looks.groupby("kernel_size")["colour"].first().map(_disc).to_dict(),
         "stride": looks.groupby("stride")["shape"].first().map(_shape).to_dict(),
         "padding": {
-            policy: _shape(f"circle{fill}") | (_dashed(dash) if lines else {})
+            policy: _shape(f"circle{fill}", policy) | (_dashed(dash) if lines else {})
             for policy, fill, dash in zip(
                 looks["padding_policy"], looks["fill"], looks["dash"], strict=True
             )
@@ -108,8 +113,9 @@ def _disc(colour: str) -> dict[str, Any]:
     return {"marker": {"symbol": "circle", "color": colour, "size": 10}}
 
 
-def _shape(symbol: str) -> dict[str, Any]:
-    return {"marker": {"symbol": symbol, "color": NEUTRAL, "size": 10, "line": _OUTLINE}}
+def _shape(symbol: str, policy: str = "half") -> dict[str, Any]:
+    outline = {"width": 1.5, "color": NEUTRAL if policy in _FILLS else _INK}
+    return {"marker": {"symbol": symbol, "color": NEUTRAL, "size": 10, "line": outline}}
 
 
 def _dashed(dash: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,14 +11,14 @@ from pandas import DataFrame, Series
 from pandas.api.types import is_numeric_dtype
 
 from convscope.compare.effects import levels_of
-from convscope.compare.figures.points import ACCURACY
-from convscope.compare.figures.quantities import QUANTITIES, plain
+from convscope.compare.figures.points import ACCURACY, measured_groups
+from convscope.compare.figures.quantities import QUANTITIES, abbreviated, plain
+from convscope.compare.figures.stack import heading
 from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped
 from convscope.compare.frame import setting_keys, short
 from convscope.compare.grid import in_order
-from convscope.compare.groups import grouped
-from convscope.errors import UserError
+from convscope.tables import numbered
 
 _LEVELS = {"kernel_size": "kernel", "stride": "stride", "padding_policy": "padding"}
 _NUMBERS = {
@@ -27,7 +27,6 @@ _NUMBERS = {
     "params": "params",
     "macs": "MACs",
     "train_samples_per_sec": "samples/s",
-    "test_accuracy": "accuracy %",
 }
 _STEPS = 4
 _LONGEST = 12
@@ -37,53 +36,70 @@ _LONGEST = 12
 def parallel(runs: DataFrame) -> go.Figure:
     """Kernel size, stride, padding, what else differs, sizes, costs and accuracy of each group.
 
-    An axis on which all groups are equal is left out, all but the accuracy's.
+    An axis on which all groups are equal is left out, all but the accuracy's. Quantities over
+    orders of magnitude are drawn by their logarithm to base 10, levels by their place in order.
 
     Raises:
         UserError: no run is finished with an accuracy.
     """
-    groups = grouped(runs)
-    if len(groups):
-        groups = groups.dropna(subset=[ACCURACY.column])
-    if groups.empty:
-        raise UserError(f"no finished run has {ACCURACY.title}")
-    levels = levels_of(groups)
-    keys = [key for key in setting_keys(groups) if groups[key].nunique() > 1]
-    columns = [
-        *((title, levels[name], str) for name, title in _LEVELS.items()),
-        *((short(key, keys), groups[key], "{:g}".format) for key in keys),
-        *((title, groups[name], QUANTITIES[name].short) for name, title in _NUMBERS.items()),
-    ]
+    groups = measured_groups(runs)
+    numbers = {title: groups[name] for name, title in _NUMBERS.items() if _differs(groups[name])}
+    whole = groups.dropna(subset=[values.name for values in numbers.values()])
+    without = len(groups) - len(whole)
     dimensions = [
-        _numbers(title, values, text) if is_numeric_dtype(values) else _names(title, values)
-        for title, values, text in columns
-        if values.nunique() > 1 or values.name == ACCURACY.column
+        *(_places(title, values) for title, values in _named(whole).items() if _differs(values)),
+        *(_numbers(title, whole[values.name]) for title, values in numbers.items()),
+        _dimension("accuracy %", plain(whole[ACCURACY.column]), ACCURACY.short),
     ]
     trace = {
         "type": "parcoords",
         "dimensions": dimensions,
-        "line": {"color": plain(groups[ACCURACY.column]), "coloraxis": "coloraxis"},
-        "customdata": list(groups.index),
+        "line": {"color": plain(whole[ACCURACY.column]), "coloraxis": "coloraxis2"},
+        "customdata": list(whole.index),
         "labelangle": -35,
         "tickfont": {"size": 10},
     }
     layout = {
-        "height": 420,
-        "margin": {"l": 40, "r": 60, "t": 108, "b": 24},
-        "coloraxis": {"showscale": False},
-        "title": {"text": "Means of each group; drag along an axis to select"},
+        "height": 430,
+        "margin": {"l": 40, "r": 60, "t": 118, "b": 24},
+        "title": heading(
+            "Means of each group",
+            "drag along an axis to select",
+            f"{numbered(without, 'group')} without all numbers left out" if without else "",
+        ),
     }
     return figure([trace], layout)
 
 
-def _names(title: str, values: Series) -> dict[str, Any]:
-    texts = [str(value) for value in values]
-    names = sorted(set(texts), key=in_order)
+def _differs(values: Series) -> bool:
+    return bool(values.nunique() > 1)
+
+
+def _named(groups: DataFrame) -> dict[str, Series]:
+    """Columns whose values have an order but no distance, by title."""
+    levels = levels_of(groups)
+    keys = [key for key in setting_keys(groups) if _differs(groups[key])]
+    return {
+        **{title: levels[name] for name, title in _LEVELS.items()},
+        **{short(key, keys): groups[key] for key in keys},
+    }
+
+
+def _places(title: str, values: Series) -> dict[str, Any]:
+    numeric = is_numeric_dtype(values)
+    present = values.dropna().unique()
+    ordered = sorted(present) if numeric else sorted(map(str, present), key=in_order)
+    names = [f"{value:g}" if numeric else _cut(value) for value in ordered]
+    places = {value: place for place, value in enumerate(ordered)}
+    # What a group does not have is a place of its own, below.
+    shown = [places.get(value if numeric else str(value), -1) for value in values]
+    if -1 in shown:
+        places, names = {"–": -1, **places}, ["–", *names]
     return {
         "label": escaped(title),
-        "values": [names.index(text) for text in texts],
-        "tickvals": list(range(len(names))),
-        "ticktext": [escaped(_cut(name)) for name in names],
+        "values": shown,
+        "tickvals": list(places.values()),
+        "ticktext": [escaped(name) for name in names],
     }
 
 
@@ -91,20 +107,19 @@ def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _numbers(title: str, values: Series, text: Callable[[float], str]) -> dict[str, Any]:
-    log = values.name in QUANTITIES and QUANTITIES[values.name].is_log(values)
-    shown = [math.log10(value) for value in values] if log else plain(values)
-    ticks = _ticks([one for one in shown if one is not None])
-    return {
-        "label": escaped(title),
-        "values": shown,
-        "tickvals": ticks,
-        "ticktext": [text(10**tick if log else tick) for tick in ticks],
-    }
+def _numbers(title: str, values: Series) -> dict[str, Any]:
+    if not QUANTITIES[str(values.name)].is_log(values):
+        return _dimension(title, plain(values), abbreviated)
+    logs = [math.log10(value) for value in values]
+    return _dimension(title, logs, lambda log: abbreviated(10**log))
 
 
-def _ticks(values: Sequence[float]) -> list[float]:
+def _dimension(title: str, values: list[float], text: Callable[[float], str]) -> dict[str, Any]:
     low, high = min(values), max(values)
-    if low == high:
-        return [low]
-    return [low + (high - low) * step / _STEPS for step in range(_STEPS + 1)]
+    ticks = [low + (high - low) * step / _STEPS for step in range(_STEPS + 1 if high > low else 1)]
+    return {
+        "label": title,
+        "values": values,
+        "tickvals": ticks,
+        "ticktext": [text(tick) for tick in ticks],
+    }

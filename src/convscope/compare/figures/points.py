@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pandas import DataFrame
 
 from convscope.compare import pareto
-from convscope.compare.figures.labels import ROOM, apart
+from convscope.compare.figures.labels import apart
 from convscope.compare.figures.marks import looks
 from convscope.compare.figures.quantities import QUANTITIES, Quantity
 from convscope.compare.figures.settings import MOST_PANELS, SINGLE, parts
@@ -17,7 +17,8 @@ from convscope.errors import UserError
 
 COSTS = ("train_samples_per_sec", "macs", "params")
 ACCURACY = QUANTITIES["test_accuracy"]
-_MARGIN = 0.06
+_MARGIN, _ROOM = 0.06, 0.2
+"""On either side of the points, and where their labels are, as parts of the range."""
 
 Range = tuple[float, float]
 
@@ -57,22 +58,32 @@ class Points:
     left_out: int
 
 
+def measured_groups(runs: DataFrame) -> DataFrame:
+    """The groups with an accuracy.
+
+    Raises:
+        UserError: there is none.
+    """
+    groups = grouped(runs)
+    if groups.empty or groups[ACCURACY.column].isna().all():
+        raise UserError(f"no finished run has a {ACCURACY.title}")
+    return groups.dropna(subset=[ACCURACY.column])
+
+
 def points(runs: DataFrame, cost: Quantity) -> Points:
     """The groups with an accuracy and this cost, a panel per setting.
 
-    Settings of one group share a panel, the last, where the labels tell them apart.
+    Settings of one group share a panel, the last, where labels say which.
 
     Raises:
         UserError: no group has both.
     """
-    groups = grouped(runs)
-    if len(groups):
-        groups = groups.dropna(subset=[ACCURACY.column, cost.column])
+    groups = measured_groups(runs).dropna(subset=[cost.column])
     if groups.empty:
-        raise UserError(f"no finished run has {ACCURACY.title} and {cost.title}")
+        raise UserError(f"no finished run has {cost.title}")
     log_x = cost.is_log(groups[cost.column])
     x, y = _range(groups, cost, log_x), _range(groups, ACCURACY, log=False)
-    room = (x[1] - x[0]) * ROOM
+    room = (x[1] - x[0]) * _ROOM
     x = (x[0], x[1] + room) if cost.more_is_better else (x[0] - room, x[1])
     by_setting = parts(groups)
     panels = [
@@ -116,6 +127,6 @@ def _panel(
         (named[ACCURACY.column] - y[0]) / (y[1] - y[0]),
         strict=True,
     )
-    texts = named["variant" if one_setting else "label"]
+    texts = named["variant" if one_setting else "setting"]
     labels = dict(zip(named.index, texts, strict=True))
     return Panel(title, groups, front, apart(labels, dict(zip(named.index, places, strict=True))))

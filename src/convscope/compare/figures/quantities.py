@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from pandas import Series
+from pandas import DataFrame, Series
 
 from convscope.errors import UserError
 from convscope.tables import percent
@@ -57,7 +57,7 @@ class Quantity:
         )
 
 
-def _abbreviated(value: float) -> str:
+def abbreviated(value: float) -> str:
     """Three digits: `912`, `28.2k`, `4.63M`."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= factor:
@@ -92,14 +92,14 @@ QUANTITIES: Mapping[str, Quantity] = {
             column="macs",
             title="MACs per image",
             text=lambda value: f"{value:,.0f} MACs",
-            short=_abbreviated,
+            short=abbreviated,
             tick_format="~s",
         ),
         Quantity(
             column="params",
             title="parameters",
             text=lambda value: f"{value:,.0f} parameters",
-            short=_abbreviated,
+            short=abbreviated,
             tick_format="~s",
         ),
         Quantity(
@@ -133,13 +133,20 @@ def chosen(argument: str, name: str, among: tuple[str, ...]) -> Quantity:
     return QUANTITIES[name]
 
 
-def with_interval(shown: Quantity, group: Series) -> str:
+def with_interval(shown: Quantity, group: Mapping[str, Any]) -> str:
     """`98.75 % (95 % interval 98.61 % to 98.89 %)`; of a single run without one."""
     value = shown.text(group[shown.column])
     if not shown.measured or pd.isna(group[f"{shown.column}_low"]):
         return value
     low, high = (shown.text(group[f"{shown.column}_{end}"]) for end in ("low", "high"))
     return f"{value} (95 % interval {low} to {high})"
+
+
+def rows(groups: DataFrame) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each group's id and columns."""
+    columns = [groups[name].tolist() for name in groups.columns]
+    for group, *values in zip(groups.index, *columns, strict=True):
+        yield str(group), dict(zip(groups.columns, values, strict=True))
 
 
 def plain(values: Iterable[Any]) -> list[Any]:

@@ -42,5 +42,5 @@ def parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:
         return [("", groups)]
     several = [(name, part) for name, part in by_setting if len(part) > 1]
     single = [part for _, part in by_setting if len(part) == 1]
-    ordered = sorted(several, key=lambda part: -len(part[1]))
+    ordered = sorted(several, key=lambda part: (-len(part[1]), part[0]))
     return [*ordered, (SINGLE, pd.concat(single))] if single else ordered

@@ -7,8 +7,16 @@ from typing import Any
 
 from convscope.compare.figures.text import lines
 
-_TITLE_LINE, _PANEL_TITLE, _AXIS = 19, 24, 46
-"""Of a line of the title, of what is above a panel, and of ticks and title below, pixels."""
+_EDGE, _TITLE_LINE, _PANEL_TITLE, _AXIS = 12, 18, 24, 46
+"""Above the title, of one of its lines, above a panel, and of ticks and title below, pixels."""
+
+
+def heading(*texts: str) -> dict[str, Any]:
+    """A title of several lines, "" is none."""
+    title = lines(*texts)
+    # Plotly centres all lines where the first should be.
+    top = _EDGE + (_line_count(title) - 1) * _TITLE_LINE / 2
+    return {"text": title, "pad": {"l": _EDGE, "t": top}}
 
 
 def stacked(titles: Sequence[str], heights: Sequence[int], *, legend: int = 0) -> dict[str, Any]:
@@ -19,12 +27,12 @@ def stacked(titles: Sequence[str], heights: Sequence[int], *, legend: int = 0) -
         heights: of the panels, pixels.
         legend: height of what is kept free for it below the panels, pixels.
     """
-    title = lines(*titles)
-    above = 16 + _TITLE_LINE * (title.count("<br>") + 1) + _PANEL_TITLE
+    title = heading(*titles)
+    above = _EDGE + _line_count(title["text"]) * _TITLE_LINE + _PANEL_TITLE
     gap = _AXIS + _PANEL_TITLE
     inside = sum(heights) + gap * (len(heights) - 1)
     layout: dict[str, Any] = {
-        "title": {"text": title},
+        "title": title,
         "height": above + inside + _AXIS + legend,
         "margin": {"t": above, "b": _AXIS + legend},
     }
@@ -61,3 +69,7 @@ def panel_title(number: int, text: str) -> dict[str, Any]:
         "yanchor": "bottom",
         "showarrow": False,
     }
+
+
+def _line_count(text: str) -> int:
+    return text.count("<br>") + 1

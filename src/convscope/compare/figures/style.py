@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,9 +13,16 @@ ACCENT = "#0072b2"
 """Of what is drawn for no kernel size alone."""
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
-FROM_LITTLE_TO_MUCH = ("#bcd9ee", "#6aaed6", "#2e7ebc", "#084594", "#042250")
-_ON_DARK_FROM_LITTLE_TO_MUCH = ("#35618f", "#5b8fc2", "#93bde2", "#cfe3f5", "#f7fbff")
-"""One hue, ordered by lightness alone: told apart with any colour vision; the most stands out."""
+CELL_INK = "#10151c"
+CELLS = ("#e6f0fa", "#4a97cf")
+_CELLS_ON_DARK = ("#4b86b8", "#eef6fd")
+_LINES = ("#a9cce8", "#2e7ebc", "#042250")
+_LINES_ON_DARK = ("#35618f", "#93bde2", "#f7fbff")
+"""Colours of numbers, from little to much: what is much stands out from the page.
+
+One hue, ordered by lightness alone, so that any colour vision tells them apart. On each colour of
+cells `CELL_INK` has a contrast of 4.5 at least (WCAG 2.2, 1.4.3).
+"""
 
 
 def figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
@@ -33,7 +41,7 @@ def _on_dark(part: Any) -> Any:
     """Traces with the colours of marks in their dark page's form."""
     if isinstance(part, dict):
         return {
-            key: _darkened(value) if key in ("color", "fillcolor") else _on_dark(value)
+            key: _darkened(value) if key == "color" else _on_dark(value)
             for key, value in part.items()
         }
     return [_on_dark(one) for one in part] if isinstance(part, list | tuple) else part
@@ -49,7 +57,6 @@ def _template(dark: bool) -> dict[str, Any]:
     ink, rule, ground = (
         ("#e6e8ec", "#4a4e55", "#2a2d33") if dark else ("#1f2328", "#dfe2e6", "#ffffff")
     )
-    scale = _ON_DARK_FROM_LITTLE_TO_MUCH if dark else FROM_LITTLE_TO_MUCH
     axis = {
         "gridcolor": rule,
         "linecolor": rule,
@@ -63,7 +70,6 @@ def _template(dark: bool) -> dict[str, Any]:
             "title": {
                 "font": {"size": 14},
                 "x": 0,
-                "pad": {"l": 12, "t": 12},
                 "y": 1,
                 "yanchor": "top",
             },
@@ -86,9 +92,13 @@ def _template(dark: bool) -> dict[str, Any]:
                 "itemclick": False,
                 "itemdoubleclick": False,
             },
-            "colorscale": {
-                "sequential": [[n / (len(scale) - 1), colour] for n, colour in enumerate(scale)]
-            },
+            "coloraxis": _coloured(_CELLS_ON_DARK if dark else CELLS),
+            "coloraxis2": _coloured(_LINES_ON_DARK if dark else _LINES),
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": NEUTRAL, "activecolor": ink},
         }
     }
+
+
+def _coloured(colours: Sequence[str]) -> dict[str, Any]:
+    steps = [[place / (len(colours) - 1), colour] for place, colour in enumerate(colours)]
+    return {"showscale": False, "autocolorscale": False, "colorscale": steps}

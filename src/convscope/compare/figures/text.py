@@ -13,4 +13,9 @@ def escaped(text: str) -> str:
 
 def lines(*texts: str, width: int = 60) -> str:
     """Lines of a hover or a title, long ones wrapped after `width` characters."""
-    return "<br>".join(escaped(line) for text in texts for line in wrap(text, width))
+    return "<br>".join(
+        escaped(line)
+        for text in texts
+        if text
+        for line in (wrap(text, width) if len(text) > width else [text])
+    )
