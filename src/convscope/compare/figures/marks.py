@@ -12,6 +12,7 @@ from typing import Any
 from pandas import DataFrame
 
 from convscope.compare.effects import levels_of
+from convscope.compare.figures.quantities import rows
 from convscope.compare.grid import in_order
 
 NEUTRAL = "#8c8c8c"
@@ -50,7 +51,7 @@ _DASHES = {"valid": "dash", "half": "solid", "full": "dot"}
 _OTHER_DASH = "dashdot"
 _INK = "#10151c"
 """Of the dot in a filled shape."""
-_KEY_TITLE, _KEY_ENTRY = 30, 19
+_KEY_TITLE, _KEY_ENTRY, _SIZE = 30, 19, 10
 
 
 def looks(groups: DataFrame) -> DataFrame:
@@ -77,16 +78,17 @@ def looks(groups: DataFrame) -> DataFrame:
 
 def key(looks: DataFrame, *, lines: bool = False) -> list[dict[str, Any]]:
     """Traces without data: their legend explains the looks, of lines too if asked for."""
-    explained = {
-        "kernel size": looks.groupby("kernel_size")["colour"].first().map(_disc).to_dict(),
-        "stride": looks.groupby("stride")["shape"].first().map(_shape).to_dict(),
-        "padding": {
-            policy: _shape(f"circle{fill}", policy) | (_dashed(dash) if lines else {})
-            for policy, fill, dash in zip(
-                looks["padding_policy"], looks["fill"], looks["dash"], strict=True
-            )
-        },
-    }
+    entries = [
+        *(
+            ("kernel size", name, _disc(look["colour"]))
+            for name, look in rows(distinct(looks, "kernel_size"))
+        ),
+        *(("stride", name, _shape(look)) for name, look in rows(distinct(looks, "stride"))),
+        *(
+            ("padding", name, _filled(look) | (_dashed(look) if lines else {}))
+            for name, look in rows(distinct(looks, "padding_policy"))
+        ),
+    ]
     return [
         {
             "type": "scatter",
@@ -96,11 +98,16 @@ def key(looks: DataFrame, *, lines: bool = False) -> list[dict[str, Any]]:
             "name": name,
             "legendgroup": title,
             "legendgrouptitle": {"text": title},
-            **entries[name],
+            **drawn,
         }
-        for title, entries in explained.items()
-        for name in sorted(entries, key=in_order)
+        for title, name, drawn in entries
     ]
+
+
+def distinct(looks: DataFrame, levels: str) -> DataFrame:
+    """A row per level of one column, indexed by it, in order."""
+    first = looks.drop_duplicates(levels).set_index(levels)
+    return first.loc[sorted(first.index, key=in_order)]
 
 
 def key_height(looks: DataFrame) -> int:
@@ -110,16 +117,21 @@ def key_height(looks: DataFrame) -> int:
 
 
 def _disc(colour: str) -> dict[str, Any]:
-    return {"marker": {"symbol": "circle", "color": colour, "size": 10}}
+    return {"marker": {"symbol": "circle", "color": colour, "size": _SIZE}}
 
 
-def _shape(symbol: str, policy: str = "half") -> dict[str, Any]:
-    outline = {"width": 1.5, "color": NEUTRAL if policy in _FILLS else _INK}
-    return {"marker": {"symbol": symbol, "color": NEUTRAL, "size": 10, "line": outline}}
+def _shape(look: Mapping[str, Any]) -> dict[str, Any]:
+    return {"marker": {"symbol": look["shape"], "color": NEUTRAL, "size": _SIZE}}
 
 
-def _dashed(dash: str) -> dict[str, Any]:
-    return {"mode": "lines+markers", "line": {"color": NEUTRAL, "dash": dash}}
+def _filled(look: Mapping[str, Any]) -> dict[str, Any]:
+    outline = {"width": 1.5, "color": _INK if look["fill"] == _OTHER_FILL else NEUTRAL}
+    symbol = f"circle{look['fill']}"
+    return {"marker": {"symbol": symbol, "color": NEUTRAL, "size": _SIZE, "line": outline}}
+
+
+def _dashed(look: Mapping[str, Any]) -> dict[str, Any]:
+    return {"mode": "lines+markers", "line": {"color": NEUTRAL, "dash": look["dash"]}}
 
 
 def _assigned(

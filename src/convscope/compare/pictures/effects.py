@@ -1,0 +1,51 @@
+"""Effects as a picture."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from pandas import DataFrame
+
+from convscope.compare.effects import SEEDS
+from convscope.compare.figures.effects import Level, share_text, shown_effects
+from convscope.compare.figures.marks import NEUTRAL
+from convscope.compare.figures.style import ACCENT
+from convscope.compare.pictures.canvas import PERCENT, SMALL, TEXT, new_figure, plain_axes, png
+
+_LEVEL, _TERM, _AROUND = 0.36, 0.25, 1.5
+
+
+def effects_png(runs: DataFrame, setting: str | None = None) -> bytes:
+    """`figures.effects` as a picture; raises as it does."""
+    shown = shown_effects(runs, setting)
+    heights = [_LEVEL * (shown.levels[-1].y + 1), _TERM * len(shown.shares)]
+    figure = new_figure(sum(heights) + _AROUND)
+    above, below = figure.subplots(2, 1, height_ratios=heights)
+    _means(above, shown.levels)
+    _bars(below, shown.shares)
+    return png(figure, shown.setting)
+
+
+def _means(axes: Axes, levels: list[Level]) -> None:
+    plain_axes(axes)
+    for level in levels:
+        axes.plot([level.low, level.high], [level.y] * 2, color=ACCENT, linewidth=1.5)
+        axes.plot(level.mean, level.y, "o", color=ACCENT, markersize=6)
+    names = [f"{level.name}\n{level.sizes}" for level in levels]
+    axes.set_yticks([level.y for level in levels], names)
+    axes.set_ylim(levels[-1].y + 0.5, -0.5)
+    axes.xaxis.set_major_formatter(PERCENT)
+    axes.set_title("adjusted mean test accuracy, 95 % interval", loc="left", fontsize=TEXT)
+
+
+def _bars(axes: Axes, shares: dict[str, float]) -> None:
+    plain_axes(axes)
+    lengths = [0 if math.isnan(share) else share for share in shares.values()]
+    colours = [NEUTRAL if term == SEEDS else ACCENT for term in shares]
+    bars = axes.barh(list(shares), lengths, color=colours)
+    axes.bar_label(bars, [share_text(s) for s in shares.values()], padding=3, fontsize=SMALL)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.15 * max(lengths))
+    axes.xaxis.set_major_formatter(PERCENT)
+    axes.set_title("share of the variance", loc="left", fontsize=TEXT)
