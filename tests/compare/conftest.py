@@ -126,7 +126,7 @@ def write_run(study: Path, record: RunRecord, history: Iterable[Mapping[str, flo
     return run.path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_study() -> Callable[..., Path]:
     """`make_study(folder, kernel_sizes, strides, paddings, seeds, metrics)` writes a grid."""
 

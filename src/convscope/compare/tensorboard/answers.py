@@ -52,30 +52,38 @@ def table(snapshot: Snapshot, expression: str, logdir: str) -> str:
             "version": snapshot.version,
             "logdir": logdir,
             "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
-            "groups": rows.group_rows(runs),
-            "runs": _run_rows(runs),
-            "shared": {} if runs.empty else rows.shared(runs),
-            "settings": [] if runs.empty else list(runs["setting"].unique()),
             "aside": [left.reason for left in snapshot.aside],
+            **(_NOTHING if runs.empty else _rows(runs)),
         }
     )
+
+
+_NOTHING: Mapping[str, Any] = {"groups": [], "runs": [], "shared": {}, "settings": []}
+
+
+def _rows(runs: DataFrame) -> dict[str, Any]:
+    ids = ({"id": identity} for identity in runs["id"])
+    return {
+        "groups": rows.group_rows(runs),
+        "runs": [row | own for own, row in zip(ids, rows.run_rows(runs), strict=True)],
+        "shared": rows.shared(runs),
+        "settings": list(runs["setting"].unique()),
+    }
 
 
 def unchanged(snapshot: Snapshot) -> str:
     return _text({"version": snapshot.version})
 
 
-def _run_rows(runs: DataFrame) -> list[rows.Row]:
-    return [
-        {"id": identity, **row}
-        for identity, row in zip(runs["id"], rows.run_rows(runs), strict=True)
-    ]
-
-
 def words(runs: DataFrame) -> str:
-    """The sentences: `verdict`, `caveats`, `measured`."""
+    """The sentences: `verdict`, `caveats`, `measured`.
+
+    Raises:
+        UserError: there is no run.
+    """
     from convscope.compare.words import caveats, measured, verdict
 
+    _check_some(runs)
     return _text({"verdict": verdict(runs), "caveats": caveats(runs), "measured": measured(runs)})
 
 
@@ -91,6 +99,7 @@ def figure(runs: DataFrame, name: str, chosen: Mapping[str, str], dark: bool) ->
     """
     from convscope.compare.figures import FIGURES, styled
 
+    _check_some(runs)
     options = {key: chosen[key] for key in CHOICES[name] if key in chosen}
     drawn: str = styled(FIGURES[name](runs, **options), dark).to_json()
     return drawn
@@ -111,6 +120,11 @@ def side_by_side(runs: DataFrame, first: str, second: str) -> str:
             "rows": [{**dataclasses.asdict(row), "differs": row.differs} for row in compared],
         }
     )
+
+
+def _check_some(runs: DataFrame) -> None:
+    if runs.empty:
+        raise UserError("there is no run to show")
 
 
 def _run(runs: DataFrame, identity: str) -> Series:
