@@ -19,7 +19,7 @@ Array = NDArray[Any]
 _RANGES = np.linspace(0, 16, 3201)
 """In standard deviations; among any number of groups worth training the range ends well below."""
 
-_T = np.arange(-32, 8, 0.35)
+_T = np.arange(-30, 8, 0.25)
 """Nodes for the logarithm of the estimated standard deviation, over its own rough spread."""
 
 

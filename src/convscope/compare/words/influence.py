@@ -14,6 +14,8 @@ from convscope.tables import percent
 
 _NAMES = {"kernel_size": "kernel size", "stride": "stride", "padding_policy": "padding"}
 
+_NOTABLE = 0.01
+
 
 def influences(runs: DataFrame) -> Iterator[str]:
     """What each factor explains, and what its levels reach; why that cannot be said, where not.
@@ -37,13 +39,21 @@ def _shares(terms: DataFrame) -> Iterator[str]:
     if len(shown):
         first, *others = ((_of_term(str(term)), share(part)) for term, part in shown.items())
         parts = [f"{first[0]} explains {first[1]}", *(f"{name} {part}" for name, part in others)]
+        # Where variants are missing, factors vary together in part.
+        joint = 1 - terms["share"].sum()
+        either = f", {share(joint)} could be either's" if joint > _NOTABLE else ""
         yield (
-            f"Of the variance in test accuracy, {listed(parts)}; "
+            f"Of the variance in test accuracy, {listed(parts)}{either}; "
             f"{share(terms.loc[SEEDS, 'share'])} lies between seeds."
         )
-    hidden = [_NAMES[term] for term in terms.index if term in _NAMES and not _shows(terms, term)]
-    if hidden:
-        yield f"No effect of {listed(hidden)} shows."
+    factors = terms[terms.index.isin(_NAMES)]
+    unseen = factors[(factors["df"] > 0) & ~(factors["p_value"] < LEVEL)]
+    if len(unseen):
+        yield f"No effect of {listed([_NAMES[term] for term in unseen.index])} shows."
+    tied = factors[factors["df"] == 0]
+    if len(tied):
+        names = listed([_NAMES[term] for term in tied.index])
+        yield f"The effect of {names} cannot be told from that of the others: they vary together."
 
 
 def _shows(terms: DataFrame, term: str) -> bool:

@@ -32,13 +32,13 @@ def verdict(runs: DataFrame) -> list[str]:
 
 
 def _sentences(runs: DataFrame) -> Iterator[str]:
+    if not ((runs["status"] == "finished") & runs["test_accuracy"].notna()).any():
+        yield "No run with a test accuracy has finished."
+        return
     groups = grouped(runs)
     ranked = groups[groups["test_accuracy"].notna()].sort_values(
         "test_accuracy", ascending=False, kind="stable"
     )
-    if ranked.empty:
-        yield "No run with a test accuracy has finished."
-        return
     repeated, single = ranked[ranked["runs"] > 1], ranked[ranked["runs"] == 1]
     if len(ranked) == 1:
         yield f"{_name(ranked.iloc[0])} alone has a result: {_result(ranked.iloc[0])}."
@@ -76,25 +76,26 @@ def _compared(pairs: DataFrame, groups: DataFrame, among_all: bool) -> Iterator[
         yield _margins(groups["variant"], beaten, len(pairs))
     if len(alike):
         hidden = float((pairs["high"] - pairs["difference"]).median())
-        whom = _named(alike) if len(beaten) else f"any of the {len(alike)} others"
         yield (
-            f"It cannot be told apart from {whom}: with these seeds, differences below about "
-            f"{points(hidden)} do not show."
+            f"It cannot be told apart from {_named(alike)}: with these seeds, differences below "
+            f"about {points(hidden)} do not show."
         )
         yield from _bargains(best, alike)
 
 
 def _margins(name: Series, beaten: DataFrame, others: int) -> str:
     next_best, last = beaten.iloc[0], beaten.iloc[-1]
-    of = "all" if len(beaten) == others else f"{len(beaten)} of the"
-    sentence = (
-        f"It is better than {of} {others} others: by {points(next_best['difference'])} (95 % "
-        f"interval {100 * next_best['low']:.2f} to {100 * next_best['high']:.2f}) than "
-        f"{name[next_best.name]}, the best of them"
+    by = (
+        f"by {points(next_best['difference'])} (95 % interval {100 * next_best['low']:.2f} to "
+        f"{100 * next_best['high']:.2f}) than {name[next_best.name]}"
     )
-    if len(beaten) > 1:
-        sentence += f", and by {points(last['difference'])} than {name[last.name]}, the worst"
-    return f"{sentence}."
+    if len(beaten) == 1:
+        return f"It is better {by}."
+    of = "all" if len(beaten) == others else f"{len(beaten)} of the"
+    return (
+        f"It is better than {of} {others} others: {by}, the best of them, and by "
+        f"{points(last['difference'])} than {name[last.name]}, the worst."
+    )
 
 
 def _bargains(best: Series, alike: DataFrame) -> Iterator[str]:
