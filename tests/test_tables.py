@@ -1,6 +1,5 @@
 """Records as tables: cells against numbers worked out by hand."""
 
-import dataclasses
 import io
 from typing import Any
 
@@ -8,17 +7,15 @@ import pytest
 from rich.console import Console
 
 from convscope.geometry import network_geometry, parse_conv
-from convscope.runs.record import RunRecord
 from convscope.tables import (
     Table,
     count,
     layer_table,
+    map_text,
     markdown,
     new_console,
     percent,
     print_table,
-    reasons,
-    run_table,
 )
 
 Rows = list[dict[str, Any]]
@@ -101,68 +98,6 @@ def test_numbers() -> None:
     assert [count(12345.6), count(0), count(None)] == ["12,346", "0", "–"]
 
 
-@pytest.fixture
-def finished() -> RunRecord:
-    rows = layers(3, 2, 1)
-    return RunRecord(
-        id="0" * 64,
-        study="s",
-        name="mnist-k3-s2-p1-seed0-00000000",
-        status="finished",
-        variant="k3-s2-p1",
-        command="",
-        config={"seed": 0, "conv": {"stride": [[2, 2]]}, "optim": {"lr": 0.01}, "output_dir": "a"}
-        | {"data": {"name": "mnist", "fingerprint": "f", "root": "r"}}
-        | {"model": {"channels": [16, 32, 64]}},
-        dataset={},
-        geometry=rows,
-        params=24_058,
-        macs=176_320,
-        metrics={
-            "test_accuracy": 0.9876,
-            "best_val_accuracy": 0.98,
-            "train_samples_per_sec": 30_123.4,
-        },
-        environment={},
-        started_at="2026-01-31T12:00:00Z",
-    )
-
-
-def test_a_row_per_run(finished: RunRecord) -> None:
-    skipped = dataclasses.replace(
-        finished,
-        status="skipped",
-        reason="conv.padding=same needs stride 1",
-        variant="k3-s2-psame",
-        geometry=[],
-        params=None,
-        macs=None,
-        metrics={},
-        config=finished.config | {"conv": {"stride": "same"}, "output_dir": "b"},
-    )
-    table = run_table([finished, skipped])
-    assert [name.removeprefix("<") for name in table.columns] == [
-        *("variant", "status", "map", "MACs", "params", "val acc", "test acc", "samples/s")
-    ]
-    assert table.rows == (
-        ("k3-s2-p1", "finished", "2x2", "176,320", "24,058", "98.00 %", "98.76 %", "30,123"),
-        ("k3-s2-psame", "skipped", *"––––––"),
-    )
-    assert max(map(len, drawn(table, width=80, terminal=False))) <= 80
-    assert len(drawn(table, width=80, terminal=False)) == 4
-    assert reasons([finished, skipped]) == ["k3-s2-psame skipped: conv.padding=same needs stride 1"]
-
-
-def test_what_else_differs_between_the_runs_has_a_column(finished: RunRecord) -> None:
-    other = dataclasses.replace(
-        finished,
-        config=finished.config
-        | {"seed": 1, "optim": {"lr": 0.1}, "model": {"channels": [4, 8]}}
-        | {"data": {"name": "digits", "fingerprint": "g", "root": "q"}},
-    )
-    table = run_table([finished, other])
-    assert table.columns[:6] == ("<variant", "seed", "lr", "data", "channels", "<status")
-    assert [row[:5] for row in table.rows] == [
-        ("k3-s2-p1", "0", "0.01", "mnist", "16-32-64"),
-        ("k3-s2-p1", "1", "0.1", "digits", "4-8"),
-    ]
+def test_the_last_map_is_height_by_width() -> None:
+    assert map_text(layers(3, "1x2", 1)) == "14x2"
+    assert map_text([]) is None

@@ -36,8 +36,6 @@ from convscope.tables import (
     new_console,
     percent,
     print_table,
-    reasons,
-    run_table,
 )
 
 if TYPE_CHECKING:
@@ -158,12 +156,9 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
 
         by_id |= run_serially(cheap_first(left), _notify)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
-    console.print()
-    print_table(run_table(records), console)
+    print_comparison(records, console)
     if any(record.status == "interrupted" for record in records):
         _notify(f"the sweep was stopped; {_RESUME}")
-    for line in reasons(records):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"\n{_tensorboard(records[0])}", soft_wrap=True, highlight=False)
     sys.exit(exit_code(records))
 
@@ -177,6 +172,20 @@ def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:
     print_table(plan_table(runs, estimator), console)
     for line in plan_words(runs, estimator):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def print_comparison(records: Sequence[RunRecord], console: Console) -> None:
+    """What `compare.py` would show of these runs: a line per variant, over its seeds."""
+    from convscope.compare.arguments import BEST_FIRST
+    from convscope.compare.choose import chosen
+    from convscope.compare.frame import row, tabulate
+    from convscope.compare.page import show
+    from convscope.compare.views import compared
+
+    runs, _ = tabulate([row(record) for record in records])
+    best_first = chosen(runs, None, BEST_FIRST, single=False)
+    console.print()
+    show(compared(best_first, single=False, width=console.width), console)
 
 
 def exit_code(records: Sequence[RunRecord]) -> int:

@@ -13,15 +13,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from convscope.config import brief, dotted
 from convscope.geometry.label import pair_token
-from convscope.runs.identity import EXCLUDED
-from convscope.runs.record import RunRecord
 
 Layer = Mapping[str, Any]
 _PIPE_WIDTH = 200
 _WIDEST = 1000
-_OF_NO_INTEREST = ("conv.", "data.fingerprint", *(key for key in EXCLUDED if key != "study"))
 
 
 @dataclass(frozen=True)
@@ -134,51 +130,9 @@ def _padding(sides: Sequence[Sequence[int]]) -> str:
     return f"{top}+{bottom}" if (top, bottom) == (left, right) else f"{top}+{bottom}x{left}+{right}"
 
 
-def run_table(records: Sequence[RunRecord]) -> Table:
-    """One row per run of a sweep, with what else differs between them than the variant.
-
-    `map` is the last feature map's height and width; `reasons` says why some have no result.
-    """
-    configs = [dotted(record.config) for record in records]
-    varied = [
-        key
-        for key in dict.fromkeys(key for config in configs for key in config)
-        if not key.startswith(_OF_NO_INTEREST)
-        and any(config.get(key) != configs[0].get(key) for config in configs)
-    ]
-    columns = (
-        "<variant",
-        *(key.removesuffix(".name").rpartition(".")[2] for key in varied),
-        *("<status", "map", "MACs", "params", "val acc", "test acc", "samples/s"),
-    )
-    rows = (
-        (record.variant, *(brief(config.get(key)) for key in varied), *_results(record))
-        for record, config in zip(records, configs, strict=True)
-    )
-    return Table(columns, tuple(rows))
-
-
-def _results(record: RunRecord) -> tuple[str, ...]:
-    metrics = record.metrics
-    return (
-        record.status,
-        map_text(record.geometry) or "–",
-        count(record.macs),
-        count(record.params),
-        percent(metrics.get("best_val_accuracy")),
-        percent(metrics.get("test_accuracy")),
-        count(metrics.get("train_samples_per_sec")),
-    )
-
-
 def map_text(layers: Sequence[Layer]) -> str | None:
     """The last feature map, height x width: `14x14`; None where a variant has none."""
     return "x".join(map(str, layers[-1]["out_shape"][1:])) if layers else None
-
-
-def reasons(records: Sequence[RunRecord]) -> list[str]:
-    """A line per run that did not finish."""
-    return [f"{r.variant} {r.status}: {r.reason}" for r in records if r.reason is not None]
 
 
 def percent(share: float | None) -> str:

@@ -218,6 +218,16 @@ def test_several_settings_have_columns(
     assert any(line.startswith("* best mean of its setting; ") for line in lines)
 
 
+def test_a_setting_without_any_result(compare: Compare, study: Path, make_study: MakeStudy) -> None:
+    failed = {"status": "failed", "reason": "the loss is nan"}
+    make_study(study, [3], [1], ["half"], [0], nothing, config={"optim": {"lr": 9.0}}, **failed)
+    for arguments in ([], ["--runs"]):
+        out = done(compare(*arguments))
+        assert "- k3-s1-p1 (lr 9) failed, seed 0: the loss is nan\n" in out
+        (head,) = (line for line in out.splitlines() if "  samples/s  " in line)
+        assert head.split()[1:3] == ["lr", "test"]
+
+
 def test_places(compare: Compare, study: Path) -> None:
     name = run_named(study, "mnist-k3-s1-p1-seed2")
     for word in (name, f"strides/{name}", f"outputs/strides/{name}/run.json"):
@@ -292,7 +302,7 @@ def test_names_do_no_harm(
         assert all(line.isprintable() for line in out.splitlines())
         assert "\\x1b[2J" in out.replace("\\\\", "\\").replace("\\[", "[")
     assert "=1+1|<img>\\x1b[2J[red]*" in table
-    assert "failed, seed 0: a\\x1b[31m\\nb" in table
+    assert "failed, seeds 0, 1: a\\x1b[31m\\nb" in table
     assert "=1+1\\|&lt;img&gt;" in markdown
     assert "<img" not in markdown
     cells = list(csv.DictReader(io.StringIO(done(compare("--format", "csv", "--runs")))))

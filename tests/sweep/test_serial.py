@@ -1,8 +1,10 @@
 """A grid in one process, typed as people type it."""
 
+import itertools
 import json
 import os
 import signal
+import statistics
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,22 @@ NEEDS = "conv.padding=same needs stride 1, as in PyTorch, but conv1 has stride 2
 
 def records() -> dict[str, dict[str, object]]:
     """By what tells the runs' names apart."""
-    runs = sorted(Path("outputs/default").iterdir())
-    return {run.name[:-9]: json.loads((run / "run.json").read_text()) for run in runs}
+    runs = sorted(Path("outputs/default").glob("*/run.json"))
+    return {run.parent.name[:-9]: json.loads(run.read_text()) for run in runs}
+
+
+def table(out: str) -> list[list[str]]:
+    """The words of each line of the table at a sweep's end, less the mark before it."""
+    lines = out.splitlines()
+    if not any(set(line) == {"─"} for line in lines):
+        return []
+    below = itertools.dropwhile(lambda line: set(line) != {"─"}, lines)
+    rows = itertools.takewhile(lambda line: not line.startswith("* best"), list(below)[1:])
+    return [line.lstrip("*~ ").split() for line in rows]
+
+
+def variants(out: str) -> list[str]:
+    return [row[0] for row in table(out)]
 
 
 def contents(folder: str) -> dict[str, bytes]:
@@ -68,18 +84,10 @@ def test_a_grid(command, monkeypatch: pytest.MonkeyPatch) -> None:
         "[3/3] k3-s1-p1 seed 0 finished:",
     ]
     lines = ended.out.splitlines()
-    assert " ".join(lines[1].split()) == "variant status map MACs params val acc test acc samples/s"
-    rows = [line.split() for line in lines[3:6]]
-    assert [row[:5] for row in rows] == [
-        ["k3-s1-p1", "finished", "14", "84,752", "438"],
-        ["k3-s2-p1", "finished", "4", "11,744", "438"],
-        ["k3-s2-psame", "skipped", "–", "–", "–"],
-    ]
-    assert lines[6:] == [
-        f"k3-s2-psame skipped: {NEEDS} use conv.padding=half",
-        "",
-        "tensorboard --logdir outputs",
-    ]
+    assert lines[1] == "default: 3 runs of 3 variants (2 finished, 1 skipped)"
+    assert {tuple(row[-2:]) for row in table(ended.out)} == {("84,752", "438"), ("11,744", "438")}
+    assert f"- k3-s2-psame skipped, seed 0: {NEEDS} use conv.padding=half" in lines
+    assert "tensorboard --logdir outputs" in lines
     assert all(line == line.rstrip() for line in lines)
     rates = [record["metrics"].get("train_samples_per_sec") for record in found.values()]
     assert rates[0] != rates[1]
@@ -103,22 +111,25 @@ def test_a_variant_that_fails_does_not_stop_the_others(command) -> None:
     assert failed["status"] == "failed"
     assert str(failed["reason"]).startswith("the loss is nan at step 2;")
     assert found[f"digits-k3-s1-p1-{LIMITS}-seed0"]["status"] == "finished"
-    lines = ended.out.splitlines()
-    assert lines[1].split()[:3] == ["variant", "lr", "status"]
-    assert [line.split()[:3] for line in lines[3:5]] == [
-        *(["k3-s1-p1", "1e+30", "failed"], ["k3-s1-p1", "0.02", "finished"])
-    ]
-    assert lines[5] == f"k3-s1-p1 failed: {failed['reason']}"
+    assert [row[:2] for row in table(ended.out)] == [["k3-s1-p1", "0.02"]]
+    failure = f"- k3-s1-p1 (lr 1e+30) failed, seed 0: {failed['reason']}"
+    assert failure in ended.out.splitlines()
     assert "Traceback" not in ended.err
 
 
 def test_seeds_and_presets_make_a_grid(command) -> None:
     ended = command("-m", *TINY, "conv=k3-s2-p1,k5-s2-p2", "seed=range(2)")
     assert ended.code == 0
-    assert [line.split()[:3] for line in ended.out.splitlines()[3:7]] == [
-        *(["k3-s2-p1", "0", "finished"], ["k3-s2-p1", "1", "finished"]),
-        *(["k5-s2-p2", "0", "finished"], ["k5-s2-p2", "1", "finished"]),
-    ]
+    rows = {row[0]: row[1:] for row in table(ended.out)}
+    assert rows.keys() == {"k3-s2-p1", "k5-s2-p2"}
+    for variant, row in rows.items():
+        accuracies = [
+            record["metrics"]["test_accuracy"]
+            for record in records().values()
+            if record["variant"] == variant
+        ]
+        mean, std = statistics.mean(accuracies), statistics.stdev(accuracies)
+        assert row[:5] == [f"{100 * mean:.2f}", "±", f"{100 * std:.2f}", "%", "2"]
 
 
 def test_a_run_that_another_process_trains_and_a_damaged_one_do_not_stop_the_others(
@@ -126,7 +137,7 @@ def test_a_run_that_another_process_trains_and_a_damaged_one_do_not_stop_the_oth
 ) -> None:
     grid = ("-m", *TINY, "conv.kernel_size=1,3,5")
     assert command(*grid).code == 0
-    names = [run.name for run in sorted(Path("outputs/default").iterdir())]
+    names = [run.parent.name for run in sorted(Path("outputs/default").glob("*/run.json"))]
     one, three, five = (Path("outputs/default") / name for name in names)
     (one / "run.json").unlink()
     (three / "run.json").write_text('{"schema": 1')
@@ -137,10 +148,9 @@ def test_a_run_that_another_process_trains_and_a_damaged_one_do_not_stop_the_oth
     monkeypatch.setattr("convscope.runs.lock.time.sleep", lambda _: lock.release())
     ended = command(*grid)
     assert ended.code == 1
-    rows = [line.split()[:2] for line in ended.out.splitlines()[3:6]]
-    assert rows == [["k1-s1-p1", "finished"], ["k3-s1-p1", "failed"], ["k5-s1-p1", "finished"]]
+    assert sorted(variants(ended.out)) == ["k1-s1-p1", "k5-s1-p1"]
     assert f"waiting for {one}, which another process trains\n" in ended.err
-    assert f"k3-s1-p1 failed: {three / 'run.json'} is no valid JSON" in ended.out
+    assert f"- k3-s1-p1 failed, seed 0: {three / 'run.json'} is no valid JSON" in ended.out
     assert json.loads((one / "run.json").read_text())["status"] == "finished"
     assert contents(str(three)) == damaged
     assert json.loads((five / "run.json").read_text())["status"] == "finished"
@@ -161,10 +171,8 @@ def test_an_interruption_stops_the_rest(
     assert (record["variant"], record["status"]) == ("k3-s3-p1", "interrupted")
     assert record["reason"] == signum.name
     assert "Traceback" not in ended.err
-    assert [line.split()[:2] for line in ended.out.splitlines()[3:4]] == [
-        *(["k3-s3-p1", "interrupted"],)
-    ]
-    assert f"k3-s3-p1 interrupted: {signum.name}" in ended.out.splitlines()
+    assert variants(ended.out) == []
+    assert f"- k3-s3-p1 interrupted, seed 0: {signum.name}" in ended.out.splitlines()
 
 
 def test_a_bad_job_at_the_end_lets_none_start(command) -> None:
@@ -188,6 +196,5 @@ def test_a_disk_that_cannot_be_written_ends_a_sweep_with_one_line(command) -> No
 def test_fast_dev_run_of_a_grid_leaves_nothing(command) -> None:
     ended = command("-m", *TINY, "trainer.fast_dev_run=true", "conv.stride=1,2")
     assert ended.code == 0
-    rows = [line.split()[:2] for line in ended.out.splitlines()[3:5]]
-    assert rows == [["k3-s1-p1", "finished"], ["k3-s2-p1", "finished"]]
+    assert sorted(variants(ended.out)) == ["k3-s1-p1", "k3-s2-p1"]
     assert list(Path().iterdir()) == []

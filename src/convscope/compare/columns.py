@@ -97,7 +97,8 @@ def mean_text(row: Row, metric: str) -> str:
 
 def _interval(row: Row, metric: str) -> str:
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    return "–" if low is None else f"{100 * low:.2f} to {percent(high)}"
+    # Student's interval knows of no bounds; an accuracy has them.
+    return "–" if low is None else f"{100 * max(low, 0):.2f} to {percent(min(high, 1))}"
 
 
 def _decimal(value: float | None) -> str:

@@ -37,9 +37,11 @@ def compared(runs: DataFrame, single: bool, width: int) -> Page:
     finished = runs[runs["status"] == "finished"]
     marks = {} if single else _marks(finished)
     if single:
-        table = run_table(run_rows(finished), headings, width)
+        lines = [row for row in run_rows(runs) if row["status"] == "finished"]
+        table = run_table(lines, headings, width)
     else:
-        table = group_table(group_rows(finished), headings, marks, width)
+        lines = [row for row in group_rows(runs) if row["runs"]]
+        table = group_table(lines, headings, marks, width)
     return Page(
         heading=_summary(runs),
         facts=_facts(shared(runs)),
