@@ -1,0 +1,72 @@
+"""The figures of a report."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pandas import DataFrame
+
+from convscope.compare import figures, pictures
+from convscope.compare.report.document import Drawing
+
+_POINTS = (
+    "A point is a variant's mean over its seeds, with 95 % intervals where there is more than one:"
+    " colour for the kernel size, symbol for the stride, filling for the padding. On the dotted"
+    " front lie the variants that no other beats in both at once."
+)
+
+
+def drawings(runs: DataFrame, suffix: str) -> list[Drawing]:
+    """What runs of one setting show.
+
+    Args:
+        suffix: of the keys, so that no other setting's drawings have them.
+    """
+    return [
+        Drawing(
+            f"accuracy-samples{suffix}",
+            "What accuracy costs in training speed",
+            _POINTS,
+            partial(figures.accuracy_against, runs, "train_samples_per_sec"),
+            partial(pictures.accuracy_png, runs, "train_samples_per_sec"),
+        ),
+        Drawing(
+            f"accuracy-macs{suffix}",
+            "What accuracy costs in multiply-accumulate operations (MACs)",
+            _POINTS,
+            partial(figures.accuracy_against, runs, "macs"),
+            partial(pictures.accuracy_png, runs, "macs"),
+        ),
+        Drawing(
+            f"heat{suffix}",
+            "Which kernel size, stride and padding",
+            "A panel per padding, a cell per variant with its mean over the seeds; × where a"
+            " variant is impossible.",
+            partial(figures.heat, runs),
+            partial(pictures.heat_png, runs),
+        ),
+        Drawing(
+            f"effects{suffix}",
+            "What each of them does on its own",
+            "Above, the mean of each level with the other factors held equal, and its 95 %"
+            " interval. Below, each factor's share of the variance between runs; an interaction is"
+            " what two factors do together beyond the sum of both, seeds are what is left.",
+            partial(figures.effects, runs),
+            partial(pictures.effects_png, runs),
+        ),
+        Drawing(
+            f"map-sizes{suffix}",
+            "What is left of the image, layer by layer",
+            "Height and width of each layer's output, drawn to scale.",
+            partial(figures.map_sizes, runs),
+            None,
+        ),
+        Drawing(
+            f"curves{suffix}",
+            "How the variants learn",
+            "Validation accuracy per epoch: the mean over the seeds, and a band from the least to"
+            " the greatest.",
+            partial(figures.curves, runs),
+            None,
+        ),
+    ]
