@@ -166,7 +166,7 @@ def row(record: RunRecord) -> Row:
     """
     try:
         return _row(record)
-    except (LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(
             f"{record.path or record.name} does not say what was trained: {error!r}"
         ) from error
