@@ -32,9 +32,8 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     """
     against = chosen("cost", cost, COSTS)
     shown = points(runs, against)
-    more = f"{numbered(shown.left_out, 'more setting')} not shown" if shown.left_out else ""
     front = "dotted: the Pareto front" if any(panel.front for panel in shown.panels) else ""
-    titles = [f"Accuracy against {against.title}", front, more]
+    titles = [f"Accuracy against {against.title}", front, shown.note]
     height = _HEIGHT if len(shown.panels) == 1 else _ONE_OF_SEVERAL
     layout = stacked(titles, [height] * len(shown.panels), legend=key_height(shown.looks))
     traces = key(shown.looks)

@@ -32,7 +32,7 @@ def map_sizes(runs: DataFrame) -> go.Figure:
     Raises:
         UserError: no run has a geometry.
     """
-    rows = _rows(runs)
+    rows = [] if runs.empty else _rows(runs)
     sizes = [max(size) for _, stages, _ in rows for size in stages.values()]
     if not sizes:
         raise UserError("no run has feature maps: all variants are impossible, or there are none")
@@ -82,14 +82,10 @@ def _rows(runs: DataFrame) -> list[tuple[dict[str, Any], Stages, list[str]]]:
 
 
 def _stages(record: RunRecord) -> Stages:
-    stages: Stages = {}
-    after: tuple[int, int] | None = None
-    for number, layer in enumerate(record.geometry):
-        before = _size(layer["in_shape"])
-        if before != after:
-            stages[f"pool{number}" if number else "input"] = before
-        after = stages[layer["name"]] = _size(layer["out_shape"])
-    return stages
+    if not record.geometry:
+        return {}
+    after = {layer["name"]: _size(layer["out_shape"]) for layer in record.geometry}
+    return {"input": _size(record.geometry[0]["in_shape"]), **after}
 
 
 def _size(shape: list[int]) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from convscope.compare.figures.quantities import QUANTITIES, Quantity
 from convscope.compare.figures.settings import MOST_PANELS, SINGLE, parts
 from convscope.compare.groups import grouped
 from convscope.errors import UserError
+from convscope.tables import numbered
 
 COSTS = ("train_samples_per_sec", "macs", "params")
 ACCURACY = QUANTITIES["test_accuracy"]
@@ -47,7 +48,7 @@ class Points:
     Args:
         looks: of all groups, by `marks.looks`.
         x, y: range of the axes; `x` in powers of 10 where `log_x`.
-        left_out: how many settings had no room, those with the fewest groups.
+        note: what had no room, "" if all had.
     """
 
     panels: list[Panel]
@@ -55,7 +56,7 @@ class Points:
     x: Range
     y: Range
     log_x: bool
-    left_out: int
+    note: str
 
 
 def measured_groups(runs: DataFrame) -> DataFrame:
@@ -89,7 +90,9 @@ def points(runs: DataFrame, cost: Quantity) -> Points:
     panels = [
         _panel(title, part, cost, x, y, log_x=log_x) for title, part in by_setting[:MOST_PANELS]
     ]
-    return Points(panels, looks(groups), x, y, log_x, len(by_setting) - len(panels))
+    left_out = len(by_setting) - len(panels)
+    note = f"{numbered(left_out, 'more setting')} not shown" if left_out else ""
+    return Points(panels, looks(groups), x, y, log_x, note)
 
 
 def _range(groups: DataFrame, shown: Quantity, log: bool) -> Range:

@@ -22,7 +22,7 @@ def one_setting(runs: DataFrame, setting: str | None) -> tuple[DataFrame, str]:
     """
     if runs.empty:
         raise UserError("there are no runs to draw")
-    settings = list(runs["setting"].unique())
+    settings = sorted(runs["setting"].unique())
     if setting is None:
         finished = (runs["status"] == "finished").groupby(runs["setting"], sort=False).sum()
         setting = str(finished.idxmax())

@@ -41,7 +41,7 @@ def accuracy_png(runs: DataFrame, cost: str = "train_samples_per_sec") -> bytes:
         _points(axes, panel, shown.looks, against)
         axes.set_title(panel.title, loc="left", fontsize=TITLE, parse_math=False)
     legend(figure.axes[0], shown.looks)
-    return png(figure)
+    return png(figure, shown.note)
 
 
 def _scales(axes: Axes, shown: Points, cost: Quantity) -> None:

@@ -54,7 +54,7 @@ def png(figure: Figure, title: str = "") -> bytes:
 def plain_axes(axes: Axes) -> None:
     axes.grid(color=_RULE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(labelsize=SMALL, length=0)
+    axes.tick_params(which="both", labelsize=SMALL, length=0)
     for side in axes.spines.values():
         side.set_visible(False)
 

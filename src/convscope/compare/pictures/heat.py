@@ -36,7 +36,7 @@ def heat_png(runs: DataFrame, value: str = "test_accuracy", setting: str | None 
     scale = Normalize(min(known), max(known))
     for place, panel in enumerate(drawn.panels, start=1):
         _draw(figure.add_subplot(down, across, place), drawn, panel, scale)
-    return png(figure, ", ".join(filter(None, drawn.titles)))
+    return png(figure, "; ".join(filter(None, drawn.titles)))
 
 
 def _draw(axes: Axes, drawn: Cells, panel: Panel, scale: Normalize) -> None:

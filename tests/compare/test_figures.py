@@ -1,0 +1,495 @@
+"""Figures: their numbers against hand calculation; what a reader sees where there are none."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import plotly
+import plotly.graph_objects as go
+import pytest
+from pandas import DataFrame
+from scipy import stats
+
+from convscope.compare import load
+from convscope.compare.figures import (
+    FIGURES,
+    accuracy_against,
+    curves,
+    effects,
+    heat,
+    map_sizes,
+    parallel,
+    styled,
+)
+from convscope.compare.figures.marks import ON_DARK
+from convscope.compare.figures.style import CELL_INK
+from convscope.compare.frame import tabulate, with_settings
+from convscope.errors import UserError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+Make = Callable[..., Path]
+Runs = Callable[..., DataFrame]
+
+ACCURACY = {
+    "k3-s1-p1": [0.980, 0.984, 0.985],
+    "k3-s2-p1": [0.970, 0.972, 0.974],
+    "k5-s1-p2": [0.990, 0.991, 0.995],
+    "k5-s2-p2": [0.960, 0.966, 0.969],
+}
+SPEED = {"k3-s1-p1": 1_000.0, "k3-s2-p1": 4_000.0, "k5-s1-p2": 500.0, "k5-s2-p2": 2_000.0}
+DARK, LIGHT = "#303030", "#ffffff"
+HOSTILE = "<img src=x onerror=alert(1)>%{x}&amp;"
+
+
+def planted(variant: str, seed: int) -> dict[str, float]:
+    return {
+        "test_accuracy": ACCURACY[variant][seed],
+        "train_samples_per_sec": SPEED[variant] + 10 * seed,
+    }
+
+
+@pytest.fixture
+def runs(make_study: Make, tmp_path: Path) -> DataFrame:
+    """Two kernel sizes, two strides, three seeds; see `ACCURACY` and `SPEED`."""
+    return load(make_study(tmp_path / "s", (3, 5), (1, 2), ("half",), metrics=planted))
+
+
+def data(figure: go.Figure) -> list[dict[str, Any]]:
+    """The traces as the page gets them, without those that are but a legend."""
+    traces: list[dict[str, Any]] = json.loads(figure.to_json())["data"]
+    return [trace for trace in traces if trace.get("x") != [None]]
+
+
+def by_group(trace: dict[str, Any], name: str) -> dict[str, Any]:
+    return dict(zip(trace["customdata"], trace[name], strict=True))
+
+
+def groups(runs: DataFrame) -> dict[str, str]:
+    """Variant to group, of one setting."""
+    return dict(zip(runs["variant"], runs["group"], strict=True))
+
+
+def text_of(figure: go.Figure) -> str:
+    return str(json.loads(figure.to_json())["layout"]["title"]["text"])
+
+
+def test_accuracy_against_speed_shows_means_intervals_and_the_front(runs: DataFrame) -> None:
+    front, points = data(accuracy_against(runs))
+
+    of = groups(runs)
+    for variant, values in ACCURACY.items():
+        group, mean = of[variant], sum(values) / 3
+        high = stats.t.interval(0.95, 2, loc=mean, scale=stats.sem(values))[1]
+        assert by_group(points, "y")[group] == pytest.approx(mean, abs=1e-12)
+        assert by_group(points, "x")[group] == SPEED[variant] + 10
+        half = dict(zip(points["customdata"], points["error_y"]["array"], strict=True))
+        assert half[group] == pytest.approx(high - mean, abs=1e-12)
+    # k5-s2 is slower than k3-s2 and less accurate; the fastest comes first.
+    assert front["customdata"] == [of["k3-s2-p1"], of["k3-s1-p1"], of["k5-s1-p2"]]
+    assert front["line"]["shape"] == "hv"
+    assert by_group(points, "text")[of["k5-s2-p2"]] == ""
+    assert by_group(points, "hovertext")[of["k3-s2-p1"]] == (
+        "k3-s2-p1<br>97.20 % (95 % interval 96.70 % to 97.70 %), 3 runs<br>"
+        "4,010 samples/s (95 % interval 3,985 samples/s to 4,035<br>samples/s)<br>"
+        "on the front: no other is better in both"
+    )
+
+
+def test_a_single_seed_has_no_interval(make_study: Make, tmp_path: Path) -> None:
+    runs = load(make_study(tmp_path / "s", (3, 5), (1,), ("half",), (0,), metrics=planted))
+
+    points = data(accuracy_against(runs, "macs"))[-1]
+
+    assert points["error_y"]["array"] == [None, None]
+    assert "error_x" not in points
+    assert "interval" not in "".join(points["hovertext"])
+    assert points["x"] == [r.macs for r in runs["record"]]
+
+
+def test_settings_have_a_panel_each_and_are_never_joined(make_study: Make, tmp_path: Path) -> None:
+    for rate in (0.01, 0.02):
+        make_study(tmp_path / "s", (3, 5), (1,), ("half",), config={"optim": {"lr": rate}})
+    runs = load(tmp_path)
+    setting = dict(zip(runs["group"], runs["setting"], strict=True))
+
+    for figure in (accuracy_against(runs), heat(runs), heat(runs, setting="lr 0.02")):
+        for trace in data(figure):
+            inside = [g for g in flat(trace["customdata"]) if g is not None]
+            assert len({setting[group] for group in inside}) <= 1
+    titles = [note["text"] for note in accuracy_against(runs)["layout"]["annotations"]]
+    assert titles == ["lr 0.01", "lr 0.02"]
+    assert (
+        text_of(heat(runs, setting="lr 0.02")) == "test accuracy, %<br>lr 0.02 (one of 2 settings)"
+    )
+    with pytest.raises(UserError, match="setting must be one of lr 0.01; lr 0.02, got lr 3"):
+        heat(runs, setting="lr 3")
+
+
+def flat(values: Any) -> list[Any]:
+    return (
+        [one for value in values for one in flat(value)] if isinstance(values, list) else [values]
+    )
+
+
+def test_settings_of_one_variant_share_a_panel_without_a_front(
+    make_study: Make, tmp_path: Path
+) -> None:
+    for rate in (0.01, 0.02):
+        make_study(
+            tmp_path / "s",
+            (3,),
+            (1,),
+            ("half",),
+            metrics=lambda _, seed, rate=rate: {
+                "test_accuracy": 0.9 + rate + seed / 1000,
+                "train_samples_per_sec": 100.0,
+            },
+            config={"optim": {"lr": rate}},
+        )
+
+    (points,) = data(accuracy_against(load(tmp_path)))
+
+    assert sorted(points["text"]) == ["lr 0.01", "lr 0.02"]
+
+
+def test_a_heat_map_has_the_means_and_names_its_holes(make_study: Make, tmp_path: Path) -> None:
+    def metrics(variant: str, seed: int) -> dict[str, float]:
+        return {"test_accuracy": 0.9 + len(variant) / 1000 + seed / 100}
+
+    runs = load(make_study(tmp_path / "s", (3, 5), (1, 3), (0,), (0, 1), metrics))
+
+    known, holes = data(heat(runs))
+
+    assert (known["y"], known["x"]) == (["3", "5"], ["1", "3"])
+    assert known["z"][0][0] == pytest.approx(0.913, abs=1e-12)
+    assert known["text"] == [["91.30", ""], ["91.30", ""]]
+    assert holes["text"] == [["", "×"], ["", "×"]]
+    assert text_of(heat(runs)) == "test accuracy, %<br>× impossible"
+    reason = runs.loc[runs["variant"] == "k5-s3-p0", "reason"].iloc[0]
+    hint = holes["hovertext"][1][1].replace("<br>", " ")
+    assert hint == f"k5-s3-p0 impossible: {reason}"
+    assert holes["customdata"][1][1] == groups(runs)["k5-s3-p0"]
+
+
+def test_a_heat_map_of_maps_says_their_height_and_width(make_study: Make, tmp_path: Path) -> None:
+    runs = load(make_study(tmp_path / "s", (3,), (1, [2, 2, 1]), ("half",), (0,)))
+
+    known, _ = data(heat(runs, "final_map"))
+
+    # 28, halved by the pool: 14; with stride 2 first 14, pooled 7, stride 2 gives 4.
+    assert known["x"] == ["1", "2.2.1"]
+    assert known["z"] == [[196, 16]]
+    assert known["text"] == [["14", "4"]]
+
+
+def test_effects_are_the_means_of_a_full_grid(runs: DataFrame) -> None:
+    means, bars = data(effects(runs))
+
+    mean = {variant: sum(values) / 3 for variant, values in ACCURACY.items()}
+    expected = [
+        (mean["k3-s1-p1"] + mean["k3-s2-p1"]) / 2,
+        (mean["k5-s1-p2"] + mean["k5-s2-p2"]) / 2,
+        (mean["k3-s1-p1"] + mean["k5-s1-p2"]) / 2,
+        (mean["k3-s2-p1"] + mean["k5-s2-p2"]) / 2,
+    ]
+    assert means["x"] == pytest.approx(expected, abs=1e-12)
+    # 4 variants of 3 runs leave 8 degrees of freedom for the variance within.
+    within = sum((v - mean[name]) ** 2 for name, values in ACCURACY.items() for v in values) / 8
+    half = stats.t.ppf(0.975, 8) * math.sqrt(within / 6)
+    assert means["error_x"]["array"] == pytest.approx([half] * 4, abs=1e-12)
+    assert bars["y"] == ["kernel size", "stride", "kernel size x stride", "seeds"]
+    total = sum((v - sum(mean.values()) / 4) ** 2 for values in ACCURACY.values() for v in values)
+    assert bars["x"][-1] == pytest.approx(8 * within / total, abs=1e-12)
+    assert sum(bars["x"]) == pytest.approx(1, abs=1e-12)
+    assert means["hovertext"][3].startswith("stride 2<br>96.85 % (95 % interval ")
+    # Kernel 3: 1 + 2 + 2 + 2 * 2 and 2 more of the pool; each step after a stride counts double.
+    sees = [r["receptive_field"] for r in runs.to_dict("records") if r["variant"] == "k3-s2-p1"]
+    assert f"sees {sees[0]:g} px" not in means["hovertext"][3]
+    assert means["hovertext"][3].endswith("map 4 units")
+
+
+def test_parallel_coordinates_hold_every_group_once(runs: DataFrame) -> None:
+    (trace,) = data(parallel(runs))
+
+    dimensions = {dimension["label"]: dimension for dimension in trace["dimensions"]}
+    of = groups(runs)
+    places = {group: place for place, group in enumerate(trace["customdata"])}
+    assert sorted(places) == sorted(of.values())
+    assert dimensions["kernel"]["ticktext"] == ["3", "5"]
+    assert dimensions["kernel"]["values"][places[of["k5-s1-p2"]]] == 1
+    for variant, values in ACCURACY.items():
+        shown = dimensions["accuracy %"]["values"][places[of[variant]]]
+        assert shown == pytest.approx(sum(values) / 3, abs=1e-12)
+        speed = 10 ** dimensions["samples/s"]["values"][places[of[variant]]]
+        assert speed == pytest.approx(SPEED[variant] + 10)
+    assert "padding" not in dimensions, "all are equal on that axis"
+
+
+def test_parallel_coordinates_leave_out_what_has_no_number(
+    make_study: Make, tmp_path: Path
+) -> None:
+    def metrics(variant: str, seed: int) -> dict[str, float]:
+        full = planted(variant, seed)
+        return full if variant != "k3-s1-p1" else {"test_accuracy": full["test_accuracy"]}
+
+    runs = load(make_study(tmp_path / "s", (3, 5), (1, 2), ("half",), metrics=metrics))
+
+    figure = parallel(runs)
+
+    assert groups(runs)["k3-s1-p1"] not in data(figure)[0]["customdata"]
+    assert "1 group without all numbers left out" in text_of(figure)
+
+
+def test_map_sizes_are_drawn_to_scale(make_study: Make, tmp_path: Path) -> None:
+    runs = load(make_study(tmp_path / "s", (3,), (2, 3), (0,), (0,)))
+
+    figure = map_sizes(runs)
+
+    alive, impossible = data(figure)
+    # (28 - 3) // 2 + 1 = 13, the pool keeps the odd edge: 7, (7 - 3) // 2 + 1 = 3, then 1.
+    shown = dict(zip(alive["x"], map(int, alive["text"]), strict=True))
+    assert shown == {"input": 28, "conv1": 13, "pool1": 7, "conv2": 3, "conv3": 1}
+    area = [size / side for size, side in zip(alive["marker"]["size"], shown.values(), strict=True)]
+    assert area == pytest.approx([area[0]] * 5)
+    assert impossible["text"] == ["impossible"]
+    assert "conv3 would have an empty output" in impossible["hovertext"][0].replace("<br>", " ")
+    assert figure["layout"]["xaxis"]["categoryarray"] == tuple(shown)
+
+
+def test_map_sizes_join_groups_of_equal_maps(make_study: Make, tmp_path: Path) -> None:
+    for rate in (0.01, 0.02):
+        make_study(tmp_path / "s", (3,), (1,), ("half",), (0,), config={"optim": {"lr": rate}})
+    runs = load(tmp_path)
+
+    (row,) = data(map_sizes(runs))
+
+    assert sorted(row["customdata"][0]) == sorted(runs["group"])
+
+
+def learn(runs: DataFrame, values: dict[int, list[float]]) -> None:
+    """Give the run of each seed its `val/accuracy` by epoch."""
+    for seed, path in zip(runs["seed"], runs["path"], strict=True):
+        cells = [f"{e},{e},,,,{v},,,,," for e, v in enumerate(values[seed], start=1)]
+        header = (
+            "epoch,step,train/loss,train/accuracy,val/loss,val/accuracy,optim/lr,"
+            "throughput/train_samples_per_sec,throughput/eval_samples_per_sec,"
+            "throughput/step_ms,memory/peak_mb"
+        )
+        Path(path, "history.csv").write_text("\n".join([header, *cells, ""]))
+
+
+@pytest.fixture
+def one(make_study: Make, tmp_path: Path) -> DataFrame:
+    """One variant with two seeds."""
+    return load(make_study(tmp_path / "s", (3,), (1,), ("half",), (0, 1), metrics=planted))
+
+
+def test_curves_are_the_mean_over_the_seeds_within_a_band(one: DataFrame) -> None:
+    learn(one, {0: [0.5, 0.9, 0.97], 1: [0.7, 0.8]})
+
+    band, line = data(curves(one))
+
+    assert line["x"] == [1, 2, 3]
+    assert line["y"] == pytest.approx([0.6, 0.85, 0.97])
+    assert band["x"] == [1, 2, 3, 3, 2, 1]
+    assert band["y"] == [0.7, 0.9, 0.97, 0.97, 0.8, 0.5]
+    group = one["group"].iloc[0]
+    assert line["customdata"] == [group] * 3
+    assert line["hovertext"][1] == "k3-s1-p1<br>epoch 2: 85.00 % (80.00 % to 90.00 %)<br>2 runs"
+    assert line["hovertext"][2] == "k3-s1-p1<br>epoch 3: 97.00 %<br>1 run"
+
+
+def test_an_unfinished_run_does_not_bend_its_group_s_curve(one: DataFrame) -> None:
+    learn(one, {0: [0.5, 0.9], 1: [0.1]})
+    one.loc[one["seed"] == 1, "status"] = "interrupted"
+
+    (line,) = data(curves(one))
+
+    assert line["y"] == [0.5, 0.9]
+
+
+def test_what_cannot_be_read_is_named_and_no_link_is_followed(
+    one: DataFrame, tmp_path: Path
+) -> None:
+    learn(one, {0: [0.5, 0.9], 1: [0.7, 0.8]})
+    history = Path(one.loc[one["seed"] == 1, "path"].iloc[0], "history.csv")
+    elsewhere = history.rename(tmp_path / "elsewhere.csv")
+    history.symlink_to(elsewhere)
+
+    figure = curves(one)
+
+    (line,) = data(figure)
+    assert line["y"] == [0.5, 0.9]
+    assert text_of(figure).replace("<br>", " ").endswith("is not a regular file")
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+@pytest.mark.parametrize("paddings", [None, (0,)], ids=["no run", "impossible alone"])
+def test_a_figure_without_anything_to_show_says_so(
+    figure: Callable[[DataFrame], go.Figure],
+    paddings: tuple[int] | None,
+    make_study: Make,
+    tmp_path: Path,
+) -> None:
+    runs = (
+        tabulate([])[0]
+        if paddings is None
+        else load(make_study(tmp_path / "s", (7,), (3,), paddings))
+    )
+
+    with pytest.raises(UserError) as error:
+        figure(runs)
+
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("figure", "argument"),
+    [(accuracy_against, "cost"), (heat, "value"), (curves, "metric")],
+)
+def test_an_unknown_choice_is_refused(
+    figure: Callable[..., go.Figure], argument: str, runs: DataFrame
+) -> None:
+    with pytest.raises(UserError, match=f"{argument} must be one of .*, got no_such"):
+        figure(runs, **{argument: "no_such"})
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2.2: relative luminance, contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+        return sum(w * s for w, s in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_marks_stand_out_from_their_page() -> None:
+    for light, dark in ON_DARK.items():
+        assert contrast(light, LIGHT) >= 3
+        assert contrast(dark, DARK) >= 3
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_style_changes_colours_and_no_number(runs: DataFrame, dark: bool) -> None:
+    figure = accuracy_against(runs)
+    before = figure.to_json()
+
+    drawn = styled(figure, dark)
+
+    assert figure.to_json() == before
+    assert data(drawn)[1]["y"] == data(figure)[1]["y"]
+    colours = set(data(drawn)[1]["marker"]["color"])
+    assert colours == ({"#56b4e9", "#f08a3c"} if dark else {"#0072b2", "#d55e00"})
+    scale = drawn["layout"]["template"]["layout"]["coloraxis"]["colorscale"]
+    assert all(contrast(CELL_INK, colour) >= 4.5 for _, colour in scale)
+
+
+@pytest.fixture
+def thousand(make_runs: Runs, tmp_path: Path) -> DataFrame:
+    """320 groups of 3 seeds in 8 settings, each run with the history of 5 epochs."""
+    accuracies = {
+        (size, stride, padding): [0.96 + 0.004 * size - 0.003 * stride + 0.0005 * n for n in (0, 2)]
+        + [0.97]
+        for size in (3, 4, 5, 6, 7)
+        for stride in (1, 2, 3, 4)
+        for padding in ("half", "full")
+    }
+    decays = [make_runs(accuracies, config={"optim": {"weight_decay": n / 9}}) for n in range(8)]
+    runs = with_settings(pd.concat(decays, ignore_index=True))
+    runs["path"] = [str(tmp_path / str(number)) for number in runs.index]
+    for path in runs["path"]:
+        Path(path).mkdir()
+    learn(runs, {seed: [0.5, 0.8, 0.9, 0.95, 0.96] for seed in range(3)})
+    return runs
+
+
+def test_a_thousand_runs_are_quick_and_small(thousand: DataFrame) -> None:
+    assert len(thousand) > 800
+    for name, figure in FIGURES.items():
+        figure(thousand)
+        started = time.process_time()
+        drawn = figure(thousand)
+        # A generous multiple of what it takes, for a slow machine.
+        assert time.process_time() - started < 1.5, name
+        assert len(drawn.to_json()) < 500_000, name
+
+
+@pytest.fixture
+def hostile(make_study: Make, tmp_path: Path) -> DataFrame:
+    """Two settings, one of them with a data set whose name is markup."""
+    for name in ("mnist", HOSTILE):
+        make_study(
+            tmp_path / "s",
+            (3, 5),
+            (1, 2),
+            ("half",),
+            metrics=planted,
+            config={"data": {"name": name}},
+        )
+    runs = load(tmp_path)
+    learn(runs, {seed: [0.5, 0.8, 0.9] for seed in range(3)})
+    return runs
+
+
+def test_names_are_escaped_in_every_figure(hostile: DataFrame) -> None:
+    for name, figure in FIGURES.items():
+        assert "<img" not in figure(hostile).to_json().replace("\\u003c", "<"), name
+    assert "&lt;img src=x onerror=alert(1)&gt;%{x}&amp;amp;" in " ".join(
+        note["text"].replace("<br>", " ")
+        for note in accuracy_against(hostile)["layout"]["annotations"]
+    )
+
+
+def test_figures_are_drawn_without_error_or_request(hostile: DataFrame, browser: "Browser") -> None:
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url))
+    page.set_content("<!doctype html><title>figures</title>")
+    page.add_script_tag(path=Path(plotly.__file__).parent / "package_data" / "plotly.min.js")
+    for name, figure in FIGURES.items():
+        # Parallel lines are drawn by WebGL, which a browser without a graphics card has not.
+        if name == "parallel":
+            continue
+        page.evaluate(
+            """async ([name, figure]) => {
+              const place = document.body.appendChild(document.createElement('div'));
+              place.id = name;
+              await Plotly.newPlot(place, figure.data, figure.layout, {displaylogo: false});
+            }""",
+            [name, json.loads(styled(figure(hostile), dark=False).to_json())],
+        )
+
+    assert said == []
+    assert page.locator("img").count() == 0
+    title = page.locator("#accuracy_against .annotation-text").all_text_contents()
+    assert any(HOSTILE in text.replace("\n", "") for text in title), title
+    assert overlapping(page.locator(".xtick text, .ytick text, .annotation-text")) == []
+    page.close()
+
+
+def overlapping(texts: Any) -> list[tuple[str, str]]:
+    """Pairs of texts of one figure whose boxes share more than a line's edge."""
+    boxes = texts.evaluate_all(
+        """texts => texts.map(text => {
+          const {left, right, top, bottom} = text.getBoundingClientRect();
+          return {text: text.textContent, left, right, top, bottom};
+        })"""
+    )
+    return [
+        (a["text"], b["text"])
+        for place, a in enumerate(boxes)
+        for b in boxes[:place]
+        if min(a["right"], b["right"]) - max(a["left"], b["left"]) > 2
+        and min(a["bottom"], b["bottom"]) - max(a["top"], b["top"]) > 4
+    ]

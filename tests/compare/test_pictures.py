@@ -1,0 +1,144 @@
+"""Pictures: the same numbers as the figures, as PNG, and nothing of matplotlib changed."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from io import BytesIO
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from pandas import DataFrame
+from PIL import Image
+
+from convscope.compare.frame import with_settings
+from convscope.compare.pictures import accuracy_png, canvas, effects_png, heat_png
+from convscope.errors import UserError
+
+Runs = Callable[..., DataFrame]
+
+ACCURACY = {
+    (3, 1, "half"): [0.980, 0.984],
+    (3, 2, "half"): [0.970, 0.974],
+    (5, 1, "half"): [0.990, 0.996],
+    (5, 2, "half"): [0.960, 0.966],
+    (7, 3, 0): [0.5, 0.5],
+}
+PICTURES = (accuracy_png, heat_png, effects_png)
+
+
+@pytest.fixture
+def runs(make_runs: Runs) -> DataFrame:
+    """A grid whose last variant is impossible."""
+    return make_runs(ACCURACY)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """What was drawn, before it became a picture."""
+    figures: list[Figure] = []
+
+    def keep(height: float) -> Figure:
+        figures.append(new_figure(height))
+        return figures[-1]
+
+    new_figure = canvas.new_figure
+    for module in ("accuracy", "heat", "effects"):
+        monkeypatch.setattr(f"convscope.compare.pictures.{module}.new_figure", keep)
+    return figures
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_a_picture_is_a_png_of_twice_800_pixels(
+    picture: Callable[[DataFrame], bytes], runs: DataFrame
+) -> None:
+    before = dict(mpl.rcParams)
+
+    content = picture(runs)
+
+    image = Image.open(BytesIO(content))
+    assert (image.format, image.width) == ("PNG", 1600)
+    assert image.getpixel((0, 0)) == (255, 255, 255, 255)
+    assert picture(runs) == content
+    assert dict(mpl.rcParams) == before
+
+
+def test_points_are_the_means_and_the_front_a_staircase(
+    runs: DataFrame, drawn: list[Figure]
+) -> None:
+    accuracy_png(runs, "macs")
+
+    (axes,) = drawn[0].axes
+    front, *points = axes.lines
+    macs = {r.variant: r.macs for r in runs["record"]}
+    assert sorted((float(p.get_xdata()[0]), float(p.get_ydata()[0])) for p in points) == [
+        pytest.approx(pair)
+        for pair in sorted(
+            [
+                (macs["k3-s1-p1"], 0.982),
+                (macs["k3-s2-p1"], 0.972),
+                (macs["k5-s1-p2"], 0.993),
+                (macs["k5-s2-p2"], 0.963),
+            ]
+        )
+    ]
+    # k5-s2 costs more than k3-s2 and is less accurate.
+    assert list(front.get_ydata()) == pytest.approx([0.972, 0.982, 0.993])
+    assert front.get_drawstyle() == "steps-post"
+    assert {text.get_text() for text in axes.texts} >= {"k3-s2-p1", "k5-s1-p2"}
+
+
+def test_cells_are_the_means_and_holes_are_named(runs: DataFrame, drawn: list[Figure]) -> None:
+    heat_png(runs)
+
+    texts = {
+        (axes.get_title(loc="left"), *text.get_position()): text.get_text()
+        for axes in drawn[0].axes
+        for text in axes.texts
+    }
+    assert texts == {
+        ("padding valid", 2, 2): "×",
+        ("padding half", 0, 0): "98.20",
+        ("padding half", 1, 0): "97.20",
+        ("padding half", 0, 1): "99.30",
+        ("padding half", 1, 1): "96.30",
+    }
+    assert drawn[0].get_suptitle() == "test accuracy, %; × impossible"
+
+
+def test_effects_are_the_means_of_the_living_grid(runs: DataFrame, drawn: list[Figure]) -> None:
+    effects_png(runs)
+
+    means, shares = drawn[0].axes
+    points = [line for line in means.lines if line.get_marker() == "o"]
+    shown = [float(point.get_xdata()[0]) for point in points]
+    assert shown == pytest.approx([0.977, 0.978, 0.9875, 0.9675])
+    assert [label.get_text() for label in shares.get_yticklabels()] == [
+        "kernel size",
+        "stride",
+        "kernel size x stride",
+        "seeds",
+    ]
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_nothing_to_draw_is_said(picture: Callable[[DataFrame], bytes], make_runs: Runs) -> None:
+    with pytest.raises(UserError, match="finished run"):
+        picture(make_runs({(7, 3, 0): [0.5]}))
+
+
+def test_a_name_is_no_formula(make_runs: Runs, drawn: list[Figure]) -> None:
+    settings = [
+        make_runs({(3, 1, 1): [0.9], (3, 2, 1): [0.8]}, config={"data": {"name": name}})
+        for name in ("mnist", "$\\frac$")
+    ]
+    accuracy_png(with_settings(pd.concat(settings, ignore_index=True)))
+
+    titles = {axes.get_title(loc="left") for axes in drawn[0].axes}
+    assert titles == {"dataset mnist", "dataset $\\frac$"}
+
+
+def test_pyplot_is_left_alone() -> None:
+    code = "import sys, convscope.compare.pictures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
