@@ -258,6 +258,70 @@ def test_moved_aside_under_a_new_number_each_time(tmp_path: Path) -> None:
         assert kept.read_text() == str(number)
 
 
+def written_run(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "events.out.tfevents.1.host.2.0").write_text("first")
+    (folder / "events.out.tfevents.3.host.4.0").write_text("second")
+    (folder / "run.json").write_text("{}")
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != ".lock"}
+
+
+HIDDEN = {
+    "events.out.replaced.1.host.2.0": "first",
+    "events.out.replaced.3.host.4.0": "second",
+    "run.json": "{}",
+}
+
+
+def test_event_files_of_a_run_moved_aside_are_kept_from_tensorboard(tmp_path: Path) -> None:
+    moved = move_aside(written_run(tmp_path / "run"))
+    assert moved is not None
+    assert files(moved) == HIDDEN
+
+
+def test_a_move_that_was_killed_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the kill comes, a run in its place has its event files."""
+    real, allowed = os.rename, [0]
+
+    def rename(source: Path, target: Path) -> None:
+        if allowed[0] == 0:
+            raise KeyboardInterrupt
+        allowed[0] -= 1
+        real(source, target)
+
+    monkeypatch.setattr("convscope.runs.lock.os.rename", rename)
+    for steps in range(3):
+        run = written_run(tmp_path / str(steps))
+        allowed[0] = steps
+        with pytest.raises(KeyboardInterrupt):
+            move_aside(run)
+        first = tmp_path / "replaced" / f"{steps}-1"
+        assert run.exists() != first.exists()
+        if run.exists():
+            assert len(list(run.glob("events.out.tfevents.*"))) == 2
+        else:
+            written_run(run)
+        allowed[0] = 100
+        moved = move_aside(run)
+        assert moved is not None
+        assert files(moved) == files(first) == HIDDEN
+
+
+def test_a_link_among_runs_moved_aside_is_left_alone(tmp_path: Path) -> None:
+    elsewhere = written_run(tmp_path / "elsewhere")
+    (tmp_path / "replaced").mkdir()
+    (tmp_path / "replaced" / "run-1").symlink_to(elsewhere)
+    moved = move_aside(written_run(tmp_path / "run"))
+    assert moved == tmp_path / "replaced" / "run-2"
+    assert "events.out.tfevents.1.host.2.0" in files(elsewhere)
+
+
 def test_a_run_in_training_is_not_moved(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "run"
     start(HOLDER, run)

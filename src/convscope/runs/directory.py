@@ -14,6 +14,8 @@ MAX_STUDY_BYTES = 100
 MAX_RUN_BYTES = 180
 REPLACED = "replaced"
 """Folder of a study for runs that were moved aside; no run and no study bears its name."""
+EVENT_FILES = "events.out.tfevents.*"
+"""A run's event files; TensorBoard reads whatever has `tfevents` in its name."""
 
 _DATASET_BYTES = 32
 _VARIANT_BYTES = 64

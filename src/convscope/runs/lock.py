@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
-from convscope.runs.directory import REPLACED, RunDirectory
+from convscope.runs.directory import EVENT_FILES, REPLACED, RunDirectory
 from convscope.runs.replace import sync_folder
 
 if TYPE_CHECKING:
@@ -178,7 +178,9 @@ else:
 def move_aside(run_dir: Path) -> Path | None:
     """Rename a run's folder to `<study>/replaced/<run>-<n>`, so that it can be trained anew.
 
-    Call it before claiming the run: it holds the claim itself while it moves the folder.
+    Call it before claiming the run: it holds the claim itself while it moves the folder. After that its
+    event files are called `events.out.replaced.*`, so that TensorBoard shows the run that takes its
+    place and not this one too; named `events.out.tfevents.*` again, they are read as before.
 
     Returns:
         Where it lies now; None where there was nothing to move.
@@ -203,13 +205,23 @@ def _rename(run_dir: Path) -> Path:
     replaced.mkdir(exist_ok=True)
     number = 1
     while os.path.lexists(target := replaced / f"{run_dir.name}-{number}"):
+        _hide_events(target)  # Left to do by one who was killed after the rename below.
         number += 1
     # Only the run's holder takes names that begin so, and a folder that is not empty is never
     # replaced by a rename.
     os.rename(run_dir, target)
     sync_folder(replaced)
     sync_folder(run_dir.parent)
+    # Not before: killed in between, a run that stays in its place would lack its event files.
+    _hide_events(target)
     return target
+
+
+def _hide_events(run_dir: Path) -> None:
+    if run_dir.is_symlink():
+        return  # Not ours: what it points at may be a run that counts.
+    for path in run_dir.glob(EVENT_FILES):
+        os.rename(path, path.with_name(path.name.replace("tfevents", "replaced")))
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
