@@ -1,126 +1,14 @@
-"""TensorBoard itself, started on runs of every fate and asked over HTTP what it shows."""
+"""What TensorBoard shows of runs of every fate, asked over HTTP."""
 
 import io
-import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
-from urllib.request import Request, urlopen
+from urllib.parse import parse_qsl
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from convscope.data.batches import TrainBatches
-from convscope.runs.record import RunRecord, read_record
-from convscope.training.request import RunRequest
-from convscope.training.train import train
-
-PATIENCE_S = 60
-
-
-@dataclass(frozen=True)
-class Server:
-    url: str
-
-    def raw(self, path: str, **query: Any) -> bytes:
-        with urlopen(f"{self.url}data/{path}?{urlencode(query)}") as answer:
-            return answer.read()
-
-    def get(self, path: str, **query: Any) -> Any:
-        return json.loads(self.raw(path, **query))
-
-    def post(self, path: str, body: object) -> Any:
-        request = Request(
-            f"{self.url}data/{path}",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urlopen(request) as answer:
-            return json.loads(answer.read())
-
-
-@dataclass(frozen=True)
-class Study:
-    server: Server
-    finished: dict[str, RunRecord]
-    """By the run's name in TensorBoard."""
-    failed: str
-
-
-@pytest.fixture(scope="module")
-def study(
-    ask: Callable[..., RunRequest], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Study]:
-    output_dir = tmp_path_factory.mktemp("outputs")
-    plain = ask(output_dir, "study=sizes", "conv.stride=2")
-    resumed = ask(output_dir, "study=sizes", "conv.padding=0", "seed=3", "optim.lr=0.02")
-    failed = ask(output_dir, "study=sizes", "optim.lr=1e30")
-    with pytest.MonkeyPatch.context() as patch:
-        batch = TrainBatches.batch
-
-        def stop(self: TrainBatches, step: int) -> Any:
-            if step == 42:  # The third of the second epoch, in an order of 40 batches.
-                os.kill(os.getpid(), signal.SIGTERM)
-            return batch(self, step)
-
-        patch.setattr(TrainBatches, "batch", stop)
-        assert train(resumed, lambda line: None).status == "interrupted"
-    finished = {}
-    for request in (plain, resumed):
-        record = train(request, lambda line: None)
-        assert record.status == "finished", record.reason
-        finished[f"sizes/{record.name}"] = read_record(request.directory.record)
-    assert train(failed, lambda line: None).status == "failed"
-    with tensorboard(output_dir, *finished) as server:
-        yield Study(server, finished, f"sizes/{failed.directory.name}")
-
-
-@contextmanager
-def tensorboard(folder: Path, *runs: str) -> Iterator[Server]:
-    """A TensorBoard process that has loaded these runs of a folder."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
-    process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            address = re.search(r"http://127.0.0.1:\d+/", line)
-            if address:
-                server = Server(address[0])
-                wait_for(server, runs)
-                yield server
-                return
-        raise AssertionError("".join(said))
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_for(server: Server, runs: tuple[str, ...]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        tags = server.get("plugin/scalars/tags")
-        # The last that a run writes.
-        if all("summary/step_ms" in tags.get(run, ()) for run in runs):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"TensorBoard shows {list(tags)}")
+Study = Any
 
 
 def sessions(study: Study) -> list[dict[str, Any]]:
@@ -143,18 +31,30 @@ def sessions(study: Study) -> list[dict[str, Any]]:
 
 
 def test_each_run_is_listed_once(study: Study) -> None:
-    assert sorted(study.server.get("runs")) == sorted([*study.finished, study.failed])
+    """Not the one that was moved aside for a rerun, nor the one that was never trained."""
+    assert sorted(study.server.get("runs")) == study.runs
 
 
-def test_each_finished_run_is_one_row_of_hparams(study: Study) -> None:
+def test_each_run_is_one_row_of_hparams(study: Study) -> None:
     rows = sessions(study)
-    assert sorted(row["name"] for row in rows) == sorted(study.finished)
+    assert sorted(row["name"] for row in rows) == study.runs
     assert all(len(row["sessions"]) == 1 for row in rows)
+
+
+def test_a_row_says_how_its_run_ended(study: Study) -> None:
+    shown = {row["name"]: row["sessions"][0].get("status") for row in sessions(study)}
+    assert shown == dict.fromkeys(study.finished, "STATUS_SUCCESS") | {
+        study.failed: "STATUS_FAILURE",
+        study.interrupted: "STATUS_UNKNOWN",
+    }
 
 
 def test_a_row_has_every_metric_with_its_value(study: Study) -> None:
     for row in sessions(study):
         shown = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
+        if row["name"] not in study.finished:
+            assert shown == {}
+            continue
         metrics = study.finished[row["name"]].metrics
         assert shown == {
             f"summary/{name}": float(np.float32(metrics[name]))  # type: ignore[arg-type]
@@ -171,9 +71,10 @@ def test_a_row_has_every_metric_with_its_value(study: Study) -> None:
 
 
 def test_a_row_has_every_column(study: Study) -> None:
-    shown = {study.finished[row["name"]].variant: row["hparams"] for row in sessions(study)}
+    rows = [row for row in sessions(study) if row["name"] in study.finished]
+    shown = {(row["hparams"]["variant"], row["hparams"]["seed"]): row["hparams"] for row in rows}
     common = {"dataset": "digits", "model": "4-8", "batch_size": 32, "kernel_size": 3, "epochs": 2}
-    assert shown["k3-s2-p1"] == common | {
+    assert shown["k3-s2-p1", 0] == common | {
         "variant": "k3-s2-p1",
         "padding_policy": "half",
         "stride": 2,
@@ -181,7 +82,7 @@ def test_a_row_has_every_column(study: Study) -> None:
         "seed": 0,
         "lr": 0.01,
     }
-    assert shown["k3-s1-p0"] == common | {
+    assert shown["k3-s1-p0", 3] == common | {
         "variant": "k3-s1-p0",
         "padding_policy": "valid",
         "stride": 1,
@@ -199,6 +100,67 @@ def test_columns_of_numbers_are_numbers(study: Study) -> None:
     assert types == dict.fromkeys(text, "DATA_TYPE_STRING") | dict.fromkeys(
         numbers, "DATA_TYPE_FLOAT64"
     )
+
+
+def test_what_a_study_varies_comes_first_and_the_rest_by_name(study: Study) -> None:
+    """TensorBoard shows the first five keys and the first five metrics."""
+    experiment = study.server.post("plugin/hparams/experiment", {"experimentName": ""})
+    assert [info["name"] for info in experiment["hparamInfos"]] == [
+        *("kernel_size", "padding_policy", "seed", "stride", "variant"),
+        *("batch_size", "dataset", "epochs", "lr", "model", "padding"),
+    ]
+    titles = {info["name"]["tag"]: info["displayName"] for info in experiment["metricInfos"]}
+    assert list(titles.items())[:5] == [
+        ("summary/test_accuracy", "test accuracy"),
+        ("summary/train_samples_per_sec", "train samples/s"),
+        ("summary/macs", "MACs"),
+        ("summary/params", "parameters"),
+        ("summary/final_map", "final map"),
+    ]
+
+
+def test_runs_of_every_depth_share_one_layout_of_charts(study: Study) -> None:
+    layout = study.server.get("plugin/custom_scalars/layout")
+    charts = {
+        category["title"]: [chart["title"] for chart in category["chart"]]
+        for category in layout["category"]
+    }
+    assert charts == {
+        "accuracy": ["train, val and test", "val and test"],
+        "throughput": ["train, samples/s", "eval, samples/s", "step, ms"],
+        "feature-map size (step: layer, 0 is the image)": ["height", "width"],
+    }
+
+
+def test_charts_hold_the_scalars_that_they_name(study: Study) -> None:
+    (accuracy, _), throughput, _ = (
+        category["chart"]
+        for category in study.server.get("plugin/custom_scalars/layout")["category"]
+    )
+
+    def drawn(chart: Any) -> set[str]:
+        return {
+            tag
+            for pattern in chart["multiline"]["tag"]
+            for tag in study.server.get(
+                "plugin/custom_scalars/scalars", run=next(iter(study.finished)), tag=pattern
+            )["tag_to_events"]
+        }
+
+    assert drawn(accuracy) == {"train/accuracy", "val/accuracy", "test/accuracy"}
+    assert [drawn(chart) for chart in throughput] == [
+        {"throughput/train_samples_per_sec"},
+        {"throughput/eval_samples_per_sec"},
+        {"throughput/step_ms"},
+    ]
+
+
+def test_a_map_s_height_is_a_curve_over_the_layers(study: Study) -> None:
+    """28 pixels; stride 2, a pool and stride 2 again: 14, 7 and 4."""
+    run = next(run for run, record in study.finished.items() if record.variant == "k3-s2-p1")
+    for tag in ("feature_map/height", "feature_map/width"):
+        points = study.server.get("plugin/scalars/scalars", run=run, tag=tag)
+        assert [(step, size) for _, step, size in points] == [(0, 28), (1, 14), (2, 7), (3, 4)]
 
 
 def test_scalars_of_a_run_that_was_resumed_are_shown_once(study: Study) -> None:

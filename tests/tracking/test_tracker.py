@@ -62,6 +62,8 @@ def test_every_tag_of_the_contract_is_there_and_no_other(trained: Trained) -> No
         "throughput/eval_samples_per_sec",
         "throughput/step_ms",
         *(f"feature_map/{layer}/{axis}" for layer in layers for axis in axes),
+        "feature_map/height",
+        "feature_map/width",
         "summary/test_accuracy",
         "summary/best_val_accuracy",
         "summary/train_samples_per_sec",
@@ -122,7 +124,7 @@ def test_what_is_told_once_is_told_once(trained: Trained) -> None:
             assert points == [(0, float32(record.metrics[name]))]
         if group == "test":
             assert points == [(36, float32(record.metrics[f"test_{name}"]))]
-        if group == "feature_map":
+        if group == "feature_map" and "/" in name:
             layer, _, axis = name.partition("/")
             shape = next(row["out_shape"] for row in record.geometry if row["name"] == layer)
             assert points == [(0, shape[("channels", "height", "width").index(axis)])]
@@ -147,7 +149,8 @@ def test_event_files_are_cut_back_to_what_they_were(
     (tmp_path / "history.csv").touch()
     cut_back(tmp_path, sizes)
     assert event_sizes(tmp_path) == sizes
-    assert scalars(tmp_path) == {"a": [(1, 1.0), (2, 2.0)]}
+    # Files of one second go by a counter: the tenth comes before the ninth.
+    assert sorted(scalars(tmp_path)["a"]) == [(1, 1.0), (2, 2.0)]
     cut_back(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 

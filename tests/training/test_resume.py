@@ -72,7 +72,7 @@ def tell(patch: pytest.MonkeyPatch, moment: Moment) -> None:
     before(TrainBatches, "batch", "training_batch")
     before(VariantModule, "validation_step", "validation_batch")
     before(VariantModule, "test_step", "test_batch")
-    before(results, "write_hparams", "summary")
+    before(results, "close_row", "summary")
     append, rows = History.append, iter(range(10**6))
 
     def append_then_tell(self: History, row: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.tracking.events import cut_back, event_sizes
+from convscope.tracking.hparams import close_row
 from convscope.tracking.throughput import Throughput
 
 
@@ -158,6 +159,11 @@ class RunTracker(Callback):
         if device.type == "cuda":
             measured["memory/peak_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
         return measured
+
+    def fail(self) -> None:
+        """Say in HPARAMS that the run failed; nothing happens where no event file is open."""
+        if self._writer is not None:
+            close_row(self._writer, succeeded=False)
 
     def close(self) -> None:
         if self._writer is not None:

@@ -19,7 +19,7 @@ from convscope.tables import numbered
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks, read_checkpoint
-from convscope.training.interruption import Interruption
+from convscope.training.interruption import Interrupted, Interruption
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
 from convscope.training.results import describe, summarise, write_pictures, write_summary
@@ -199,14 +199,19 @@ class Experiment:
             write_pictures(
                 writer, step, self.network, self.request, self._example(), self._module.confusion
             )
-            write_summary(writer, step, self.request, metrics)
+            write_summary(writer, step, metrics)
             return metrics
+        except Interrupted:
+            raise
+        except Exception:
+            self._tracker.fail()
+            raise
         finally:
             self._progress.close()
             self._tracker.close()
 
     def _describe(self, writer: SummaryWriter) -> None:
-        describe(writer, self.network, self.request.geometry, self._example())
+        describe(writer, self.network, self.request, self._example())
 
     def _example(self) -> torch.Tensor:
         """The one test image whose feature maps are shown: (1, channels, height, width)."""

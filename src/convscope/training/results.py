@@ -13,7 +13,9 @@ from convscope.explain.window import window_picture
 from convscope.geometry import NetworkGeometry
 from convscope.model import ConvNet
 from convscope.runs.history import Row
-from convscope.tracking.events import write_hparams, write_text
+from convscope.tracking.charts import CHARTS
+from convscope.tracking.events import write_text
+from convscope.tracking.hparams import close_row, open_row
 from convscope.tracking.pictures import check_shapes, confusion_picture, run_pictures
 from convscope.training.request import RunRequest
 
@@ -24,21 +26,48 @@ _MEDIANS = {
 }
 """Metrics of the summary that are the median over the epochs."""
 
+_SUMMARY = {
+    "test_accuracy": "test accuracy",
+    "train_samples_per_sec": "train samples/s",
+    "macs": "MACs",
+    "params": "parameters",
+    "final_map": "final map",
+    "best_val_accuracy": "best val accuracy",
+    "step_ms": "step, ms",
+    "peak_mb": "peak memory, MiB",
+}
+"""Metrics of the summary, and what HPARAMS calls them, in its order."""
 
-def describe(
-    writer: SummaryWriter, network: ConvNet, geometry: NetworkGeometry, image: Tensor
-) -> None:
+_FOREMOST = ("variant", "kernel_size", "stride", "padding_policy", "seed")
+"""Columns of HPARAMS that a study varies in most cases; `variant` says the padding's pixels."""
+
+
+def describe(writer: SummaryWriter, network: ConvNet, request: RunRequest, image: Tensor) -> None:
     """Write what is known before the first step: the geometry, held against the network.
 
     Args:
         image: (1, channels, height, width), normalised.
     """
+    geometry = request.geometry
     check_shapes(network, geometry, image)
-    for layer in geometry.layers:
-        for name, size in zip(("channels", "height", "width"), layer.out_shape, strict=True):
-            writer.add_scalar(f"feature_map/{layer.name}/{name}", size, new_style=True)
+    _write_sizes(writer, geometry)
+    writer.add_custom_scalars(CHARTS)
+    titles = {f"summary/{name}": title for name, title in _SUMMARY.items()}
+    open_row(writer, hyperparameters(request), foremost=_FOREMOST, metrics=titles)
     write_text(writer, "geometry", geometry_text(geometry))
     writer.add_figure("geometry/window", window_picture(geometry.layers[0]))
+
+
+def _write_sizes(writer: SummaryWriter, geometry: NetworkGeometry) -> None:
+    """Each size under a tag of its own, and height and width as curves over the layers."""
+    axes = ("channels", "height", "width")
+    shapes = [geometry.layers[0].in_shape, *(layer.out_shape for layer in geometry.layers)]
+    for step, shape in enumerate(shapes):
+        for name, size in zip(axes[1:], shape[1:], strict=True):
+            writer.add_scalar(f"feature_map/{name}", size, step, new_style=True)
+    for layer in geometry.layers:
+        for name, size in zip(axes, layer.out_shape, strict=True):
+            writer.add_scalar(f"feature_map/{layer.name}/{name}", size, new_style=True)
 
 
 def summarise(
@@ -85,14 +114,14 @@ def write_pictures(
     writer.add_figure("confusion/test", figure, step)
 
 
-def write_summary(
-    writer: SummaryWriter, step: int, request: RunRequest, metrics: Mapping[str, float]
-) -> None:
-    """Write `test/`, `summary/` and the run's row in HPARAMS."""
+def write_summary(writer: SummaryWriter, step: int, metrics: Mapping[str, float]) -> None:
+    """Write `test/` and `summary/`, which complete the run's row in HPARAMS."""
     for name in ("loss", "accuracy"):
         writer.add_scalar(f"test/{name}", metrics[f"test_{name}"], step, new_style=True)
-    summary = {f"summary/{name}": value for name, value in metrics.items() if name != "test_loss"}
-    write_hparams(writer, hyperparameters(request), summary)
+    for name in _SUMMARY:
+        if name in metrics:
+            writer.add_scalar(f"summary/{name}", metrics[name], new_style=True)
+    close_row(writer, succeeded=True)
 
 
 def hyperparameters(request: RunRequest) -> dict[str, str | float]:
