@@ -178,9 +178,9 @@ else:
 def move_aside(run_dir: Path) -> Path | None:
     """Rename a run's folder to `<study>/replaced/<run>-<n>`, so that it can be trained anew.
 
-    Call it before claiming the run: it holds the claim itself while it moves the folder. After that its
-    event files are called `events.out.replaced.*`, so that TensorBoard shows the run that takes its
-    place and not this one too; named `events.out.tfevents.*` again, they are read as before.
+    Call it before claiming the run: it holds the claim itself while it moves the folder. After that
+    the run's event files are called `events.out.replaced.*`, so that TensorBoard shows the run that
+    takes its place and not this one too; named `events.out.tfevents.*` again, they are read as before.
 
     Returns:
         Where it lies now; None where there was nothing to move.
