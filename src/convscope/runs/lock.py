@@ -180,7 +180,8 @@ def move_aside(run_dir: Path) -> Path | None:
 
     Call it before claiming the run: it holds the claim itself while it moves the folder. After that
     the run's event files are called `events.out.replaced.*`, so that TensorBoard shows the run that
-    takes its place and not this one too; named `events.out.tfevents.*` again, they are read as before.
+    takes its place and not this one too; named `events.out.tfevents.*` again, they are read as
+    before.
 
     Returns:
         Where it lies now; None where there was nothing to move.
