@@ -243,12 +243,13 @@ def test_a_section_per_setting(make_study: MakeStudy, tmp_path: Path) -> None:
     config = {"trainer": {"max_epochs": 9}}
     make_study(tmp_path / "mixed", (3,), (1,), ("half",), config=config, metrics=planted)
     _, page, text = written(tmp_path, tmp_path / "mixed")
-    settings = [
-        "Figures: lr 0.01, max_epochs 5",
-        "Figures: lr 0.02, max_epochs 5",
-        "Figures not drawn",
+    first, second, third = "lr 0.01, max_epochs 5", "lr 0.02, max_epochs 5", "lr 0.02, max_epochs 9"
+    assert [heading for heading in page.of("h2") if heading.startswith("With ")] == [
+        f"With {first}",
+        f"With {second}",
+        "With other settings",
     ]
-    assert [heading for heading in page.of("h2") if heading.startswith("Figures")] == settings
+    assert [line.partition(": ")[0] for line in page.of("li")[:3]] == [first, second, third]
     assert "1 more setting, of fewer variants: see the table." in page.of("p")
     assert "report_files/heat-2.png" in text
 
@@ -268,8 +269,8 @@ def test_figures_are_bounded(make_study: MakeStudy, tmp_path: Path) -> None:
         config = {"optim": {"lr": 0.01 * 2**number}}
         make_study(tmp_path / "m", (3, 5), (1,), ("half",), (0,), config=config, metrics=planted)
     _, page, _ = written(tmp_path, tmp_path / "m")
-    figures = [heading for heading in page.of("h2") if heading.startswith("Figures")]
-    assert len(figures) == MOST_SETTINGS + 1
+    parts = [heading for heading in page.of("h2") if heading.startswith("With ")]
+    assert len(parts) == MOST_SETTINGS + 1
     assert "2 more settings, of fewer variants: see the table." in page.of("p")
 
 

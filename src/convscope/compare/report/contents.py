@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pandas import DataFrame
 
 from convscope.compare import words
 from convscope.compare.page import Page
 from convscope.compare.report.document import (
+    Answer,
+    Block,
     Bullets,
     Code,
     Document,
@@ -40,12 +42,13 @@ def contents(runs: DataFrame, aside: Sequence[SetAside], command: str | None) ->
         command: what writes the report; None where a program does.
     """
     page = compared(runs, single=False, width=_ANY_WIDTH)
+    said = _said(runs, page)
     sections = [
-        Section("In short", _bullets(page.lists[IN_WORDS])),
+        Section("In short", _in_short(said)),
         Section("Variants", _listing(page)),
         Section("Without a result", _bullets(page.lists[WITHOUT_RESULT])),
         Section("Not read", _bullets(one.reason for one in aside)),
-        *_figures(runs),
+        *_figures(runs, said),
         Section("How it was measured", _bullets([*words.measured(runs), *_shared(page)])),
         Section("What to keep in mind", _bullets(words.caveats(runs))),
         *_commands(runs, command),
@@ -79,7 +82,22 @@ def _title(runs: DataFrame) -> str:
     return f"Kernel size, stride and padding compared: {named}"
 
 
-def _figures(runs: DataFrame) -> Iterator[Section]:
+def _said(runs: DataFrame, page: Page) -> dict[str, Sequence[str]]:
+    """What the numbers say, by setting; the first sentence says what wins."""
+    settings = list(runs.groupby("setting"))
+    if len(settings) == 1:
+        return {str(settings[0][0]): page.lists[IN_WORDS]}
+    return {str(setting): words.verdict(alone) for setting, alone in settings}
+
+
+def _in_short(said: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:
+    if len(said) > 1:
+        return _bullets(f"{setting}: {sentences[0]}" for setting, sentences in said.items())
+    ((first, *others),) = said.values()
+    return Answer(first), *_bullets(others)
+
+
+def _figures(runs: DataFrame, said: Mapping[str, Sequence[str]]) -> Iterator[Section]:
     """A section per setting; of settings with a single variant each, one for all."""
     counts = runs.groupby("setting")["group"].nunique()
     several = counts[counts > 1].sort_values(ascending=False, kind="stable").index
@@ -88,11 +106,11 @@ def _figures(runs: DataFrame) -> Iterator[Section]:
         return
     for number, setting in enumerate(several[:MOST_SETTINGS], start=1):
         alone = runs[runs["setting"] == setting]
-        yield Section(f"Figures: {setting}", tuple(drawings(alone, f"-{number}")))
+        yield Section(f"With {setting}", (*_bullets(said[setting]), *drawings(alone, f"-{number}")))
     others = len(counts) - min(len(several), MOST_SETTINGS)
     if others:
         left = f"{numbered(others, 'more setting')}, of fewer variants: see the table."
-        yield Section("Figures not drawn", (Paragraph(left),))
+        yield Section("With other settings", (Paragraph(left),))
 
 
 def _commands(runs: DataFrame, command: str | None) -> Iterator[Section]:

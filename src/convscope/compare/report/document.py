@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The sentence that all else bears out."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Paragraph:
     text: str
 
@@ -55,7 +62,7 @@ class Drawing:
     picture: Callable[[], bytes] | None
 
 
-Block = Paragraph | Bullets | Code | Listing | Drawing
+Block = Answer | Paragraph | Bullets | Code | Listing | Drawing
 
 
 @dataclass(frozen=True)

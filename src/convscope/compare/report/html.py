@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 from convscope.compare.figures import styled
 from convscope.compare.page import harmless
 from convscope.compare.report.document import (
+    Answer,
     Block,
     Bullets,
     Code,
@@ -76,6 +77,8 @@ def _section(section: Section, drawn: dict[str, Themes]) -> str:
 
 def _block(block: Block, drawn: dict[str, Themes]) -> str:
     match block:
+        case Answer(text):
+            return f"<p class=answer>{_text(text)}</p>\n"
         case Paragraph(text):
             return f"<p class=note>{_text(text)}</p>\n"
         case Bullets(lines):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from convscope.compare.page import harmless
 from convscope.compare.report.document import (
+    Answer,
     Block,
     Bullets,
     Code,
@@ -35,6 +36,8 @@ def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, b
 
 def _block(block: Block, folder: str, pictures: dict[str, bytes]) -> str:
     match block:
+        case Answer(text):
+            return f"**{escape(text)}**"
         case Paragraph(text):
             return escape(text)
         case Bullets(lines):

@@ -32,7 +32,12 @@
   dark.addEventListener("change", () => {
     places.filter((place) => place.dataset.drawn).forEach((place) => draw(place, theme()));
   });
+  const tables = [...document.querySelectorAll("table")];
   addEventListener("beforeprint", () => {
+    for (const table of tables) {
+      table.style.width = "max-content";
+      table.style.zoom = Math.min(1, PAPER / table.offsetWidth);
+    }
     for (const place of places) {
       near.unobserve(place);
       draw(place, "light");
@@ -40,6 +45,7 @@
     }
   });
   addEventListener("afterprint", () => {
+    tables.forEach((table) => table.removeAttribute("style"));
     places.forEach((place) => draw(place, theme()));
   });
 }
