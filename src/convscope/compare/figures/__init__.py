@@ -1,7 +1,8 @@
 """Figures of runs, for a page and for a notebook: `heat(load("outputs/mnist"))`.
 
 Each takes `frame`'s table and gives a Plotly figure; it raises UserError where there is nothing to
-show. `customdata` of every point names its group, or several ones parted by spaces.
+show. `customdata` of every point is its group's id, or a list where it stands for several groups.
+The page must give a figure the height that its layout has.
 """
 
 from __future__ import annotations

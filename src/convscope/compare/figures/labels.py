@@ -8,7 +8,7 @@ _CHARACTER, _LINE = 0.022, 0.07
 """Width of a character and height of a line, as parts of a narrow panel's."""
 
 
-def width(text: str) -> float:
+def _width(text: str) -> float:
     """Of a label, as part of a narrow panel's."""
     return _CHARACTER * len(text)
 
@@ -23,7 +23,7 @@ def apart(labels: Mapping[str, str], places: Mapping[str, tuple[float, float]]) 
     for name in sorted(labels, key=lambda name: -places[name][1]):
         x, y = places[name]
         if all(
-            abs(x - places[other][0]) > max(width(labels[name]), width(text))
+            abs(x - places[other][0]) > max(_width(labels[name]), _width(text))
             or abs(y - places[other][1]) > _LINE
             for other, text in kept.items()
         ):
