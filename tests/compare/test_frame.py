@@ -175,6 +175,16 @@ def test_a_record_by_hand_without_what_a_row_needs_is_named_or_shown(
         assert "does not say what was trained" in left.reason
 
 
+def test_a_variant_by_another_name_than_its_label_is_set_aside(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
+    edit(runs_of(study)[0], variant="<img src=x onerror=alert(1)>")
+    runs, (left,) = Reader([study]).read()
+    assert runs["seed"].tolist() == [1]
+    assert "variant <img src=x onerror=alert(1)>" in left.reason
+
+
 def test_links_are_named_and_not_followed(tmp_path: Path, make_study: MakeStudy) -> None:
     elsewhere = make_study(tmp_path / "elsewhere" / "study", **ONE, seeds=[0])
     study = make_study(tmp_path / "outputs" / "study", **ONE, seeds=[1])

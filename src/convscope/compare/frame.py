@@ -55,6 +55,8 @@ Row = dict[str, Any]
 _CONV = ("conv.kernel_size", "conv.stride", "conv.padding")
 _DATASET = ("data.name", "data.fingerprint")
 _HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
+_LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.]+")
+"""A variant as `geometry.label.variant_label` names it: `k3-s2-p1`, `k5.3.3-s1-p1x2`."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
 
 
@@ -173,6 +175,8 @@ def row(record: RunRecord) -> Row:
 
 
 def _row(record: RunRecord) -> Row:
+    if not _LABEL.fullmatch(record.variant):
+        raise ValueError(f"variant {record.variant}")
     environment = record.environment
     config = {key: v for key, v in dotted(record.config).items() if key not in _HIDDEN}
     metrics = {key: v for key, v in record.metrics.items() if key not in _KNOWN_BEFORE}
