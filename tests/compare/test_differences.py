@@ -78,7 +78,7 @@ def test_both_methods_are_among_those_compared_with_scipy() -> None:
         (3, np.ones(12), 1000, 0.05),
         (5, np.ones(12), 1000, 0.05),
         # Spreads that differ threefold: Tukey's HSD alone is false in 10 % and more.
-        (3, np.linspace(1, 3, 12), 400, 0.075),
+        (3, np.linspace(1, 3, 12), 1000, 0.075),
         (5, np.linspace(1, 3, 12), 400, 0.05),
     ],
 )

@@ -31,8 +31,8 @@ def test_a_clear_winner(make_runs: Runs) -> None:
         "No variant has both a higher mean accuracy and fewer MACs than these, the Pareto front, "
         "cheapest first: k3-s2-p1, k3-s1-p1 and k5-s1-p2.",
         "With more samples/s in place of fewer MACs, fastest first: k5-s1-p2.",
-        "Of the variance in test accuracy, kernel size explains 66 %, 31 % could be either's; 3 % "
-        "lies between seeds.",
+        "Of the variance in test accuracy, kernel size explains 66 %; 31 % cannot be put down "
+        "to one of them, 3 % lies between seeds.",
         "No effect of stride shows.",
         "Test accuracy with the other factors evened out by main effects, as variants are missing: "
         "by kernel size 97.95 % (5), 96.95 % (3).",

@@ -41,9 +41,9 @@ def _shares(terms: DataFrame) -> Iterator[str]:
         parts = [f"{first[0]} explains {first[1]}", *(f"{name} {part}" for name, part in others)]
         # Where variants are missing, factors vary together in part.
         joint = 1 - terms["share"].sum()
-        either = f", {share(joint)} could be either's" if joint > _NOTABLE else ""
+        untold = f"{share(joint)} cannot be put down to one of them, " if joint > _NOTABLE else ""
         yield (
-            f"Of the variance in test accuracy, {listed(parts)}{either}; "
+            f"Of the variance in test accuracy, {listed(parts)}; {untold}"
             f"{share(terms.loc[SEEDS, 'share'])} lies between seeds."
         )
     factors = terms[terms.index.isin(_NAMES)]
