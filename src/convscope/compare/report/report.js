@@ -6,12 +6,17 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const config = { displaylogo: false, responsive: true };
 
-  const draw = (place, theme) => {
+  const draw = (place, theme, size = {}) => {
     const { light, dark: shaded } = figures[place.id];
     const { data, layout } = theme === "dark" ? shaded : light;
     place.dataset.drawn = theme;
     // Plotly writes into what it is given.
-    return Plotly.react(place, structuredClone(data), structuredClone(layout), config);
+    return Plotly.react(
+      place,
+      structuredClone(data),
+      { ...structuredClone(layout), ...size },
+      config,
+    );
   };
   const theme = () => (dark.matches ? "dark" : "light");
   const places = [...document.querySelectorAll(".drawing")];
@@ -40,12 +45,12 @@
     }
     for (const place of places) {
       near.unobserve(place);
-      draw(place, "light");
-      Plotly.relayout(place, { width: PAPER });
+      draw(place, "light", { width: PAPER });
     }
   });
   addEventListener("afterprint", () => {
     tables.forEach((table) => table.removeAttribute("style"));
-    places.forEach((place) => draw(place, theme()));
+    // Plotly keeps the last width until it is told to look again.
+    places.forEach((place) => draw(place, theme()).then(() => Plotly.Plots.resize(place)));
   });
 }
