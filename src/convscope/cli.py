@@ -160,7 +160,22 @@ def run_sweep(jobs: Sequence[Sequence[str]], launcher: str) -> NoReturn:
     if any(record.status == "interrupted" for record in records):
         _notify(f"the sweep was stopped; {_RESUME}")
     console.print(f"\n{_tensorboard(records[0])}", soft_wrap=True, highlight=False)
+    written = (run.request.directory for run in runs if run.request.directory.record.exists())
+    for study in dict.fromkeys(directory.path.parent for directory in written):
+        _report(study, console)
     sys.exit(exit_code(records))
+
+
+def _report(study: Path, console: Console) -> None:
+    """Write what a sweep leaves for people; whatever fails here, the sweep's result stands."""
+    from convscope.sweep.report import report_study
+
+    try:
+        page = report_study(study, shlex.join(["python", "scripts/train.py", *sys.argv[1:]]))
+    except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
+        _notify(f"{study} has no new report: {' '.join(str(error).split()) or repr(error)}")
+    else:
+        console.print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
 
 
 def print_plan(runs: Sequence[PlannedRun], console: Console) -> None:

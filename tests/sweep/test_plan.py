@@ -22,9 +22,7 @@ TINY = (
 
 
 def ran(folder: str) -> dict[str, dict[str, object]]:
-    return {
-        path.name: json.loads((path / "run.json").read_text()) for path in Path(folder).iterdir()
-    }
+    return {run.parent.name: json.loads(run.read_text()) for run in Path(folder).glob("*/run.json")}
 
 
 def test_a_plan_writes_nothing_and_tells_each_state(command) -> None:
