@@ -26,14 +26,19 @@ class Tab:
         page.on("dialog", lambda dialog: (self.noise.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: self.asked(request.url))
         page.on("response", lambda got: self.noise.append(got.url) if got.status >= 400 else 0)
-        page.on("requestfailed", lambda request: self.noise.append(f"failed: {request.url}"))
-        self.address = address
+        page.on("requestfailed", lambda request: self.failed(request.url, request.failure))
+        self.address = address.partition("#")[0]
         values = "".join(f"&p.convscope.{key}={quote(text)}" for key, text in state.items())
-        page.goto(f"{address}#convscope{values}")
+        page.goto(address if "#" in address else f"{address}#convscope{values}")
 
     def asked(self, url: str) -> None:
         if not url.startswith((self.address, "data:", "blob:")):
             self.noise.append(f"request for {url}")
+
+    def failed(self, url: str, reason: str | None) -> None:
+        # What was under way when the page was left.
+        if reason != "net::ERR_ABORTED":
+            self.noise.append(f"{url} failed: {reason}")
 
     @property
     def frame(self) -> "FrameLocator":
@@ -65,10 +70,12 @@ class Tab:
 
     def figure(self, name: str) -> Any:
         """What Plotly has drawn: its traces, arrays as lists."""
-        self.find(f"figure[data-name={name}]:not([aria-busy]) .plot .main-svg").first.wait_for()
-        return self.find(f"figure[data-name={name}] .plot").evaluate(
-            """plot => plot._fullData.map(({ type, x, y, z, customdata }) =>
-                ({ type, x: x && [...x], y: y && [...y], z: z && z.map(row => [...row]), customdata }))"""
+        root = self.find(f"figure[data-name={name}]:not([aria-busy])")
+        root.locator(".plot:not([hidden]) .main-svg, .note:not(:empty)").first.wait_for()
+        assert root.locator(".note").text_content() == ""
+        return root.locator(".plot").evaluate(
+            """plot => plot._fullData.map(({ type, mode, x, y, customdata }) =>
+                ({ type, mode, x: x && [...x], y: y && [...y], customdata }))"""
         )
 
     @property

@@ -1,6 +1,6 @@
 // A view of figures with the choices above them.
 
-import { choice, element } from "./element.js";
+import { choice, element, option } from "./element.js";
 import { figureOf } from "./figure.js";
 import { keeper, refill } from "./kept.js";
 import * as state from "./state.js";
@@ -17,8 +17,14 @@ export function chartsView(controls, figures, reveal) {
       bar,
       Object.entries(controls).flatMap(([key, { label, options }]) => {
         const pairs = options(answer);
-        const make = () => choice(label, pairs, state.get(key), (value) => state.change({ [key]: value }));
-        return pairs.length > 1 ? [kept.node(key, [pairs, state.get(key)], make)] : [];
+        const chosen = state.get(key);
+        const make = () =>
+          choice(
+            label,
+            pairs.map(([value, text]) => option(value, text, chosen)),
+            (value) => state.change({ [key]: value }),
+          );
+        return pairs.length > 1 ? [kept.node(key, [pairs, chosen], make)] : [];
       }),
     );
     kept.turn();

@@ -1,6 +1,6 @@
 // Two picked runs side by side: how they were set, what that made of the network, what came of it.
 
-import { element } from "./element.js";
+import { choice, element, option } from "./element.js";
 import { keeper, refill } from "./kept.js";
 import { ask } from "./server.js";
 import * as state from "./state.js";
@@ -71,18 +71,12 @@ function runChoice(label, answer, chosen, change) {
   const groups = answer.groups.map((group) => option(group.group, `${group.label}, first seed`, chosen));
   const runs = answer.runs.map((run) => option(run.id, `${run.label}, seed ${run.seed}`, chosen));
   const known = [...groups, ...runs].some((one) => one.selected);
-  const select = element(
-    "select",
-    { "data-id": label, change: () => change(select.value) },
+  const options = [
     ...(known ? [] : [option(chosen, chosen ? "not in the filter" : "none", chosen)]),
     element("optgroup", { label: "Variants" }, ...groups),
     element("optgroup", { label: "Runs" }, ...runs),
-  );
-  return element("label", { class: "choice" }, label, select);
-}
-
-function option(value, text, chosen) {
-  return element("option", { value, selected: value === chosen }, text);
+  ];
+  return choice(label, options, change);
 }
 
 function equalChoice(equal) {

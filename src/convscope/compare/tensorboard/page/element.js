@@ -11,12 +11,13 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-// A choice among [value, text] pairs, with its label.
-export function choice(label, options, chosen, change) {
-  const select = element(
-    "select",
-    { "data-id": `choice ${label}`, change: () => change(select.value) },
-    ...options.map(([value, text]) => element("option", { value, selected: value === chosen }, text)),
-  );
-  return element("label", { class: "choice" }, label, select);
+// A choice with its label; `change` is told the chosen value.
+export function choice(label, options, change) {
+  const id = `choice ${label}`;
+  const select = element("select", { id, "data-id": id, change: () => change(select.value) }, ...options);
+  return element("div", { class: "choice" }, element("label", { for: id }, label), select);
+}
+
+export function option(value, text, chosen) {
+  return element("option", { value, selected: value === chosen }, text);
 }
