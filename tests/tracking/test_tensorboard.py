@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.data.batches import TrainBatches
+from convscope.data.batches import BatchInputs, TrainBatches
 from convscope.runs.record import RunRecord, read_record
 from convscope.training.request import RunRequest
 from convscope.training.train import train
@@ -66,14 +66,14 @@ def study(
     resumed = ask(output_dir, "study=sizes", "conv.padding=0", "seed=3", "optim.lr=0.02")
     failed = ask(output_dir, "study=sizes", "optim.lr=1e30")
     with pytest.MonkeyPatch.context() as patch:
-        batch = TrainBatches.batch
+        make, taken = TrainBatches.make, iter(range(100))
 
-        def stop(self: TrainBatches, step: int) -> Any:
-            if step == 42:  # The third of the second epoch, in an order of 40 batches.
+        def stop(self: TrainBatches, inputs: BatchInputs) -> Any:
+            if next(taken) == 14:  # The third of the second epoch, of 12 batches each.
                 os.kill(os.getpid(), signal.SIGTERM)
-            return batch(self, step)
+            return make(self, inputs)
 
-        patch.setattr(TrainBatches, "batch", stop)
+        patch.setattr(TrainBatches, "make", stop)
         assert train(resumed, lambda line: None).status == "interrupted"
     finished = {}
     for request in (plain, resumed):
