@@ -37,13 +37,13 @@ a, b and c take turns. Warm-up and compilation are not in the rates; they are to
 
 All keys and groups: python scripts/train.py --help
 """
-ROUNDS, QUICK_ROUNDS = 7, 3
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Overrides, and how to measure; `rounds` is None where only help is asked for."""
+    """Overrides, and how to measure; without `rounds` as many as is usual."""
 
+    help: bool
     words: tuple[str, ...]
     quick: bool
     rounds: int | None
@@ -70,12 +70,12 @@ def parse(arguments: Sequence[str]) -> Asked:
         parser.add_argument(f"--{name}")
     given = parser.parse_intermixed_args(list(arguments))
     if given.help:
-        return Asked((), given.quick, None)
-    rounds = QUICK_ROUNDS if given.quick else ROUNDS
+        return Asked(True, (), False, None)
     return Asked(
+        False,
         tuple(given.words),
         given.quick,
-        rounds if given.rounds is None else _count("rounds", given.rounds),
+        None if given.rounds is None else _count("rounds", given.rounds),
         _file("json", given.json),
         _file("markdown", given.markdown),
     )

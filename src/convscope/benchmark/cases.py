@@ -72,10 +72,10 @@ def cases(words: Sequence[str], quick: bool, resolver: Resolver) -> list[Case]:
         [*(f"{key}={value}" for key, value in zip(grid, values, strict=True))]
         for values in product(*grid.values())
     ]
-    made: dict[tuple[str, str], Case] = {}
+    made: dict[str, Case] = {}
     for job, checked in zip(jobs, resolver.prepare([[*job, *ALIKE] for job in jobs]), strict=True):
         if checked.impossible is not None:
             raise checked.impossible
         request = resolver.request(checked)
-        made.setdefault((request.id, checked.variant), Case(tuple(job), request))
+        made.setdefault(request.id, Case(tuple(job), request))
     return list(made.values())

@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+from dataclasses import replace
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,10 @@ def main() -> int:
             stream.reconfigure(errors="replace")
     try:
         asked = parse(sys.argv[1:])
-        if asked.rounds is None:
+        if asked.help:
             print(HELP, end="")
         else:
-            _show(_measure(asked, asked.rounds), asked)
+            _show(_measure(asked), asked)
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -46,7 +47,7 @@ def main() -> int:
     return 0
 
 
-def _measure(asked: Asked, rounds: int) -> Report:
+def _measure(asked: Asked) -> Report:
     # Here: help and a mistake in the options need not wait for torch.
     import platform
 
@@ -56,17 +57,15 @@ def _measure(asked: Asked, rounds: int) -> Report:
     resolver = Resolver(_notify)
     wanted = cases(asked.words, asked.quick, resolver)
 
-    from convscope.benchmark.measure import Effort, measure
+    from convscope.benchmark.measure import QUICK, THOROUGH, measure
     from convscope.benchmark.peaks import measure_peaks
     from convscope.benchmark.prompt import prompt_to_prompt
     from convscope.benchmark.report import Report
     from convscope.training.record import environment
 
-    effort = (
-        Effort(rounds, window_s=1, try_compile=False, epochs=1)
-        if asked.quick
-        else Effort(rounds, window_s=3, try_compile=True, epochs=3)
-    )
+    effort = QUICK if asked.quick else THOROUGH
+    if asked.rounds is not None:
+        effort = replace(effort, rounds=asked.rounds)
     request = wanted[0].request
     hardware = request.hardware
     _notify(f"{request.images.name} on {hardware.device} ({hardware.precision})")

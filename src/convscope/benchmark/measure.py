@@ -33,6 +33,10 @@ class Effort:
     epochs: int
 
 
+THOROUGH = Effort(rounds=7, window_s=3, try_compile=True, epochs=3)
+QUICK = Effort(rounds=3, window_s=1, try_compile=False, epochs=1)
+
+
 @dataclass(frozen=True)
 class Measured:
     """What came of a case.

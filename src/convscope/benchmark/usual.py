@@ -6,7 +6,6 @@ logs its loss at every step, in a Trainer with its defaults.
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 import time
@@ -130,9 +129,6 @@ class UsualPipeline:
             except SystemExit:
                 # What Lightning makes of Ctrl-C.
                 raise KeyboardInterrupt from None
-        # Its workers end with the loader: none may be at work while another is measured.
-        del loader, trainer, module
-        gc.collect()
         assert window.rate is not None
         return window.rate.per_second
 
