@@ -1,6 +1,9 @@
 """Which variants and batch sizes are measured."""
 
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
 from convscope.benchmark.cases import cases
 from convscope.errors import UserError
@@ -33,12 +36,18 @@ def test_two_ways_to_type_a_variant_are_measured_once(resolver: Resolver) -> Non
     assert found(resolver, "conv.padding=1,half,same", quick=True) == [("k3-s1-p1", 256)]
 
 
-def test_nothing_is_augmented_or_clipped(resolver: Resolver) -> None:
-    (case,) = cases([*DIGITS, "conv.stride=2"], True, resolver)
+def test_nothing_is_augmented_or_clipped(resolver: Resolver, tmp_path: Path) -> None:
+    """Folders of images are mirrored and shifted by default."""
+    for number in range(12):
+        folder = tmp_path / ("test" if number > 9 else "train") / f"class{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 9), number).save(folder / f"{number}.png")
+    words = ("data=image_folder", f"data.root={tmp_path}", "data.batch_size=2", "conv.stride=2")
+    (case,) = cases(words, True, resolver)
     config = case.request.config
     assert (config.data.flip, config.data.shift, config.data.cutout) == (False, 0, 0)
     assert config.trainer.gradient_clip_val is None
-    assert case.overrides == ("data.batch_size=256", *DIGITS, "conv.stride=2")
+    assert sorted(case.overrides) == sorted(words)
 
 
 @pytest.mark.parametrize(
