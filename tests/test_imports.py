@@ -38,6 +38,10 @@ def test_imports_point_one_way(tmp_path: Path) -> None:
         "from convscope.jobs import Resolver\n"
         "Resolver(print).prepare([['conv.stride=2', 'data=cifar10']])",
         "import sys; sys.argv[1:] = ['--help']; from convscope.cli import train; train()",
+        "import sys; sys.argv[1:] = ['--help']\n"
+        "from convscope.benchmark.command import main; main()",
+        "import sys; sys.argv[1:] = ['conv.strid=2']\n"
+        "from convscope.benchmark.command import main; main()",
     ],
 )
 def test_it_starts_without_torch(code: str, tmp_path: Path) -> None:

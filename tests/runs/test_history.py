@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convscope.errors import UserError
+from convscope.runs import history as history_module
 from convscope.runs.history import METRICS, History
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -103,6 +104,23 @@ def test_an_epoch_is_never_doubled(history: History) -> None:
         with pytest.raises(ValueError, match=f"has epoch {epoch} already; cut it back first"):
             history.append({"epoch": epoch, "step": 40})
     assert history.path.read_text() == THREE
+
+
+def test_a_row_is_added_without_reading_the_others(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run of many short epochs grows slower with each."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    rows = "".join(f"{epoch},{10 * epoch},0.5,,,,,,,,\n" for epoch in range(1, 2001))
+    history.path.write_text(HEADER + rows + "2001,2001")
+    read = []
+    real = history_module._parsed
+    monkeypatch.setattr(history_module, "_parsed", lambda line: read.append(line) or real(line))
+    history.append({"epoch": 2001, "step": 20010, "train/loss": 0.25})
+    assert read == ["2000,20000,0.5,,,,,,,,"]
+    assert history.path.read_text() == HEADER + rows + "2001,20010,0.25,,,,,,,,\n"
+    with pytest.raises(ValueError, match="has epoch 2001 already"):
+        history.append({"epoch": 2001, "step": 20010})
 
 
 @pytest.mark.parametrize(

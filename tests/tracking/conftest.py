@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from convscope.data.batches import TrainBatches
+from convscope.data.batches import BatchInputs, TrainBatches
 from convscope.runs.record import RunRecord, read_record
 from convscope.training.request import RunRequest
 from convscope.training.train import train
@@ -76,14 +76,14 @@ def study(
     interrupted, failed = request("conv.kernel_size=5"), request("optim.lr=1e30")
     assert outcome(plain) == "finished"
     with pytest.MonkeyPatch.context() as patch:
-        batch = TrainBatches.batch
+        make, taken = TrainBatches.make, iter(range(100))
 
-        def stop(self: TrainBatches, step: int) -> Any:
-            if step == 42:  # The third of the second epoch, in an order of 40 batches.
+        def stop(self: TrainBatches, inputs: BatchInputs) -> Any:
+            if next(taken) == 14:  # The third of the second epoch, of 12 batches each.
                 os.kill(os.getpid(), signal.SIGTERM)
-            return batch(self, step)
+            return make(self, inputs)
 
-        patch.setattr(TrainBatches, "batch", stop)
+        patch.setattr(TrainBatches, "make", stop)
         assert outcome(resumed) == outcome(interrupted) == "interrupted"
     finished = {}
     for one in (request("conv.stride=2", "rerun=true"), resumed, *others):

@@ -167,7 +167,9 @@ def test_a_checkpoint_knows_the_size_of_all_that_was_written_before_it(
 
     monkeypatch.setattr(RecordWriter, "write", slowly)
     throughput = Throughput(torch.device("cpu"))
-    tracker = RunTracker(RunDirectory(tmp_path), throughput, 32, 0.01, lambda writer: None)
+    tracker = RunTracker(
+        RunDirectory(tmp_path), throughput, 32, lambda step: 0.01, 0.01, lambda writer: None
+    )
     tracker.on_fit_start(cast(Any, None), cast(Any, None))
     for step in range(10):
         tracker.writer.add_scalar("a", step, step)

@@ -69,7 +69,7 @@ def tell(patch: pytest.MonkeyPatch, moment: Moment) -> None:
 
         patch.setattr(owner, name, call)
 
-    before(TrainBatches, "batch", "training_batch")
+    before(TrainBatches, "make", "training_batch")
     before(VariantModule, "validation_step", "validation_batch")
     before(VariantModule, "test_step", "test_batch")
     before(results, "close_row", "summary")

@@ -17,7 +17,7 @@ import torch
 from pytorch_lightning.callbacks import timer
 
 from convscope.compose import compose_config
-from convscope.data.batches import TrainBatches
+from convscope.data.batches import BatchInputs, TrainBatches
 from convscope.errors import UserError
 from convscope.module import VariantModule
 from convscope.runs.history import History
@@ -199,14 +199,14 @@ def test_the_last_epoch_is_validated_where_time_ends_it(
 ) -> None:
     """60 seconds, of which each step takes one: the chunks end at 10, 15, ... 40, 50, 55, 60."""
     now = 0.0
-    batch = TrainBatches.batch
+    make = TrainBatches.make
 
-    def slow(self: TrainBatches, step: int) -> Any:
+    def slow(self: TrainBatches, inputs: BatchInputs) -> Any:
         nonlocal now
         now += 1
-        return batch(self, step)
+        return make(self, inputs)
 
-    monkeypatch.setattr(TrainBatches, "batch", slow)
+    monkeypatch.setattr(TrainBatches, "make", slow)
     monkeypatch.setattr(timer, "time", SimpleNamespace(monotonic=lambda: now))
     request = ask(
         tmp_path,
@@ -240,20 +240,18 @@ def test_time_that_ends_the_first_chunk_ends_a_whole_run(
 def test_a_loss_that_is_no_number_fails_the_run(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, value: str
 ) -> None:
-    batch = TrainBatches.batch
+    make = TrainBatches.make
+    calls = iter(range(10**6))
 
-    def spoilt(self: TrainBatches, number: int) -> Any:
-        images, labels = batch(self, number)
-        return (images * float(value) if number == spoilt_step else images), labels
+    def spoilt(self: TrainBatches, inputs: BatchInputs) -> Any:
+        images, labels = make(self, inputs)
+        return (images * float(value) if next(calls) == step - 1 else images), labels
 
     real = torch.nn.functional.cross_entropy
     request = ask(tmp_path)
-    # The order's own count: an epoch of 40 batches is limited to 12.
-    spoilt_step = (step - 1) // 12 * 40 + (step - 1) % 12
     if value == "nan":
-        monkeypatch.setattr(TrainBatches, "batch", spoilt)
+        monkeypatch.setattr(TrainBatches, "make", spoilt)
     else:
-        calls = iter(range(10**6))
 
         def infinite(scores: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
             loss = real(scores, *rest, **named)
@@ -261,7 +259,7 @@ def test_a_loss_that_is_no_number_fails_the_run(
                 return loss + math.inf
             return loss
 
-        monkeypatch.setattr("convscope.module.functional.cross_entropy", infinite)
+        monkeypatch.setattr("convscope.step.update.functional.cross_entropy", infinite)
     record = train(request, silent)
     assert record.status == "failed"
     assert record.reason is not None
@@ -347,13 +345,13 @@ def test_fast_dev_run_leaves_nothing(
 def test_fast_dev_run_can_be_interrupted(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = TrainBatches.batch
+    make = TrainBatches.make
 
-    def stop(self: TrainBatches, step: int) -> Any:
+    def stop(self: TrainBatches, inputs: BatchInputs) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return batch(self, step)
+        return make(self, inputs)
 
-    monkeypatch.setattr(TrainBatches, "batch", stop)
+    monkeypatch.setattr(TrainBatches, "make", stop)
     record = train(ask(tmp_path / "outputs", "trainer.fast_dev_run=2"), silent)
     assert (record.status, record.reason) == ("interrupted", "SIGINT")
     assert list(tmp_path.iterdir()) == []

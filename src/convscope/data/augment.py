@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from convscope.data.order import generator
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of one batch of B images, all (B,) int64, on the CPU.
+    """The random numbers of one batch of B images, all (B,) int64; or (steps, B), of many batches.
 
     Attributes:
         flip: 1 where an image is mirrored, else 0.
@@ -27,11 +28,15 @@ class Draws:
     row: Tensor
     column: Tensor
 
-    def part(self, part: slice) -> Draws:
-        """The draws of some of the batch's images."""
-        return Draws(
-            self.flip[part], self.top[part], self.left[part], self.row[part], self.column[part]
-        )
+    def map(self, change: Callable[[Tensor], Tensor]) -> Draws:
+        """The same change made to each of them."""
+        return Draws(*map(change, vars(self).values()))
+
+    @classmethod
+    def stack(cls, batches: Sequence[Draws]) -> Draws:
+        """Of many batches, (steps, B)."""
+        columns = zip(*(vars(batch).values() for batch in batches), strict=True)
+        return cls(*(torch.stack(column) for column in columns))
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,11 @@ class Augmentation:
         )
 
     def move(self, images: Tensor, draws: Draws) -> Tensor:
-        """Crop and flip raw pixels: contiguous (B, H, W, C) uint8 to the same."""
+        """Crop and flip raw pixels: contiguous (B, H, W, C) uint8 to the same.
+
+        Args:
+            draws: on the images' device, as for `cut`; neither reads the device.
+        """
         if self.shift:
             images = _crop(images, self.shift, draws.top, draws.left)
         return _mirror(images, draws.flip) if self.flip else images
@@ -80,7 +89,7 @@ class Augmentation:
         """Cut squares out of normalised pixels, in place: contiguous (B, H, W, C) float."""
         if self.cutout:
             pixels = _squares(draws.row, draws.column, self.cutout, *images.shape[1:3])
-            images.view(-1, images.shape[3]).index_fill_(0, pixels.to(images.device), 0.0)
+            images.view(-1, images.shape[3]).index_fill_(0, pixels, 0.0)
         return images
 
 
@@ -93,27 +102,31 @@ def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:
     count, height, width, channels = images.shape
     padded = pad(images, (0, 0, shift, shift, shift, shift))
     tall, wide = padded.shape[1:3]
-    first = (torch.arange(count) * tall + top) * wide + left
-    starts = (first[:, None] + torch.arange(height) * wide).flatten()
+    device = images.device
+    first = (torch.arange(count, device=device) * tall + top) * wide + left
+    starts = (first[:, None] + torch.arange(height, device=device) * wide).flatten()
     runs = padded.as_strided(
         (count * tall * wide - width + 1, width * channels), (channels, 1), padded.storage_offset()
     )
-    return runs.index_select(0, starts.to(images.device)).view(count, height, width, channels)
+    return runs.index_select(0, starts).view(count, height, width, channels)
 
 
 def _mirror(images: Tensor, flip: Tensor) -> Tensor:
     """Images with ``flip`` 1 mirrored left and right.
 
-    Seen as channels_last, since torch.flip has a fast path for that, and merged by whole images:
-    together about 10 times as fast on CPU as an indexed assignment.
+    On the CPU seen as channels_last, since torch.flip has a fast path for that, and merged by whole
+    images: together about 10 times as fast as an indexed assignment. Elsewhere all are mirrored:
+    how many are chosen is not known without waiting for the device.
     """
+    if images.device.type != "cpu":
+        return torch.where(flip.bool()[:, None, None, None], images.flip(2), images)
     count = len(images)
     chosen = flip.nonzero()[:, 0]
-    some = images.index_select(0, chosen.to(images.device))
+    some = images.index_select(0, chosen)
     mirrored = some.permute(0, 3, 1, 2).flip(3).permute(0, 2, 3, 1)
     source = torch.arange(count)
     source[chosen] = torch.arange(count, count + len(chosen))
-    return torch.cat([images, mirrored]).index_select(0, source.to(images.device))
+    return torch.cat([images, mirrored]).index_select(0, source)
 
 
 def _squares(row: Tensor, column: Tensor, side: int, height: int, width: int) -> Tensor:
@@ -121,8 +134,8 @@ def _squares(row: Tensor, column: Tensor, side: int, height: int, width: int) ->
 
     What lies outside is moved to the edge, which is in the square as its centre is in the image.
     """
-    span = torch.arange(side) - side // 2
+    span = torch.arange(side, device=row.device) - side // 2
     rows = (row[:, None] + span).clamp_(0, height - 1)
     columns = (column[:, None] + span).clamp_(0, width - 1)
-    rows += torch.arange(len(row))[:, None] * height
+    rows += torch.arange(len(row), device=row.device)[:, None] * height
     return (rows[:, :, None] * width + columns[:, None, :]).flatten()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -31,6 +32,12 @@ def free_memory(device: torch.device) -> int:
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     raise ValueError(f"no memory of its own: {device}")
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on the device, without waiting for it."""
+    pinned = values.pin_memory() if device.type == "cuda" else values
+    return pinned.to(device, non_blocking=True)
 
 
 class DeviceImages:
@@ -113,6 +120,31 @@ class DeviceImages:
         return self._as_images(pixels).permute(0, 3, 1, 2)
 
 
+@dataclass(frozen=True)
+class BatchInputs:
+    """What decides the training batches of some steps.
+
+    Attributes:
+        indices: of the images, (steps, B) int64, where ``DeviceImages.batch`` wants them.
+        draws: of the augmentation, (steps, B) each; None where images are taken as they are.
+    """
+
+    indices: Tensor
+    draws: Draws | None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> BatchInputs:
+        """The same change made to every tensor."""
+        return BatchInputs(change(self.indices), self.draws and self.draws.map(change))
+
+    def step(self, number: int) -> BatchInputs:
+        """Of one of the steps, (B,) each."""
+        return self.map(lambda values: values[number])
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, always in the same order."""
+        return [self.indices, *(vars(self.draws).values() if self.draws else ())]
+
+
 class TrainBatches:
     """A run's training batches by optimizer step; the same in whatever order they are asked for.
 
@@ -120,29 +152,48 @@ class TrainBatches:
         images: Of the train part of the data set.
         order: Built with ``device=images.index_device``.
         augmentation: Its draws depend on ``order.seed`` and the step alone.
+        steps_per_epoch: Of a limited epoch, which takes the first batches of its order; by default
+            all full batches.
     """
 
     def __init__(
-        self, images: DeviceImages, order: BatchOrder, augmentation: Augmentation | None = None
+        self,
+        images: DeviceImages,
+        order: BatchOrder,
+        augmentation: Augmentation | None = None,
+        steps_per_epoch: int | None = None,
     ) -> None:
         self.images = images
         self.order = order
         self.augmentation = None if augmentation == Augmentation() else augmentation
+        self.steps_per_epoch = steps_per_epoch or order.steps_per_epoch
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Full batches in an epoch."""
-        return self.order.steps_per_epoch
+    def inputs(self, steps: Iterable[int]) -> BatchInputs:
+        """What decides this rank's parts of the batches of these optimizer steps, from 0."""
+        places = [self._place(step) for step in steps]
+        indices = torch.stack([self.order.batch_indices(place) for place in places])
+        if self.augmentation is None:
+            return BatchInputs(indices, None)
+        draws = Draws.stack([self._draw(self.augmentation, place) for place in places])
+        return BatchInputs(indices, draws.map(lambda values: sent(values, self.images.device)))
+
+    def _place(self, step: int) -> int:
+        """The batch's number in an order of whole epochs."""
+        epoch, offset = divmod(step, self.steps_per_epoch)
+        return epoch * self.order.steps_per_epoch + offset
+
+    def _draw(self, augmentation: Augmentation, place: int) -> Draws:
+        order, images = self.order, self.images
+        draws = augmentation.draw(order.seed, place, order.batch_size, images.height, images.width)
+        return draws.map(lambda values: values[order.part])
+
+    def make(self, inputs: BatchInputs) -> Batch:
+        """The batch of one step's inputs: indices and draws (B,)."""
+        return self.images.batch(inputs.indices, self.augmentation, inputs.draws)
 
     def batch(self, step: int) -> Batch:
         """This rank's part of the batch of optimizer step ``step``, from 0."""
-        indices = self.order.batch_indices(step)
-        if self.augmentation is None:
-            return self.images.batch(indices)
-        draws = self.augmentation.draw(
-            self.order.seed, step, self.order.batch_size, self.images.height, self.images.width
-        )
-        return self.images.batch(indices, self.augmentation, draws.part(self.order.part))
+        return self.make(self.inputs([step]).step(0))
 
 
 class EvalBatches:

@@ -20,6 +20,8 @@ METRICS = (
 )
 COLUMNS = ("epoch", "step", *METRICS)
 _HEADER = ",".join(COLUMNS)
+_TAIL = 4096
+"""Bytes that hold the last row, and what a kill left after it, many times over."""
 
 Row = dict[str, float | int | None]
 
@@ -43,7 +45,7 @@ class History:
             UserError: The disk is full or not writable, or the file is no history.
         """
         line = _line(row)
-        if any(_epoch(old) >= _epoch(row) for old in self.read()):
+        if self._last_epoch() >= _epoch(row):
             raise ValueError(f"{self.path} has epoch {row['epoch']} already; cut it back first")
         try:
             self._append(line)
@@ -71,6 +73,25 @@ class History:
         if self.path.exists():
             replace_file(self.path, "".join(f"{line}\n" for line in (_HEADER, *kept)).encode())
 
+    def _last_epoch(self) -> int:
+        """Of the last row, 0 where there is none; the others are not read, however many."""
+        try:
+            with self.path.open("rb") as file:
+                header = file.readline()
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(len(header), size - _TAIL))
+                lines = file.read().decode("ascii", errors="replace").split("\n")[:-1]
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read: {error.strerror or error}") from error
+        if header.endswith(b"\n") and header != f"{_HEADER}\n".encode():
+            self.read()
+        if not lines:
+            return 0
+        row = _parsed(lines[-1])
+        return _epoch(row or self.read()[-1])
+
     def _lines(self) -> list[str]:
         try:
             text = self.path.read_bytes().decode("ascii", errors="replace")
@@ -82,22 +103,19 @@ class History:
         return text.split("\n")[:-1]
 
     def _row(self, line: str, number: int) -> Row:
-        cells = line.split(",")
-        try:
-            epoch, step, *metrics = [int(cell) for cell in cells[:2]] + [
-                float(c) if c else None for c in cells[2:]
-            ]
-            return dict(zip(COLUMNS, [epoch, step, *metrics], strict=True))
-        except ValueError as error:
-            raise UserError(
-                f"{self.path} line {number} is no row of a history: {line!r}"
-            ) from error
+        row = _parsed(line)
+        if row is None:
+            raise UserError(f"{self.path} line {number} is no row of a history: {line!r}")
+        return row
 
     def _append(self, line: str) -> None:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         # Unbuffered: what a full disk refused must not be tried again when the file is closed.
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
-            end = file.read().rfind(b"\n") + 1
+            start = max(0, file.seek(0, os.SEEK_END) - _TAIL)
+            file.seek(start)
+            newline = file.read().rfind(b"\n")
+            end = start + newline + 1 if newline >= 0 else 0
             file.truncate(end)
             file.seek(end)
             data = (line if end else f"{_HEADER}\n{line}").encode() + b"\n"
@@ -110,6 +128,16 @@ class History:
                 raise
         if not end:
             sync_folder(self.path.parent)
+
+
+def _parsed(line: str) -> Row | None:
+    """A line's cells; None where it is no row."""
+    cells = line.split(",")
+    try:
+        numbers = [*map(int, cells[:2]), *(float(cell) if cell else None for cell in cells[2:])]
+        return dict(zip(COLUMNS, numbers, strict=True))
+    except ValueError:
+        return None
 
 
 def _epoch(row: Mapping[str, float | int | None]) -> int:

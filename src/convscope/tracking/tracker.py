@@ -34,7 +34,8 @@ class RunTracker(Callback):
     Args:
         throughput: measured by the callback of that name, which must come before this one.
         batch_size: training images per optimizer step.
-        peak_lr: the schedule's largest learning rate, what to lower where the loss diverges.
+        learning_rate: of an optimizer step.
+        peak_lr: the largest of them, what to lower where the loss diverges.
         started: called when the files are open, before the first step.
 
     Raises:
@@ -46,19 +47,21 @@ class RunTracker(Callback):
         directory: RunDirectory,
         throughput: Throughput,
         batch_size: int,
+        learning_rate: Callable[[int], float],
         peak_lr: float,
         started: Callable[[SummaryWriter], None],
     ) -> None:
         self.directory = directory
         self.throughput = throughput
         self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.peak_lr = peak_lr
         self._started = started
         self._history = History(directory.history)
         self.epochs = 0
         """Epochs finished."""
         self._sizes: dict[str, int] = {}
-        self._pending: tuple[range, LateCopy, float] | None = None
+        self._pending: tuple[range, LateCopy] | None = None
         self._epoch_values: list[Tensor] = []
         self._writer: SummaryWriter | None = None
 
@@ -101,14 +104,14 @@ class RunTracker(Callback):
     ) -> None:
         self._write_pending()
         values = LateCopy(torch.stack([outputs["losses"], outputs["accuracies"]]))
-        self._pending = batch, values, learning_rate(trainer)
+        self._pending = batch, values
         if trainer.is_last_batch or trainer.should_stop:
             self._write_pending()
 
     def _write_pending(self) -> None:
         if self._pending is None:
             return
-        chunk, copy, lr = self._pending
+        chunk, copy = self._pending
         self._pending = None
         values = copy.read()
         loss, accuracy = values.mean(dim=1).tolist()
@@ -119,7 +122,7 @@ class RunTracker(Callback):
         for tag, value in (
             ("train/loss", loss),
             ("train/accuracy", accuracy),
-            ("optim/lr", lr),
+            ("optim/lr", self.learning_rate(chunk.stop)),
         ):
             self.writer.add_scalar(tag, value, chunk.stop, new_style=True)
 
@@ -131,7 +134,7 @@ class RunTracker(Callback):
         row: dict[str, float] = {
             "train/loss": loss,
             "train/accuracy": accuracy,
-            "optim/lr": learning_rate(trainer),
+            "optim/lr": self.learning_rate(trainer.global_step),
         }
         for tag in ("val/loss", "val/accuracy"):
             row[tag] = float(trainer.callback_metrics[tag])
@@ -186,10 +189,6 @@ class LateCopy:
         if self._event is not None:
             self._event.synchronize()
         return self._values.cpu()
-
-
-def learning_rate(trainer: Trainer) -> float:
-    return float(trainer.optimizers[0].param_groups[0]["lr"])
 
 
 def lr_below(lr: float) -> str:

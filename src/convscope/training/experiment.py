@@ -15,6 +15,9 @@ from convscope.data.order import BatchOrder
 from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.runs.history import History
+from convscope.step.schedule import one_cycle
+from convscope.step.stepper import Stepper, graph_capture
+from convscope.step.update import Update
 from convscope.tables import numbered
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
@@ -23,7 +26,7 @@ from convscope.training.interruption import Interrupted, Interruption
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
 from convscope.training.results import describe, summarise, write_pictures, write_summary
-from convscope.training.steps import StepChunks
+from convscope.training.steps import StepChunks, longest_chunk
 
 
 class Experiment:
@@ -52,17 +55,16 @@ class Experiment:
         self._throughput = Throughput(device)
         self._module = VariantModule(
             self.network,
-            train_batch=self._train_batch,
-            total_steps=request.steps.total,
             classes=request.geometry.classes,
             optim=config.optim,
             clip_norm=config.trainer.gradient_clip_val,
-            after_step=self._after_step,
+            make_stepper=self._stepper,
         )
         self._tracker = RunTracker(
             request.directory,
             self._throughput,
             config.data.batch_size,
+            self._learning_rate,
             config.optim.lr,
             self._describe,
         )
@@ -86,17 +88,30 @@ class Experiment:
             device=train.index_device,
         )
         self._batches = TrainBatches(
-            train, order, Augmentation(flip=data.flip, shift=data.shift, cutout=data.cutout)
+            train,
+            order,
+            Augmentation(flip=data.flip, shift=data.shift, cutout=data.cutout),
+            request.steps.per_epoch,
         )
         self._val_loader = EvalBatches(
             train, torch.from_numpy(request.val_indices), data.batch_size
         )
         self._test_loader = EvalBatches(self._test, torch.arange(len(self._test)), data.batch_size)
 
-    def _train_batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        # A limited epoch takes the first batches of its order; the next has an order of its own.
-        epoch, offset = divmod(step, self.request.steps.per_epoch)
-        return self._batches.batch(epoch * self._batches.steps_per_epoch + offset)
+    def _stepper(self, update: Update) -> Stepper:
+        trainer = self.request.config.trainer
+        return Stepper(
+            update,
+            self._batches,
+            self._learning_rate,
+            capacity=longest_chunk(trainer.log_every_n_steps),
+            capture=graph_capture(self._batches),
+            after_step=self._after_step,
+        )
+
+    def _learning_rate(self, step: int) -> float:
+        optim = self.request.config.optim
+        return one_cycle(step, self.request.steps.total, optim.lr, optim.warmup)
 
     def _after_step(self) -> None:
         self._progress.step()

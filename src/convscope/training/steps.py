@@ -60,6 +60,11 @@ def limited(batches: int, limit: int | float, key: str) -> int:
     return left
 
 
+def longest_chunk(chunk_steps: int) -> int:
+    """Steps of the longest chunk that `StepChunks` gives."""
+    return max(chunk_steps, WARMUP_STEPS)
+
+
 class StepChunks:
     """An epoch's steps as ranges of global step, a function of where training stands alone.
 

@@ -1,0 +1,94 @@
+"""(a): this project's training as people run it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convscope.benchmark.cases import ALIKE, Case
+from convscope.benchmark.screen import unseen_terminal
+from convscope.errors import UserError
+from convscope.jobs import Resolver
+from convscope.training.steps import WARMUP_STEPS
+from convscope.training.train import train
+
+
+@dataclass(frozen=True)
+class TimedRun:
+    """A run's training steps, images, its own samples/s, and the seconds that it took in all."""
+
+    samples: int
+    samples_per_second: float
+    seconds: float
+
+
+class ProjectRuns:
+    """Runs of a case, each from scratch in a folder that is removed.
+
+    Args:
+        steps: optimizer steps of a long run, about; in as many epochs as they make.
+
+    Raises:
+        UserError: an epoch has fewer than two steps.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        case: Case,
+        steps: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._resolver = resolver
+        self._case = case
+        self._clock = clock
+        per_epoch = len(case.request.train_indices) // case.batch_size
+        if per_epoch < 2:
+            raise UserError(
+                "data.batch_size must leave at least 2 steps of an epoch to be measured,"
+                f" got {case.batch_size}"
+            )
+        # Two at least: the first may be all warm-up.
+        self.epochs = max(2, -(-steps // per_epoch))
+        self.steps_per_epoch = min(per_epoch, max(2, steps // self.epochs))
+
+    def long(self) -> TimedRun:
+        return self._run(self.steps_per_epoch)
+
+    def short(self) -> TimedRun:
+        """As many epochs of few steps: validation and checkpoints cost what they cost in `long`."""
+        return self._run(min(WARMUP_STEPS, self.steps_per_epoch // 2))
+
+    def _run(self, steps_per_epoch: int) -> TimedRun:
+        with tempfile.TemporaryDirectory(prefix="convscope-benchmark-") as folder:
+            words = [
+                *self._case.overrides,
+                *ALIKE,
+                f"trainer.max_epochs={self.epochs}",
+                f"trainer.limit_train_batches={steps_per_epoch}",
+                f"output_dir={folder}",
+            ]
+            request = self._resolver.request(*self._resolver.prepare([words]))
+            with unseen_terminal():
+                began = self._clock()
+                record = train(request, lambda line: None)
+                seconds = self._clock() - began
+        if record.status == "interrupted":
+            raise KeyboardInterrupt
+        if record.status != "finished":
+            raise UserError(f"{record.name} {record.status}: {record.reason}")
+        samples = self.epochs * steps_per_epoch * self._case.batch_size
+        rate = record.metrics["train_samples_per_sec"]
+        assert rate is not None
+        return TimedRun(samples, rate, seconds)
+
+
+def wall_slope(short: TimedRun, long: TimedRun) -> float | None:
+    """samples/s between two runs by wall clock; None where the long one was not the longer.
+
+    What both do besides training, start and end, validation and checkpoints, cancels out.
+    """
+    seconds = long.seconds - short.seconds
+    return (long.samples - short.samples) / seconds if seconds > 0 else None

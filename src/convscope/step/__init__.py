@@ -1,0 +1,1 @@
+"""Optimizer steps: one on a batch, and many without overhead."""

@@ -1,0 +1,93 @@
+"""Chunks of steps, taken as fast as the device allows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from convscope.data.batches import BatchInputs, TrainBatches
+from convscope.step.captured import Capture, CapturedSteps, cuda_graph
+from convscope.step.eager import EagerSteps
+from convscope.step.update import Update
+
+
+class Stepper:
+    """Takes a process's first chunk step by step; what follows is captured where that is possible.
+
+    Args:
+        update: the step; its optimizer is `make_optimizer`'s.
+        learning_rate: of an optimizer step, from 0.
+        capacity: steps of the longest chunk.
+        capture: how a step is captured; None where it cannot be.
+        after_step: called after each step; must not read the device.
+    """
+
+    def __init__(
+        self,
+        update: Update,
+        batches: TrainBatches,
+        learning_rate: Callable[[int], float],
+        capacity: int,
+        capture: Capture | None,
+        after_step: Callable[[], None],
+    ) -> None:
+        self.update = update
+        self.batches = batches
+        self.learning_rate = learning_rate
+        self.capacity = capacity
+        self.capture = capture
+        self.after_step = after_step
+        self._eager = EagerSteps(update, batches, after_step)
+        self._captured: CapturedSteps | None = None
+
+    def take(self, chunk: range) -> tuple[Tensor, Tensor]:
+        """Take these optimizer steps, counted from 0 over the whole run.
+
+        Returns:
+            losses (steps,) and shares of right answers (steps,), on the device.
+        """
+        inputs = self.batches.inputs(chunk)
+        rates = [self.learning_rate(step) for step in chunk]
+        if self._captured is not None:
+            return self._captured.take(inputs, rates)
+        with _aside(self.batches.images.device):
+            taken = self._eager.take(inputs, rates)
+        if self.capture is not None:
+            self._try_capture(self.capture, inputs)
+        return taken
+
+    def _try_capture(self, capture: Capture, like: BatchInputs) -> None:
+        try:
+            self._captured = CapturedSteps(
+                self.update, self.batches, like, self.capacity, capture, self.after_step
+            )
+        except RuntimeError as error:
+            self.capture = None
+            reason = str(error).strip().partition("\n")[0]
+            warnings.warn(
+                f"the step could not be captured in a CUDA graph and runs plainly: {reason}",
+                stacklevel=2,
+            )
+
+
+def graph_capture(batches: TrainBatches) -> Capture | None:
+    """A CUDA graph, where the images lie on a CUDA device; those on the host are chosen there."""
+    on_cuda = batches.images.device.type == "cuda" and batches.images.held == "device"
+    return cuda_graph if on_cuda else None
+
+
+@contextmanager
+def _aside(device: torch.device) -> Iterator[None]:
+    """On CUDA a stream of its own, as steps before a capture want it."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream(device).wait_stream(stream)

@@ -1,0 +1,51 @@
+"""The roofline, by hand, and the peaks under it by a patched clock."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from convscope.benchmark.peaks import measure_peaks, shortest
+from convscope.benchmark.roofline import Peaks, StepCost, step_cost
+from convscope.geometry import network_geometry, parse_conv
+
+
+def test_macs_and_bytes_of_a_step() -> None:
+    """28x28, two layers k3 s2 p1 with a pool between them: 14x14, 7x7, 4x4; a batch of 2."""
+    geometry = network_geometry((1, 28, 28), parse_conv(3, 2, 1, 2), [4, 8], [1], 10)
+    conv1, conv2, head = 36 * 14 * 14, 288 * 4 * 4, 80
+    macs = 2 * (2 * conv1 + 3 * conv2 + 3 * head)
+    # Input, output and weights of each; the image has no gradient.
+    values = 2 * (2 * (784 + 784) + 36) + 3 * (2 * (196 + 128) + 288) + 3 * (2 * (8 + 10) + 80)
+    assert step_cost(geometry, 2, 4) == StepCost(macs, 4 * values)
+    assert step_cost(geometry, 2, 2) == StepCost(56_352, 19_000)
+
+
+def test_the_higher_of_the_two_limits_bounds_a_step() -> None:
+    cost = StepCost(macs=3_000_000, bytes=8_000)
+    computing, copying = Peaks(1e9, 4e6), Peaks(1e9, 2e6)
+    assert (cost.seconds(computing), cost.bound(computing)) == (0.003, "compute")
+    assert (cost.seconds(copying), cost.bound(copying)) == (0.004, "bandwidth")
+
+
+def test_a_peak_is_the_quickest_repeat_after_the_first() -> None:
+    told: list[str] = []
+
+    def ticks() -> Iterator[float]:
+        """Repeats of 9, 8, 7, … seconds; the last ones take 3."""
+        now = 0.0
+        for seconds in [9, 8, 7, 6, 5, 4, 3, 3, 3, 3, 3, 3]:
+            yield now
+            now += seconds
+            yield now
+
+    clock = ticks()
+    found = shortest(lambda: told.append("work"), lambda: told.append("wait"), lambda: next(clock))
+    assert found == 3
+    assert told == ["work", *["wait", "work", "wait"] * 12]
+
+
+def test_peaks_count_a_macs_cube_and_both_ways_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convscope.benchmark.peaks.shortest", lambda *_: 2.0)
+    peaks = measure_peaks(torch.device("cpu"), torch.float32)
+    assert peaks == Peaks(2048**3 / 2, 2**28)
