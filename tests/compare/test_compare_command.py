@@ -291,7 +291,7 @@ def test_names_do_no_harm(
     compare: Compare, make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = {"variant": "=1+1|<img>\x1b[2J[red]*", "command": "@x"}
+    names = {"config": {"optim": {"name": "=1+1|<img>\x1b[2J[red]*"}}, "command": "@x"}
     for seed, study in enumerate(("\x1b]0;title\x07", "-plus")):
         folder = Path("outputs", study)
         failed = {"status": "failed", "reason": "a\x1b[31m\nb"}
@@ -306,7 +306,7 @@ def test_names_do_no_harm(
     assert "=1+1\\|&lt;img&gt;" in markdown
     assert "<img" not in markdown
     cells = list(csv.DictReader(io.StringIO(done(compare("--format", "csv", "--runs")))))
-    assert {row["variant"][:5] for row in cells} == {"'=1+1", "k3-s2"}
+    assert {row["optim.name"][:5] for row in cells} == {"'=1+1", ""}
     assert {row["study"] for row in cells} == {"\x1b]0;title\x07", "'-plus"}
     assert {row["command"] for row in cells} == {"'@x", "python scripts/train.py"}
 

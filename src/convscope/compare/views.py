@@ -10,8 +10,8 @@ from pandas import DataFrame
 
 from convscope.compare.columns import group_table, run_table, value_text
 from convscope.compare.diff import DiffRow, Plain, diff
-from convscope.compare.differences import differences
 from convscope.compare.frame import short
+from convscope.compare.leaders import leaders
 from convscope.compare.page import Page
 from convscope.compare.rows import group_rows, run_rows, shared, varied
 from convscope.compare.words import verdict
@@ -82,12 +82,8 @@ def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _marks(runs: DataFrame) -> dict[str, str]:
-    """By group: the best mean of each setting, and what cannot be told apart from it."""
-    means = runs.groupby(["setting", "group"], sort=False)["test_accuracy"].mean().dropna()
-    best = {group for _, group in means.groupby(level="setting").idxmax()}
-    pairs = differences(runs)
-    close = pairs[pairs["first"].isin(best) & ~pairs["differs"]]
-    return dict.fromkeys(close["second"], NO_WORSE) | dict.fromkeys(best, BEST)
+    best, close = leaders(runs)
+    return dict.fromkeys(close, NO_WORSE) | dict.fromkeys(best, BEST)
 
 
 def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:

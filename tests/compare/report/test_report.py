@@ -361,6 +361,8 @@ def test_a_page_knows_the_runs_it_is_of(make_study: MakeStudy, tmp_path: Path) -
 
 def test_figures_hold_what_the_functions_draw(grid: Report, study: Path) -> None:
     (text,) = (text for text in grid.page.of("script") if text.startswith('{"accuracy-samples"'))
+    # What a browser would take for the element's end, or a comment's beginning.
+    assert "<" not in text
     figures: Mapping[str, Any] = json.loads(text)
     drawn = json.loads(accuracy_against(read(study)[0]).to_json())
     assert figures["accuracy-samples"]["light"]["data"] == drawn["data"]

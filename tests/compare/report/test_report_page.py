@@ -132,7 +132,7 @@ def test_a_hostile_name_is_text(opened: Open) -> None:
 def test_nothing_but_tables_scrolls_sideways(opened: Open, width: int) -> None:
     tab = opened(width)
     assert tab.evaluate("document.documentElement.scrollWidth") == width
-    assert tab.locator("tbody th").first.evaluate("cell => cell.clientHeight") < 60
+    assert tab.locator("tbody th").first.evaluate("cell => cell.clientHeight") < 40
 
 
 def test_figures_follow_the_colour_scheme(opened: Open) -> None:

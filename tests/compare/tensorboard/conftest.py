@@ -51,7 +51,7 @@ class Tab:
     def variants(self) -> list[str]:
         """Names of the table's rows, of variants alone."""
         self.find(".runs tbody tr").first.wait_for()
-        return self.find(".runs tr.group th").all_inner_texts()
+        return self.find(".runs tr.group .name").all_inner_texts()
 
     def row(self, variant: str) -> "Locator":
         name = self.frame.get_by_role("button", name=variant, exact=True)

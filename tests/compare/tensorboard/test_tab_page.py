@@ -86,6 +86,10 @@ def test_the_table_shows_what_the_records_say(tab: Any, records: Records) -> Non
     impossible = records["k5-s3-p0"][0]
     assert tab.row("k5-s3-p0").locator(".reason").inner_text() == impossible["reason"]
     assert tab.cell("k5-s3-p0", "runs") == "1 skipped"
+    # By 1 to 3 points, at a standard deviation of 0.1: the others are worse.
+    assert tab.find(".mark.best").count() == 1
+    assert tab.row("k5-s2-p2").locator(".mark").inner_text() == "*"
+    assert tab.find(".mark").count() == 1
     # Best first.
     best_first = sorted(ACCURACY, key=lambda variant: -ACCURACY[variant])
     assert tab.variants == [*best_first, "k5-s3-p0"]

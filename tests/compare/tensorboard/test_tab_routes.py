@@ -113,6 +113,17 @@ def test_a_new_version_where_a_history_grows(
     assert ask(tab, "/runs", known=first)["version"] != first
 
 
+def test_the_best_and_what_cannot_be_told_apart_from_it(tab: Any) -> None:
+    first, second, impossible = (group["group"] for group in ask(tab, "/runs")["groups"])
+    # Both have the same three accuracies.
+    told = ask(tab, "/leaders")
+    assert sorted(told["best"] + told["close"]) == sorted([first, second])
+    assert len(told["best"]) == 1
+    alone = ask(tab, "/leaders", where=f"group == '{second}'")
+    assert alone == {"best": [second], "close": []}
+    assert ask(tab, "/leaders", where=f"group == '{impossible}'") == {"best": [], "close": []}
+
+
 def test_figures_hold_the_tables_numbers(tab: Any) -> None:
     figure = ask(tab, "/figure", name="accuracy_against")
     points = {

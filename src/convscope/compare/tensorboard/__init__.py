@@ -50,6 +50,7 @@ class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoar
         return {
             "/page/*": _application(_page),
             "/runs": _application(lambda request: self._routes.runs(request)),
+            "/leaders": _application(lambda request: self._routes.leaders(request)),
             "/words": _application(lambda request: self._routes.words(request)),
             "/figure": _application(lambda request: self._routes.figure(request)),
             "/diff": _application(lambda request: self._routes.diff(request)),

@@ -13,6 +13,7 @@ from convscope.compare import rows
 from convscope.compare.diff import diff
 from convscope.compare.frame import with_settings
 from convscope.compare.groups import grouped
+from convscope.compare.leaders import leaders
 from convscope.compare.selection import where
 from convscope.compare.tensorboard.snapshot import Snapshot
 from convscope.errors import UserError
@@ -62,7 +63,7 @@ _NOTHING: Mapping[str, Any] = {"groups": [], "runs": [], "shared": {}, "settings
 
 
 def _rows(runs: DataFrame) -> dict[str, Any]:
-    ids = ({"id": identity} for identity in runs["id"])
+    ids = ({"id": identity} for identity in runs["id"].tolist())
     return {
         "groups": rows.group_rows(runs),
         "runs": [row | own for own, row in zip(ids, rows.run_rows(runs), strict=True)],
@@ -73,6 +74,12 @@ def _rows(runs: DataFrame) -> dict[str, Any]:
 
 def unchanged(snapshot: Snapshot) -> str:
     return _text({"version": snapshot.version})
+
+
+def leading(runs: DataFrame) -> str:
+    """The groups to mark: `best` of each setting, and `close` to it."""
+    best, close = leaders(runs) if len(runs) else ((), ())
+    return _text({"best": sorted(best), "close": sorted(close)})
 
 
 def words(runs: DataFrame) -> str:

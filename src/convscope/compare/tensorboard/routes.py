@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from pandas import DataFrame
 from werkzeug.wrappers import Request, Response
 
 from convscope.compare.tensorboard import answers
@@ -45,11 +46,12 @@ class Routes:
 
         return self._answered(request, answer)
 
+    def leaders(self, request: Request) -> Response:
+        """Apart from the table: all pairs of many groups take longer than to show them."""
+        return self._told(request, answers.leading)
+
     def words(self, request: Request) -> Response:
-        return self._answered(
-            request,
-            lambda now: _json(request, answers.words(answers.selected(now.runs, _where(request)))),
-        )
+        return self._told(request, answers.words)
 
     def figure(self, request: Request) -> Response:
         """A figure by its `name`, `dark` or not, with its own choices."""
@@ -70,6 +72,12 @@ class Routes:
         return self._answered(
             request,
             lambda now: _json(request, answers.side_by_side(now.runs, first, second)),
+        )
+
+    def _told(self, request: Request, tell: Callable[[DataFrame], str]) -> Response:
+        return self._answered(
+            request,
+            lambda now: _json(request, tell(answers.selected(now.runs, _where(request)))),
         )
 
     def _answered(self, request: Request, answer: Callable[[Snapshot], Response]) -> Response:

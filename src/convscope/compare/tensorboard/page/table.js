@@ -4,6 +4,7 @@ import { MEASURED, cellText, columnsOf } from "./columns.js";
 import { element } from "./element.js";
 import { interval, scaleOf } from "./interval.js";
 import { keeper, refill } from "./kept.js";
+import { legend, mark, marksOf } from "./marks.js";
 import { sorted } from "./order.js";
 import * as state from "./state.js";
 
@@ -12,24 +13,34 @@ const MOST_PICKED = 2;
 export function tableView() {
   const head = element("thead");
   const body = element("tbody");
-  const root = element(
+  const scrolled = element(
     "div",
     { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Table of the runs" },
     element("table", { class: "runs" }, head, body),
   );
+  const root = element("div", {}, scrolled, element("p", { class: "note" }, legend()));
   const kept = keeper();
+  const marks = marksOf(() => show());
+  let shown = null;
 
   function update(answer) {
+    shown = answer;
+    show();
+    marks.update(answer);
+  }
+
+  function show() {
+    const answer = shown;
     const columns = columnsOf(answer.groups);
     const scale = scaleOf(answer.groups);
     const runs = byGroup(answer.runs);
     const by = state.get("sort");
-    const row = (shown, make) => {
-      const choices = [state.list("open").includes(shown.group), state.list("picked")];
-      return kept.node(shown.id ?? shown.group, [shown, columns, scale, choices], make);
+    const row = (one, make) => {
+      const own = [state.list("open").includes(one.group), state.list("picked"), marks.kindOf(one.group)];
+      return kept.node(one.id ?? one.group, [one, columns, scale, own], make);
     };
     const rows = sorted(answer.groups, by).flatMap((group) => [
-      row(group, () => groupRow(group, columns, scale)),
+      row(group, () => groupRow(group, columns, scale, marks.kindOf(group.group))),
       ...(state.list("open").includes(group.group) ? runs.get(group.group) : []).map((run) =>
         row(run, () => runRow(run, columns, scale)),
       ),
@@ -78,7 +89,7 @@ function headRow(columns, by) {
   return element("tr", {}, element("th", { scope: "col", class: "pick" }, "Pick"), ...cells);
 }
 
-function groupRow(group, columns, scale) {
+function groupRow(group, columns, scale, marked) {
   const open = state.list("open").includes(group.group);
   const name = element(
     "button",
@@ -92,7 +103,7 @@ function groupRow(group, columns, scale) {
     group.label,
   );
   const cells = columns.slice(1).map((column) => cell(column, group, scale));
-  return row("group", group.group, group, name, cells, columns);
+  return row("group", group.group, group, [name, marked ? mark(marked) : ""], cells, columns);
 }
 
 function runRow(run, columns, scale) {
@@ -101,15 +112,15 @@ function runRow(run, columns, scale) {
     if (column.key === "runs") return element("td", { class: `number ${run.status}` }, run.status);
     return cell(column, run, scale);
   });
-  return row("run", run.id, run, name, cells, columns);
+  return row("run", run.id, run, [name], cells, columns);
 }
 
-function row(level, id, shown, name, cells, columns) {
+function row(level, id, shown, names, cells, columns) {
   return element(
     "tr",
     { class: level, "data-group": shown.group },
     element("td", { class: "pick" }, pick(id, shown)),
-    element("th", { scope: "row" }, name),
+    element("th", { scope: "row" }, ...names),
     ...withReason(shown, cells, columns),
   );
 }
