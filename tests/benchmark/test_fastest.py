@@ -35,8 +35,8 @@ class Fake:
         return next(self._rates)
 
 
-@pytest.mark.parametrize(("rates", "best"), [((50.0, 101.0, 60.0), True), ((99.0,) * 3, False)])
-def test_the_form_with_the_quickest_trial_is_taken(
+@pytest.mark.parametrize(("rates", "best"), [((50.0, 103.0, 60.0), True), ((101.0,) * 3, False)])
+def test_what_is_compiled_is_taken_where_its_quickest_trial_is_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, rates: tuple[float, ...], best: bool
 ) -> None:
     monkeypatch.setattr(module, "TimedLoop", Fake)

@@ -12,6 +12,7 @@ from convscope.benchmark.cases import Case
 from convscope.benchmark.project import ProjectRuns, TimedRun, wall_slope
 from convscope.errors import UserError
 from convscope.jobs import Resolver
+from convscope.training.request import RunRequest
 
 MakeCase = Callable[..., Case]
 
@@ -49,7 +50,7 @@ def test_a_long_and_a_short_run_differ_in_steps_alone(
     short: int,
 ) -> None:
     clock = iter([10.0, 13.0, 20.0, 21.0])
-    runs = ProjectRuns(resolver, make_case("conv.stride=2"), steps, lambda: next(clock))
+    runs = ProjectRuns(resolver, make_case("conv.stride=2"), steps, False, lambda: next(clock))
     assert runs.long() == TimedRun(epochs * long * 32, 5000.0, 3.0)
     assert runs.short() == TimedRun(epochs * short * 32, 5000.0, 1.0)
     for request, per_epoch in zip(trained, (long, short), strict=True):
@@ -58,7 +59,23 @@ def test_a_long_and_a_short_run_differ_in_steps_alone(
         assert request.config.trainer.enable_progress_bar
         assert not Path(request.config.output_dir).exists()
     assert trained[0].config.output_dir != trained[1].config.output_dir
+    assert not trained[0].config.compile
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_goes_through_torch_compile_as_the_loop_does(
+    make_case: MakeCase, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    record = SimpleNamespace(status="finished", metrics={"train_samples_per_sec": 1.0})
+
+    def train(request: RunRequest, notify: object) -> SimpleNamespace:
+        trained.append(request.config.compile)
+        return record
+
+    monkeypatch.setattr("convscope.benchmark.project.train", train)
+    ProjectRuns(resolver, make_case(), 20, True).long()
+    assert trained == [True]
 
 
 def test_what_both_runs_do_besides_training_cancels_out() -> None:
@@ -72,7 +89,7 @@ def test_a_run_that_fails_is_told_in_a_line(
 ) -> None:
     record = SimpleNamespace(name="NAME", status="failed", reason="REASON")
     monkeypatch.setattr("convscope.benchmark.project.train", lambda *_: record)
-    runs = ProjectRuns(resolver, make_case(), 20)
+    runs = ProjectRuns(resolver, make_case(), 20, False)
     with pytest.raises(UserError, match="^NAME failed: REASON$"):
         runs.long()
     record.status = "interrupted"
@@ -83,14 +100,14 @@ def test_a_run_that_fails_is_told_in_a_line(
 def test_an_epoch_of_one_step_is_refused(make_case: MakeCase, resolver: Resolver) -> None:
     case = make_case("data.batch_size=1000")
     with pytest.raises(UserError, match="data.batch_size must leave at least 2 steps .* got 1000$"):
-        ProjectRuns(resolver, case, 20)
+        ProjectRuns(resolver, case, 20, False)
 
 
 def test_a_real_run_reports_about_what_the_clock_says(
     make_case: MakeCase, resolver: Resolver
 ) -> None:
     """A rate per step, not per sample, or one that counts other steps, is another number."""
-    runs = ProjectRuns(resolver, make_case("conv.stride=2"), 80)
+    runs = ProjectRuns(resolver, make_case("conv.stride=2"), 80, False)
     run = runs.long()
     assert run.samples == 80 * 32
     assert run.samples / run.samples_per_second < run.seconds

@@ -26,6 +26,7 @@ CASE = Measured(
     variant="k3-s2-p1",
     batch_size=100,
     steps=50,
+    compiled=False,
     plain=[Trial(False, 1100.4, 0.25), Trial(True, None, 3.0, "no compiler")],
     workers={0: 100.0, 2: 250.0},
     rounds=[dict(zip(NAMES, map(float, row), strict=True)) for row in ROUNDS],
@@ -49,6 +50,11 @@ REPORT = Report(
     cases=[CASE],
     prompt=Prompt("python scripts/train.py", 12.34),
 )
+
+
+def test_a_compiled_case_is_named_so() -> None:
+    report = replace(REPORT, cases=[CASE, replace(CASE, compiled=True)])
+    assert [row[0] for row in speed_table(report).rows] == ["k3-s2-p1", "k3-s2-p1 compiled"]
 
 
 def test_ratios_are_of_the_same_round() -> None:

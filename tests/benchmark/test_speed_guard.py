@@ -21,7 +21,7 @@ def measured_ratio(case: Case, resolver: Resolver) -> float:
     data = TensorData(
         images.train_images, images.train_labels, images.mean, images.std, torch.device("cpu")
     )
-    loop, runs = TimedLoop(case, data, ROUNDS * STEPS), ProjectRuns(resolver, case, STEPS)
+    loop, runs = TimedLoop(case, data, ROUNDS * STEPS), ProjectRuns(resolver, case, STEPS, False)
     rounds = take_turns(
         {
             "project": lambda: {"project": runs.long().samples_per_second},

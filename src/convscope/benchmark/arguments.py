@@ -23,8 +23,8 @@ How fast training is, against a loop written by hand and against the usual pipel
 Compared are, on the same network, images, batch size, device and threads:
   a  a run of this project as train.py makes it: Lightning, TensorBoard, checkpoints, progress bar
   b  the plain PyTorch loop over a tensor in memory, at its best on this device: fused AdamW,
-     channels_last, bfloat16 where the hardware has it, torch.compile where that is faster, on CUDA
-     the whole step as one graph
+     channels_last, bfloat16 where the hardware has it, torch.compile where that is faster (then a
+     has compile=true), on CUDA the whole step as one graph
   c  torchvision's data set, a transform per image, a DataLoader with its best number of workers, a
      pytorch_lightning Trainer with its defaults, float32 among them
 

@@ -28,7 +28,7 @@ _SET_HERE = {
     *(word.partition("=")[0] for word in ALIKE),
     "trainer.max_epochs",
     "trainer.limit_train_batches",
-    *("output_dir", "study", "repeat", "plan", "rerun", "sweep", "experiment"),
+    *("compile", "output_dir", "study", "repeat", "plan", "rerun", "sweep", "experiment"),
 }
 
 

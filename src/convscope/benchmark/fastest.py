@@ -22,6 +22,8 @@ from convscope.tracking.throughput import Stopwatch, synchronizer
 _WARMUP_STEPS = 10
 _TRIALS = 3
 _TRIAL_STEPS = 50
+_CLEARLY = 1.02
+"""By how much `torch.compile` must be faster to be taken: noise alone must not choose it."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class TimedLoop:
     """A plain loop of a case, warm, and the clock beside it.
 
     Attributes:
-        prepared_seconds: what that took.
+        compiled: through `torch.compile`.
+        prepared_seconds: what getting warm took.
     """
 
     def __init__(self, case: Case, data: TensorData, steps: int, compiled: bool = False) -> None:
         self._batch_size = case.batch_size
+        self.compiled = compiled
         device = data.rows.device
         self._stopwatch = Stopwatch(time.perf_counter, synchronizer(device))
         began = time.perf_counter()
@@ -95,7 +99,7 @@ def window_steps(case: Case, data: TensorData, seconds: float) -> int:
 def fastest(
     case: Case, data: TensorData, steps: int, try_compile: bool
 ) -> tuple[TimedLoop, list[Trial]]:
-    """The form that is fastest, ready for so many steps more, and what each form did."""
+    """The form that is faster, ready for so many steps more, and what each form did."""
     forget_compiled()
     loops: dict[bool, TimedLoop] = {}
     failures: list[Trial] = []
@@ -111,4 +115,5 @@ def fastest(
         for compiled, loop in loops.items():
             rates[compiled] = max(rates[compiled], loop.samples_per_second(_TRIAL_STEPS))
     trials = [Trial(form, rates[form], loop.prepared_seconds) for form, loop in loops.items()]
-    return loops[max(rates, key=rates.__getitem__)], trials + failures
+    taken = rates.get(True, 0) > _CLEARLY * rates[False]
+    return loops[taken], trials + failures

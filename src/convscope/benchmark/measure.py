@@ -43,6 +43,7 @@ class Measured:
 
     Attributes:
         steps: of a turn of (a) and of (b).
+        compiled: whether (a) and (b) go through `torch.compile`, as it is faster.
         plain: what was tried for (b).
         workers: samples/s of (c) by number of workers; empty where (c) was not measured.
         rounds: samples/s by name: `project` as the run reports it, `slope` by wall clock between a
@@ -54,6 +55,7 @@ class Measured:
     variant: str
     batch_size: int
     steps: int
+    compiled: bool
     plain: list[Trial]
     workers: dict[int, float]
     rounds: list[dict[str, float | None]]
@@ -79,7 +81,7 @@ def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Mea
     )
     steps = window_steps(case, data, effort.window_s)
     loop, trials = fastest(case, data, effort.rounds * steps, effort.try_compile)
-    runs = ProjectRuns(resolver, case, steps)
+    runs = ProjectRuns(resolver, case, steps, loop.compiled)
 
     def project() -> dict[str, float | None]:
         long, short = runs.long(), runs.short()
@@ -106,6 +108,7 @@ def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Mea
         case.variant,
         case.batch_size,
         steps,
+        loop.compiled,
         trials,
         workers,
         take_turns(turns, effort.rounds),

@@ -29,6 +29,7 @@ class ProjectRuns:
 
     Args:
         steps: optimizer steps of a long run, about; in as many epochs as they make.
+        compiled: through `torch.compile`.
 
     Raises:
         UserError: an epoch has fewer than two steps.
@@ -39,10 +40,12 @@ class ProjectRuns:
         resolver: Resolver,
         case: Case,
         steps: int,
+        compiled: bool,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._resolver = resolver
         self._case = case
+        self._compiled = compiled
         self._clock = clock
         per_epoch = len(case.request.train_indices) // case.batch_size
         if per_epoch < 2:
@@ -66,6 +69,7 @@ class ProjectRuns:
             words = [
                 *self._case.overrides,
                 *ALIKE,
+                f"compile={str(self._compiled).lower()}",
                 f"trainer.max_epochs={self.epochs}",
                 f"trainer.limit_train_batches={steps_per_epoch}",
                 f"output_dir={folder}",

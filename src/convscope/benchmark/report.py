@@ -74,7 +74,7 @@ def _speed_row(case: Measured) -> tuple[str, ...]:
     project = found["project_samples_per_sec"]
     assert project is not None
     return (
-        case.variant,
+        f"{case.variant} compiled" if case.compiled else case.variant,
         str(case.batch_size),
         _median(project),
         f"{1000 * case.batch_size / project.median:.2f}",
@@ -136,6 +136,7 @@ def remarks(report: Report) -> list[str]:
         " two figures of the same round.",
         "a: this project's run. b: the plain loop by hand. c: torchvision, DataLoader and Lightning"
         " with its defaults, in float32.",
+        "compiled: a with compile=true and b through torch.compile, where b is the faster for it.",
         "a/wall: the samples/s that a run reports, over those between a short and a long run by"
         " wall clock.",
         "of roofline: the least time of a step over that of a. MACs of convolutions and head,"
