@@ -9,11 +9,12 @@ const LOOK_EVERY_MS = 3000;
 export async function render() {
   document.documentElement.lang = "en";
   const page = new Page();
-  page.refresh();
-  // For the first figure; whoever draws it says what is wrong.
-  plotly().catch(() => {});
+  const first = page.refresh();
   await styled();
   document.body.append(...page.parts);
+  await first;
+  // For the first figure; who draws it says what is wrong.
+  plotly().catch(() => {});
   setInterval(() => page.look(), LOOK_EVERY_MS);
   // TensorBoard hides a tab by making it nothing high.
   addEventListener("resize", () => page.look());
