@@ -129,6 +129,14 @@ def test_filters_all_views_and_says_what_is_wrong_with_a_filter(tab: Any) -> Non
     tab.frame.get_by_text("No variant fits the filter.").wait_for()
 
 
+def test_a_link_with_a_filter_that_is_none_says_so(open_tab: OpenTab, address: str) -> None:
+    tab = open_tab(address, where="strid == 2")
+    tab.find("[role=alert]").get_by_text("strid is no column; did you mean stride?").wait_for()
+    assert tab.find(".notice").text_content() == ""
+    tab.filter("stride == 2")
+    assert sorted(tab.variants) == ["k3-s2-p1", "k5-s2-p2"]
+
+
 def test_a_variant_opens_to_its_seeds(tab: Any, records: Records) -> None:
     tab.row("k3-s1-p1").get_by_role("button").press("Enter")
     runs = tab.find("tr.run")

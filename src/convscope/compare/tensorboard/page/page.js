@@ -42,7 +42,8 @@ export class Page {
     } catch (error) {
       if (asking !== this.asking) return;
       const filtered = error instanceof Problem && where;
-      this.say(filtered ? { problem: error.message } : { notice: error.message });
+      const notice = this.answer ? noticeOf(this.answer) : "";
+      this.say(filtered ? { notice, problem: error.message } : { notice: error.message });
     }
     this.asking = null;
     this.show();
@@ -54,7 +55,7 @@ export class Page {
   }
 
   say({ notice, problem }) {
-    if (notice !== undefined) this.notice.textContent = notice;
+    this.notice.textContent = notice;
     this.filter.show(this.answer, problem);
   }
 

@@ -9,6 +9,7 @@ import { sorted } from "./order.js";
 import * as state from "./state.js";
 
 const MOST_PICKED = 2;
+const PICK = "Pick two to see them side by side";
 
 export function tableView() {
   const head = element("thead");
@@ -18,7 +19,7 @@ export function tableView() {
     { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Table of the runs" },
     element("table", { class: "runs" }, head, body),
   );
-  const root = element("div", {}, scrolled, element("p", { class: "note" }, legend()));
+  const root = element("div", {}, scrolled, element("p", { class: "note" }, `${legend()}. ${PICK}.`));
   const kept = keeper();
   const marks = marksOf(() => show());
   let shown = null;
@@ -86,7 +87,7 @@ function headRow(columns, by) {
     );
     return element("th", { scope: "col", class: kind(column), "aria-sort": order }, sort);
   });
-  return element("tr", {}, element("th", { scope: "col", class: "pick" }, "Pick"), ...cells);
+  return element("tr", {}, element("th", { scope: "col", class: "pick", title: PICK }, "Pick"), ...cells);
 }
 
 function groupRow(group, columns, scale, marked) {
