@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.config import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
-from convscope.data.split import stratified_split
 from convscope.geometry import (
     ConvShape,
     ImpossibleVariant,
@@ -122,6 +121,9 @@ def request_run(
     Raises:
         UserError: the loaded images leave no such run.
     """
+    # Here: help and a mistake in the options need not wait for NumPy.
+    from convscope.data.split import stratified_split
+
     config = checked.config
     loaded = Facts(images.name, images.input_shape, len(images.classes), len(images.train_labels))
     checked = check(config, checked.overrides, loaded)
