@@ -19,14 +19,10 @@ def larger_strides(pairs: DataFrame, runs: DataFrame) -> Iterator[str]:
     """
     groups = runs.join(levels_of(runs).add_suffix("_level"))
     groups = groups.drop_duplicates("group").set_index("group")
-    won = [
-        pair
-        for _, pair in pairs[pairs["differs"]].iterrows()
-        if _larger_stride_alone(groups.loc[pair["first"]], groups.loc[pair["second"]])
-    ]
-    if not won:
+    won = pairs[pairs["differs"] & _larger_stride_alone(pairs, groups)]
+    if won.empty:
         return
-    clearest = max(won, key=lambda pair: float(pair["difference"]))
+    clearest = won.loc[won["difference"].idxmax()]
     winner, loser = groups.loc[clearest["first"]], groups.loc[clearest["second"]]
     others = f" (the clearest of {len(won)} such pairs)" if len(won) > 1 else ""
     yield (
@@ -36,11 +32,16 @@ def larger_strides(pairs: DataFrame, runs: DataFrame) -> Iterator[str]:
     )
 
 
-def _larger_stride_alone(winner: Series, loser: Series) -> bool:
-    same = all(
-        winner[level] == loser[level] for level in ("kernel_size_level", "padding_policy_level")
+def _larger_stride_alone(pairs: DataFrame, groups: DataFrame) -> Series:
+    """Of each pair, whether the first sees more with the second's kernel size and padding."""
+    first, second = (
+        groups.loc[pairs[side], ["kernel_size_level", "padding_policy_level", "receptive_field"]]
+        .reset_index(drop=True)
+        .set_index(pairs.index)
+        for side in ("first", "second")
     )
-    return same and bool(winner["receptive_field"] > loser["receptive_field"])
+    same = (first.iloc[:, :2] == second.iloc[:, :2]).all(axis=1)
+    return same & (first["receptive_field"] > second["receptive_field"])
 
 
 def _view(group: Series) -> str:
