@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.config import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
+from convscope.errors import UserError
 from convscope.geometry import (
     ConvShape,
     ImpossibleVariant,
@@ -121,20 +122,67 @@ def request_run(
     Raises:
         UserError: the loaded images leave no such run.
     """
+    config = checked.config
+    loaded = Facts(images.name, images.input_shape, len(images.classes), len(images.train_labels))
+    checked = check(config, checked.overrides, loaded)
+    key = identity(resolved(checked, images, hardware))
+    name = run_name(images.name, checked.variant, differences(config, defaults), config.seed, key)
+    directory = RunDirectory(Path(config.output_dir) / config.study / name)
+    return _settled(checked, images, hardware, key, directory)
+
+
+@dataclass(frozen=True)
+class HandedRequest:
+    """A request on its way to another process, which has a working directory of its own.
+
+    The images do not travel: the other process maps the same cache, or decodes its own.
+    """
+
+    checked: CheckedConfig
+    data_root: Path
+    id: str
+    directory: RunDirectory
+
+    def receive(self, hardware: Hardware) -> RunRequest:
+        """The same run, here.
+
+        Raises:
+            UserError: data that cannot be had, or data or hardware that make it another run.
+        """
+        from convscope.data.sources import load
+
+        data = self.checked.config.data
+        images = load(data.name, self.data_root, data.image_size)
+        if identity(resolved(self.checked, images, hardware)) != self.id:
+            raise UserError(
+                f"{data.name} under {self.data_root}, or the device ({hardware.device}), is not"
+                " here what it is where the command was typed"
+            )
+        return _settled(self.checked, images, hardware, self.id, self.directory)
+
+
+def hand(request: RunRequest) -> HandedRequest:
+    """What another process needs to train this run."""
+    return HandedRequest(
+        request.checked,
+        Path(request.config.data.root).absolute(),
+        request.id,
+        RunDirectory(request.directory.path.absolute()),
+    )
+
+
+def _settled(
+    checked: CheckedConfig, images: Images, hardware: Hardware, key: str, directory: RunDirectory
+) -> RunRequest:
     # Here: help and a mistake in the options need not wait for NumPy.
     from convscope.data.split import stratified_split
 
     config = checked.config
-    loaded = Facts(images.name, images.input_shape, len(images.classes), len(images.train_labels))
-    checked = check(config, checked.overrides, loaded)
     train_indices, val_indices = stratified_split(images.train_labels, config.data.val_fraction)
     steps = plan_steps(config.trainer, len(train_indices), config.data.batch_size)
     for part, count in (("val", len(val_indices)), ("test", len(images.test_labels))):
         name, batches = f"limit_{part}_batches", -(-count // config.data.batch_size)
         limited(batches, getattr(config.trainer, name), f"trainer.{name}")
-    key = identity(resolved(checked, images, hardware))
-    name = run_name(images.name, checked.variant, differences(config, defaults), config.seed, key)
-    directory = RunDirectory(Path(config.output_dir) / config.study / name)
     return RunRequest(checked, images, train_indices, val_indices, hardware, steps, key, directory)
 
 
