@@ -7,7 +7,8 @@ import threading
 import pytest
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from convscope.training.interruption import Interrupted, Interruption, signal_of
+from convscope.training.interruption import Interruption, signal_of
+from convscope.training.signals import Interrupted
 
 BOTH = [signal.SIGINT, signal.SIGTERM]
 

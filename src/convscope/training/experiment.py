@@ -22,10 +22,11 @@ from convscope.tables import numbered
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks, read_checkpoint
-from convscope.training.interruption import Interrupted, Interruption
+from convscope.training.interruption import Interruption
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
 from convscope.training.results import describe, summarise, write_pictures, write_summary
+from convscope.training.signals import Interrupted
 from convscope.training.steps import StepChunks, longest_chunk
 
 

@@ -14,10 +14,11 @@ from convscope.errors import UserError
 from convscope.geometry import ImpossibleVariant
 from convscope.runs.lock import RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
-from convscope.training.interruption import Interrupted, Interruption, signal_of
+from convscope.training.interruption import Interruption, signal_of
 from convscope.training.log import logged_to
 from convscope.training.record import environment, first_record, write_config
 from convscope.training.request import RunRequest
+from convscope.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
 
