@@ -181,6 +181,8 @@ class TrainConfig:
     """Move a finished run of the same config aside and train anew."""
     compile: bool
     """Train through `torch.compile`."""
+    throughput: Annotated[str, OneOf(("training", "exclusive"))]
+    """exclusive measures runs that were trained beside others again after a sweep, each alone."""
 
 
 def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
@@ -192,7 +194,7 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     Raises:
         UserError: names the dotted key, the rule and the value of the first that breaks it.
     """
-    _check_fields(config, typed, prefix="")
+    check_fields(config, typed, prefix="")
     trainer = config.trainer
     if trainer.max_epochs is None and trainer.max_steps is None:
         raise UserError(
@@ -213,12 +215,12 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
         )
 
 
-def _check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
+def check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
     hints = _hints(type(node))  # type: ignore[arg-type]
     for entry in fields(node):
         key, value = prefix + entry.name, getattr(node, entry.name)
         if is_dataclass(value):
-            _check_fields(value, typed, prefix=f"{key}.")
+            check_fields(value, typed, prefix=f"{key}.")
             continue
         rules = getattr(hints[entry.name], "__metadata__", ())
         if rules and isinstance(value, list) and any(type(item) is not int for item in value):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.compose import Composer
-from convscope.config import TrainConfig
+from convscope.config import TrainConfig, TrainerConfig
 from convscope.errors import UserError
 from convscope.training.request import CheckedConfig, RunRequest, check, request_run
 
@@ -46,10 +46,16 @@ class Resolver:
 
     Args:
         notify: is told when `data=auto` falls back on digits.
+        hardware: settles what the runs are computed on; by default this machine's.
     """
 
-    def __init__(self, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        notify: Callable[[str], None],
+        hardware: Callable[[TrainerConfig], Hardware] | None = None,
+    ) -> None:
         self._notify = notify
+        self._resolve_hardware = hardware
         self._composer = Composer()
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
@@ -113,7 +119,7 @@ class Resolver:
         trainer = config.trainer
         key = (trainer.accelerator, trainer.devices, trainer.precision)
         if key not in self._hardware:
-            self._hardware[key] = resolve_hardware(trainer)
+            self._hardware[key] = (self._resolve_hardware or resolve_hardware)(trainer)
         return self._hardware[key]
 
     def _as_used(self, config: TrainConfig) -> TrainConfig:

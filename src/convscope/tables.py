@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from convscope.geometry.label import pair_token
+from convscope.runs.record import RunRecord
 
 Layer = Mapping[str, Any]
+RESUME = "the same command resumes it"
+"""What to tell of a run that was stopped."""
 _PIPE_WIDTH = 200
 _WIDEST = 1000
 
@@ -38,6 +42,11 @@ def markdown(table: Table) -> str:
 def new_console() -> Console:
     """Standard output; into a file or pipe, wide enough that no cell is folded."""
     return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+
+
+def tensorboard_command(record: RunRecord) -> str:
+    """What shows a run, and those beside it, in TensorBoard."""
+    return f"tensorboard --logdir {shlex.quote(record.config['output_dir'])}"
 
 
 def print_table(table: Table, console: Console) -> None:

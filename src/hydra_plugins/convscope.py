@@ -44,7 +44,7 @@ class ConvScopeSweeper(Sweeper):
         for override in overrides:
             _refuse_doubles(override)
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
-        return run_sweep(jobs, launcher=self.config.hydra.launcher._target_)
+        return run_sweep(jobs, self.config.hydra)
 
 
 def _refuse_doubles(override: Override) -> None:

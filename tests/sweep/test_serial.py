@@ -11,7 +11,7 @@ import pytest
 
 from convscope.data import sources
 from convscope.runs.lock import RunLock
-from convscope.sweep import serial
+from convscope.sweep import attempt
 
 TINY = (
     "data=digits",
@@ -164,7 +164,7 @@ def test_an_interruption_stops_the_rest(
         if line.startswith("epoch 1/"):
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(serial, "_keep_quiet", interrupt)
+    monkeypatch.setattr(attempt, "_keep_quiet", interrupt)
     ended = command("-m", *TINY, "trainer.max_epochs=50", "conv.stride=2,3")
     assert ended.code == code
     (record,) = records().values()

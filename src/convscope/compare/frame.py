@@ -14,7 +14,8 @@
 | `receptive_field` | of one of its units on the height axis, pixels |
 | `params, macs` | of the network |
 | `test_accuracy, train_samples_per_sec, …` | every metric of the record; NaN where it has none |
-| `device, threads, torch` | what it ran on |
+| `device, threads, torch` | what it ran on; threads where its speed was measured |
+| `shared` | whether its speed was measured while other runs may have had the machine too |
 | `seed, optim.lr, model.channels, …` | the other config keys that can change a result, dotted |
 | `record` | the `RunRecord` itself |
 """
@@ -196,7 +197,8 @@ def _row(record: RunRecord) -> Row:
         **_known_before(record),
         **metrics,
         "device": environment["device"],
-        "threads": environment["threads"],
+        "threads": environment.get("alone", environment)["threads"],
+        "shared": record.speed_is_shared,
         "torch": environment["versions"].get("torch"),
         "command": record.command,
         "started_at": record.started_at,

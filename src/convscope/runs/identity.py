@@ -11,6 +11,7 @@ EXCLUDED = {
     "rerun": "whether an old result is believed",
     "repeat": "how many seeds; each run has its own",
     "plan": "nothing is trained",
+    "throughput": "how speed is measured once a run is finished",
     "data.root": "where the images lie; the data set's fingerprint says what they are",
     "trainer.enable_progress_bar": "display",
 }

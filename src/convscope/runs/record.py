@@ -62,6 +62,11 @@ class RunRecord:
     duration_s: float | None = None
     path: Path | None = dataclasses.field(default=None, compare=False)
 
+    @property
+    def speed_is_shared(self) -> bool:
+        """Whether its samples/s are of a time when other runs may have had its machine too."""
+        return bool(self.environment.get("shared")) and "alone" not in self.environment
+
 
 def utc_now() -> str:
     """The time as records hold it: `2026-01-31T12:00:00.250Z`."""

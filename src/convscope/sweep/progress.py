@@ -10,16 +10,17 @@ from typing import Any
 from tqdm import tqdm
 
 from convscope.runs.record import RunRecord
-from convscope.sweep.estimate import Estimator
 from convscope.sweep.plan import PlannedRun
 from convscope.tables import count, percent
 
 
 class SweepProgress:
-    """Counts runs; the time left follows the estimates, corrected by how they did so far.
+    """Counts runs and tells the time left, which follows from how those before did.
 
     Args:
         runs: all that are to be done, in order.
+        seconds: estimates a run's wall seconds here; None where runs are trained elsewhere, or side
+            by side: the time left is then told from the first one on that has ended.
         notify: is told a line per run.
         show_bar: draw the bar; it is drawn on a terminal alone.
     """
@@ -27,17 +28,16 @@ class SweepProgress:
     def __init__(
         self,
         runs: Sequence[PlannedRun],
-        estimator: Estimator,
+        seconds: Callable[[PlannedRun], float] | None,
         notify: Callable[[str], None],
         show_bar: bool,
     ) -> None:
         self._notify = notify
         self._runs = len(runs)
         self._done = 0
-        self._seconds = {run.request.id: estimator.seconds(run) for run in runs}
-        self.estimated = sum(self._seconds.values())
-        """Wall seconds of the whole sweep, by the estimate."""
-        self._left = self.estimated
+        self._is_estimated = seconds is not None
+        self._cost = {run.request.id: (seconds or _operations)(run) for run in runs}
+        self._whole = self._left = sum(self._cost.values())
         self._started = time.perf_counter()
         self._bar: tqdm[Any] = tqdm(
             total=self._runs,
@@ -47,38 +47,45 @@ class SweepProgress:
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} runs {postfix}",
             disable=not (show_bar and sys.stderr.isatty()),
         )
-        self._bar.set_postfix_str(f"{clock(self._left)} left")
-
-    def begin(self, run: PlannedRun) -> None:
-        self._bar.set_description(run.request.checked.variant)
+        self._bar.set_postfix_str(self._words_left())
 
     def end(self, run: PlannedRun, record: RunRecord) -> None:
         """Tell how a run ended."""
         self._done += 1
-        self._left -= self._seconds[run.request.id]
+        self._left -= self._cost[run.request.id]
         metrics = record.metrics
         what = record.reason or (
             f"test accuracy {percent(metrics.get('test_accuracy'))},"
             f" {count(metrics.get('train_samples_per_sec'))} samples/s"
         )
-        left = f"; {clock(self.time_left())} left" if self._left > 0.5 else ""
+        words_left = self._words_left()
+        left = f"; {words_left}" if words_left else ""
         self._bar.update()
-        self._bar.set_postfix_str(f"{clock(self.time_left())} left")
+        self._bar.set_postfix_str(words_left)
         with tqdm.external_write_mode(file=sys.stderr):
             self._notify(
                 f"[{self._done}/{self._runs}] {record.variant} seed {record.config['seed']}"
                 f" {record.status}: {what}{left}"
             )
 
-    def time_left(self) -> float:
-        """Wall seconds, by the estimate times what the estimate was off so far."""
-        expected = self.estimated - self._left
-        if expected <= 0:
-            return self._left
-        return self._left * self.elapsed() / expected
+    def _words_left(self) -> str:
+        seconds = self.time_left()
+        return "" if seconds is None or seconds < 0.5 else f"{clock(seconds)} left"
+
+    def time_left(self) -> float | None:
+        """Wall seconds, by what the runs cost that have ended; None where nothing tells yet."""
+        done = self._whole - self._left
+        if done <= 0:
+            return self._whole if self._is_estimated else None
+        return self._left * self.elapsed() / done
 
     def elapsed(self) -> float:
         return time.perf_counter() - self._started
+
+    def summary(self) -> str:
+        """How long it all took, and was thought to take."""
+        estimated = f", estimated {clock(self._whole)}" if self._is_estimated else ""
+        return f"took {clock(self.elapsed())}{estimated}"
 
     def close(self) -> None:
         self._bar.close()
@@ -89,3 +96,9 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _operations(run: PlannedRun) -> float:
+    """What a run costs relative to others: MACs of its training."""
+    geometry = run.request.checked.geometry
+    return 0 if geometry is None else run.steps_left * geometry.macs

@@ -22,6 +22,8 @@ class Hardware:
     """32-true or bf16-mixed."""
     threads: int
     """Threads that PyTorch computes one operation with on the CPU."""
+    shared: bool = False
+    """Whether other runs may be trained on it meanwhile, so that samples/s say less."""
 
     @property
     def torch_device(self) -> torch.device:

@@ -54,6 +54,7 @@ def environment(request: RunRequest) -> dict[str, Any]:
         "devices": hardware.devices,
         "threads": hardware.threads,
         "precision": hardware.precision,
+        "shared": hardware.shared,
     }
 
 

@@ -81,7 +81,15 @@ def _speed(finished: DataFrame) -> Iterator[str]:
     of_source = {r.environment["versions"].get("source") for r in finished["record"]}
     if len(of_source) > 1:
         yield "Runs were made by different versions of the project's source."
-    if len(machines) == 1:
+    beside = int(finished["shared"].sum())
+    if beside:
+        runs = "all runs" if beside == len(finished) else f"{beside} of {len(finished)} runs"
+        yield (
+            f"Samples/s of {runs} were measured while others trained on the same machine, and are "
+            "no measure of the variants: the same command with throughput=exclusive measures them "
+            "again, alone."
+        )
+    elif len(machines) == 1:
         rates = finished.groupby("group", sort=False)["train_samples_per_sec"].agg(["min", "max"])
         factor = (rates["max"] / rates["min"]).max()
         if factor > _UNSTEADY:

@@ -1,0 +1,71 @@
+"""The speed of a run that was trained beside others, measured again with its machine alone."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from convscope.runs.directory import RunDirectory
+from convscope.runs.lock import RunHeld, RunLock
+from convscope.runs.record import RunRecord, read_record, write_record
+from convscope.sweep.attempt import attempt
+from convscope.training.request import RunRequest
+from convscope.training.steps import StepPlan
+
+STEPS = 300
+"""Optimizer steps of a measurement, warm-up among them."""
+SPEED = ("train_samples_per_sec", "step_ms")
+
+
+def measure_alone(request: RunRequest) -> RunRecord | None:
+    """Train a few hundred steps of a finished run elsewhere, and put their speed into its record.
+
+    The record's `environment.alone` says with how many threads, and holds what was measured while
+    the run was trained. TensorBoard's summary gets the new values too.
+
+    Returns:
+        The run's record; None where another process holds the run. One that is not `finished` tells
+        why nothing was measured, and is not written.
+
+    Raises:
+        UserError: nothing can be written.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        ended = attempt(_shortened(request, Path(folder) / "run"))
+    if ended is None or ended.status != "finished":
+        return ended
+    measured = {name: ended.metrics[name] for name in SPEED}
+    path = request.directory.path
+    try:
+        with RunLock(path):
+            record = _with_speed(read_record(request.directory.record), measured, request)
+            write_record(request.directory.record, record)
+            with SummaryWriter(str(path)) as writer:
+                for name, value in measured.items():
+                    writer.add_scalar(f"summary/{name}", value, new_style=True)
+    except RunHeld:
+        return None
+    return record
+
+
+def _shortened(request: RunRequest, path: Path) -> RunRequest:
+    trainer = replace(request.config.trainer, limit_val_batches=1, limit_test_batches=1)
+    checked = replace(request.checked, config=replace(request.config, trainer=trainer))
+    return replace(
+        request, checked=checked, steps=StepPlan(STEPS, STEPS), directory=RunDirectory(path)
+    )
+
+
+def _with_speed(
+    record: RunRecord, measured: dict[str, float | int | None], request: RunRequest
+) -> RunRecord:
+    before = {name: record.metrics.get(name) for name in SPEED}
+    alone = {"threads": request.hardware.threads, "while_training": before}
+    return replace(
+        record,
+        metrics={**record.metrics, **measured},
+        environment=record.environment | {"alone": alone},
+    )

@@ -1,0 +1,41 @@
+"""One run of a sweep, which must not take the others down."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from convscope.errors import UserError
+from convscope.runs.lock import RunHeld
+from convscope.runs.record import RunRecord, utc_now
+from convscope.training.record import first_record
+from convscope.training.request import RunRequest
+from convscope.training.train import train
+
+
+def attempt(request: RunRequest) -> RunRecord | None:
+    """Train a run; None where another process trains it.
+
+    Where an old record is damaged, the one returned says so, and is not written.
+
+    Raises:
+        UserError: what is written cannot be: no other run could write either.
+    """
+    try:
+        return train(request, _keep_quiet)
+    except RunHeld:
+        return None
+    except UserError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        return dataclasses.replace(
+            first_record(request), status="failed", reason=str(error), ended_at=utc_now()
+        )
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _keep_quiet(line: str) -> None:
+    """A sweep tells of runs; what a run tells stands in its train.log."""

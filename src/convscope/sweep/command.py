@@ -1,0 +1,103 @@
+"""What a sweep does from its jobs to its table: plan, train what is left, measure, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from convscope.errors import UserError
+from convscope.jobs import Resolver
+from convscope.runs.record import RunRecord
+from convscope.runs.study import read_study
+from convscope.sweep.launchers.launcher import Launcher
+from convscope.sweep.show import show_comparison, show_plan, write_reports
+from convscope.tables import RESUME, new_console, tensorboard_command
+
+if TYPE_CHECKING:
+    from convscope.sweep.plan import PlannedRun
+
+Notify = Callable[[str], None]
+Records = dict[str, RunRecord]
+"""By identity."""
+
+
+def sweep(
+    jobs: Sequence[Sequence[str]], launcher: Launcher, command: str, notify: Notify
+) -> list[RunRecord]:
+    """Train every distinct run of a sweep, and show one table of them; or, with plan, say how.
+
+    Args:
+        jobs: overrides of each job.
+        command: what the user typed.
+        notify: is told, a line each, what a person at the terminal wants to know.
+
+    Returns:
+        A record per run that was reached; none with plan.
+
+    Raises:
+        UserError: bad input in any job, before the first one starts.
+        KeyboardInterrupt: a signal came while the runs' speed was measured again.
+    """
+    if not jobs:
+        raise UserError("the sweep has no jobs: nothing matches its glob")
+    resolver = Resolver(notify, launcher.hardware)
+    checked = resolver.prepare(jobs)
+    requests = [resolver.request(one) for one in checked]
+    from convscope.sweep.plan import plan_runs
+
+    runs = plan_runs(requests)
+    if len(runs) < len(requests):
+        notify(f"{len(requests)} jobs are {len(runs)} different runs")
+    console = new_console()
+    if checked[0].config.plan:
+        show_plan(runs, console)
+        return []
+    for study in {run.request.directory.path.parent for run in runs}:
+        for aside in read_study(study)[1] if study.is_dir() else []:
+            notify(f"set aside: {aside.reason}")
+    by_id = _trained(runs, launcher, notify)
+    if checked[0].config.throughput == "exclusive":
+        by_id |= _measured_alone(runs, by_id, launcher, notify)
+    records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
+    show_comparison(records, console)
+    if any(record.status == "interrupted" for record in records):
+        notify(f"the sweep was stopped; {RESUME}")
+    console.print(f"\n{tensorboard_command(records[0])}", soft_wrap=True, highlight=False)
+    write_reports(runs, command, console, notify)
+    return records
+
+
+def _trained(runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify) -> Records:
+    from convscope.sweep.plan import done_and_left
+
+    by_id, left = done_and_left(runs)
+    if by_id:
+        notify(f"{len(by_id)} of {len(runs)} runs are done already")
+    if left:
+        # Here: PyTorch takes seconds to import, and a finished sweep needs none of it.
+        from convscope.sweep.order import cheap_first
+        from convscope.sweep.train_all import train_all
+
+        by_id |= train_all(cheap_first(left), launcher, notify)
+    return by_id
+
+
+def _measured_alone(
+    runs: Sequence[PlannedRun], by_id: Records, launcher: Launcher, notify: Notify
+) -> Records:
+    if any(record.status == "interrupted" for record in by_id.values()):
+        return {}
+    shared = {
+        key
+        for key, record in by_id.items()
+        if record.status == "finished" and record.speed_is_shared
+    }
+    if not shared:
+        return {}
+    from convscope.sweep.train_all import measure_all
+
+    again = [run for run in runs if run.request.id in shared]
+    measured = measure_all(again, launcher, notify)
+    if any(record.status == "interrupted" for record in measured.values()):
+        raise KeyboardInterrupt
+    return {key: record for key, record in measured.items() if record.status == "finished"}

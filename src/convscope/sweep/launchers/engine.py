@@ -1,0 +1,139 @@
+"""A launcher over an engine that trains runs in processes of its own, here or elsewhere.
+
+The runs' records stay the only truth: such a process claims and trains its run as it would alone,
+and an engine does no more than start processes and tell how they end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from convscope.config import TrainerConfig
+from convscope.runs.record import RunRecord
+from convscope.sweep.launchers.death import record_death
+from convscope.sweep.plan import PlannedRun
+from convscope.training.hardware import Hardware
+from convscope.training.record import first_record
+from convscope.training.request import HandedRequest, hand
+from convscope.training.signals import Interrupted, Signals
+
+
+@dataclass(frozen=True)
+class Death:
+    """A process that ended before its run's record says how the run ended.
+
+    Attributes:
+        reason: in one line.
+        may_pass: whether another try may end well: so where it was killed, not where it raised.
+    """
+
+    reason: str
+    may_pass: bool
+
+
+Outcome = RunRecord | Death | None
+"""What `work` returned (None: another process trains the run), or why it did not return."""
+
+
+class Engine(Protocol):
+    @property
+    def at_once(self) -> int:
+        """Processes side by side."""
+
+    def hardware(self, trainer: TrainerConfig) -> Hardware:
+        """As `Launcher.hardware`."""
+
+    def submit(self, handed: HandedRequest, alone: bool) -> None:
+        """Have a process do `worker.work` with it, as soon as there is room.
+
+        Args:
+            alone: have a machine's CPUs, and one GPU where there are any, for it alone.
+        """
+
+    def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
+        """Identity and outcome of a run whose process has ended; None where none has by then."""
+
+    def cancel(self) -> None:
+        """Drop what waits, ask processes to end as Ctrl-C does, and wait until they have."""
+
+    def close(self) -> None:
+        """Let go of the engine."""
+
+
+_POLL_S = 0.5
+"""How long a signal may wait."""
+
+
+class EngineLauncher:
+    """Starts every run, and again those whose process dies.
+
+    Args:
+        max_retries: times that one run is started again.
+        notify: is told a line for each death.
+    """
+
+    is_here = False
+
+    def __init__(self, engine: Engine, max_retries: int, notify: Callable[[str], None]) -> None:
+        self.engine = engine
+        self.max_retries = max_retries
+        self.notify = notify
+        self._running: dict[str, tuple[PlannedRun, bool]] = {}
+        """By identity; whether alone."""
+        self._deaths: Counter[str] = Counter()
+
+    @property
+    def at_once(self) -> int:
+        return self.engine.at_once
+
+    def hardware(self, trainer: TrainerConfig) -> Hardware:
+        return self.engine.hardware(trainer)
+
+    def start(self, run: PlannedRun, alone: bool = False) -> None:
+        self._running[run.request.id] = run, alone
+        self.engine.submit(hand(run.request), alone)
+
+    def next_ended(self) -> tuple[PlannedRun, RunRecord | None]:
+        with Signals() as signals:
+            while True:
+                ended = self.engine.next_ended(_POLL_S)
+                try:
+                    signals.check()
+                except Interrupted as stop:
+                    return self._interrupted(stop)
+                if ended is None:
+                    continue
+                run, alone = self._running.pop(ended[0])
+                record = self._settled(run, ended[1])
+                if not isinstance(record, Death):
+                    return run, record
+                self.start(run, alone)
+
+    def _settled(self, run: PlannedRun, outcome: Outcome) -> Outcome:
+        """The outcome to believe; a Death where the run is worth another try."""
+        if isinstance(outcome, RunRecord) and outcome.status == "interrupted":
+            # Nobody has asked for that here: its process alone was asked to end.
+            outcome = Death(f"its process was ended by {outcome.reason}", may_pass=True)
+        if not isinstance(outcome, Death):
+            return outcome
+        self._deaths[run.request.id] += 1
+        deaths = self._deaths[run.request.id]
+        again = outcome.may_pass and deaths <= self.max_retries
+        record = record_death(run.request, outcome.reason, wait=not again)
+        if record.status == "finished" or not again:
+            return record
+        name = run.request.directory.name
+        self.notify(f"{name}: {outcome.reason}; tried again, {deaths} of {self.max_retries}")
+        return outcome
+
+    def _interrupted(self, stop: Interrupted) -> tuple[PlannedRun, RunRecord]:
+        self.engine.cancel()
+        run, _ = next(iter(self._running.values()))
+        record = replace(first_record(run.request), status="interrupted", reason=stop.signum.name)
+        return run, record
+
+    def close(self) -> None:
+        self.engine.close()

@@ -1,0 +1,51 @@
+"""What can be set of each launcher, as hydra.launcher.KEY; `configs/hydra/launcher/` has values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar, cast
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from convscope.config import Range, check_fields
+from convscope.errors import UserError
+
+PREFIX = "hydra.launcher."
+Options = TypeVar("Options")
+
+
+@dataclass
+class RayOptions:
+    num_cpus: Annotated[int, Range(least=1)]
+    """CPUs of each run, and the threads that it computes with."""
+    num_gpus: Annotated[float, Range(least=0)]
+    """GPUs of each run; a share, 0.25 say, lets several small networks use one."""
+    max_retries: Annotated[int, Range(least=0)]
+    """Times that a run is started again whose process was killed or ran out of memory."""
+    init: dict[str, Any]
+    """Arguments of `ray.init`; among them address: local, auto, or host:port of a cluster."""
+
+
+def checked_options(kind: type[Options], node: Mapping[str, Any]) -> Options:
+    """Hydra's node as options, each held to its type and range.
+
+    Raises:
+        UserError: names the key, the rule and the value.
+    """
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for key in node:
+        if key not in known:
+            raise UserError(
+                f"{PREFIX}{key} is not a key of this launcher\nit has {', '.join(known)}"
+            )
+    values = OmegaConf.structured(kind)
+    for key, value in node.items():
+        try:
+            OmegaConf.update(values, key, value)
+        except OmegaConfBaseException as error:
+            raise UserError(f"{PREFIX}{key}: {str(error).splitlines()[0]}") from error
+    options = cast(Options, OmegaConf.to_object(values))
+    check_fields(options, {}, PREFIX)
+    return options

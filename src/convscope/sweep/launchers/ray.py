@@ -1,0 +1,176 @@
+"""Runs as tasks of Ray: on the cores of this machine, or on a cluster that runs already.
+
+Neither the working directory nor the environment travels: every machine has ConvScope installed,
+the images under the same `data.root`, and `output_dir` on a disk that all of them share.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from convscope.config import TrainerConfig
+from convscope.errors import UserError
+from convscope.runs.record import RunRecord
+from convscope.sweep.launchers.engine import Death, Outcome
+from convscope.sweep.launchers.options import PREFIX, RayOptions
+from convscope.sweep.launchers.worker import work
+from convscope.training.hardware import Hardware, resolve_hardware
+from convscope.training.request import HandedRequest
+
+# Nobody has asked for reports to Ray's makers.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+try:
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+except ImportError as error:
+    raise UserError(
+        "hydra/launcher=ray needs Ray\ninstall it with: pip install 'convscope[ray]'"
+    ) from error
+
+Node = dict[str, float]
+"""CPUs and GPUs of a machine, as `CPU` and `GPU`."""
+
+_ANSWER_S = 5.0
+"""That a cluster's address has to answer within."""
+_END_S = 60.0
+"""That runs have to end between two steps."""
+
+
+class RayEngine:
+    """Ray, started when it is first needed.
+
+    Args:
+        notify: is told how long Ray took to start.
+
+    Raises:
+        UserError: more per run than a machine has, or an address where no Ray answers.
+    """
+
+    def __init__(self, options: RayOptions, notify: Callable[[str], None]) -> None:
+        self.options = options
+        self.notify = notify
+        self._runs: dict[Any, str] = {}
+        """Identity of the run of each task that has not ended."""
+        address = options.init.get("address")
+        self._is_local = address == "local"
+        self._nodes: list[Node] | None = None
+        if self._is_local:
+            # Before Ray's seconds of starting.
+            _check_room([_this_machine(options.init)], options)
+        elif isinstance(address, str) and ":" in address:
+            _check_answers(address)
+
+    @property
+    def at_once(self) -> int:
+        return sum(_room(node, self.options) for node in self._started())
+
+    def hardware(self, trainer: TrainerConfig) -> Hardware:
+        nodes = [_this_machine(self.options.init)] if self._is_local else self._started()
+        has_gpu = any(node.get("GPU") for node in nodes)
+        if has_gpu and not self.options.num_gpus and trainer.accelerator != "cpu":
+            raise UserError(
+                f"{PREFIX}num_gpus must be above 0 for runs on a GPU, got 0\n"
+                "0.25 lets four runs share one; trainer.accelerator=cpu uses none"
+            )
+        if self._is_local:
+            return resolve_hardware(trainer)
+        task = self._task(resolve_hardware, self.options.num_cpus, self.options.num_gpus)
+        found: Hardware = ray.get(task.remote(trainer))
+        return found
+
+    def submit(self, handed: HandedRequest, alone: bool) -> None:
+        nodes = self._started()
+        shared = not alone and any(_room(node, self.options) > 1 for node in nodes)
+        # Of the largest machine: nothing has room beside it, wherever it goes.
+        cpus = int(max(node.get("CPU", 0) for node in nodes)) if alone else self.options.num_cpus
+        gpus = math.ceil(self.options.num_gpus) if alone else self.options.num_gpus
+        task = self._task(work, cpus, gpus).remote(handed, cpus, shared, alone)
+        self._runs[task] = handed.id
+
+    def _task(self, function: Callable[..., Any], cpus: int, gpus: float) -> Any:
+        return ray.remote(function).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
+
+    def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
+        ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=seconds)
+        if not ended:
+            return None
+        return self._runs.pop(ended[0]), _outcome(ended[0])
+
+    def cancel(self) -> None:
+        tasks = list(self._runs)
+        for task in tasks:
+            ray.cancel(task)
+        ray.wait(tasks, num_returns=len(tasks), timeout=_END_S)
+
+    def close(self) -> None:
+        ray.shutdown()
+
+    def _started(self) -> list[Node]:
+        if self._nodes is None:
+            began = time.perf_counter()
+            try:
+                ray.init(**self.options.init)
+            except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
+                raise UserError(f"{PREFIX}init: {_first_line(error)}") from error
+            found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+            self._nodes = [node["Resources"] for node in found if node["Alive"]]
+            _check_room(self._nodes, self.options)
+            seconds = time.perf_counter() - began
+            self.notify(f"Ray took {seconds:.1f} s to start: {self.at_once} runs at once")
+        return self._nodes
+
+
+def _outcome(task: Any) -> Outcome:
+    try:
+        record: RunRecord | None = ray.get(task)
+    except RayTaskError as error:
+        return Death(_first_line(error.cause or error), may_pass=False)
+    except RayError as error:
+        return Death(f"its process died: {_first_line(error)}", may_pass=True)
+    return record
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _this_machine(init: dict[str, Any]) -> Node:
+    return {
+        "CPU": init.get("num_cpus") or os.cpu_count() or 1,
+        "GPU": init.get("num_gpus") or torch.cuda.device_count(),
+    }
+
+
+def _room(node: Node, options: RayOptions) -> int:
+    """Runs that a machine takes at once."""
+    rooms = [node.get("CPU", 0) / options.num_cpus]
+    if options.num_gpus:
+        rooms.append(node.get("GPU", 0) / options.num_gpus)
+    return math.floor(min(rooms))
+
+
+def _check_room(nodes: list[Node], options: RayOptions) -> None:
+    for key, kind in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
+        asked, most = getattr(options, key), max(node.get(kind, 0) for node in nodes)
+        if asked > most:
+            raise UserError(
+                f"{PREFIX}{key} must be at most the {most:g} {kind}s of one machine, got {asked:g}"
+            )
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for a minute, and end this process then."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_S).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{PREFIX}init.address must be where a Ray cluster answers, got {address} ({error})"
+        ) from error

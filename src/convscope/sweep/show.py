@@ -1,0 +1,67 @@
+"""What a sweep shows: its plan, its table, and the reports that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from convscope.runs.record import RunRecord
+from convscope.tables import print_table
+
+if TYPE_CHECKING:
+    from convscope.sweep.plan import PlannedRun
+
+
+def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
+    """What a sweep would do: every run, how far it is, and what is left of it."""
+    from convscope.sweep.estimate import Estimator
+    from convscope.sweep.plan_table import plan_table, plan_words
+
+    estimator = Estimator()
+    print_table(plan_table(runs, estimator), console)
+    for line in plan_words(runs, estimator):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
+    """What `compare.py` would show of these runs: a line per variant, over its seeds."""
+    from convscope.compare.arguments import BEST_FIRST
+    from convscope.compare.choose import chosen
+    from convscope.compare.frame import row, tabulate
+    from convscope.compare.page import show
+    from convscope.compare.views import compared
+
+    runs, _ = tabulate([row(record) for record in records])
+    best_first = chosen(runs, None, BEST_FIRST, single=False)
+    console.print()
+    show(compared(best_first, single=False, width=console.width), console)
+
+
+def write_reports(
+    runs: Sequence[PlannedRun], command: str, console: Console, notify: Callable[[str], None]
+) -> None:
+    """Write the report of every study that has one of these runs.
+
+    Args:
+        command: what the user typed.
+        notify: is told of a report that cannot be written.
+    """
+    written = (run.request.directory for run in runs if run.request.directory.record.exists())
+    for study in dict.fromkeys(directory.path.parent for directory in written):
+        _write_report(study, command, console, notify)
+
+
+def _write_report(
+    study: Path, command: str, console: Console, notify: Callable[[str], None]
+) -> None:
+    from convscope.sweep.report import report_study
+
+    try:
+        page = report_study(study, command)
+    except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
+        notify(f"{study} has no new report: {' '.join(str(error).split()) or repr(error)}")
+    else:
+        console.print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)

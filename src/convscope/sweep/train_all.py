@@ -1,0 +1,98 @@
+"""A sweep's runs, all of them, whatever trains them; and their speed, where it was shared."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from convscope.runs.lock import RunLock
+from convscope.runs.record import RunRecord
+from convscope.sweep.estimate import Estimator
+from convscope.sweep.launchers.launcher import Launcher
+from convscope.sweep.plan import PlannedRun
+from convscope.sweep.progress import SweepProgress
+from convscope.tables import numbered
+
+Notify = Callable[[str], None]
+
+
+def train_all(
+    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify
+) -> dict[str, RunRecord]:
+    """Train runs in this order; one that fails does not stop the others, a signal does.
+
+    A run that another process trains is left to it, and waited for at the end.
+
+    Returns:
+        A record per run that was reached, by identity.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    show_bar = runs[0].request.config.trainer.enable_progress_bar
+    seconds = Estimator().seconds if launcher.is_here else None
+    progress = SweepProgress(runs, seconds, notify, show_bar)
+    return _all(runs, launcher, progress, notify, alone=False)
+
+
+def measure_all(
+    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify
+) -> dict[str, RunRecord]:
+    """Measure the speed of finished runs again, each with its machine alone, as `train_all`."""
+    notify(f"measuring {numbered(len(runs), 'run')} again, each alone")
+    show_bar = runs[0].request.config.trainer.enable_progress_bar
+    progress = SweepProgress(runs, None, notify, show_bar)
+    return _all(runs, launcher, progress, notify, alone=True)
+
+
+def _all(
+    ordered: Sequence[PlannedRun],
+    launcher: Launcher,
+    progress: SweepProgress,
+    notify: Notify,
+    alone: bool,
+) -> dict[str, RunRecord]:
+    try:
+        records = _until_ended(ordered, launcher, progress, notify, alone)
+    finally:
+        progress.close()
+    notify(progress.summary())
+    return records
+
+
+def _until_ended(
+    ordered: Sequence[PlannedRun],
+    launcher: Launcher,
+    progress: SweepProgress,
+    notify: Notify,
+    alone: bool,
+) -> dict[str, RunRecord]:
+    records: dict[str, RunRecord] = {}
+    held: deque[PlannedRun] = deque()
+    for run in ordered:
+        launcher.start(run, alone)
+    left = len(ordered)
+    while left:
+        run, record = launcher.next_ended()
+        if record is None:
+            held.append(run)
+        else:
+            records[run.request.id] = record
+            progress.end(run, record)
+            left -= 1
+            if record.status == "interrupted":
+                return records
+        if held and left == len(held):
+            # The others are done.
+            _wait_for(held[0], notify)
+            launcher.start(held.popleft(), alone)
+    return records
+
+
+def _wait_for(run: PlannedRun, notify: Notify) -> None:
+    """Until nobody trains it."""
+    path = run.request.directory.path
+    notify(f"waiting for {path}, which another process trains")
+    lock = RunLock(path)
+    lock.acquire(blocking=True)
+    lock.release()

@@ -1,0 +1,80 @@
+"""Speed measured again, with nothing beside it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from convscope.runs.lock import RunLock
+from convscope.runs.record import RunRecord, read_record
+from convscope.sweep.alone import STEPS, measure_alone
+from convscope.training.request import RunRequest
+from convscope.training.train import train
+
+
+@pytest.fixture
+def shared(ask, tmp_path: Path) -> RunRequest:
+    """A run that was trained beside others."""
+    request = ask(tmp_path)
+    request = replace(request, hardware=replace(request.hardware, shared=True))
+    assert train(request, lambda line: None).status == "finished"
+    return request
+
+
+def on_disk(request: RunRequest) -> RunRecord:
+    return read_record(request.directory.record)
+
+
+def test_a_run_says_that_it_was_trained_beside_others(shared: RunRequest) -> None:
+    assert on_disk(shared).environment["shared"] is True
+    assert on_disk(shared).speed_is_shared
+
+
+def test_speed_alone_takes_the_place_of_speed_beside_others(
+    shared: RunRequest, scalars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = on_disk(shared)
+    threads = shared.hardware.threads
+    alone = replace(shared, hardware=replace(shared.hardware, shared=False))
+    returned = measure_alone(alone)
+
+    after = on_disk(shared)
+    assert returned == after
+    assert not after.speed_is_shared
+    speed = {"train_samples_per_sec", "step_ms"}
+    assert {k: v for k, v in after.metrics.items() if k not in speed} == {
+        k: v for k, v in before.metrics.items() if k not in speed
+    }
+    assert all(after.metrics[name] != before.metrics[name] for name in speed)
+    batch = shared.config.data.batch_size
+    step_ms = after.metrics["step_ms"]
+    assert step_ms is not None
+    assert after.metrics["train_samples_per_sec"] == pytest.approx(batch / step_ms * 1000)
+    assert after.environment["alone"] == {
+        "threads": threads,
+        "while_training": {name: before.metrics[name] for name in speed},
+    }
+    assert after.environment["shared"] is True
+    # TensorBoard shows a tag's last value.
+    shown = scalars(shared.directory.path)
+    assert shown["summary/step_ms"][-1][1] == pytest.approx(step_ms)
+    assert sorted(p.name for p in shared.directory.path.parent.iterdir()) == [shared.directory.name]
+
+
+def test_a_measurement_is_of_some_hundred_steps(
+    shared: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convscope.data.batches import TrainBatches
+
+    made: list[object] = []
+    make = TrainBatches.make
+    monkeypatch.setattr(TrainBatches, "make", lambda *a: made.append(a) or make(*a))
+    measure_alone(shared)
+    assert len(made) == STEPS == 300
+
+
+def test_a_run_that_another_process_holds_is_left_alone(shared: RunRequest) -> None:
+    before = on_disk(shared)
+    with RunLock(shared.directory.path):
+        assert measure_alone(shared) is None
+    assert on_disk(shared) == before
