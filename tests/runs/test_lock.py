@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -234,8 +235,7 @@ def test_a_claim_on_a_folder_that_was_deleted_and_claimed_meanwhile_fails(
 def test_deleting_the_folder_ends_the_claim(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with RunLock(run) as lock:
-        (run / ".lock").unlink()
-        run.rmdir()
+        shutil.rmtree(run)
         assert not lock.held
         with RunLock(run) as other:
             assert other.held

@@ -68,6 +68,10 @@ class RunDirectory:
     def lock(self) -> Path:
         return self.path / ".lock"
 
+    @property
+    def heartbeat(self) -> Path:
+        return self.path / ".heartbeat"
+
 
 class SetAside(NamedTuple):
     """What lies in a study's folder and cannot be read as a run; `reason` names the path too."""

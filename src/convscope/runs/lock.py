@@ -1,4 +1,7 @@
-"""Who trains a run: one process, for as long as it lives, by the operating system's lock."""
+"""Who trains a run: one process, for as long as it lives.
+
+On one host by the operating system's lock; between hosts also by signs of life, see `heartbeat`.
+"""
 
 import contextlib
 import errno
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
 from convscope.runs.directory import EVENT_FILES, REPLACED, RunDirectory
+from convscope.runs.heartbeat import Heartbeat, beats_elsewhere, start_heartbeat
 from convscope.runs.replace import sync_folder
 
 if TYPE_CHECKING:
@@ -32,8 +36,9 @@ class RunHeld(UserError):
 class RunLock:
     """The claim to one run's folder.
 
-    The kernel releases it when the process ends, however it ends. It belongs to this object: keep
-    the object for as long as the claim is needed.
+    The kernel releases it when the process ends, however it ends; to hosts that do not see the
+    kernel's locks, a process is dead that has given no sign of life for `DEAD_S`. The claim belongs
+    to this object: keep it for as long as the claim is needed.
 
     Example:
         with RunLock(run_dir): ...   # raises RunHeld where a live process has it
@@ -44,6 +49,7 @@ class RunLock:
         self._path = RunDirectory(run_dir).lock
         self._lock: BaseFileLock | None = None
         self._claimed: tuple[int, int] | None = None
+        self._heartbeat: Heartbeat | None = None
 
     def try_acquire(self) -> bool:
         """Create the folder and claim it; False where a live process has it.
@@ -78,6 +84,9 @@ class RunLock:
 
     def release(self) -> None:
         """Give the claim back; nothing happens where there is none."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -115,10 +124,19 @@ class RunLock:
             except (FileNotFoundError, FileExistsError):
                 continue  # The folder was deleted or moved aside, and perhaps made anew, just now.
             if before is not None and before == _inode(self._path):
-                self._lock, self._claimed = lock, before
-                return True
+                return self._beat(lock, before)
             lock.release()  # As above, but too late for an error: this lock guards nothing.
         raise OSError(errno.ENOENT, "it does not stay in place")
+
+    def _beat(self, lock: "BaseFileLock", claimed: tuple[int, int]) -> bool:
+        # Touched: the time that this leaves is the disk's own clock.
+        os.utime(self._path)
+        self._heartbeat = start_heartbeat(self.run_dir, os.stat(self._path).st_mtime)
+        if self._heartbeat is None:
+            lock.release()
+            return False
+        self._lock, self._claimed = lock, claimed
+        return True
 
     def _make_file(self) -> tuple[int, int] | None:
         # Not `exist_ok=True`: that raises where the folder is moved aside at this very moment.
@@ -131,12 +149,14 @@ class RunLock:
 def is_held(run_dir: Path) -> bool:
     """Whether a live process trains this run; creates nothing and needs no right to write.
 
+    One of another host whose locks are not seen here lives by the clocks of both.
+
     Raises:
         UserError: The lock's file may not be opened.
     """
     path = RunDirectory(run_dir).lock
     try:
-        return _probe(path)
+        return _probe(path) or beats_elsewhere(run_dir)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
@@ -206,7 +226,7 @@ def _rename(run_dir: Path) -> Path:
     replaced.mkdir(exist_ok=True)
     number = 1
     while os.path.lexists(target := replaced / f"{run_dir.name}-{number}"):
-        _hide_events(target)  # Left to do by one who was killed after the rename below.
+        _retire(target)  # Left to do by one who was killed after the rename below.
         number += 1
     # Only the run's holder takes names that begin so, and a folder that is not empty is never
     # replaced by a rename.
@@ -214,13 +234,15 @@ def _rename(run_dir: Path) -> Path:
     sync_folder(replaced)
     sync_folder(run_dir.parent)
     # Not before: killed in between, a run that stays in its place would lack its event files.
-    _hide_events(target)
+    _retire(target)
     return target
 
 
-def _hide_events(run_dir: Path) -> None:
+def _retire(run_dir: Path) -> None:
+    """Hide the event files of a run that was moved, and end its claim's sign of life."""
     if run_dir.is_symlink():
         return  # Not ours: what it points at may be a run that counts.
+    RunDirectory(run_dir).heartbeat.unlink(missing_ok=True)
     for path in run_dir.glob(EVENT_FILES):
         os.rename(path, path.with_name(path.name.replace("tfevents", "replaced")))
 
