@@ -132,13 +132,17 @@ REFUSED = [
     ),
     (
         "hydra.run.dir=left conv.stride=2",
-        "hydra.run.dir cannot be set: of Hydra's own keys only hydra/launcher and hydra.launcher.* can",
+        "hydra.run.dir cannot be set: of Hydra's own keys only the launcher's can",
     ),
     (
         "-m hydra/sweeper=basic conv.stride=1,2",
-        "hydra/sweeper cannot be set: of Hydra's own keys only hydra/launcher and hydra.launcher.* can",
+        "hydra/sweeper cannot be set: of Hydra's own keys only the launcher's can",
     ),
-    ("-m conv.stride=1,2 hydra/launcher=xyz", "hydra/launcher must be one of basic, ray, got xyz"),
+    (
+        "-m conv.stride=1,2 hydra/launcher=rai",
+        "hydra/launcher must be one of basic, ray, submitit_local, submitit_slurm, got rai\n"
+        "did you mean hydra/launcher=ray?",
+    ),
     ("-m conv.stride=1,0", "conv.stride must be at least 1, got 0"),
     ("-m conv.stride=1,2 seed=0,-1", "seed must be at least 0, got -1"),
     (

@@ -86,10 +86,7 @@ def _check_arguments() -> None:
     for override in arguments.overrides:
         key = _HYDRA_KEY.match(override)
         if key:
-            raise UserError(
-                f"{key[1]} cannot be set: of Hydra's own keys only hydra/launcher and"
-                " hydra.launcher.* can"
-            )
+            raise UserError(f"{key[1]} cannot be set: of Hydra's own keys only the launcher's can")
 
 
 def _unknown_option(message: str) -> NoReturn:

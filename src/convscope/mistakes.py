@@ -119,6 +119,10 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
 
 
 def _unknown_key(key: str) -> str:
+    if key.startswith("hydra.launcher."):
+        return (
+            f"{key} is not a key of this launcher\nwhat an engine takes besides is added: +{key}=…"
+        )
     parent, _, last = key.rpartition(".")
     siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
     ranked = sorted(

@@ -1,7 +1,7 @@
 """Signs of life of a run's holder, for hosts whose locks do not reach each other.
 
-On some shared disks (NFS mounted with `local_lock`, Lustre with `localflock`) a host's locks are its
-own. What its process claims is therefore also shown by a file that is written again and again.
+On some shared disks (NFS mounted with `local_lock`, Lustre with `localflock`) a host's locks are
+its own. What its process claims is therefore also shown by a file that is written again and again.
 """
 
 import contextlib

@@ -62,6 +62,11 @@ def sweep(
     show_comparison(records, console)
     if any(record.status == "interrupted" for record in records):
         notify(f"the sweep was stopped; {RESUME}")
+    elif any(record.speed_is_shared for record in records):
+        notify(
+            "samples/s were measured while other runs were trained beside: the same command with"
+            " throughput=exclusive measures each again, alone"
+        )
     console.print(f"\n{tensorboard_command(records[0])}", soft_wrap=True, highlight=False)
     write_reports(runs, command, console, notify)
     return records

@@ -20,7 +20,8 @@ class SweepProgress:
     Args:
         runs: all that are to be done, in order.
         seconds: estimates a run's wall seconds here; None where runs are trained elsewhere, or side
-            by side: the time left is then told from the first one on that has ended.
+            by side: the time left is then told once two have ended, by what came after the first,
+            since before it processes had to start.
         notify: is told a line per run.
         show_bar: draw the bar; it is drawn on a terminal alone.
     """
@@ -39,6 +40,8 @@ class SweepProgress:
         self._cost = {run.request.id: (seconds or _operations)(run) for run in runs}
         self._whole = self._left = sum(self._cost.values())
         self._started = time.perf_counter()
+        self._since = (0.0, 0.0)
+        """Seconds elapsed and cost done, from where on the pace counts."""
         self._bar: tqdm[Any] = tqdm(
             total=self._runs,
             unit="run",
@@ -53,6 +56,8 @@ class SweepProgress:
         """Tell how a run ended."""
         self._done += 1
         self._left -= self._cost[run.request.id]
+        if self._done == 1 and not self._is_estimated:
+            self._since = (self.elapsed(), self._whole - self._left)
         metrics = record.metrics
         what = record.reason or (
             f"test accuracy {percent(metrics.get('test_accuracy'))},"
@@ -74,10 +79,11 @@ class SweepProgress:
 
     def time_left(self) -> float | None:
         """Wall seconds, by what the runs cost that have ended; None where nothing tells yet."""
-        done = self._whole - self._left
+        began, done_before = self._since
+        done = self._whole - self._left - done_before
         if done <= 0:
             return self._whole if self._is_estimated else None
-        return self._left * self.elapsed() / done
+        return self._left * (self.elapsed() - began) / done
 
     def elapsed(self) -> float:
         return time.perf_counter() - self._started

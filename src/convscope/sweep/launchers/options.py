@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, cast
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from convscope.config import Range, check_fields
+from convscope.config import FOLDER, Range, check_fields
 from convscope.errors import UserError
 
 PREFIX = "hydra.launcher."
@@ -25,7 +25,41 @@ class RayOptions:
     max_retries: Annotated[int, Range(least=0)]
     """Times that a run is started again whose process was killed or ran out of memory."""
     init: dict[str, Any]
-    """Arguments of `ray.init`; among them address: local, auto, or host:port of a cluster."""
+    """Arguments of `ray.init`, null for its default; address is local, auto or host:port."""
+
+    @property
+    def init_arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in self.init.items() if value is not None}
+
+
+@dataclass
+class LocalOptions:
+    cpus_per_task: Annotated[int, Range(least=1)]
+    """CPUs of each run, and the threads that it computes with."""
+    max_retries: Annotated[int, Range(least=0)]
+    """Times that a run is started again whose process died."""
+    folder: Annotated[str, FOLDER]
+    """Folder for what each process prints."""
+
+
+@dataclass
+class SlurmOptions:
+    cpus_per_task: Annotated[int, Range(least=1)]
+    """CPUs of each run, and the threads that it computes with."""
+    gpus_per_node: Annotated[int, Range(least=0)]
+    """GPUs of each run."""
+    timeout_min: Annotated[int, Range(least=1)]
+    """Minutes after which a job is queued again, to resume from its last finished epoch."""
+    max_retries: Annotated[int, Range(least=0)]
+    """Times that a run is submitted again whose job died."""
+    at_once: Annotated[int, Range(least=1)]
+    """Jobs that are in the queue at a time."""
+    partition: str | None
+    """Partition; null is the cluster's default."""
+    additional_parameters: dict[str, Any]
+    """Whatever else sbatch takes, such as {account: vision}."""
+    folder: Annotated[str, FOLDER]
+    """Folder for the jobs and what they print, on a disk that all nodes share."""
 
 
 def checked_options(kind: type[Options], node: Mapping[str, Any]) -> Options:

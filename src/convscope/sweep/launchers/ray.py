@@ -26,13 +26,10 @@ from convscope.training.request import HandedRequest
 
 # Nobody has asked for reports to Ray's makers.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-try:
-    import ray
-    from ray.exceptions import RayError, RayTaskError
-except ImportError as error:
-    raise UserError(
-        "hydra/launcher=ray needs Ray\ninstall it with: pip install 'convscope[ray]'"
-    ) from error
+# What a death means for its run is told in one line by the launcher.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead")
+import ray  # It reads its environment when it is imported.
+from ray.exceptions import RayError, RayTaskError
 
 Node = dict[str, float]
 """CPUs and GPUs of a machine, as `CPU` and `GPU`."""
@@ -116,7 +113,7 @@ class RayEngine:
         if self._nodes is None:
             began = time.perf_counter()
             try:
-                ray.init(**self.options.init)
+                ray.init(**self.options.init_arguments)
             except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
                 raise UserError(f"{PREFIX}init: {_first_line(error)}") from error
             found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]

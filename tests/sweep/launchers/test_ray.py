@@ -1,0 +1,140 @@
+"""Sweeps as tasks of a real Ray."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from convscope.errors import UserError
+from convscope.sweep.launchers.choose import make_launcher
+
+from .typed_sweeps import GRID, TINY, Type, deaths, holder, records, results
+
+ray = pytest.importorskip("ray", reason="Ray is not installed")
+
+RAY = ("hydra/launcher=ray", "hydra.launcher.init.num_cpus=2")
+OPTIONS = {
+    "num_cpus": 1,
+    "num_gpus": 0,
+    "max_retries": 2,
+    "init": {"address": "local", "num_cpus": 2, "include_dashboard": False},
+}
+
+
+def test_a_sweep_survives_its_workers_and_its_driver(
+    typed: Type, alone: dict[str, dict[str, float]], tmp_path: Path
+) -> None:
+    first = typed("-m", *RAY, *TINY, *GRID)
+    os.kill(holder(first.after_an_epoch("k3-s1-p1", "seed0")), signal.SIGKILL)
+    first.wait_for(lambda: any(r["status"] == "finished" for r in records(tmp_path).values()))
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+
+    again = typed("-m", *RAY, *TINY, *GRID, "throughput=exclusive")
+    code, _, err = again.ended()
+    assert code == 0
+    assert "error" not in err.lower()
+    found = records(tmp_path)
+    assert {record["status"] for record in found.values()} == {"finished"}
+    assert results(found) == alone
+    for record in found.values():
+        environment = record["environment"]
+        assert (environment["shared"], environment["threads"]) == (True, 1)
+        assert environment["alone"]["threads"] == 2
+        assert environment["alone"]["while_training"].keys() == {"train_samples_per_sec", "step_ms"}
+    assert "measuring 4 runs again, each alone" in err
+    assert "2 runs at once" in err
+    (report,) = tmp_path.glob("outputs/*/report.md")
+    assert "while others trained" not in err + report.read_text()
+
+
+def test_a_run_whose_worker_is_killed_is_resumed(typed: Type, tmp_path: Path) -> None:
+    sweep = typed("-m", *RAY, *TINY, "conv.stride=1,2")
+    run = sweep.after_an_epoch("k3-s1-p1")
+    os.kill(holder(run), signal.SIGKILL)
+    code, out, err = sweep.ended()
+    assert code == 0
+    (death,) = deaths(err)
+    assert death.startswith("its process died: ")
+    assert death.endswith("; tried again, 1 of 2")
+    found = records(tmp_path)
+    assert {record["status"] for record in found.values()} == {"finished"}
+    assert found["k3-s1-p1-seed0"]["resumed_from_epoch"] >= 1
+    assert "raylet" not in out + err
+    assert "throughput=exclusive measures each again, alone" in err
+    (report,) = tmp_path.glob("outputs/*/report.md")
+    assert "Samples/s of all runs were measured while others trained" in report.read_text()
+
+
+def test_ctrl_c_ends_all_and_the_same_command_resumes(typed: Type, tmp_path: Path) -> None:
+    grid = ("-m", *RAY, *TINY, *GRID)
+    sweep = typed(*grid)
+    sweep.after_an_epoch("k3-s1-p1")
+    sweep.process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    code, _, err = sweep.ended()
+    assert time.monotonic() - began < 60
+    assert code == 130
+    assert "the sweep was stopped; the same command resumes it" in err
+    found = records(tmp_path)
+    assert {record["status"] for record in found.values()} == {"interrupted"}
+
+
+def made(**options: object) -> None:
+    make_launcher("ray", OPTIONS | options, lambda line: None).close()
+
+
+def test_more_than_the_machine_has_is_refused_before_ray_starts() -> None:
+    with pytest.raises(
+        UserError, match="num_cpus must be at most the 2 CPUs of one machine, got 3"
+    ):
+        made(num_cpus=3)
+    with pytest.raises(UserError, match="num_gpus must be at most the 1 GPUs of one machine"):
+        made(num_gpus=2, init={"address": "local", "num_gpus": 1})
+    assert not ray.is_initialized()
+
+
+def test_an_address_where_no_ray_answers() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(
+            UserError,
+            match=f"hydra.launcher.init.address must be where a Ray cluster answers, got {address}",
+        ):
+            made(init={"address": address})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_cpus": 0}, "hydra.launcher.num_cpus must be at least 1, got 0"),
+        ({"num_gpus": -0.5}, "hydra.launcher.num_gpus must be at least 0, got -0.5"),
+        ({"num_gpus": "one"}, "hydra.launcher.num_gpus: "),
+        (
+            {"cpus": 1},
+            "hydra.launcher.cpus is not a key of this launcher\nit has num_cpus",
+        ),
+    ],
+)
+def test_options_that_mean_nothing(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        made(**options)
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convscope.sweep.launchers.choose.find_spec", lambda name: None)
+    with pytest.raises(UserError) as refused:
+        made()
+    assert str(refused.value) == (
+        "hydra/launcher=ray needs ray\ninstall it with: pip install 'convscope[ray]'"
+    )
+
+
+def test_one_run_needs_no_ray(typed: Type) -> None:
+    code, out, err = typed("hydra/launcher=ray", *TINY).ended()
+    assert (code, out) == (2, "")
+    assert err == "error: hydra/launcher=ray is for many runs: add -m, or repeat=N\n"

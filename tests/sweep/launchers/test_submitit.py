@@ -1,0 +1,161 @@
+"""Sweeps through submitit: as processes of this machine, and as jobs of a real SLURM."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from convscope.errors import UserError
+from convscope.sweep.launchers.choose import make_launcher
+
+from .slurm_cluster import Cluster, is_installed, slurm
+from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, records, results
+
+pytest.importorskip("submitit", reason="submitit is not installed")
+
+LOCAL = "hydra/launcher=submitit_local"
+SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.at_once=4")
+
+
+def made(choice: str, folder: Path, **options: object) -> None:
+    given = {"cpus_per_task": 1, "max_retries": 2, "folder": str(folder)} | options
+    make_launcher(choice, given, lambda line: None).close()
+
+
+def test_a_sweep_of_processes_survives_one_that_is_killed(
+    typed: Type, alone: dict[str, dict[str, float]], tmp_path: Path
+) -> None:
+    sweep = typed("-m", LOCAL, *TINY, *GRID)
+    os.kill(holder(sweep.after_an_epoch("k3-s2-p1")), signal.SIGKILL)
+    code, _, err = sweep.ended()
+    assert code == 0
+    (death,) = deaths(err)
+    assert "ended: its process died (see" in death
+    found = records(tmp_path)
+    assert results(found) == alone
+    assert [record["environment"]["threads"] for record in found.values()] == [1] * 4
+    assert [record["environment"]["shared"] for record in found.values()] == [
+        len(os.sched_getaffinity(0)) > 1
+    ] * 4
+
+
+def test_more_cores_than_there_are(tmp_path: Path) -> None:
+    cores = len(os.sched_getaffinity(0))
+    with pytest.raises(
+        UserError, match=f"cpus_per_task must be at most the {cores} cores of this machine, got 999"
+    ):
+        made("submitit_local", tmp_path, cpus_per_task=999)
+
+
+def test_without_submitit_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convscope.sweep.launchers.choose.find_spec", lambda name: None)
+    for choice in ("submitit_local", "submitit_slurm"):
+        with pytest.raises(UserError) as refused:
+            made(choice, tmp_path)
+        assert str(refused.value) == (
+            f"hydra/launcher={choice} needs submitit\n"
+            "install it with: pip install 'convscope[slurm]'"
+        )
+
+
+def test_without_slurm_it_says_so(typed: Type, tmp_path: Path) -> None:
+    code, out, err = typed("-m", *SLURM, *TINY, *GRID, PATH=str(tmp_path)).ended()
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: hydra/launcher=submitit_slurm needs SLURM's sbatch, which is not on this machine\n"
+        "hydra/launcher=submitit_local and ray need no SLURM\n"
+    )
+
+
+needs_slurm = pytest.mark.skipif(
+    not is_installed(), reason="slurm-wlm and munge are not installed, or this is not root"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with slurm(nodes=2, cpus=1) as started:
+        yield started
+
+
+def on_node(cluster: Cluster, node: str) -> str:
+    """The job that runs on a node."""
+    (job,) = cluster.ask("squeue", "-h", "-t", "running", "-w", node, "-o", "%A").split()
+    return job
+
+
+def start_again(sweep: Typed, cluster: Cluster, job: str) -> None:
+    """Let a job that was queued again run: SLURM itself lets some wait for two minutes."""
+
+    def is_on_its_way() -> bool:
+        state = cluster.ask("squeue", "-h", "-j", job, "-t", "all", "-o", "%T").strip()
+        if state == "PENDING":
+            cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+        return state in ("PENDING", "CONFIGURING", "COMPLETED")
+
+    sweep.wait_for(is_on_its_way)
+
+
+@needs_slurm
+def test_a_job_that_is_cancelled_is_submitted_again(
+    typed: Type, tmp_path: Path, cluster: Cluster
+) -> None:
+    sweep = typed("-m", *SLURM, *TINY, "conv.stride=1,2", **cluster.environment)
+    sweep.after_an_epoch("k3-s1-p1")
+    cluster.ask("scancel", on_node(cluster, "n1"))
+    code, _, err = sweep.ended()
+    assert code == 0, err
+    assert "ended: CANCELLED (see" in deaths(err)[0]
+    assert {record["status"] for record in records(tmp_path).values()} == {"finished"}
+
+
+@needs_slurm
+def test_what_no_node_has_is_refused_by_sbatch(
+    typed: Type, tmp_path: Path, cluster: Cluster
+) -> None:
+    asked = typed("-m", *SLURM, "hydra.launcher.partition=gpu", *TINY, *GRID, **cluster.environment)
+    code, out, err = asked.ended()
+    assert (code, out) == (2, "")
+    assert err == "error: sbatch takes no such job: invalid partition specified: gpu\n"
+    assert records(tmp_path) == {}
+
+
+@needs_slurm
+def test_a_controller_that_does_not_answer(typed: Type, tmp_path: Path, cluster: Cluster) -> None:
+    conf = tmp_path / "slurm.conf"
+    there = Path(cluster.environment["SLURM_CONF"]).read_text()
+    conf.write_text(re.sub("SlurmctldPort=[0-9]+", "SlurmctldPort=1", there))
+    began = time.monotonic()
+    code, _, err = typed("-m", *SLURM, *TINY, *GRID, SLURM_CONF=str(conf)).ended()
+    assert time.monotonic() - began < 10
+    assert code == 2
+    assert err.startswith("error: SLURM's controller does not answer: ")
+    assert err.count("\n") == 1
+
+
+@needs_slurm
+def test_a_sweep_of_jobs_survives_preemption_and_the_loss_of_a_node(
+    typed: Type, alone: dict[str, dict[str, float]], tmp_path: Path, cluster: Cluster
+) -> None:
+    sweep = typed("-m", *SLURM, *TINY, *GRID, **cluster.environment)
+    sweep.after_an_epoch("k3-s1-p1")
+    preempted = on_node(cluster, "n1")
+    cluster.ask("scontrol", "requeue", preempted)
+    start_again(sweep, cluster, preempted)
+
+    sweep.wait_for(lambda: cluster.ask("squeue", "-h", "-t", "running", "-w", "n2"))
+    cluster.lose("n2")
+
+    code, _, err = sweep.ended()
+    assert code == 0, err
+    found = records(tmp_path)
+    assert results(found) == alone
+    assert any(record["resumed_from_epoch"] for record in found.values())
+    assert {record["environment"]["shared"] for record in found.values()} == {True}
+    assert list((tmp_path / "outputs" / ".submitit").glob("*result.pkl")) == []
