@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from convscope.runs.record import write_record
 from convscope.sweep import estimate
 from convscope.sweep.estimate import StepCost
 from convscope.sweep.order import cheap_first
-from convscope.sweep.plan import PlannedRun, plan_runs
+from convscope.sweep.plan import PlannedRun, done_and_left, plan_runs
 from convscope.sweep.progress import clock
+from convscope.training.record import first_record
 from convscope.training.request import RunRequest
 
 TINY = (
@@ -53,8 +56,8 @@ def test_a_plan_writes_nothing_and_tells_each_state(command) -> None:
         " conv.padding=1 would make it possible"
     )
     assert re.fullmatch(
-        r"6 runs: 1 impossible, 5 to do; about 0:0\d left on this machine"
-        r"|6 runs: 5 to do, 1 impossible; about 0:0\d left on this machine",
+        r"6 runs: 1 impossible, 5 to do; about \d:\d\d left on this machine"
+        r"|6 runs: 5 to do, 1 impossible; about \d:\d\d left on this machine",
         lines[9],
     )
 
@@ -147,3 +150,13 @@ def test_a_network_too_large_to_measure_stops_no_sweep(
     assert ended.code == 0
     assert [line.split()[-1] for line in ended.out.splitlines()[2:4]] == ["0:12", "–"]
     assert ended.out.splitlines()[-1] == "2 runs: 2 to do; about 0:12 left on this machine"
+
+
+def test_an_impossible_run_whose_process_died_is_recorded_anew(ask, tmp_path: Path) -> None:
+    request = ask(tmp_path, "conv.padding=same", "conv.stride=2")
+    request.directory.path.mkdir(parents=True)
+    for status, is_done in (("failed", False), ("skipped", True)):
+        died = replace(first_record(request), status=status, reason="its process was killed")
+        write_record(request.directory.record, died)
+        done, left = done_and_left(plan_runs([request]))
+        assert (len(done), len(left)) == (is_done, not is_done)

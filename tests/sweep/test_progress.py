@@ -7,7 +7,7 @@ import pytest
 
 from convscope.sweep import progress
 from convscope.sweep.plan import PlannedRun, plan_runs
-from convscope.sweep.progress import SweepProgress, clock
+from convscope.sweep.progress import SweepProgress
 from convscope.training.record import first_record
 
 
@@ -47,7 +47,3 @@ def test_side_by_side_the_start_of_processes_is_no_pace(runs, monkeypatch) -> No
         "– samples/s",
         "took 1:50",
     ]
-
-
-def test_a_clock_reads_as_people_read_it() -> None:
-    assert [clock(seconds) for seconds in (5, 75, 4000)] == ["0:05", "1:15", "1:06:40"]

@@ -47,7 +47,8 @@ def _planned(request: RunRequest) -> PlannedRun:
     if record is not None and record.status in ("finished", "running"):
         return PlannedRun(request, record.status, request.steps.epochs, record)
     if request.checked.impossible is not None:
-        return PlannedRun(request, "impossible", 0, record)
+        told = record if record is not None and record.status == "skipped" else None
+        return PlannedRun(request, "impossible", 0, told)
     if record is None or record.status == "skipped":
         return PlannedRun(request, "to do", 0, None)
     directory = request.directory

@@ -13,6 +13,8 @@ from convscope.runs.record import RunRecord
 from convscope.sweep.plan import PlannedRun
 from convscope.tables import count, percent
 
+_START = 0.0, 0.0
+
 
 class SweepProgress:
     """Counts runs and tells the time left, which follows from how those before did.
@@ -40,7 +42,7 @@ class SweepProgress:
         self._cost = {run.request.id: (seconds or _operations)(run) for run in runs}
         self._whole = self._left = sum(self._cost.values())
         self._started = time.perf_counter()
-        self._since = (0.0, 0.0)
+        self._since = _START
         """Seconds elapsed and cost done, from where on the pace counts."""
         self._bar: tqdm[Any] = tqdm(
             total=self._runs,
@@ -55,9 +57,10 @@ class SweepProgress:
     def end(self, run: PlannedRun, record: RunRecord) -> None:
         """Tell how a run ended."""
         self._done += 1
-        self._left -= self._cost[run.request.id]
-        if self._done == 1 and not self._is_estimated:
-            self._since = (self.elapsed(), self._whole - self._left)
+        cost = self._cost[run.request.id]
+        self._left -= cost
+        if cost and not self._is_estimated and self._since == _START:
+            self._since = self.elapsed(), self._whole - self._left
         metrics = record.metrics
         what = record.reason or (
             f"test accuracy {percent(metrics.get('test_accuracy'))},"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord
+from convscope.sweep.attempt import attempt
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.plan import PlannedRun
@@ -69,23 +70,29 @@ def _until_ended(
 ) -> dict[str, RunRecord]:
     records: dict[str, RunRecord] = {}
     held: deque[PlannedRun] = deque()
-    for run in ordered:
-        launcher.start(run, alone)
-    left = len(ordered)
-    while left:
-        run, record = launcher.next_ended()
+
+    def note(run: PlannedRun, record: RunRecord | None) -> None:
         if record is None:
             held.append(run)
         else:
             records[run.request.id] = record
             progress.end(run, record)
-            left -= 1
-            if record.status == "interrupted":
-                return records
-        if held and left == len(held):
+
+    for run in ordered:
+        if run.request.checked.impossible is None:
+            launcher.start(run, alone)
+        else:
+            # No process need be started to say so.
+            note(run, attempt(run.request))
+    while len(records) < len(ordered):
+        if held and len(records) + len(held) == len(ordered):
             # The others are done.
             _wait_for(held[0], notify)
             launcher.start(held.popleft(), alone)
+        run, record = launcher.next_ended()
+        note(run, record)
+        if record is not None and record.status == "interrupted":
+            return records
     return records
 
 

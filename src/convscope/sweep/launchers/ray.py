@@ -29,7 +29,13 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # What a death means for its run is told in one line by the launcher.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead")
 import ray  # It reads its environment when it is imported.
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import (
+    NodeDiedError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
 Node = dict[str, float]
 """CPUs and GPUs of a machine, as `CPU` and `GPU`."""
@@ -130,8 +136,19 @@ def _outcome(task: Any) -> Outcome:
     except RayTaskError as error:
         return Death(_first_line(error.cause or error), may_pass=False)
     except RayError as error:
-        return Death(f"its process died: {_first_line(error)}", may_pass=True)
+        return Death(_death(error), may_pass=True)
     return record
+
+
+def _death(error: RayError) -> str:
+    """How a process ended that Ray tells of at length."""
+    if isinstance(error, OutOfMemoryError):
+        return "its process was killed: its machine ran out of memory"
+    if isinstance(error, NodeDiedError):
+        return "its machine was lost"
+    if isinstance(error, WorkerCrashedError):
+        return "its process was killed"
+    return f"its process died: {_first_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:

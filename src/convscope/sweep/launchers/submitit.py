@@ -75,8 +75,9 @@ class SubmititEngine:
     def _hand_over(self) -> None:
         while self._waiting and len(self._jobs) < self.cluster.at_once(self._waiting[0][1]):
             handed, alone = self._waiting.popleft()
+            function = RequeuedWork()  # type: ignore[no-untyped-call]
             work = self.cluster.work(handed, alone)
-            self._jobs[handed.id] = self.cluster.submit(alone, RequeuedWork(), *work)
+            self._jobs[handed.id] = self.cluster.submit(alone, function, *work)
 
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
         deadline = time.monotonic() + seconds
