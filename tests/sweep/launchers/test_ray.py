@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_sweep_survives_its_workers_and_its_driver(
         assert environment["alone"]["threads"] == 2
         assert environment["alone"]["while_training"].keys() == {"train_samples_per_sec", "step_ms"}
     assert "measuring 4 runs again, each alone" in err
-    assert "2 runs at once" in err
+    assert "2 runs at a time" in err
     (report,) = tmp_path.glob("outputs/*/report.md")
     assert "while others trained" not in err + report.read_text()
 
@@ -96,15 +97,29 @@ def test_more_than_the_machine_has_is_refused_before_ray_starts() -> None:
     assert not ray.is_initialized()
 
 
-def test_an_address_where_no_ray_answers() -> None:
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address where nothing answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(
-            UserError,
-            match=f"hydra.launcher.init.address must be where a Ray cluster answers, got {address}",
-        ):
-            made(init={"address": address})
+        yield f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def test_an_address_where_no_ray_answers(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    must = "^hydra.launcher.init.address must be where a Ray cluster answers, got"
+    with pytest.raises(UserError, match=rf"{must} {silent} \({silent}: .*refused\)\nleave it out"):
+        made(init={"address": silent})
+    # What a cluster that was killed leaves.
+    monkeypatch.setenv("RAY_ADDRESS", silent)
+    port = silent.partition(":")[2]
+    with pytest.raises(UserError, match=rf"{must} auto \(\S+:{port}: .*refused\)"):
+        made(init={"address": "auto"})
+
+
+def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with pytest.raises(UserError, match=r"got auto \(auto: Could not find any running Ray"):
+        made(init={"address": "auto"})
 
 
 @pytest.mark.parametrize(

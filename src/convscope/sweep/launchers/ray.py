@@ -21,6 +21,7 @@ from convscope.runs.record import RunRecord
 from convscope.sweep.launchers.engine import Death, Outcome
 from convscope.sweep.launchers.options import PREFIX, RayOptions
 from convscope.sweep.launchers.worker import work
+from convscope.tables import numbered
 from convscope.training.hardware import Hardware, resolve_hardware
 from convscope.training.request import HandedRequest
 
@@ -29,6 +30,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # What a death means for its run is told in one line by the launcher.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead")
 import ray  # It reads its environment when it is imported.
+from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import (
     NodeDiedError,
     OutOfMemoryError,
@@ -67,8 +69,8 @@ class RayEngine:
         if self._is_local:
             # Before Ray's seconds of starting.
             _check_room([_this_machine(options.init)], options)
-        elif isinstance(address, str) and ":" in address:
-            _check_answers(address)
+        else:
+            _check_answers(str(address))
 
     @property
     def at_once(self) -> int:
@@ -120,13 +122,14 @@ class RayEngine:
             began = time.perf_counter()
             try:
                 ray.init(**self.options.init_arguments)
-            except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
+            except (ConnectionError, RayError, RuntimeError, TypeError, ValueError) as error:
                 raise UserError(f"{PREFIX}init: {_first_line(error)}") from error
             found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
             self._nodes = [node["Resources"] for node in found if node["Alive"]]
             _check_room(self._nodes, self.options)
             seconds = time.perf_counter() - began
-            self.notify(f"Ray took {seconds:.1f} s to start: {self.at_once} runs at once")
+            at_once = numbered(self.at_once, "run")
+            self.notify(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
         return self._nodes
 
 
@@ -180,11 +183,17 @@ def _check_room(nodes: list[Node], options: RayOptions) -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself would try for a minute, and end this process then."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    """Ray itself would try for a minute or two, and end this process then."""
+    found = address
     try:
+        if address == "auto":
+            # Private, but nothing else tells where that is: it may be a cluster that is gone.
+            found = canonicalize_bootstrap_address(address)
+        host, _, port = found.removeprefix("ray://").rpartition(":")
         socket.create_connection((host, int(port)), _ANSWER_S).close()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{PREFIX}init.address must be where a Ray cluster answers, got {address} ({error})"
+            f"{PREFIX}init.address must be where a Ray cluster answers, got {address}"
+            f" ({found}: {_first_line(error)})\n"
+            "leave it out, and Ray is started on this machine"
         ) from error
