@@ -188,7 +188,7 @@ def _check_answers(address: str) -> None:
     try:
         if address == "auto":
             # Private, but nothing else tells where that is: it may be a cluster that is gone.
-            found = canonicalize_bootstrap_address(address)
+            found = canonicalize_bootstrap_address(address) or address
         host, _, port = found.removeprefix("ray://").rpartition(":")
         socket.create_connection((host, int(port)), _ANSWER_S).close()
     except (OSError, ValueError) as error:
