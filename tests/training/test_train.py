@@ -390,7 +390,10 @@ def test_precision_is_what_the_cpu_computes_in(
         ({"accelerator": "gpu"}, "trainer.accelerator=gpu: this machine has none"),
         ({"accelerator": "cuda"}, "trainer.accelerator=cuda: this machine has none"),
         ({"accelerator": "mps"}, "trainer.accelerator=mps: this machine has none"),
-        ({"accelerator": "cpu", "devices": 2}, "trainer.devices must be 1: .*, got 2"),
+        (
+            {"accelerator": "cpu", "devices": 5},
+            "trainer.devices must be at most 4 on this machine, got 5",
+        ),
     ],
 )
 def test_hardware_that_is_not_there_is_refused(
@@ -398,5 +401,6 @@ def test_hardware_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
     with pytest.raises(UserError, match=message):
         resolve_hardware(replace(compose_config([]).trainer, **typed))
