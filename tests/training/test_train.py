@@ -385,6 +385,20 @@ def test_precision_is_what_the_cpu_computes_in(
 
 
 @pytest.mark.parametrize(
+    ("threads", "devices", "each"), [(8, 1, 8), (8, 2, 4), (8, 3, 2), (1, 2, 1)]
+)
+def test_devices_share_the_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, devices: int, each: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    config = replace(compose_config([]).trainer, accelerator="cpu", devices=devices)
+    hardware = resolve_hardware(config)
+    assert (hardware.devices, hardware.threads) == (devices, each)
+    assert hardware.strategy == ("ddp" if devices > 1 else "auto")
+
+
+@pytest.mark.parametrize(
     ("typed", "message"),
     [
         ({"accelerator": "gpu"}, "trainer.accelerator=gpu: this machine has none"),

@@ -76,8 +76,8 @@ class Throughput(Callback):
     def __init__(
         self,
         device: torch.device,
-        ranks: Ranks = ALONE,
         clock: Callable[[], float] = time.perf_counter,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._ranks = ranks
         self._training = Stopwatch(clock, synchronizer(device))

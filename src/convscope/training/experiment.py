@@ -61,7 +61,7 @@ class Experiment:
         self.network = ConvNet(request.geometry).to(memory_format=torch.channels_last)
         if config.compile:
             self.network.compile()
-        self._throughput = Throughput(device, ranks)
+        self._throughput = Throughput(device, ranks=ranks)
         self._module = VariantModule(
             self.network,
             classes=request.geometry.classes,

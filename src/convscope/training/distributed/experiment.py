@@ -108,14 +108,17 @@ class RanksExperiment:
         return self._processes.next_said(_POLL_S)
 
     def _failure(self, rank: int, message: Failed | None) -> UserError | DeviceFailed:
-        """Why the run failed: a death or an explained error before others, which may echo it."""
+        """Why the run failed: what is explained, else a death; other errors may be its echo."""
         last = {rank: message} | self._last_words(besides=rank)
-        dead = next((rank for rank, words in last.items() if words is None), None)
-        if dead is not None:
-            how = self._processes.how_ended(dead)
-            return UserError(f"the process of device {dead + 1} of {self._size} {how}")
-        failed = max(filter(None, last.values()), key=lambda words: words.explained)
-        return UserError(failed.reason) if failed.explained else DeviceFailed(failed.reason)
+        for words in last.values():
+            if words is not None and words.explained:
+                return UserError(words.reason)
+        for dead, words in last.items():
+            if words is None:
+                how = self._processes.how_ended(dead)
+                return UserError(f"the process of device {dead + 1} of {self._size} {how}")
+        assert message is not None
+        return DeviceFailed(message.reason)
 
     def _last_words(self, besides: int) -> dict[int, Failed | None]:
         """How the other ranks end, where they do before long; None where one does not say."""

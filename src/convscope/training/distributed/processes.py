@@ -16,9 +16,8 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
-import convscope
+from convscope.runs.environment import PACKAGE
 from convscope.training.distributed.messages import SHOWN, Message, Part
 
 Said = tuple[int, Message | None]
@@ -94,6 +93,4 @@ def _write(process: subprocess.Popen[bytes], content: bytes) -> None:
 def _source_first() -> str:
     """PYTHONPATH for a process that runs this very ConvScope."""
     before = os.environ.get("PYTHONPATH")
-    return os.pathsep.join(
-        [str(Path(convscope.__file__).parents[1]), *([before] if before else [])]
-    )
+    return os.pathsep.join([str(PACKAGE.parent), *([before] if before else [])])
