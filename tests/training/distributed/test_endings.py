@@ -1,11 +1,13 @@
 """How a run on two devices ends before its end, and goes on: deaths, signals, errors."""
 
+import contextlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -78,7 +80,12 @@ def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
     assert interrupted.resumed_from_epoch == 1
     assert [rank.poll() is not None for rank in ranks] == [True] * 4
 
-    ended = train(request, lambda line: None)
+    def signal_the_ranks() -> None:
+        for rank in ranks[-2:]:
+            rank.send_signal(signal.SIGINT)
+            rank.terminate()
+
+    ended = train(request, at_the_end_of_epoch(3, signal_the_ranks))
     assert (ended.status, ended.resumed_from_epoch) == ("finished", 2)
     undisturbed = read_record(trained.directory.record)
     for name in ("test_accuracy", "test_loss", "best_val_accuracy"):
@@ -103,32 +110,36 @@ def test_a_loss_that_diverges_says_so_as_on_one_device(
     assert [rank.poll() is not None for rank in ranks] == [True, True]
 
 
-def start(output_dir: Path) -> "subprocess.Popen[bytes]":
-    """The command in a process group of its own, as at a terminal."""
+@pytest.fixture
+def started(tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """The command in a process group of its own, as at a terminal, once an epoch is finished."""
     overrides = (
         "data=digits",
         "trainer.accelerator=cpu",
         "trainer.devices=2",
         "model.channels=[4,8]",
         "trainer.max_epochs=500",
-        f"output_dir={output_dir}",
+        f"output_dir={tmp_path}",
     )
-    return subprocess.Popen(
+    command = subprocess.Popen(
         [sys.executable, "-c", "from convscope.cli import train; train()", *overrides],
         env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "2"},
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-
-
-def once_trained(output_dir: Path, command: "subprocess.Popen[bytes]") -> RunDirectory:
-    """Its run, once an epoch is finished."""
     give_up = time.monotonic() + PATIENCE_S
-    while not (found := list(output_dir.glob("*/*/history.csv"))):
+    while not list(tmp_path.glob("*/*/history.csv")):
         assert time.monotonic() < give_up
         assert command.poll() is None
         time.sleep(0.02)
-    return RunDirectory(found[0].parent)
+    yield command
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(command.pid, signal.SIGKILL)
+
+
+def its_record(output_dir: Path) -> RunRecord:
+    (folder,) = output_dir.glob("*/*/")
+    return current_record(folder)
 
 
 def no_process_left(group: int) -> bool:
@@ -142,27 +153,42 @@ def no_process_left(group: int) -> bool:
     return False
 
 
-def test_ctrl_c_reaches_all_and_the_command_decides(tmp_path: Path) -> None:
-    command = start(tmp_path)
-    run = once_trained(tmp_path, command)
-    os.killpg(command.pid, signal.SIGINT)
-    said = command.communicate(timeout=PATIENCE_S)[1].decode()
-    assert command.returncode == 128 + signal.SIGINT
+def test_ctrl_c_reaches_all_and_the_command_decides(
+    started: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    os.killpg(started.pid, signal.SIGINT)
+    said = started.communicate(timeout=PATIENCE_S)[1].decode()
+    assert started.returncode == 128 + signal.SIGINT
     assert said.splitlines()[-1].endswith("was stopped (SIGINT); the same command resumes it")
     assert "Traceback" not in said
-    record = read_record(run.record)
+    record = its_record(tmp_path)
     assert (record.status, record.reason) == ("interrupted", "SIGINT")
-    assert no_process_left(command.pid)
+    assert no_process_left(started.pid)
 
 
-def test_ranks_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
-    command = start(tmp_path)
-    run = once_trained(tmp_path, command)
-    command.kill()
-    command.communicate(timeout=PATIENCE_S)
-    assert no_process_left(command.pid)
-    record: RunRecord = current_record(run.path)
-    assert record.status == "interrupted"
+def test_a_rank_ends_at_once_with_the_command() -> None:
+    """What it is about does not matter: here it sleeps."""
+    code = (
+        "import time\n"
+        "from convscope.training.distributed.rank import Command\n"
+        "print('not a message', Command().part)\n"
+        "time.sleep(100)"
+    )
+    rank = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert rank.stdin is not None
+    assert rank.stderr is not None
+    rank.stdin.write(pickle.dumps("its part"))
+    rank.stdin.flush()
+    assert rank.stderr.readline() == b"not a message its part\n"
+    # This is what a killed command leaves of a pipe: its end.
+    assert rank.communicate(timeout=PATIENCE_S) == (b"", b"")
+    assert rank.returncode == 1
 
 
 def test_a_script_need_not_be_importable(tmp_path: Path) -> None:

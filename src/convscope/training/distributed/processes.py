@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from convscope.runs.environment import PACKAGE
 from convscope.training.distributed.messages import SHOWN, Message, Part
@@ -33,12 +33,13 @@ class RankProcesses:
 
     def start(self, parts: Iterable[Part]) -> None:
         for part in parts:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "convscope.training.distributed.rank"],
-                env=os.environ | {"PYTHONPATH": _source_first()},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
+            with _signals_blocked():
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "convscope.training.distributed.rank"],
+                    env=os.environ | {"PYTHONPATH": _source_first()},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
             self._processes.append(process)
             listener = threading.Thread(
                 target=self._listen, args=(part.ranks.rank, process), daemon=True
@@ -80,6 +81,23 @@ class RankProcesses:
             if process.stdin is not None:
                 with suppress(BrokenPipeError):
                     process.stdin.close()
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """A process started within never gets the signals that end a run.
+
+    At a terminal all would get them, and how a run ends is for the command to decide. Ignoring them
+    would not do: Lightning puts a handler of its own in the place of that.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _write(process: subprocess.Popen[bytes], content: bytes) -> None:

@@ -1,7 +1,7 @@
 """A rank's process, `python -m convscope.training.distributed.rank`: trains on its device.
 
-It claims nothing, writes no record and leaves signals to the command, which ends it. Of what a run
-leaves on disk the first rank writes all but the record.
+It claims nothing and writes no record: that is the command's, which hears the signals and ends it.
+What else a run leaves on disk the first rank writes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import queue
-import signal
 import socket
-import sys
 import threading
 import traceback
 from datetime import timedelta
@@ -29,7 +27,6 @@ _LOOPBACK = ("lo", "lo0")
 
 
 def main() -> None:
-    _leave_signals_to_the_command()
     command = Command()
     try:
         command.send(Ended(_train(command.part, command)))
@@ -38,15 +35,6 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
         told = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
         command.send(Failed(told, explained=False))
-
-
-def _leave_signals_to_the_command() -> None:
-    """Ctrl-C reaches every process of a terminal; which ends how is for one of them to say."""
-    if sys.platform == "win32":
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    else:
-        # Not ignored: Lightning would put a handler of its own in the place of that.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
 
 
 class Command:
