@@ -102,11 +102,13 @@ def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
 def test_a_loss_that_diverges_says_so_as_on_one_device(
     ask: Callable[..., RunRequest], ranks: Ranks, tmp_path: Path
 ) -> None:
-    record = train(ask(tmp_path, "trainer.devices=2", "optim.lr=1e30"), lambda line: None)
+    request = ask(tmp_path, "trainer.devices=2", "optim.lr=1e30")
+    record = train(request, lambda line: None)
     assert record.status == "failed"
     assert record.reason is not None
     assert record.reason.startswith("the loss is nan at step ")
     assert record.reason.endswith("; the learning rate is the likely cause: try optim.lr=1e+29")
+    assert "tracker.py" in request.directory.train_log.read_text()
     assert [rank.poll() is not None for rank in ranks] == [True, True]
 
 

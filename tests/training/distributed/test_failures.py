@@ -16,8 +16,8 @@ from convscope.training.distributed.messages import Begun, Ended, Failed, Line
 from convscope.training.distributed.processes import Said
 from convscope.training.signals import Signals
 
-ECHO = Failed("RuntimeError: Connection closed by peer\nTraceback: …", explained=False)
-EXPLAINED = Failed("the disk is full", explained=True)
+ECHO = Failed("RuntimeError: Connection closed by peer", False, "in all_reduce")
+EXPLAINED = Failed("the disk is full", True, "in write")
 DIED = "the process of device 2 of 2 was killed by SIGKILL"
 BEGUN = (0, Begun(3, "about to train"))
 
@@ -98,6 +98,9 @@ def test_why_a_run_failed(
     with pytest.raises(error) as raised, experiment:
         experiment.run()
     assert str(raised.value) == reason
+    # What the log shows besides.
+    traces = {ECHO.reason: "in all_reduce", EXPLAINED.reason: "in write"}
+    assert str(raised.value.__cause__) == traces.get(reason, "None")
     assert ranks.ended
 
 

@@ -22,7 +22,11 @@ _LAST_WORDS_S = 10.0
 
 
 class DeviceFailed(Exception):
-    """A rank ended with an error that nobody has explained: holds its traceback."""
+    """A rank ended with an error that nobody has explained."""
+
+
+class RankTraceback(Exception):
+    """The cause of an error that a rank raised, as the log shows it."""
 
 
 class RanksExperiment:
@@ -112,13 +116,13 @@ class RanksExperiment:
         last = {rank: message} | self._last_words(besides=rank)
         for words in last.values():
             if words is not None and words.explained:
-                return UserError(words.reason)
+                return _error(words)
         for dead, words in last.items():
             if words is None:
                 how = self._processes.how_ended(dead)
                 return UserError(f"the process of device {dead + 1} of {self._size} {how}")
         assert message is not None
-        return DeviceFailed(message.reason)
+        return _error(message)
 
     def _last_words(self, besides: int) -> dict[int, Failed | None]:
         """How the other ranks end, where they do before long; None where one does not say."""
@@ -126,8 +130,17 @@ class RanksExperiment:
         others = set(range(self._size)) - self._ended.keys() - {besides}
         give_up = time.monotonic() + _LAST_WORDS_S
         while others and time.monotonic() < give_up:
-            rank, message = self._heard() or (besides, None)
+            said = self._heard()
+            if said is None:
+                continue
+            rank, message = said
             if rank in others and (message is None or isinstance(message, Failed)):
                 words[rank] = message
                 others.remove(rank)
         return words
+
+
+def _error(failed: Failed) -> UserError | DeviceFailed:
+    error = (UserError if failed.explained else DeviceFailed)(failed.reason)
+    error.__cause__ = RankTraceback(failed.trace)
+    return error

@@ -49,9 +49,10 @@ class Ended:
 @dataclass(frozen=True)
 class Failed:
     reason: str
-    """What a UserError says; else the error's type and message, and after them its traceback."""
+    """What a UserError says; of another error its type and message."""
     explained: bool
     """Whether it was a UserError."""
+    trace: str
 
 
 Message = Begun | Line | Ended | Failed

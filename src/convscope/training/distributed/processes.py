@@ -1,8 +1,7 @@
 """The ranks' processes as the command sees them: started, listened to, ended.
 
-`torch.multiprocessing` would run the script that called `convscope.train` again in every process,
-Lightning's launcher the whole command; PyTorch's elastic one would try a dead rank again by itself,
-where a run's record is to say that it failed.
+`torch.multiprocessing`, and PyTorch's elastic launch with it, would run the script that called
+`convscope.train` again in every process; Lightning's launcher would run the whole command again.
 """
 
 from __future__ import annotations

@@ -31,10 +31,10 @@ def main() -> None:
     try:
         command.send(Ended(_train(command.part, command)))
     except UserError as error:
-        command.send(Failed(str(error), explained=True))
+        command.send(Failed(str(error), True, traceback.format_exc()))
     except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
-        told = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-        command.send(Failed(told, explained=False))
+        reason = f"{type(error).__name__}: {error}"
+        command.send(Failed(reason, False, traceback.format_exc()))
 
 
 class Command:
