@@ -135,6 +135,14 @@ def test_null_epochs_need_steps() -> None:
     assert (steps.max_epochs, steps.max_steps) == (None, 10)
 
 
+def test_every_device_has_an_equal_part_of_a_batch() -> None:
+    with pytest.raises(
+        UserError, match=r"^data.batch_size must be a multiple of the 3 devices, got 256$"
+    ):
+        compose_config(["trainer.devices=3", "data.batch_size=256"])
+    assert compose_config(["trainer.devices=4", "data.batch_size=256"]).trainer.devices == 4
+
+
 def test_brief_values_have_no_brackets() -> None:
     assert [brief(value) for value in ([16, 32], 0.01, None, True)] == [
         *("16-32", "0.01", "None", "True")

@@ -142,6 +142,7 @@ def test_a_data_set_asked_for_by_name_is_not_searched_or_replaced(
         "rerun=true",
         "trainer.enable_progress_bar=false",
         "trainer.accelerator=auto trainer.precision=auto",
+        "trainer.strategy=ddp",
     ],
 )
 def test_what_cannot_change_the_result_is_one_run(
@@ -159,6 +160,14 @@ def test_auto_is_the_same_run_as_the_device_and_precision_that_it_stands_for(
     used = plain.hardware
     named = ask(f"trainer.accelerator={used.accelerator} trainer.precision={used.precision}")
     assert (named.id, named.directory.name) == (plain.id, plain.directory.name)
+
+
+def test_several_devices_share_a_run_by_ddp_alone(ask: Callable[[str], RunRequest]) -> None:
+    two = "trainer.accelerator=cpu trainer.devices=2"
+    auto, ddp = ask(two), ask(f"{two} trainer.strategy=ddp")
+    assert (auto.id, auto.directory.name) == (ddp.id, ddp.directory.name)
+    assert auto.id != ask("trainer.accelerator=cpu").id
+    assert "-devices2-seed0-" in auto.directory.name
 
 
 def test_another_precision_is_another_run(

@@ -137,9 +137,9 @@ class TrainerConfig:
     accelerator: Annotated[str, OneOf(("auto", "cpu", "gpu", "cuda", "mps"))]
     """Device kind; auto takes a GPU or MPS where there is one."""
     devices: Annotated[int, Range(least=1)]
-    """Number of devices."""
+    """Number of devices; each takes an equal part of every batch. A sweep's runs take one each."""
     strategy: Annotated[str, OneOf(("auto", "ddp"))]
-    """How several devices share a run."""
+    """How several devices share a run; auto is ddp, and one device shares with none."""
     precision: Annotated[str, OneOf(("auto", "32-true", "bf16-mixed"))]
     """auto is bf16-mixed where the hardware computes in bfloat16, else 32-true."""
     limit_train_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0)]
@@ -199,6 +199,11 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     if trainer.max_epochs is None and trainer.max_steps is None:
         raise UserError(
             "trainer.max_epochs must be a number where trainer.max_steps is null, got null"
+        )
+    if config.data.batch_size % trainer.devices:
+        raise UserError(
+            f"data.batch_size must be a multiple of the {trainer.devices} devices,"
+            f" got {config.data.batch_size}"
         )
     if not config.model.channels:
         raise UserError("model.channels must name at least one layer, got []")

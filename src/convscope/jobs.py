@@ -126,7 +126,10 @@ class Resolver:
         """With device and precision as they are: `auto` and its meaning here are one run."""
         hardware = self._settle_hardware(config)
         used = replace(
-            config.trainer, accelerator=hardware.accelerator, precision=hardware.precision
+            config.trainer,
+            accelerator=hardware.accelerator,
+            strategy=hardware.strategy,
+            precision=hardware.precision,
         )
         return replace(config, trainer=used)
 

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from convscope.config import OptimConfig
 from convscope.data.batches import Batch
+from convscope.ranks import ALONE, Ranks
 from convscope.step.stepper import Stepper
 from convscope.step.update import Update, make_optimizer
 
@@ -31,6 +32,7 @@ class VariantModule(LightningModule):
         optim: AdamW's values.
         clip_norm: largest norm of the gradient, if it is clipped.
         make_stepper: what takes the steps, once the network is where it is trained.
+        ranks: who shares the run; what is measured is measured over all of them.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class VariantModule(LightningModule):
         optim: OptimConfig,
         clip_norm: float | None,
         make_stepper: MakeStepper,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -48,6 +51,7 @@ class VariantModule(LightningModule):
         self.classes = classes
         self.optim = optim
         self.clip_norm = clip_norm
+        self.ranks = ranks
         self._make_stepper = make_stepper
 
     @override
@@ -70,7 +74,8 @@ class VariantModule(LightningModule):
     def on_train_start(self) -> None:
         # Lightning's own wrapper of the optimizer costs 4 % of a small CNN's step.
         optimizer = cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
-        self.stepper = self._make_stepper(Update(self.network, optimizer, self.clip_norm))
+        update = Update(self.network, optimizer, self.clip_norm, self.ranks)
+        self.stepper = self._make_stepper(update)
 
     @override
     def training_step(self, chunk: range) -> dict[str, Tensor]:
@@ -80,12 +85,20 @@ class VariantModule(LightningModule):
             losses (steps,) and the share of right answers (steps,) of each, on the device.
         """
         losses, accuracies = self.stepper.take(chunk)
+        self.ranks.average([losses, accuracies, *self._running_statistics()])
         # What Lightning counts as `global_step` where it does not take the steps itself.
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for counted in (progress.total, progress.current):
             counted.ready += len(chunk)
             counted.completed += len(chunk)
         return {"losses": losses, "accuracies": accuracies}
+
+    def _running_statistics(self) -> list[Tensor]:
+        """What batch norm keeps of the images that passed, on each rank of its own part.
+
+        It forgets linearly: the mean after many steps is what means after each would have left.
+        """
+        return [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
 
     @override
     def on_validation_epoch_start(self) -> None:
@@ -125,6 +138,9 @@ class VariantModule(LightningModule):
         self._log_counts("test")
 
     def _log_counts(self, split: str) -> None:
+        self.ranks.add(self._loss_sum)
+        self.ranks.add(self.confusion)
         images = self.confusion.sum()
-        self.log(f"{split}/loss", self._loss_sum / images)
-        self.log(f"{split}/accuracy", self.confusion.trace() / images)
+        # The same on every rank by now: sync_dist keeps Lightning from warning that it is not.
+        self.log(f"{split}/loss", self._loss_sum / images, sync_dist=True)
+        self.log(f"{split}/accuracy", self.confusion.trace() / images, sync_dist=True)

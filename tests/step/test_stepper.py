@@ -1,7 +1,7 @@
 """Steps from static buffers, as a CUDA graph holds them, against steps one by one."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 
 import pytest
@@ -14,6 +14,7 @@ from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
 from convscope.geometry import network_geometry, parse_conv
 from convscope.model import ConvNet
+from convscope.ranks import ALONE, Ranks
 from convscope.step.captured import Capture
 from convscope.step.schedule import one_cycle
 from convscope.step.stepper import Stepper, graph_capture
@@ -48,13 +49,14 @@ def trained(
     batches: TrainBatches,
     capture: Capture | None,
     after_step: Callable[[], None] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> Taken:
     """Train a copy through all chunks: the network, every loss, every accuracy."""
     net = deepcopy(net)
     # Its learning rate is a tensor, as on CUDA.
     optimizer = torch.optim.AdamW(net.parameters(), lr=torch.tensor(0.02), fused=True)
     stepper = Stepper(
-        Update(net, optimizer, clip_norm=None),
+        Update(net, optimizer, None, ranks),
         batches,
         lambda step: one_cycle(step, 53, 0.02, 0.3),
         capacity=12,
@@ -123,6 +125,25 @@ def test_a_step_that_cannot_be_captured_is_taken_plainly_with_one_warning() -> N
     ]
     assert torch.equal(found, losses)
     assert torch.equal(refused.head.weight, plain.head.weight)
+
+
+class OthersCannot(Ranks):
+    """The first of two, whose other rank has the same batches and could not capture its step."""
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        pass
+
+    def all(self, here: bool, device: torch.device) -> bool:
+        return False
+
+
+def test_a_step_is_captured_on_all_devices_or_on_none() -> None:
+    batches, net, replays = train_batches(None), network(), Replays()
+    plain, losses, _ = trained(net, batches, capture=None)
+    shared, found, _ = trained(net, batches, replays, ranks=OthersCannot(0, 2))
+    assert (replays.captured, replays.replayed) == (1, 0)
+    assert torch.equal(found, losses)
+    assert torch.equal(shared.head.weight, plain.head.weight)
 
 
 @pytest.mark.parametrize("replays", [None, Replays()], ids=["plain", "replayed"])

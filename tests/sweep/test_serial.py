@@ -184,6 +184,25 @@ def test_a_bad_job_at_the_end_lets_none_start(command) -> None:
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("-m", "trainer.devices=1,2"),
+        ("-m", "trainer.devices=2", "trainer.strategy=ddp", "conv.stride=1,2"),
+        ("repeat=3", "trainer.devices=2"),
+        ("plan=true", "trainer.devices=2"),
+    ],
+)
+def test_a_run_of_a_sweep_has_one_device(command, typed: tuple[str, ...]) -> None:
+    ended = command(*typed, *TINY)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "error: trainer.devices must be 1 in a sweep, got 2: several devices train its runs sooner"
+        " side by side, one on each (hydra/launcher=ray)\n"
+    )
+    assert list(Path().iterdir()) == []
+
+
 def test_a_disk_that_cannot_be_written_ends_a_sweep_with_one_line(command) -> None:
     Path("outputs").write_text("mine")
     ended = command("-m", *TINY, "conv.stride=1,2")

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from convscope.ranks import Ranks
 from convscope.tracking import throughput
 from convscope.tracking.throughput import Rate, Stopwatch, Throughput, synchronizer
 
@@ -105,6 +106,15 @@ def validate(measured: Throughput, device: Device, *batches: tuple[int, float]) 
         device.now += seconds
         measured.on_validation_batch_end(trainer, MODULE, None, batch, 0)
     measured.on_validation_end(trainer, MODULE)
+
+
+def test_the_images_of_all_ranks_are_counted(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throughput, "synchronizer", lambda _: device.synchronize)
+    measured = Throughput(torch.device("cpu"), device.clock, Ranks(1, 3))
+    validate(measured, device, (5, 1.0), (2, 0.5))
+    assert measured.images == Rate(21, 1.5)
 
 
 def test_the_first_chunk_of_a_process_is_not_counted(measured: Throughput, device: Device) -> None:

@@ -385,12 +385,29 @@ def test_precision_is_what_the_cpu_computes_in(
 
 
 @pytest.mark.parametrize(
+    ("threads", "devices", "each"), [(8, 1, 8), (8, 2, 4), (8, 3, 2), (1, 2, 1)]
+)
+def test_devices_share_the_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, devices: int, each: int
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    config = replace(compose_config([]).trainer, accelerator="cpu", devices=devices)
+    hardware = resolve_hardware(config)
+    assert (hardware.devices, hardware.threads) == (devices, each)
+    assert hardware.strategy == ("ddp" if devices > 1 else "auto")
+
+
+@pytest.mark.parametrize(
     ("typed", "message"),
     [
         ({"accelerator": "gpu"}, "trainer.accelerator=gpu: this machine has none"),
         ({"accelerator": "cuda"}, "trainer.accelerator=cuda: this machine has none"),
         ({"accelerator": "mps"}, "trainer.accelerator=mps: this machine has none"),
-        ({"accelerator": "cpu", "devices": 2}, "trainer.devices must be 1: .*, got 2"),
+        (
+            {"accelerator": "cpu", "devices": 5},
+            "trainer.devices must be at most 4 on this machine, got 5",
+        ),
     ],
 )
 def test_hardware_that_is_not_there_is_refused(
@@ -398,5 +415,6 @@ def test_hardware_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
     with pytest.raises(UserError, match=message):
         resolve_hardware(replace(compose_config([]).trainer, **typed))

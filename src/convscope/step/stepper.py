@@ -43,6 +43,8 @@ class Stepper:
         self.after_step = after_step
         self._eager = EagerSteps(update, batches, after_step)
         self._captured: CapturedSteps | None = None
+        self._settled = False
+        """Whether it is known if a step can be captured."""
 
     def take(self, chunk: range) -> tuple[Tensor, Tensor]:
         """Take these optimizer steps, counted from 0 over the whole run.
@@ -54,24 +56,29 @@ class Stepper:
         rates = [self.learning_rate(step) for step in chunk]
         if self._captured is not None:
             return self._captured.take(inputs, rates)
-        with _aside(self.batches.images.device):
+        device = self.batches.images.device
+        with _aside(device):
             taken = self._eager.take(inputs, rates)
-        if self.capture is not None:
-            self._try_capture(self.capture, inputs)
+        if not self._settled:
+            captured = None if self.capture is None else self._try_capture(self.capture, inputs)
+            # NCCL's part of the step must be captured on every device or on none.
+            if self.update.ranks.all(captured is not None, device):
+                self._captured = captured
+            self._settled = True
         return taken
 
-    def _try_capture(self, capture: Capture, like: BatchInputs) -> None:
+    def _try_capture(self, capture: Capture, like: BatchInputs) -> CapturedSteps | None:
         try:
-            self._captured = CapturedSteps(
+            return CapturedSteps(
                 self.update, self.batches, like, self.capacity, capture, self.after_step
             )
         except RuntimeError as error:
-            self.capture = None
             reason = str(error).strip().partition("\n")[0]
             warnings.warn(
                 f"the step could not be captured in a CUDA graph and runs plainly: {reason}",
                 stacklevel=2,
             )
+            return None
 
 
 def graph_capture(batches: TrainBatches) -> Capture | None:

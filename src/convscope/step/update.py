@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch.optim import AdamW
 
 from convscope.config import OptimConfig
 from convscope.data.batches import Batch
+from convscope.ranks import ALONE, Ranks
 
 
 def make_optimizer(network: nn.Module, optim: OptimConfig, device: torch.device) -> AdamW:
@@ -34,17 +36,20 @@ class Update:
     Args:
         network: images (batch, channels, height, width) to class scores (batch, classes).
         clip_norm: largest norm of the gradient, if it is clipped.
+        ranks: who shares the batch; each takes its part, and all take the same step.
     """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
     clip_norm: float | None
+    ranks: Ranks = ALONE
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Take the step.
 
         Returns:
-            the loss before it, and the share of right answers: scalars on the device.
+            the loss before it, and the share of right answers, of this rank's part of the batch:
+            scalars on the device.
         """
         images, labels = batch
         scores = self.network(images)
@@ -52,8 +57,13 @@ class Update:
             loss = functional.cross_entropy(scores.float(), labels)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            self.ranks.average(self._gradients())
             if self.clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
             self.optimizer.step()
         right = scores.detach().argmax(1) == labels
         return loss.detach(), right.float().mean()
+
+    def _gradients(self) -> Iterator[Tensor]:
+        # The mean over equal parts of a batch is the mean over the batch.
+        return (weight.grad for weight in self.network.parameters() if weight.grad is not None)

@@ -52,11 +52,8 @@ def measure_alone(request: RunRequest) -> RunRecord | None:
 
 
 def _shortened(request: RunRequest, path: Path) -> RunRequest:
-    trainer = replace(request.config.trainer, limit_val_batches=1, limit_test_batches=1)
-    checked = replace(request.checked, config=replace(request.config, trainer=trainer))
-    return replace(
-        request, checked=checked, steps=StepPlan(STEPS, STEPS), directory=RunDirectory(path)
-    )
+    steps, directory = StepPlan(STEPS, STEPS), RunDirectory(path)
+    return replace(request, steps=steps, val_batches=1, test_batches=1, directory=directory)
 
 
 def _with_speed(

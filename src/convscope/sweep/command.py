@@ -15,6 +15,7 @@ from convscope.tables import RESUME, new_console, tensorboard_command
 
 if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
+    from convscope.training.request import CheckedConfig
 
 Notify = Callable[[str], None]
 Records = dict[str, RunRecord]
@@ -42,6 +43,7 @@ def sweep(
         raise UserError("the sweep has no jobs: nothing matches its glob")
     resolver = Resolver(notify, launcher.hardware)
     checked = resolver.prepare(jobs)
+    _check_devices(checked)
     requests = [resolver.request(one) for one in checked]
     from convscope.sweep.plan import plan_runs
 
@@ -70,6 +72,16 @@ def sweep(
     console.print(f"\n{tensorboard_command(records[0])}", soft_wrap=True, highlight=False)
     write_reports(runs, command, console, notify)
     return records
+
+
+def _check_devices(checked: Sequence[CheckedConfig]) -> None:
+    """Runs do not wait for one another, as the devices of one run do at every step."""
+    for devices in (one.config.trainer.devices for one in checked):
+        if devices > 1:
+            raise UserError(
+                f"trainer.devices must be 1 in a sweep, got {devices}: several devices train its"
+                " runs sooner side by side, one on each (hydra/launcher=ray)"
+            )
 
 
 def _trained(runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify) -> Records:

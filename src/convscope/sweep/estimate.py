@@ -14,7 +14,6 @@ from convscope.model import ConvNet
 from convscope.sweep.plan import PlannedRun
 from convscope.tracking.throughput import synchronizer
 from convscope.training.request import RunRequest
-from convscope.training.steps import limited
 
 WARMUP_STEPS, MEASURED_STEPS = 3, 6
 RUN_SECONDS = 0.5
@@ -47,17 +46,7 @@ class Estimator:
         cost = self._cost(request)
         if cost is None:
             return 0.0
-        batch = request.config.data.batch_size
-        trainer = request.config.trainer
-        val_batches = limited(
-            -(-len(request.val_indices) // batch), trainer.limit_val_batches, "limit_val_batches"
-        )
-        test_batches = limited(
-            -(-len(request.images.test_labels) // batch),
-            trainer.limit_test_batches,
-            "limit_test_batches",
-        )
-        evaluated = run.epochs_left * val_batches + test_batches
+        evaluated = run.epochs_left * request.val_batches + request.test_batches
         return RUN_SECONDS + run.steps_left * cost.train + evaluated * cost.evaluate
 
     def _cost(self, request: RunRequest) -> StepCost | None:

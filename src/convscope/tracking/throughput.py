@@ -11,6 +11,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from convscope.ranks import ALONE, Ranks
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -72,8 +74,12 @@ class Throughput(Callback):
     """
 
     def __init__(
-        self, device: torch.device, clock: Callable[[], float] = time.perf_counter
+        self,
+        device: torch.device,
+        clock: Callable[[], float] = time.perf_counter,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks = ranks
         self._training = Stopwatch(clock, synchronizer(device))
         self._evaluation = Stopwatch(clock, synchronizer(device))
         self._warm = False
@@ -119,7 +125,8 @@ class Throughput(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._evaluation.count(len(batch[1]))
+        # The other ranks have as many, or one less.
+        self._evaluation.count(len(batch[1]) * self._ranks.size)
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

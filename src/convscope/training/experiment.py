@@ -14,6 +14,7 @@ from convscope.data.batches import DeviceImages, EvalBatches, TrainBatches
 from convscope.data.order import BatchOrder
 from convscope.model import ConvNet
 from convscope.module import VariantModule
+from convscope.ranks import ALONE, Ranks
 from convscope.runs.history import History
 from convscope.step.schedule import one_cycle
 from convscope.step.stepper import Stepper, graph_capture
@@ -22,6 +23,7 @@ from convscope.tables import numbered
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks, read_checkpoint
+from convscope.training.distributed.lightning import EqualWeights, UnwrappedDDP
 from convscope.training.interruption import Interruption
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
@@ -36,12 +38,18 @@ class Experiment:
     Args:
         interruption: stops the run between two steps.
         notify: is told a line per epoch.
+        ranks: whose part of the run is trained here; the first alone writes.
     """
 
     def __init__(
-        self, request: RunRequest, interruption: Interruption, notify: Callable[[str], None]
+        self,
+        request: RunRequest,
+        interruption: Interruption,
+        notify: Callable[[str], None],
+        ranks: Ranks = ALONE,
     ) -> None:
         self.request = request
+        self._ranks = ranks
         self._interruption = interruption
         self._notify = notify
         config = request.config
@@ -53,13 +61,14 @@ class Experiment:
         self.network = ConvNet(request.geometry).to(memory_format=torch.channels_last)
         if config.compile:
             self.network.compile()
-        self._throughput = Throughput(device)
+        self._throughput = Throughput(device, ranks=ranks)
         self._module = VariantModule(
             self.network,
             classes=request.geometry.classes,
             optim=config.optim,
             clip_norm=config.trainer.gradient_clip_val,
             make_stepper=self._stepper,
+            ranks=ranks,
         )
         self._tracker = RunTracker(
             request.directory,
@@ -73,7 +82,7 @@ class Experiment:
         self._trainer = self._make_trainer()
 
     def _load_images(self, device: torch.device) -> None:
-        request, data = self.request, self.request.config.data
+        request, data, ranks = self.request, self.request.config.data, self._ranks
         images = request.images
         train, self._test = (
             DeviceImages(pixels, labels, images.mean, images.std, device)
@@ -86,6 +95,8 @@ class Experiment:
             torch.from_numpy(request.train_indices),
             data.batch_size,
             request.config.seed,
+            ranks.rank,
+            ranks.size,
             device=train.index_device,
         )
         self._batches = TrainBatches(
@@ -94,10 +105,14 @@ class Experiment:
             Augmentation(flip=data.flip, shift=data.shift, cutout=data.cutout),
             request.steps.per_epoch,
         )
-        self._val_loader = EvalBatches(
-            train, torch.from_numpy(request.val_indices), data.batch_size
+        self._val_loader, self._test_loader = (
+            # As many batches as one device would have.
+            EvalBatches(images, indices, data.batch_size // ranks.size, ranks.rank, ranks.size)
+            for images, indices in (
+                (train, torch.from_numpy(request.val_indices)),
+                (self._test, torch.arange(len(self._test))),
+            )
         )
-        self._test_loader = EvalBatches(self._test, torch.arange(len(self._test)), data.batch_size)
 
     def _stepper(self, update: Update) -> Stepper:
         trainer = self.request.config.trainer
@@ -145,8 +160,13 @@ class Experiment:
             # First: the others are to know that a chunk is the last one.
             callbacks.append(Timer(trainer.max_time))
         callbacks += [self._throughput, self._progress]
+        strategy: str | UnwrappedDDP = "auto"
+        if self._ranks.size > 1:
+            callbacks.append(EqualWeights(self._ranks))
+            strategy = UnwrappedDDP()
         if not self._develops:
-            callbacks += [self._tracker, *checkpoint_callbacks(self.request.directory)]
+            callbacks += [self._tracker] * self._ranks.is_first
+            callbacks += checkpoint_callbacks(self.request.directory)
         return Trainer(
             callbacks=[*callbacks, self._interruption],
             # StepChunks ends the last epoch at max_steps: Lightning, told of max_steps, would
@@ -154,10 +174,10 @@ class Experiment:
             max_epochs=steps.epochs,
             accelerator=self.request.hardware.accelerator,
             devices=trainer.devices,
-            strategy=trainer.strategy,
+            strategy=strategy,
             precision=self.request.hardware.precision,  # type: ignore[arg-type]
-            limit_val_batches=trainer.fast_dev_run or trainer.limit_val_batches,
-            limit_test_batches=trainer.fast_dev_run or trainer.limit_test_batches,
+            limit_val_batches=trainer.fast_dev_run or self.request.val_batches,
+            limit_test_batches=trainer.fast_dev_run or self.request.test_batches,
             deterministic=trainer.deterministic,
             plugins=[WholeCheckpoints()],
             num_sanity_val_steps=0,
@@ -174,11 +194,12 @@ class Experiment:
         threads = (
             f", {numbered(hardware.threads, 'thread')}" if hardware.accelerator == "cpu" else ""
         )
+        times = f"{hardware.devices} x " * (hardware.devices > 1)
         return (
             f"{request.directory.name}: {len(request.train_indices):,} training images,"
             f" {numbered(request.steps.epochs, 'epoch')} of"
             f" {numbered(request.steps.per_epoch, 'step')},"
-            f" {hardware.device} ({hardware.precision}{threads}){resumed}"
+            f" {times}{hardware.device} ({hardware.precision}{threads}){resumed}"
         )
 
     def run(self) -> dict[str, float]:
@@ -207,7 +228,7 @@ class Experiment:
                 weights_only=True,
                 verbose=False,
             )
-            if self._develops:
+            if self._develops or not self._ranks.is_first:
                 return summarise(self.request, self._trainer.callback_metrics, [])
             rows = History(self.request.directory.history).read()
             metrics = summarise(self.request, self._trainer.callback_metrics, rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 
 import torch
+import torch.distributed
 
 from convscope.config import TrainerConfig
 from convscope.errors import UserError
@@ -21,9 +23,14 @@ class Hardware:
     precision: str
     """32-true or bf16-mixed."""
     threads: int
-    """Threads that PyTorch computes one operation with on the CPU."""
+    """Threads that PyTorch computes one operation with on the CPU, for each device."""
     shared: bool = False
     """Whether other runs may be trained on it meanwhile, so that samples/s say less."""
+
+    @property
+    def strategy(self) -> str:
+        """How its devices share a run, in the words of `trainer.strategy`."""
+        return "ddp" if self.devices > 1 else "auto"
 
     @property
     def torch_device(self) -> torch.device:
@@ -41,21 +48,16 @@ def resolve_hardware(trainer: TrainerConfig) -> Hardware:
         UserError: a device that is not there.
     """
     accelerator = _accelerator(trainer.accelerator)
-    available = torch.cuda.device_count() if accelerator == "cuda" else 1
-    if accelerator != "cpu" and trainer.devices > available:
+    available = _available(accelerator)
+    if trainer.devices > available:
         raise UserError(
             f"trainer.devices must be at most {available} on this machine, got {trainer.devices}"
-        )
-    if trainer.devices > 1:
-        raise UserError(
-            f"trainer.devices must be 1: a run uses one device so far, got {trainer.devices}"
         )
     precision = trainer.precision
     if precision == "auto":
         precision = "bf16-mixed" if _computes_bfloat16(accelerator) else "32-true"
-    return Hardware(
-        accelerator, _name(accelerator), trainer.devices, precision, torch.get_num_threads()
-    )
+    threads = max(1, torch.get_num_threads() // trainer.devices)
+    return Hardware(accelerator, _name(accelerator), trainer.devices, precision, threads)
 
 
 def _accelerator(asked: str) -> str:
@@ -72,6 +74,13 @@ def _accelerator(asked: str) -> str:
             "leave it out, or set trainer.accelerator=cpu"
         )
     return found
+
+
+def _available(accelerator: str) -> int:
+    """Devices of a kind; on the CPU its cores, which more processes would only take turns on."""
+    if accelerator == "mps" or not torch.distributed.is_available():
+        return 1
+    return torch.cuda.device_count() if accelerator == "cuda" else os.cpu_count() or 1
 
 
 def _computes_bfloat16(accelerator: str) -> bool:

@@ -44,6 +44,11 @@ class EpochProgress(LightningProgressBar):
         self._bar: tqdm[Any] | None = None
 
     @override
+    def disable(self) -> None:
+        """Draw no bar: so Lightning asks where other ranks than the first train."""
+        self.show_bar = False
+
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._bar = tqdm(
             total=self.total_steps,

@@ -96,6 +96,9 @@ class RunRequest:
     val_indices: NDArray[np.int64]
     hardware: Hardware
     steps: StepPlan
+    val_batches: int
+    """Of `data.batch_size` images, over all devices, that a validation takes."""
+    test_batches: int
     id: str
     directory: RunDirectory
 
@@ -180,14 +183,29 @@ def _settled(
     config = checked.config
     train_indices, val_indices = stratified_split(images.train_labels, config.data.val_fraction)
     steps = plan_steps(config.trainer, len(train_indices), config.data.batch_size)
-    for part, count in (("val", len(val_indices)), ("test", len(images.test_labels))):
-        name, batches = f"limit_{part}_batches", -(-count // config.data.batch_size)
-        limited(batches, getattr(config.trainer, name), f"trainer.{name}")
-    return RunRequest(checked, images, train_indices, val_indices, hardware, steps, key, directory)
+    val_batches, test_batches = (
+        limited(-(-count // config.data.batch_size), limit, f"trainer.limit_{part}_batches")
+        for part, count, limit in (
+            ("val", len(val_indices), config.trainer.limit_val_batches),
+            ("test", len(images.test_labels), config.trainer.limit_test_batches),
+        )
+    )
+    return RunRequest(
+        checked,
+        images,
+        train_indices,
+        val_indices,
+        hardware,
+        steps,
+        val_batches,
+        test_batches,
+        key,
+        directory,
+    )
 
 
 def resolved(checked: CheckedConfig, images: Images, hardware: Hardware) -> dict[str, Any]:
-    """The config as plain values: conv as pixels, data, device and precision as really used."""
+    """The config as plain values: conv as pixels, data, devices and precision as really used."""
     plain = asdict(checked.config)
     if checked.convs is not None:
         plain["conv"] = conv_config(checked.convs)
@@ -195,12 +213,13 @@ def resolved(checked: CheckedConfig, images: Images, hardware: Hardware) -> dict
     plain["trainer"] |= {
         "accelerator": hardware.accelerator,
         "devices": hardware.devices,
+        "strategy": hardware.strategy,
         "precision": hardware.precision,
     }
     return plain
 
 
-_NAMED_OTHERWISE = ("conv.", "data.name", "seed", *EXCLUDED)
+_NAMED_OTHERWISE = ("conv.", "data.name", "seed", "trainer.strategy", *EXCLUDED)
 
 
 def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
@@ -19,6 +21,10 @@ from convscope.training.log import logged_to
 from convscope.training.record import environment, first_record, write_config
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
+
+if TYPE_CHECKING:
+    from convscope.training.distributed.experiment import RanksExperiment
+    from convscope.training.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +102,6 @@ def _skipped(record: RunRecord, impossible: ImpossibleVariant) -> RunRecord:
 
 
 def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
-    # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
-    from convscope.training.experiment import Experiment
-
     directory = request.directory
 
     def tell(line: str) -> None:
@@ -107,11 +110,11 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
 
     with Interruption() as interruption:
         try:
-            experiment = Experiment(request, interruption, tell)
-            record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
-            write_record(directory.record, record)
-            tell(experiment.headline())
-            metrics = experiment.run()
+            with _experiment(request, interruption, tell) as experiment:
+                record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
+                write_record(directory.record, record)
+                tell(experiment.headline())
+                metrics = experiment.run()
             return replace(record, status="finished", metrics=metrics)
         except (Interrupted, SIGTERMException, KeyboardInterrupt) as stop:
             signum = signal_of(stop)
@@ -125,6 +128,20 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
             return replace(record, status="failed", reason=_one_line(error, directory.train_log))
 
 
+def _experiment(
+    request: RunRequest, interruption: Interruption, notify: Notify
+) -> AbstractContextManager[Experiment | RanksExperiment]:
+    """The run's experiment: in this process, or in one for each of several devices."""
+    if request.hardware.devices > 1:
+        from convscope.training.distributed.experiment import RanksExperiment
+
+        return RanksExperiment(request, interruption, notify)
+    # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
+    from convscope.training.experiment import Experiment
+
+    return nullcontext(Experiment(request, interruption, notify))
+
+
 def _one_line(error: Exception, train_log: Path) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else 'no message'} (see {train_log})"
@@ -132,14 +149,13 @@ def _one_line(error: Exception, train_log: Path) -> str:
 
 def _develop(request: RunRequest, notify: Notify) -> RunRecord:
     """A few batches of everything; nothing is left on disk."""
-    from convscope.training.experiment import Experiment
-
     record = first_record(request)
     if request.checked.impossible is not None:
         return _skipped(record, request.checked.impossible)
     with logged_to(None), Interruption() as interruption:
         try:
-            metrics = Experiment(request, interruption, notify).run()
+            with _experiment(request, interruption, notify) as experiment:
+                metrics = experiment.run()
         except Interrupted as stop:
             return replace(record, status="interrupted", reason=stop.signum.name)
     notify("fast_dev_run: nothing was written")

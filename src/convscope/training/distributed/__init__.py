@@ -1,0 +1,1 @@
+"""One run on several devices: a process for each, under the command that claimed the run."""

@@ -1,0 +1,146 @@
+"""As `convscope.training.experiment`, on several devices."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from convscope.errors import UserError
+from convscope.ranks import Ranks
+from convscope.training.distributed.messages import Begun, Ended, Failed, Line, Part
+from convscope.training.distributed.processes import RankProcesses, Said
+from convscope.training.request import RunRequest, hand
+from convscope.training.signals import Signals
+
+_POLL_S = 0.2
+"""How long a signal may wait."""
+_LAST_WORDS_S = 10.0
+"""For the other ranks to say what they know, and for the first to close its files."""
+
+
+class DeviceFailed(Exception):
+    """A rank ended with an error that nobody has explained."""
+
+
+class RankTraceback(Exception):
+    """The cause of an error that a rank raised, as the log shows it."""
+
+
+class RanksExperiment:
+    """An `Experiment` by a process per device; they run within `with` alone.
+
+    Args:
+        signals: asked often; what they raise ends the processes.
+        notify: is told a line per epoch.
+
+    Raises:
+        UserError: from `with` or `run`, where a rank raised one, or its process died.
+        DeviceFailed: likewise, where a rank raised another error.
+    """
+
+    def __init__(
+        self, request: RunRequest, signals: Signals, notify: Callable[[str], None]
+    ) -> None:
+        self._request = request
+        self._signals = signals
+        self._notify = notify
+        self._size = request.hardware.devices
+        self._processes = RankProcesses()
+        self._ended: dict[int, Ended] = {}
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="convscope-")
+        try:
+            self._processes.start(map(self._part, range(self._size)))
+            self._begun = self._until_begun()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._processes.end()
+        self._folder.cleanup()
+
+    @property
+    def resumed_from_epoch(self) -> int:
+        return self._begun.resumed_from_epoch
+
+    def headline(self) -> str:
+        return self._begun.headline
+
+    def run(self) -> dict[str, float]:
+        """As `Experiment.run`."""
+        while len(self._ended) < self._size:
+            rank, message = self._next()
+            if isinstance(message, Ended):
+                self._ended[rank] = message
+        return self._ended[0].metrics
+
+    def _part(self, rank: int) -> Part:
+        meeting = Path(self._folder.name) / "meeting"
+        ranks = Ranks(rank, self._size)
+        return Part(hand(self._request), self._request.hardware, ranks, meeting)
+
+    def _until_begun(self) -> Begun:
+        while True:
+            _, message = self._next()
+            if isinstance(message, Begun):
+                return message
+
+    def _next(self) -> tuple[int, Begun | Ended]:
+        """What a rank says next; lines are shown meanwhile."""
+        while True:
+            said = self._heard()
+            if said is None:
+                continue
+            rank, message = said
+            if isinstance(message, Line):
+                self._notify(message.text)
+                self._processes.tell_shown(rank)
+            elif isinstance(message, Begun | Ended):
+                return rank, message
+            elif rank not in self._ended:
+                raise self._failure(rank, message)
+
+    def _heard(self) -> Said | None:
+        """What a rank says next; None where none says anything for a moment."""
+        self._signals.check()
+        return self._processes.next_said(_POLL_S)
+
+    def _failure(self, rank: int, message: Failed | None) -> UserError | DeviceFailed:
+        """Why the run failed: what is explained, else a death; other errors may be its echo."""
+        last = {rank: message} | self._last_words(besides=rank)
+        for words in last.values():
+            if words is not None and words.explained:
+                return _error(words)
+        for dead, words in last.items():
+            if words is None:
+                how = self._processes.how_ended(dead)
+                return UserError(f"the process of device {dead + 1} of {self._size} {how}")
+        assert message is not None
+        return _error(message)
+
+    def _last_words(self, besides: int) -> dict[int, Failed | None]:
+        """How the other ranks end, where they do before long; None where one does not say."""
+        words: dict[int, Failed | None] = {}
+        others = set(range(self._size)) - self._ended.keys() - {besides}
+        give_up = time.monotonic() + _LAST_WORDS_S
+        while others and time.monotonic() < give_up:
+            said = self._heard()
+            if said is None:
+                continue
+            rank, message = said
+            if rank in others and (message is None or isinstance(message, Failed)):
+                words[rank] = message
+                others.remove(rank)
+        return words
+
+
+def _error(failed: Failed) -> UserError | DeviceFailed:
+    error = (UserError if failed.explained else DeviceFailed)(failed.reason)
+    error.__cause__ = RankTraceback(failed.trace)
+    return error
