@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
-from convscope.jobs import Resolver
+from convscope.jobs import Resolver, refuse_search
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.launchers.launcher import Launcher
@@ -40,6 +40,8 @@ def sweep(
     """
     if not jobs:
         raise UserError("the sweep has no jobs: nothing matches its glob")
+    # Every job sets the same keys.
+    refuse_search(jobs[0])
     resolver = Resolver(notify, launcher.hardware)
     checked = resolver.prepare(jobs)
     requests = [resolver.request(one) for one in checked]
@@ -52,9 +54,7 @@ def sweep(
     if checked[0].config.plan:
         show_plan(runs, console)
         return []
-    for study in {run.request.directory.path.parent for run in runs}:
-        for aside in read_study(study)[1] if study.is_dir() else []:
-            notify(f"set aside: {aside.reason}")
+    tell_set_aside(runs, notify)
     by_id = _trained(runs, launcher, notify)
     if checked[0].config.throughput == "exclusive":
         by_id |= _measured_alone(runs, by_id, launcher, notify)
@@ -70,6 +70,13 @@ def sweep(
     console.print(f"\n{tensorboard_command(records[0])}", soft_wrap=True, highlight=False)
     write_reports(runs, command, console, notify)
     return records
+
+
+def tell_set_aside(runs: Sequence[PlannedRun], notify: Notify) -> None:
+    """Tell of what lies in the runs' studies and cannot be read."""
+    for study in {run.request.directory.path.parent for run in runs}:
+        for aside in read_study(study)[1] if study.is_dir() else []:
+            notify(f"set aside: {aside.reason}")
 
 
 def _trained(runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify) -> Records:
