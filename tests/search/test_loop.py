@@ -245,7 +245,8 @@ def test_nor_are_those_of_an_earlier_sweep(search) -> None:
         search(Planted(), "trials=6", BOTH)
 
     launcher = Planted()
-    search(launcher, "trials=6", BOTH, "throughput=exclusive")
+    ended = search(launcher, "trials=6", BOTH, "throughput=exclusive")
+    assert f"measuring {shared} runs again, each alone" in ended.told
     assert len(launcher.alone) == shared
     assert len(launcher.started) == 1
 

@@ -1,14 +1,18 @@
 """Proposals: of what is new alone, the same for the same knowledge, quiet."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import convscope
 from convscope.search.objectives import objectives_of
 from convscope.search.sampler import Sampler
 from convscope.search.space import space_of
 
+SOURCE = Path(convscope.__file__).parents[1]
 SPACE = space_of({"conv.kernel_size": ("7", "3", "5"), "conv.padding": ("0", "half")})
 BOTH = objectives_of(["val/accuracy", "summary/macs"])
 
@@ -47,6 +51,10 @@ def test_optuna_says_nothing() -> None:
         "Sampler(space, objectives_of('val/accuracy'), 0).propose([], [(0,)], {(1,)})\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "always", "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        check=True,
     )
     assert (done.stdout, done.stderr) == ("", "")

@@ -206,6 +206,10 @@ ALONE = "a search chooses among values of conv.kernel_size, conv.stride, conv.pa
             "conv.stride must name its values, as 1,2,3 or range(1,4) do, got interval(1,3)",
         ),
         (
+            "-m hydra/sweeper=optuna conv.strid=1,2",
+            "conv.strid is not a key of the config\ndid you mean conv.stride?",
+        ),
+        (
             "-m hydra/sweeper=optuna conv.stride=1,1,2",
             "conv.stride must name each value once, got 1 twice",
         ),

@@ -12,7 +12,7 @@ from convscope.jobs import OF_A_SEARCH, Resolver
 from convscope.runs.record import RunRecord
 from convscope.search.objectives import Objective, objectives_of
 from convscope.search.show import show_found, show_plan, space_words
-from convscope.search.space import Candidate, candidates_of, space_of
+from convscope.search.space import Candidate, Space, candidates_of, space_of
 from convscope.sweep.command import tell_set_aside
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.show import show_comparison, write_reports
@@ -45,16 +45,12 @@ def search(
     Raises:
         UserError: bad input, before the first run starts, or Optuna is not installed.
     """
-    space = space_of(swept)
-    config = compose_config(fixed)
-    objectives = objectives_of(config.objective)
-    _check(config)
+    space, config, objectives = _asked(fixed, swept)
     # Here: what is mistyped need not wait for Optuna.
     from convscope.search.sampler import Sampler
 
     sampler = Sampler(space, objectives, config.seed)
-    of_runs = [word for word in fixed if not word.startswith(tuple(f"{k}=" for k in OF_A_SEARCH))]
-    candidates = candidates_of(space, of_runs, Resolver(notify, launcher.hardware))
+    candidates = candidates_of(space, _of_runs(fixed), Resolver(notify, launcher.hardware))
     notify(space_words(space, candidates))
     _check_measured(candidates, objectives)
     console = new_console()
@@ -79,6 +75,22 @@ def search(
     console.print(f"\n{tensorboard_command(records[0])}", soft_wrap=True, highlight=False)
     write_reports(runs, command, console, notify)
     return records
+
+
+def _asked(
+    fixed: Sequence[str], swept: Mapping[str, Sequence[str]]
+) -> tuple[Space, TrainConfig, tuple[Objective, ...]]:
+    # With a value each: a key that is none is answered as elsewhere.
+    first = [f"{key}={value}" for key, values in swept.items() for value in values[:1]]
+    config = compose_config([*fixed, *first])
+    space, objectives = space_of(swept), objectives_of(config.objective)
+    _check(config)
+    return space, config, objectives
+
+
+def _of_runs(fixed: Sequence[str]) -> list[str]:
+    """Without what a run's own command cannot have."""
+    return [word for word in fixed if word.partition("=")[0] not in OF_A_SEARCH]
 
 
 def _check(config: TrainConfig) -> None:

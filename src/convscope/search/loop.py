@@ -15,6 +15,7 @@ from convscope.search.words import outcome_words
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.progress import clock
 from convscope.sweep.train_all import wait_for
+from convscope.tables import numbered
 
 
 class Search:
@@ -55,6 +56,7 @@ class Search:
         """Being measured again; nothing else is begun meanwhile."""
         self._started = time.perf_counter()
         self._ended = 0
+        """Trials of this command."""
 
     def run(self) -> None:
         """Until there are `most` trials, or every candidate is one, or a signal comes.
@@ -83,6 +85,8 @@ class Search:
 
     def _measure_known_again(self) -> None:
         shared = [trial for trial in self.trials if self._is_to_be_alone(trial.record)]
+        if shared:
+            self._notify(f"measuring {numbered(len(shared), 'run')} again, each alone")
         for trial in shared:
             self.trials.remove(trial)
             self._start_alone(trial.candidate)
@@ -128,6 +132,7 @@ class Search:
         elif self._is_to_be_alone(record) and not was_alone:
             self._start_alone(candidate)
         else:
+            self._ended += 1
             self.trials.append(trial_of(candidate, record, self._objectives))
             self._notify(self._line(self.trials[-1]))
 
@@ -137,7 +142,6 @@ class Search:
     def _line(self, trial: Trial) -> str:
         done = len(self.trials)
         left = min(self._most - done, len(self.unseen) + len(self._running) + len(self._held))
-        self._ended += 1
         seconds = (time.perf_counter() - self._started) / self._ended * left
         words = f"; {clock(seconds)} left" if seconds >= 0.5 else ""
         return f"[{done}/{self._most}] {outcome_words(trial, self._objectives)}{words}"
