@@ -212,6 +212,26 @@ def test_a_run_that_another_process_trains_is_left_to_it_and_waited_for(
     assert any("which another process trains" in line for line in ended.told)
 
 
+def test_what_another_search_finishes_meanwhile_counts(search) -> None:
+    class Beside(Planted):
+        """While the second run is trained, another process searches too."""
+
+        def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
+            if len(self.started) == 2:
+                search(other, "trials=4", "objective=summary/macs")
+            return super().end(run, alone)
+
+    launcher, other = Beside(), Planted()
+    ended = search(launcher, "trials=8")
+    assert len(other.started) == 3
+    assert len(on_disk()) == len(ended.records) == 8
+    # One is the second run itself, which the other process cannot know to be trained here.
+    assert len(set(launcher.started) | set(other.started)) == 8
+    assert [line.split("]")[0] for line in ended.told if line.startswith("[")] == [
+        f"[{n}/8" for n in range(1, 9)
+    ]
+
+
 def test_as_many_run_at_once_as_the_launcher_takes(search) -> None:
     launcher = Planted(at_once=4)
     search(launcher, "trials=10")

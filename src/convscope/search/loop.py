@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from convscope.runs.record import RunRecord
 from convscope.search.objectives import Objective
 from convscope.search.sampler import Sampler
-from convscope.search.space import Candidate
+from convscope.search.space import Candidate, read_again
 from convscope.search.trials import Trial, begun, known_trials, trial_of
 from convscope.search.words import outcome_words
 from convscope.sweep.launchers.launcher import Launcher
@@ -100,6 +100,7 @@ class Search:
             self._start(candidate)
 
     def _next(self) -> Candidate | None:
+        self._learn()
         pending = [*self._running.values(), *self._held]
         if len(self.trials) + len(pending) >= self._most:
             return None
@@ -110,6 +111,12 @@ class Search:
             return None
         busy = [point for candidate in pending for point in candidate.points]
         return unseen[self._sampler.propose(self.trials, busy, unseen.keys())]
+
+    def _learn(self) -> None:
+        """Take in what other processes, a second search say, have finished since."""
+        for trial in known_trials(read_again(self.unseen), self._objectives):
+            self._tell(trial)
+            self._begun = deque(one for one in self._begun if one.id != trial.candidate.id)
 
     def _start(self, candidate: Candidate) -> None:
         self._running[candidate.id] = candidate
@@ -132,9 +139,12 @@ class Search:
         elif self._is_to_be_alone(record) and not was_alone:
             self._start_alone(candidate)
         else:
-            self._ended += 1
-            self.trials.append(trial_of(candidate, record, self._objectives))
-            self._notify(self._line(self.trials[-1]))
+            self._tell(trial_of(candidate, record, self._objectives))
+
+    def _tell(self, trial: Trial) -> None:
+        self._ended += 1
+        self.trials.append(trial)
+        self._notify(self._line(trial))
 
     def _is_to_be_alone(self, record: RunRecord) -> bool:
         return self._again_alone and record.status == "finished" and record.speed_is_shared

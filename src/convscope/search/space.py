@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
@@ -122,3 +122,11 @@ def candidates_of(space: Space, fixed: Sequence[str], resolver: Resolver) -> lis
     for point, request in zip(points, requests, strict=True):
         of_run.setdefault(request.id, []).append(point)
     return [Candidate(run, tuple(of_run[run.request.id])) for run in plan_runs(requests)]
+
+
+def read_again(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The same candidates, as their records stand now."""
+    from convscope.sweep.plan import plan_runs
+
+    runs = plan_runs([one.run.request for one in candidates])
+    return [replace(one, run=run) for one, run in zip(candidates, runs, strict=True)]
