@@ -132,11 +132,13 @@ REFUSED = [
     ),
     (
         "hydra.run.dir=left conv.stride=2",
-        "hydra.run.dir cannot be set: of Hydra's own keys only the launcher's can",
+        "hydra.run.dir cannot be set: of Hydra's own keys only hydra/sweeper and the"
+        " launcher's can",
     ),
     (
-        "-m hydra/sweeper=basic conv.stride=1,2",
-        "hydra/sweeper cannot be set: of Hydra's own keys only the launcher's can",
+        "-m hydra.sweeper.params.seed=1,2 conv.stride=1,2",
+        "hydra.sweeper.params.seed cannot be set: of Hydra's own keys only hydra/sweeper"
+        " and the launcher's can",
     ),
     (
         "-m conv.stride=1,2 hydra/launcher=rai",

@@ -10,9 +10,10 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -27,7 +28,7 @@ from convscope.compose import (
 )
 from convscope.errors import UserError
 from convscope.jobs import train_one
-from convscope.mistakes import check_choices, explain, is_explained
+from convscope.mistakes import check_choices, check_sweeper, explain, is_explained
 from convscope.runs.record import RunRecord
 from convscope.tables import (
     RESUME,
@@ -39,8 +40,11 @@ from convscope.tables import (
     tensorboard_command,
 )
 
+if TYPE_CHECKING:
+    from convscope.sweep.launchers.launcher import Launcher
+
 FAILED, BAD_INPUT = 1, 2
-_HYDRA_KEY = re.compile(r"[+~]*(hydra[./](?!launcher\b)[^=]*)")
+_HYDRA_KEY = re.compile(r"[+~]*(hydra(?!/sweeper=|[./]launcher\b)[./][^=]*)")
 
 
 def train() -> None:
@@ -83,10 +87,14 @@ def _check_arguments() -> None:
                 "put configs of your own below a folder given as --config-dir"
             )
     check_choices(arguments.overrides)
+    check_sweeper(arguments.overrides)
     for override in arguments.overrides:
         key = _HYDRA_KEY.match(override)
         if key:
-            raise UserError(f"{key[1]} cannot be set: of Hydra's own keys only the launcher's can")
+            raise UserError(
+                f"{key[1]} cannot be set: of Hydra's own keys only hydra/sweeper and the"
+                " launcher's can"
+            )
 
 
 def _unknown_option(message: str) -> NoReturn:
@@ -104,6 +112,9 @@ def _run_job(config: DictConfig) -> None:
     typed = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
     overrides = cast(list[str], typed)
     try:
+        sweeper = hydra_config.runtime.choices["hydra/sweeper"]
+        if sweeper != "convscope":
+            raise UserError(f"hydra/sweeper={sweeper} is for many runs: add -m")
         if config.plan or config.repeat != 1:
             run_sweep([overrides], hydra_config)
         launcher = launcher_choice(hydra_config)
@@ -125,13 +136,34 @@ def run_sweep(jobs: Sequence[Sequence[str]], hydra_config: DictConfig) -> NoRetu
     """
     # Here: one run needs none of it.
     from convscope.sweep.command import sweep
+
+    _run_many(partial(sweep, jobs), hydra_config)
+
+
+def run_search(
+    fixed: Sequence[str], swept: Mapping[str, Sequence[str]], hydra_config: DictConfig
+) -> NoReturn:
+    """Search among the values of each swept key, and exit; `fixed` are the other overrides.
+
+    Raises:
+        UserError: bad input, or Optuna is not installed.
+    """
+    from convscope.search.command import search
+
+    _run_many(partial(search, fixed, swept), hydra_config)
+
+
+def _run_many(
+    do: Callable[[Launcher, str, Callable[[str], None]], Sequence[RunRecord]],
+    hydra_config: DictConfig,
+) -> NoReturn:
     from convscope.sweep.launchers.choose import make_launcher
 
     options = cast(dict[str, Any], OmegaConf.to_container(hydra_config.launcher, resolve=True))
     launcher = make_launcher(launcher_choice(hydra_config), options, _notify)
     try:
         command = shlex.join(["python", "scripts/train.py", *sys.argv[1:]])
-        records = sweep(jobs, launcher, command, _notify)
+        records = do(launcher, command, _notify)
     finally:
         launcher.close()
     sys.exit(exit_code(records))

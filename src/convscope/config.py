@@ -183,6 +183,10 @@ class TrainConfig:
     """Train through `torch.compile`."""
     throughput: Annotated[str, OneOf(("training", "exclusive"))]
     """exclusive measures runs that were trained beside others again after a sweep, each alone."""
+    objective: Any
+    """What a search looks for, as TensorBoard calls it, or a list of several: a Pareto front."""
+    trials: Annotated[int, Range(least=1)]
+    """Variants that a search tries in all; those that its study holds already count."""
 
 
 def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:

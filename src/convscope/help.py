@@ -18,6 +18,7 @@ Train one CNN variant: what do a kernel size, a stride and a padding do to it?
   python scripts/train.py conv.stride=2                      one variant
   python scripts/train.py conv=k5-s2-p2 data=cifar10 seed=1  a preset, another data set
   python scripts/train.py -m conv.kernel_size=3,5 conv.stride=1,2   a grid, one run each
+  python scripts/train.py -m hydra/sweeper=optuna conv.kernel_size=3,5,7 trials=2   a search
   tensorboard --logdir outputs                               compare the runs
 """
 _FOOTER = """\

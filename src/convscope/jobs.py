@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from convscope.compose import Composer
 from convscope.config import TrainConfig, TrainerConfig
 from convscope.errors import UserError
+from convscope.mistakes import as_written
 from convscope.training.request import CheckedConfig, RunRequest, check, request_run
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from convscope.runs.record import RunRecord
     from convscope.training.hardware import Hardware
 
+OF_A_SEARCH = ("objective", "trials")
+"""Keys that say which variants are tried, and nothing of a run."""
 _DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
@@ -27,6 +30,7 @@ def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRec
     Raises:
         UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
     """
+    refuse_search(overrides)
     resolver = Resolver(notify)
     checked, *more = resolver.prepare([overrides])
     if more:
@@ -39,6 +43,13 @@ def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRec
     from convscope.training.train import train
 
     return train(request, notify)
+
+
+def refuse_search(overrides: Sequence[str]) -> None:
+    """Raise UserError where a key of `OF_A_SEARCH` is set and nothing is searched."""
+    for key in OF_A_SEARCH:
+        if key in as_written(overrides):
+            raise UserError(f"{key} is for a search: add -m hydra/sweeper=optuna")
 
 
 class Resolver:

@@ -32,6 +32,8 @@ _TYPE_WORDS: dict[object, str] = {
 }
 _NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 """What is no name of a choice, for Hydra ends in errors that are not its own."""
+_SWEEPERS = ("convscope", "optuna")
+"""Of those that Hydra finds, its own writes files, and others may be installed."""
 
 
 def is_explained(error: BaseException) -> bool:
@@ -53,6 +55,20 @@ def check_choices(overrides: Sequence[str]) -> None:
             raise UserError(
                 f"{key} must be the name of one of its choices, got {value}: see --help"
             )
+
+
+def check_sweeper(overrides: Sequence[str]) -> None:
+    """Refuse what makes neither a sweep nor a search of many runs.
+
+    Raises:
+        UserError: names the choices.
+    """
+    choice = as_written(overrides).get("hydra/sweeper", _SWEEPERS[0])
+    if choice not in _SWEEPERS:
+        raise UserError(
+            f"hydra/sweeper must be one of {', '.join(_SWEEPERS)}, got {choice}"
+            + near(choice, _SWEEPERS, prefix="hydra/sweeper=")
+        )
 
 
 def as_written(overrides: Sequence[str]) -> dict[str, str]:
@@ -93,7 +109,7 @@ def _missing_config(error: MissingConfigException) -> str:
     options = sorted(error.options or [])
     if not options:
         return str(error).strip().splitlines()[0]
-    return f"{group} must be one of {', '.join(options)}, got {as_typed(choice)}" + _near(
+    return f"{group} must be one of {', '.join(options)}, got {as_typed(choice)}" + near(
         choice, options, prefix=f"{group}="
     )
 
@@ -138,7 +154,8 @@ def _likeness(known: str, word: str) -> float:
     return difflib.SequenceMatcher(None, known.rpartition(".")[2], word).ratio()
 
 
-def _near(word: str, options: Sequence[str], prefix: str) -> str:
+def near(word: str, options: Sequence[str], prefix: str) -> str:
+    """A second line that asks for the option most like a word; none where none is like it."""
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     return f"\ndid you mean {prefix}{close[0]}?" if close else ""
 

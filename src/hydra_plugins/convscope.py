@@ -1,4 +1,4 @@
-"""Where Hydra looks for plugins: hands a sweep's jobs to `convscope.cli`, and writes nothing."""
+"""Where Hydra looks for plugins: hands many runs to `convscope.cli`, and writes nothing."""
 
 from __future__ import annotations
 
@@ -36,23 +36,56 @@ class ConvScopeSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from convscope.cli import run_sweep
 
-        assert self.hydra_context is not None
         assert self.config is not None
+        return run_sweep(_jobs(self.overrides(arguments)), self.config.hydra)
+
+    def overrides(self, arguments: list[str]) -> list[Override]:
+        """What the preset and the command line say.
+
+        Raises:
+            UserError: values that are named twice, or not at all.
+        """
+        assert self.hydra_context is not None
         preset = [f"{key}={values}" for key, values in self.params.items()]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*preset, *arguments])
         for override in overrides:
-            _refuse_doubles(override)
-        (jobs,) = BasicSweeper.split_arguments(overrides, None)
-        return run_sweep(jobs, self.config.hydra)
+            _check_values(override)
+        return overrides
 
 
-def _refuse_doubles(override: Override) -> None:
-    """Raise UserError where a sweep names one value twice."""
-    if override.is_discrete_sweep():
-        values = list(override.sweep_string_iterator())
-        doubles = [value for value in values if values.count(value) > 1]
-        if doubles:
-            raise UserError(
-                f"{override.get_key_element()} must name each value once, got {doubles[0]} twice"
-            )
+class SearchSweeper(ConvScopeSweeper):
+    """Gives the task each key's values as they are: a search chooses among them."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from convscope.cli import run_search
+
+        assert self.config is not None
+        # Of one key the last counts, as in a sweep.
+        last = {override.get_key_element(): override for override in self.overrides(arguments)}
+        swept = {
+            key: list(override.sweep_string_iterator())
+            for key, override in last.items()
+            if override.is_sweep_override()
+        }
+        (fixed,) = _jobs([override for key, override in last.items() if key not in swept])
+        return run_search(fixed, swept, self.config.hydra)
+
+
+def _jobs(overrides: list[Override]) -> list[list[str]]:
+    (jobs,) = BasicSweeper.split_arguments(overrides, None)
+    return jobs
+
+
+def _check_values(override: Override) -> None:
+    """Raise UserError where a sweep names one value twice, or names none."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return
+    if not override.is_discrete_sweep():
+        typed = str(override.input_line).partition("=")[2]
+        raise UserError(f"{key} must name its values, as 1,2,3 or range(1,4) do, got {typed}")
+    values = list(override.sweep_string_iterator())
+    doubles = [value for value in values if values.count(value) > 1]
+    if doubles:
+        raise UserError(f"{key} must name each value once, got {doubles[0]} twice")

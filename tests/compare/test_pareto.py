@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
-from convscope.compare.pareto import front
+from convscope.compare.pareto import front, unbeaten
 from convscope.errors import UserError
 
 
@@ -47,3 +47,20 @@ def test_a_cost_that_is_none_is_named() -> None:
     message = "cost must be one of train_samples_per_sec, step_ms, macs, params, got 'lr'"
     with pytest.raises(UserError, match=message):
         front(groups, "lr")
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_the_unbeaten_are_what_the_definition_says(columns: int) -> None:
+    points = np.random.default_rng(columns).integers(0, 4, (30, columns)).astype(float)
+    kept = {
+        place
+        for place, point in enumerate(points)
+        if not any((other >= point).all() and (other > point).any() for other in points)
+    }
+    found = unbeaten(DataFrame(points))
+    assert set(found.index) == kept
+    assert found.index.is_monotonic_increasing
+
+
+def test_of_nothing_nothing_is_unbeaten() -> None:
+    assert unbeaten(DataFrame(columns=[0, 1], dtype=float)).empty

@@ -19,6 +19,8 @@ CONFIG: dict[str, Any] = {
     "rerun": False,
     "repeat": 1,
     "plan": False,
+    "objective": "val/accuracy",
+    "trials": 30,
     "compile": False,
 }
 
@@ -60,6 +62,8 @@ def test_order_of_keys_spelling_of_floats_and_kind_of_sequence_do_not_matter() -
         ("repeat", 5),
         ("plan", True),
         ("throughput", "exclusive"),
+        ("objective", ["val/accuracy", "summary/macs"]),
+        ("trials", 5),
         ("data.root", Path("/elsewhere")),
         ("trainer.enable_progress_bar", False),
     ],
@@ -76,6 +80,8 @@ def test_excludes_nothing_else_and_says_why_for_each() -> None:
         "repeat",
         "plan",
         "throughput",
+        "objective",
+        "trials",
         "rerun",
         "data.root",
         "trainer.enable_progress_bar",

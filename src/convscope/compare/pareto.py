@@ -25,11 +25,14 @@ def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[s
     """
     if cost not in COSTS:
         raise UserError(f"cost must be one of {', '.join(COSTS)}, got {cost!r}")
-    points = DataFrame({"cost": COSTS[cost] * groups[cost], "metric": groups[metric]}).dropna()
-    on_it: list[str] = []
-    best, at = float("-inf"), float("inf")
-    for point in points.sort_values(["cost", "metric"], ascending=[True, False]).itertuples():
-        if point.metric > best or (point.metric, point.cost) == (best, at):
-            best, at = point.metric, point.cost
-            on_it.append(str(point.Index))
-    return on_it
+    points = DataFrame({"cost": -COSTS[cost] * groups[cost], "metric": groups[metric]}).dropna()
+    on_it = unbeaten(points).sort_values("cost", ascending=False, kind="stable")
+    return [str(group) for group in on_it.index]
+
+
+def unbeaten(points: DataFrame) -> DataFrame:
+    """The rows than which no other is as good in every column and better in one; more is better."""
+    values = points.to_numpy()
+    as_good = (values[:, None] >= values).all(axis=2)
+    better = (values[:, None] > values).any(axis=2)
+    return points[~(as_good & better).any(axis=0)]

@@ -12,6 +12,8 @@ EXCLUDED = {
     "repeat": "how many seeds; each run has its own",
     "plan": "nothing is trained",
     "throughput": "how speed is measured once a run is finished",
+    "objective": "which variants a search tries, not what a run does",
+    "trials": "how many a search tries",
     "data.root": "where the images lie; the data set's fingerprint says what they are",
     "trainer.enable_progress_bar": "display",
 }

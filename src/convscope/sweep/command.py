@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from convscope.config import TrainConfig
 from convscope.errors import UserError
-from convscope.jobs import Resolver
+from convscope.jobs import Resolver, refuse_search
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.launchers.launcher import Launcher
@@ -15,7 +16,6 @@ from convscope.tables import RESUME, new_console, tensorboard_command
 
 if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
-    from convscope.training.request import CheckedConfig
 
 Notify = Callable[[str], None]
 Records = dict[str, RunRecord]
@@ -41,9 +41,12 @@ def sweep(
     """
     if not jobs:
         raise UserError("the sweep has no jobs: nothing matches its glob")
+    # Every job sets the same keys.
+    refuse_search(jobs[0])
     resolver = Resolver(notify, launcher.hardware)
     checked = resolver.prepare(jobs)
-    _check_devices(checked)
+    for one in checked:
+        check_devices(one.config)
     requests = [resolver.request(one) for one in checked]
     from convscope.sweep.plan import plan_runs
 
@@ -54,9 +57,7 @@ def sweep(
     if checked[0].config.plan:
         show_plan(runs, console)
         return []
-    for study in {run.request.directory.path.parent for run in runs}:
-        for aside in read_study(study)[1] if study.is_dir() else []:
-            notify(f"set aside: {aside.reason}")
+    tell_set_aside(runs, notify)
     by_id = _trained(runs, launcher, notify)
     if checked[0].config.throughput == "exclusive":
         by_id |= _measured_alone(runs, by_id, launcher, notify)
@@ -74,14 +75,25 @@ def sweep(
     return records
 
 
-def _check_devices(checked: Sequence[CheckedConfig]) -> None:
-    """Runs do not wait for one another, as the devices of one run do at every step."""
-    for devices in (one.config.trainer.devices for one in checked):
-        if devices > 1:
-            raise UserError(
-                f"trainer.devices must be 1 in a sweep, got {devices}: several devices train its"
-                " runs sooner side by side, one on each (hydra/launcher=ray)"
-            )
+def check_devices(config: TrainConfig) -> None:
+    """Runs do not wait for one another, as the devices of one run do at every step.
+
+    Raises:
+        UserError: a run of a sweep, or of a search, on several devices.
+    """
+    devices = config.trainer.devices
+    if devices > 1:
+        raise UserError(
+            f"trainer.devices must be 1 in a sweep, got {devices}: several devices train its runs"
+            " sooner side by side, one on each (hydra/launcher=ray)"
+        )
+
+
+def tell_set_aside(runs: Sequence[PlannedRun], notify: Notify) -> None:
+    """Tell of what lies in the runs' studies and cannot be read."""
+    for study in {run.request.directory.path.parent for run in runs}:
+        for aside in read_study(study)[1] if study.is_dir() else []:
+            notify(f"set aside: {aside.reason}")
 
 
 def _trained(runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify) -> Records:

@@ -87,7 +87,7 @@ def _until_ended(
     while len(records) < len(ordered):
         if held and len(records) + len(held) == len(ordered):
             # The others are done.
-            _wait_for(held[0], notify)
+            wait_for(held[0], notify)
             launcher.start(held.popleft(), alone)
         run, record = launcher.next_ended()
         note(run, record)
@@ -96,7 +96,7 @@ def _until_ended(
     return records
 
 
-def _wait_for(run: PlannedRun, notify: Notify) -> None:
+def wait_for(run: PlannedRun, notify: Notify) -> None:
     """Until nobody trains it."""
     path = run.request.directory.path
     notify(f"waiting for {path}, which another process trains")

@@ -1,0 +1,285 @@
+"""What a search tries, counts, tries again and leaves alone; its runs are planted, not trained."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convscope.errors import UserError
+from convscope.runs.lock import RunLock
+from convscope.runs.record import RunRecord, read_record, write_record
+from convscope.sweep.plan import PlannedRun
+
+from .planted import IMPOSSIBLE, KEYS, Planted, planted
+
+BOTH = "objective=[val/accuracy,throughput/train_samples_per_sec]"
+
+
+def on_disk() -> dict[str, RunRecord]:
+    records = [read_record(path) for path in Path("out/found").glob("*/run.json")]
+    return {record.variant: record for record in records}
+
+
+def front() -> list[str]:
+    """From the records on disk, by the definition: the most accurate first."""
+    finished = [record for record in on_disk().values() if record.status == "finished"]
+    points = np.array(
+        [[r.metrics["best_val_accuracy"], r.metrics["train_samples_per_sec"]] for r in finished]
+    )
+    beaten = [
+        any((other >= point).all() and (other > point).any() for other in points)
+        for point in points
+    ]
+    rest = [record for record, is_beaten in zip(finished, beaten, strict=True) if not is_beaten]
+    ordered = sorted(rest, key=lambda record: -float(record.metrics["best_val_accuracy"] or 0))
+    return [record.variant for record in ordered]
+
+
+def found(out: str) -> list[str]:
+    """The variants that the search names at its end."""
+    below = out.partition("of ")[2] and re.split(r"\n(?:Best|Pareto front) by ", out)[1]
+    return re.findall(r"^- (k[^:]+): validation", below, re.MULTILINE)
+
+
+def test_the_whole_grid_is_tried_once_and_the_front_is_that_of_the_grid(search) -> None:
+    launcher = Planted()
+    ended = search(launcher, "trials=30", BOTH)
+
+    assert len(launcher.started) == len(set(launcher.started)) == 21
+    records = on_disk()
+    assert {name for name, one in records.items() if one.status == "skipped"} == IMPOSSIBLE
+    assert len(ended.records) == len(records) == 21
+    assert ended.told[0] == "24 combinations are 21 variants, 6 of them impossible"
+    assert ended.told[-1] == "every variant of the space has been tried"
+    lines = [line for line in ended.told if line.startswith("[")]
+    assert [line.split("]")[0] for line in lines] == [f"[{n}/30" for n in range(1, 22)]
+    assert sum(" pruned: conv" in line for line in lines) == 6
+    assert (
+        "\nPareto front by val/accuracy and throughput/train_samples_per_sec,"
+        " of 15 variants measured:\n"
+    ) in ended.out
+    assert found(ended.out) == front()
+    assert 1 < len(front()) < 15
+
+
+def test_it_stops_at_so_many_trials_and_goes_on_from_there(search) -> None:
+    first = Planted()
+    ended = search(first, "trials=6")
+    assert len(first.started) == len(ended.records) == 6
+    assert "every variant" not in ended.told[-1]
+
+    same = Planted()
+    again = search(same, "trials=6")
+    assert same.started == []
+    assert "6 of 6 trials are known already" in again.told
+    assert again.out == ended.out
+
+    more = Planted()
+    search(more, "trials=10")
+    assert len(more.started) == 4
+    assert not set(more.started) & set(first.started)
+
+
+@pytest.mark.parametrize("objective", ["objective=val/accuracy", BOTH])
+def test_one_that_is_stopped_now_and_then_tries_the_same_as_one_that_is_not(
+    search, objective: str
+) -> None:
+    whole = Planted()
+    search(whole, "study=whole", "trials=15", objective)
+    stopped: list[str] = []
+    # The first ten are drawn at random.
+    for trials in (3, 4, 11, 13, 15):
+        launcher = Planted()
+        search(launcher, "study=stopped", f"trials={trials}", objective)
+        stopped += launcher.started
+        assert len(stopped) == trials
+    assert stopped == whole.started
+
+
+def test_another_seed_tries_others(search) -> None:
+    first, second = Planted(), Planted()
+    search(first, "trials=6")
+    search(second, "trials=6", "seed=1", "study=other")
+    assert first.started != second.started
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_best_is_found_before_the_grid_is_through(search, seed: int) -> None:
+    keys = {
+        "conv.kernel_size": tuple(map(str, range(1, 10))),
+        "conv.stride": ("1", "2", "3"),
+        "conv.padding": tuple(map(str, range(5))),
+    }
+    ended = search(Planted(), "trials=45", f"seed={seed}", keys=keys)
+    # A third of the 135; all of them would be k9-s1-p4.
+    assert found(ended.out) == ["k9-s1-p4"]
+
+
+def test_the_test_accuracy_chooses_nothing(search) -> None:
+    def other(variant: str) -> dict[str, float]:
+        return planted(variant) | {"test_accuracy": 0.99 if variant == "k1-s3-p0" else 0.5}
+
+    first, second = Planted(), Planted(metrics=other)
+    a = search(first, "trials=21")
+    b = search(second, "trials=21", "study=other")
+    assert first.started == second.started
+    assert found(a.out) == found(b.out) == ["k7-s1-p3"]
+
+
+def test_a_run_that_lacks_an_objective_is_no_answer_and_is_not_tried_again(search) -> None:
+    def short(variant: str) -> dict[str, float]:
+        measured = planted(variant)
+        return measured if variant != "k7-s1-p3" else {"best_val_accuracy": 0.99}
+
+    launcher = Planted(metrics=short)
+    ended = search(launcher, "trials=21", BOTH)
+    assert any(
+        "k7-s1-p3 failed: the run has no throughput/train_samples_per_sec" in line
+        for line in ended.told
+    )
+    assert len(launcher.started) == 21
+    assert "k7-s1-p3" not in found(ended.out)
+    assert "of 14 variants measured:" in ended.out
+
+
+def test_a_run_that_fails_ends_nothing_and_is_tried_again_by_the_next_command(search) -> None:
+    first = Planted(fails=["k3-s1-p0", "k3-s1-p1"])
+    ended = search(first, "trials=21")
+    assert len(first.started) == 21
+    assert sum(" failed: out of memory" in line for line in ended.told) == 2
+
+    again = Planted()
+    search(again, "trials=21")
+    assert sorted(again.started) == ["k3-s1-p0", "k3-s1-p1"]
+    assert {record.status for record in on_disk().values()} == {"finished", "skipped"}
+
+
+def test_interrupted_runs_come_first_and_count(search) -> None:
+    class Stopped(Planted):
+        """A signal ends the third run, and those beside it."""
+
+        def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
+            if len(self.started) < 5:
+                return super().end(run, alone)
+            for one in (run, *(waiting for waiting, _ in self.waiting)):
+                record = super().end(one)
+                assert record is not None
+                record = replace(record, status="interrupted", reason="SIGINT", metrics={})
+                write_record(one.request.directory.record, record)
+            return record
+
+    # All of these are possible.
+    keys = KEYS | {"conv.padding": ("half",)}
+    first = Stopped(at_once=3)
+    ended = search(first, "trials=9", keys=keys)
+    assert len(first.started) == 5
+    assert [record.status for record in ended.records] == ["finished", "finished", "interrupted"]
+    assert ended.told[-1] == "the search was stopped; the same command resumes it"
+
+    second = Planted()
+    search(second, "trials=6", keys=keys)
+    assert set(second.started[:3]) == set(first.started[2:])
+    assert len(second.started) == 4
+    assert len(on_disk()) == 6
+
+
+def test_a_run_that_another_process_trains_is_left_to_it_and_waited_for(
+    search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Held(Planted):
+        lock: RunLock | None = None
+
+        def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
+            if self.lock is None:
+                self.lock = RunLock(run.request.directory.path)
+                self.lock.acquire()
+                return None
+            return super().end(run, alone)
+
+    launcher = Held()
+
+    def the_other_process_ends(_: float) -> None:
+        assert launcher.lock is not None
+        launcher.lock.release()
+
+    monkeypatch.setattr("convscope.runs.lock.time.sleep", the_other_process_ends)
+    ended = search(launcher, "trials=5")
+    held, *others = launcher.started
+    assert others[-1] == held
+    assert len(set(launcher.started)) == len(on_disk()) == 5
+    assert any("which another process trains" in line for line in ended.told)
+
+
+def test_what_another_search_finishes_meanwhile_counts(search) -> None:
+    class Beside(Planted):
+        """While the second run is trained, another process searches too."""
+
+        def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
+            if len(self.started) == 2:
+                search(other, "trials=4", "objective=summary/macs")
+            return super().end(run, alone)
+
+    launcher, other = Beside(), Planted()
+    ended = search(launcher, "trials=8")
+    assert len(other.started) == 3
+    assert len(on_disk()) == len(ended.records) == 8
+    # One is the second run itself, which the other process cannot know to be trained here.
+    assert len(set(launcher.started) | set(other.started)) == 8
+    assert [line.split("]")[0] for line in ended.told if line.startswith("[")] == [
+        f"[{n}/8" for n in range(1, 9)
+    ]
+
+
+def test_as_many_run_at_once_as_the_launcher_takes(search) -> None:
+    launcher = Planted(at_once=4)
+    search(launcher, "trials=10")
+    assert launcher.most_at_once == 4
+    assert len(launcher.started) == len(set(launcher.started)) == 10
+
+    more = Planted(at_once=4)
+    search(more, "trials=21")
+    assert len(set(more.started) | set(launcher.started)) == 21
+
+
+def test_speeds_of_runs_side_by_side_are_not_compared(search) -> None:
+    why = (
+        "objective cannot be throughput/train_samples_per_sec where 2 runs are trained at once:"
+        " they slow each other down\n"
+        "add throughput=exclusive, which measures each again alone, or use summary/macs"
+    )
+    launcher = Planted(at_once=2)
+    with pytest.raises(UserError, match=f"^{re.escape(why)}$"):
+        search(launcher, "trials=5", BOTH)
+    assert launcher.started == []
+    # Accuracy and MACs do not depend on what else the machine does.
+    search(launcher, "trials=5", "objective=[val/accuracy,summary/macs]")
+    assert len(launcher.started) == 5
+
+
+def test_nor_are_those_of_an_earlier_sweep(search) -> None:
+    search(Planted(at_once=2, shared=True), "trials=5")
+    shared = sum(record.status == "finished" for record in on_disk().values())
+    with pytest.raises(UserError, match=f"where {shared} of the study's runs were trained beside"):
+        search(Planted(), "trials=6", BOTH)
+
+    launcher = Planted()
+    ended = search(launcher, "trials=6", BOTH, "throughput=exclusive")
+    assert f"measuring {shared} runs again, each alone" in ended.told
+    assert len(launcher.alone) == shared
+    assert len(launcher.started) == 1
+
+
+def test_exclusive_measures_each_alone_before_others_are_chosen(search) -> None:
+    class Watched(Planted):
+        def start(self, run: PlannedRun, alone: bool = False) -> None:
+            if not alone:
+                assert not any(of_another for _, of_another in self.waiting)
+            super().start(run, alone)
+
+    launcher = Watched(at_once=2, shared=True)
+    search(launcher, "trials=21", BOTH, "throughput=exclusive")
+    assert launcher.most_at_once == 2
+    assert len(launcher.started) == 21
+    assert sorted(launcher.alone) == sorted(set(launcher.started) - IMPOSSIBLE)
