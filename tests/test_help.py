@@ -82,3 +82,11 @@ def test_it_tells_the_keys_of_a_search(shown: tuple[str, float]) -> None:
 
 def test_no_line_is_wider_than_a_terminal_of_100_columns(shown: tuple[str, float]) -> None:
     assert max(map(len, shown[0].splitlines())) <= 100
+
+
+def test_it_names_every_launcher_and_sweeper(shown: tuple[str, float]) -> None:
+    configs = SOURCE.parent / "configs" / "hydra"
+    lines = shown[0].splitlines()
+    for group, built_in in (("launcher", "basic"), ("sweeper", "convscope")):
+        ours = [path.stem for path in (configs / group).glob("*.yaml")]
+        assert f"hydra/{group}: {', '.join(sorted([built_in, *ours]))}" in lines

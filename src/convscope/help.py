@@ -24,6 +24,11 @@ Train one CNN variant: what do a kernel size, a stride and a padding do to it?
 _FOOTER = """\
 Groups, GROUP=CHOICE (files in configs/):
 $APP_CONFIG_GROUPS
+hydra/launcher: basic, ray, submitit_local, submitit_slurm
+    where many runs are trained; hydra.launcher.KEY as in configs/hydra/launcher/
+hydra/sweeper: convscope, optuna
+    whether -m trains a grid, or searches it
+
 See all values with --cfg job; run every combination of comma-separated values with -m.
 """
 

@@ -77,7 +77,7 @@ class Cluster:
 
 
 def is_installed() -> bool:
-    return all(map(shutil.which, PROGRAMS)) and os.getuid() == 0
+    return sys.platform == "linux" and os.getuid() == 0 and all(map(shutil.which, PROGRAMS))
 
 
 @contextlib.contextmanager
