@@ -1,6 +1,7 @@
 """What `python scripts/train.py --help` says, and how soon."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -70,8 +71,8 @@ def test_it_lists_the_groups(shown: tuple[str, float]) -> None:
         "data: auto, cifar10, cifar100, digits, fashion_mnist, image_folder, mnist",
     ):
         assert line in shown[0].splitlines()
-    # Hydra's own page names itself; here it is in one command.
-    assert shown[0].lower().count("hydra") == shown[0].count("hydra/sweeper=optuna") == 1
+    # Hydra's own page names itself; here it is in what one types alone.
+    assert "hydra" not in re.sub(r"hydra[/.]\w+", "", shown[0].lower())
 
 
 def test_it_tells_the_keys_of_a_search(shown: tuple[str, float]) -> None:
@@ -84,9 +85,7 @@ def test_no_line_is_wider_than_a_terminal_of_100_columns(shown: tuple[str, float
     assert max(map(len, shown[0].splitlines())) <= 100
 
 
-def test_it_names_every_launcher_and_sweeper(shown: tuple[str, float]) -> None:
-    configs = SOURCE.parent / "configs" / "hydra"
-    lines = shown[0].splitlines()
-    for group, built_in in (("launcher", "basic"), ("sweeper", "convscope")):
-        ours = [path.stem for path in (configs / group).glob("*.yaml")]
-        assert f"hydra/{group}: {', '.join(sorted([built_in, *ours]))}" in lines
+def test_it_names_every_launcher(shown: tuple[str, float]) -> None:
+    ours = [path.stem for path in (SOURCE.parent / "configs/hydra/launcher").glob("*.yaml")]
+    names = ", ".join(sorted(["basic", *ours]))
+    assert f"hydra/launcher: {names}" in shown[0].splitlines()

@@ -25,10 +25,7 @@ _FOOTER = """\
 Groups, GROUP=CHOICE (files in configs/):
 $APP_CONFIG_GROUPS
 hydra/launcher: basic, ray, submitit_local, submitit_slurm
-    where many runs are trained; hydra.launcher.KEY as in configs/hydra/launcher/
-hydra/sweeper: convscope, optuna
-    whether -m trains a grid, or searches it
-
+    trains the runs of -m here, or side by side; hydra.launcher.KEY as in configs/hydra/launcher/
 See all values with --cfg job; run every combination of comma-separated values with -m.
 """
 
