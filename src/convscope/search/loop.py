@@ -12,6 +12,7 @@ from convscope.search.sampler import Sampler
 from convscope.search.space import Candidate, read_again
 from convscope.search.trials import Trial, begun, known_trials, trial_of
 from convscope.search.words import outcome_words
+from convscope.sweep.attempt import attempt
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.progress import clock
 from convscope.sweep.train_all import wait_for
@@ -55,8 +56,8 @@ class Search:
         self._alone: set[str] = set()
         """Being measured again; nothing else is begun meanwhile."""
         self._started = time.perf_counter()
-        self._ended = 0
-        """Trials of this command."""
+        self._trained = 0
+        """Trials of this command that took time."""
 
     def run(self) -> None:
         """Until there are `most` trials, or every candidate is one, or a signal comes.
@@ -119,8 +120,12 @@ class Search:
             self._begun = deque(one for one in self._begun if one.id != trial.candidate.id)
 
     def _start(self, candidate: Candidate) -> None:
-        self._running[candidate.id] = candidate
-        self._launcher.start(candidate.run)
+        if candidate.is_possible:
+            self._running[candidate.id] = candidate
+            self._launcher.start(candidate.run)
+        else:
+            # No process need be started to say so.
+            self._note(candidate, attempt(candidate.run.request), was_alone=False)
 
     def _start_alone(self, candidate: Candidate) -> None:
         self._running[candidate.id] = candidate
@@ -129,9 +134,11 @@ class Search:
 
     def _end_one(self) -> None:
         run, record = self._launcher.next_ended()
-        candidate = self._running.pop(run.request.id)
-        was_alone = candidate.id in self._alone
-        self._alone.discard(candidate.id)
+        was_alone = run.request.id in self._alone
+        self._alone.discard(run.request.id)
+        self._note(self._running.pop(run.request.id), record, was_alone)
+
+    def _note(self, candidate: Candidate, record: RunRecord | None, was_alone: bool) -> None:
         if record is None:
             self._held.append(candidate)
         elif record.status == "interrupted":
@@ -142,7 +149,7 @@ class Search:
             self._tell(trial_of(candidate, record, self._objectives))
 
     def _tell(self, trial: Trial) -> None:
-        self._ended += 1
+        self._trained += trial.candidate.is_possible
         self.trials.append(trial)
         self._notify(self._line(trial))
 
@@ -151,7 +158,12 @@ class Search:
 
     def _line(self, trial: Trial) -> str:
         done = len(self.trials)
-        left = min(self._most - done, len(self.unseen) + len(self._running) + len(self._held))
-        seconds = (time.perf_counter() - self._started) / self._ended * left
-        words = f"; {clock(seconds)} left" if seconds >= 0.5 else ""
-        return f"[{done}/{self._most}] {outcome_words(trial, self._objectives)}{words}"
+        return f"[{done}/{self._most}] {outcome_words(trial, self._objectives)}{self._time_left()}"
+
+    def _time_left(self) -> str:
+        """By what the trials before took, were the ones to come all possible."""
+        to_come = [*self.unseen, *self._running.values(), *self._held]
+        left = min(self._most - len(self.trials), sum(one.is_possible for one in to_come))
+        elapsed = time.perf_counter() - self._started
+        seconds = elapsed / self._trained * left if self._trained else 0
+        return f"; {clock(seconds)} left" if seconds >= 0.5 else ""

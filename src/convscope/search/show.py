@@ -17,7 +17,7 @@ from convscope.tables import line, numbered, points
 
 def space_words(space: Space, candidates: Sequence[Candidate]) -> str:
     """`12 combinations are 10 variants, 3 of them impossible`."""
-    impossible = sum(one.run.request.checked.impossible is not None for one in candidates)
+    impossible = sum(not one.is_possible for one in candidates)
     of_them = f", {impossible} of them impossible" if impossible else ""
     return (
         f"{numbered(space.size, 'combination')} {'is' if space.size == 1 else 'are'}"

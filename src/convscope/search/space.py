@@ -45,6 +45,10 @@ class Candidate:
     def id(self) -> str:
         return self.run.request.id
 
+    @property
+    def is_possible(self) -> bool:
+        return self.run.request.checked.impossible is None
+
 
 @dataclass(frozen=True)
 class Space:
