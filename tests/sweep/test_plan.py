@@ -120,6 +120,26 @@ def test_cheap_variants_of_every_level_come_first(ask, tmp_path: Path) -> None:
     assert macs == sorted(macs)
 
 
+def test_side_by_side_no_long_run_comes_last(ask, tmp_path: Path) -> None:
+    def planned(*overrides: str) -> PlannedRun:
+        (run,) = plan_runs([ask(tmp_path, *overrides)])
+        return run
+
+    runs = [
+        planned(f"conv.kernel_size={k}", f"conv.stride={s}", "conv.padding=2", f"seed={seed}")
+        for seed in (0, 1)
+        for k in (3, 5)
+        for s in (1, 2, 3)
+    ]
+    order = [(r.request.checked.variant, r.request.config.seed) for r in cheap_first(runs, 2)]
+    # k3s3 < k5s3 < k3s2 < k5s2 < k3s1 < k5s1: with k3s3, k5s3, k3s2 and k3s1 every level is shown.
+    first = ["k3-s3-p2", "k5-s3-p2", "k3-s2-p2", "k3-s1-p2"]
+    assert order == [
+        *((variant, 0) for variant in [*first, "k5-s2-p2", "k5-s1-p2"]),
+        *((variant, 1) for variant in [*first, "k5-s1-p2", "k5-s2-p2"]),
+    ]
+
+
 def test_the_presets_are_what_they_are_called(command) -> None:
     for preset, runs, living in (
         ("grid", 12, 9),

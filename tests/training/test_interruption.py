@@ -5,28 +5,28 @@ import signal
 import threading
 
 import pytest
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from convscope.training.interruption import Interruption, signal_of
-from convscope.training.signals import Interrupted
+from convscope.training.interruption import Interruption
+from convscope.training.signals import Interrupted, Signals
 
 BOTH = [signal.SIGINT, signal.SIGTERM]
 
 
 @pytest.mark.parametrize("signum", BOTH)
 def test_a_first_signal_waits_for_the_end_of_a_step(signum: signal.Signals) -> None:
-    with Interruption() as interruption:
-        interruption.check()
+    with Signals() as signals:
+        signals.check()
         os.kill(os.getpid(), signum)
         with pytest.raises(Interrupted) as stop:
-            interruption.check()
+            signals.check()
     assert stop.value.signum == signum
     assert str(stop.value) == signum.name
 
 
 @pytest.mark.parametrize("hook", ["on_validation_batch_end", "on_test_batch_end"])
 def test_a_first_signal_waits_for_the_end_of_a_batch(hook: str) -> None:
-    with Interruption() as interruption:
+    with Signals() as signals:
+        interruption = Interruption(signals)
         getattr(interruption, hook)()
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted):
@@ -35,7 +35,7 @@ def test_a_first_signal_waits_for_the_end_of_a_batch(hook: str) -> None:
 
 @pytest.mark.parametrize("second", BOTH)
 def test_a_second_signal_ends_all_at_once(second: signal.Signals) -> None:
-    with Interruption():
+    with Signals():
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted) as stop:
             os.kill(os.getpid(), second)
@@ -46,7 +46,7 @@ def test_a_second_signal_ends_all_at_once(second: signal.Signals) -> None:
 def test_handlers_are_put_back(ends_with: type[BaseException] | None) -> None:
     before = [signal.getsignal(signum) for signum in BOTH]
     try:
-        with Interruption():
+        with Signals():
             assert [signal.getsignal(signum) for signum in BOTH] != before
             if ends_with is not None:
                 raise ends_with
@@ -61,23 +61,10 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
     within = []
 
     def run() -> None:
-        with Interruption():
+        with Signals():
             within.extend(signal.getsignal(signum) for signum in BOTH)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     assert within == before
-
-
-@pytest.mark.parametrize(
-    ("stop", "signum"),
-    [
-        (Interrupted(signal.SIGTERM), signal.SIGTERM),
-        (Interrupted(signal.SIGINT), signal.SIGINT),
-        (SIGTERMException(), signal.SIGTERM),
-        (KeyboardInterrupt(), signal.SIGINT),
-    ],
-)
-def test_the_signal_behind_what_ended_a_run(stop: BaseException, signum: signal.Signals) -> None:
-    assert signal_of(stop) == signum

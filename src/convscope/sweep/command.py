@@ -107,7 +107,7 @@ def _trained(runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify) -> 
         from convscope.sweep.order import cheap_first
         from convscope.sweep.train_all import train_all
 
-        by_id |= train_all(cheap_first(left), launcher, notify)
+        by_id |= train_all(cheap_first(left, launcher.at_once), launcher, notify)
     return by_id
 
 

@@ -7,21 +7,28 @@ from collections.abc import Sequence
 from convscope.sweep.plan import PlannedRun
 
 
-def cheap_first(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+def cheap_first(runs: Sequence[PlannedRun], at_once: int = 1) -> list[PlannedRun]:
     """Seed by seed; of a seed first the cheapest runs that show a level nobody has shown yet.
 
     A level is a kernel size, stride or padding of the variant's label; once each has been shown,
     the rest follows by MACs.
+
+    Args:
+        at_once: runs that are trained side by side; above 1 the rest of the last seed goes the
+            other way, so that at the end no long run is waited for alone.
     """
     seeds = list(dict.fromkeys(run.request.config.seed for run in runs))
     return [
         run
         for seed in seeds
-        for run in _of_one_seed([run for run in runs if run.request.config.seed == seed])
+        for run in _of_one_seed(
+            [run for run in runs if run.request.config.seed == seed],
+            long_first=at_once > 1 and seed == seeds[-1],
+        )
     ]
 
 
-def _of_one_seed(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+def _of_one_seed(runs: Sequence[PlannedRun], long_first: bool) -> list[PlannedRun]:
     by_cost = sorted(runs, key=_macs)
     shown: set[str] = set()
     first = []
@@ -29,7 +36,8 @@ def _of_one_seed(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
         if not _levels(run) <= shown:
             first.append(run)
             shown |= _levels(run)
-    return first + [run for run in by_cost if run not in first]
+    rest = [run for run in by_cost if run not in first]
+    return first + (rest[::-1] if long_first else rest)
 
 
 def _levels(run: PlannedRun) -> set[str]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord
 from convscope.sweep.attempt import attempt
-from convscope.sweep.estimate import Estimator
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress
@@ -31,9 +30,18 @@ def train_all(
         UserError: the disk is full or not writable.
     """
     show_bar = runs[0].request.config.trainer.enable_progress_bar
-    seconds = Estimator().seconds if launcher.is_here else None
-    progress = SweepProgress(runs, seconds, notify, show_bar)
+    progress = SweepProgress(runs, _seconds(launcher), notify, show_bar)
     return _all(runs, launcher, progress, notify, alone=False)
+
+
+def _seconds(launcher: Launcher) -> Callable[[PlannedRun], float] | None:
+    """What estimates a run's wall seconds where runs are trained here, one by one."""
+    if not launcher.is_here:
+        return None
+    # Here: it brings Lightning, 4 s that an engine's driver need not wait for.
+    from convscope.sweep.estimate import Estimator
+
+    return Estimator().seconds
 
 
 def measure_all(

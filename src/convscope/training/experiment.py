@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.tensorboard import SummaryWriter
 
 from convscope.data.augment import Augmentation
@@ -28,7 +30,7 @@ from convscope.training.interruption import Interruption
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
 from convscope.training.results import describe, summarise, write_pictures, write_summary
-from convscope.training.signals import Interrupted
+from convscope.training.signals import Interrupted, Signals
 from convscope.training.steps import StepChunks, longest_chunk
 
 
@@ -36,7 +38,7 @@ class Experiment:
     """Everything between a request and its metrics.
 
     Args:
-        interruption: stops the run between two steps.
+        signals: what they raise ends the run between two steps.
         notify: is told a line per epoch.
         ranks: whose part of the run is trained here; the first alone writes.
     """
@@ -44,13 +46,13 @@ class Experiment:
     def __init__(
         self,
         request: RunRequest,
-        interruption: Interruption,
+        signals: Signals,
         notify: Callable[[str], None],
         ranks: Ranks = ALONE,
     ) -> None:
         self.request = request
         self._ranks = ranks
-        self._interruption = interruption
+        self._signals = signals
         self._notify = notify
         config = request.config
         device = request.hardware.torch_device
@@ -131,7 +133,7 @@ class Experiment:
 
     def _after_step(self) -> None:
         self._progress.step()
-        self._interruption.check()
+        self._signals.check()
 
     def _finished_epochs(self) -> int:
         """Epochs that a run before this one left in last.ckpt."""
@@ -168,7 +170,7 @@ class Experiment:
             callbacks += [self._tracker] * self._ranks.is_first
             callbacks += checkpoint_callbacks(self.request.directory)
         return Trainer(
-            callbacks=[*callbacks, self._interruption],
+            callbacks=[*callbacks, Interruption(self._signals)],
             # StepChunks ends the last epoch at max_steps: Lightning, told of max_steps, would
             # resume from the end of an epoch as if it were in its middle.
             max_epochs=steps.epochs,
@@ -240,6 +242,9 @@ class Experiment:
             return metrics
         except Interrupted:
             raise
+        except SIGTERMException as stop:
+            # Lightning's own, where it looks at a signal before we do.
+            raise Interrupted(signal.SIGTERM) from stop
         except Exception:
             self._tracker.fail()
             raise

@@ -1,31 +1,29 @@
-"""How a signal ends a run: between two steps."""
+"""How a signal ends a run between two batches of an evaluation."""
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 from pytorch_lightning import Callback
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
-from convscope.training.signals import Interrupted, Signals
+from convscope.training.signals import Signals
 
 
-def signal_of(stop: BaseException) -> signal.Signals:
-    """The signal behind what ended a run: ours, Lightning's, or Ctrl-C before ours was there."""
-    if isinstance(stop, Interrupted):
-        return stop.signum
-    return signal.SIGTERM if isinstance(stop, SIGTERMException) else signal.SIGINT
+class Interruption(Callback):
+    """Acts on a signal when a batch has been evaluated.
 
+    Args:
+        signals: raise Interrupted where one has come.
+    """
 
-class Interruption(Signals, Callback):
-    """Acts on a signal when the step ends; `check` is to be called after each optimizer step."""
+    def __init__(self, signals: Signals) -> None:
+        self.signals = signals
 
     @override
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
-        self.check()
+        self.signals.check()
 
     @override
     def on_test_batch_end(self, *_: Any, **__: Any) -> None:
-        self.check()
+        self.signals.check()

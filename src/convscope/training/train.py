@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,17 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytorch_lightning.utilities.exceptions import SIGTERMException
-
 from convscope.errors import UserError
 from convscope.geometry import ImpossibleVariant
 from convscope.runs.lock import RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
-from convscope.training.interruption import Interruption, signal_of
 from convscope.training.log import logged_to
 from convscope.training.record import environment, first_record, write_config
 from convscope.training.request import RunRequest
-from convscope.training.signals import Interrupted
+from convscope.training.signals import Interrupted, Signals
 
 if TYPE_CHECKING:
     from convscope.training.distributed.experiment import RanksExperiment
@@ -108,16 +106,16 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
         log.info(line)
         notify(line)
 
-    with Interruption() as interruption:
+    with Signals() as signals:
         try:
-            with _experiment(request, interruption, tell) as experiment:
+            with _experiment(request, signals, tell) as experiment:
                 record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
                 write_record(directory.record, record)
                 tell(experiment.headline())
                 metrics = experiment.run()
             return replace(record, status="finished", metrics=metrics)
-        except (Interrupted, SIGTERMException, KeyboardInterrupt) as stop:
-            signum = signal_of(stop)
+        except (Interrupted, KeyboardInterrupt) as stop:
+            signum = stop.signum if isinstance(stop, Interrupted) else signal.SIGINT
             log.info("interrupted by %s", signum.name)
             return replace(record, status="interrupted", reason=signum.name)
         except UserError as error:
@@ -129,17 +127,17 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
 
 
 def _experiment(
-    request: RunRequest, interruption: Interruption, notify: Notify
+    request: RunRequest, signals: Signals, notify: Notify
 ) -> AbstractContextManager[Experiment | RanksExperiment]:
     """The run's experiment: in this process, or in one for each of several devices."""
     if request.hardware.devices > 1:
         from convscope.training.distributed.experiment import RanksExperiment
 
-        return RanksExperiment(request, interruption, notify)
+        return RanksExperiment(request, signals, notify)
     # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
     from convscope.training.experiment import Experiment
 
-    return nullcontext(Experiment(request, interruption, notify))
+    return nullcontext(Experiment(request, signals, notify))
 
 
 def _one_line(error: Exception, train_log: Path) -> str:
@@ -152,9 +150,9 @@ def _develop(request: RunRequest, notify: Notify) -> RunRecord:
     record = first_record(request)
     if request.checked.impossible is not None:
         return _skipped(record, request.checked.impossible)
-    with logged_to(None), Interruption() as interruption:
+    with logged_to(None), Signals() as signals:
         try:
-            with _experiment(request, interruption, notify) as experiment:
+            with _experiment(request, signals, notify) as experiment:
                 metrics = experiment.run()
         except Interrupted as stop:
             return replace(record, status="interrupted", reason=stop.signum.name)

@@ -68,14 +68,14 @@ def _train(part: Part, command: Command) -> dict[str, float]:
     _meet(part)
     # Here: Lightning asks the environment, which is set by now, for its rank.
     from convscope.training.experiment import Experiment
-    from convscope.training.interruption import Interruption
     from convscope.training.log import logged_to
+    from convscope.training.signals import Signals
 
     request, ranks = part.handed.receive(part.hardware), part.ranks
     writes = ranks.is_first and not request.config.trainer.fast_dev_run
     with logged_to(request.directory.train_log if writes else None):
         show = command.show if ranks.is_first else _keep_quiet
-        experiment = Experiment(request, Interruption(), show, ranks)
+        experiment = Experiment(request, Signals(), show, ranks)
         if ranks.is_first:
             command.send(Begun(experiment.resumed_from_epoch, experiment.headline()))
         return experiment.run()
