@@ -104,3 +104,13 @@ def test_a_run_of_three_processes_ends_as_one_of_one(
 def untimed_metrics(record: RunRecord) -> dict[str, float | int | None]:
     timed = ("train_samples_per_sec", "step_ms")
     return {name: value for name, value in record.metrics.items() if name not in timed}
+
+
+def test_the_terminal_shows_the_run_and_nothing_of_what_it_is_made_with(tmp_path: Path) -> None:
+    process = start(tmp_path / "outputs")
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    first, *epochs = err.splitlines()
+    assert first.startswith("digits-k3-s1-p1-")
+    assert [line.split()[1] for line in epochs] == [f"{n}/12" for n in range(1, 13)]
+    assert out.splitlines()[1].split()[:2] == ["layer", "window"]

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Notify = Callable[[str], None]
+Prepare = Callable[
+    [RunRequest, Signals, Notify], AbstractContextManager["Experiment | RanksExperiment"]
+]
 
 
 def train(request: RunRequest, notify: Notify = print) -> RunRecord:
@@ -86,8 +89,10 @@ def _train_claimed(request: RunRequest, notify: Notify) -> RunRecord:
         write_record(directory.record, skipped)
         return skipped
     started = time.perf_counter()
+    # Before: Lightning, when it is imported, lets its messages go to the terminal.
+    prepare = _experiments(request)
     with logged_to(directory.train_log):
-        ended = _run(request, record, notify)
+        ended = _run(request, record, prepare, notify)
     ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
     write_record(directory.record, ended)
     return ended
@@ -99,7 +104,7 @@ def _skipped(record: RunRecord, impossible: ImpossibleVariant) -> RunRecord:
     )
 
 
-def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
+def _run(request: RunRequest, record: RunRecord, prepare: Prepare, notify: Notify) -> RunRecord:
     directory = request.directory
 
     def tell(line: str) -> None:
@@ -108,7 +113,7 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
 
     with Signals() as signals:
         try:
-            with _experiment(request, signals, tell) as experiment:
+            with prepare(request, signals, tell) as experiment:
                 record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
                 write_record(directory.record, record)
                 tell(experiment.headline())
@@ -126,18 +131,16 @@ def _run(request: RunRequest, record: RunRecord, notify: Notify) -> RunRecord:
             return replace(record, status="failed", reason=_one_line(error, directory.train_log))
 
 
-def _experiment(
-    request: RunRequest, signals: Signals, notify: Notify
-) -> AbstractContextManager[Experiment | RanksExperiment]:
-    """The run's experiment: in this process, or in one for each of several devices."""
+def _experiments(request: RunRequest) -> Prepare:
+    """What makes the run's experiment: in this process, or in one for each of several devices."""
     if request.hardware.devices > 1:
         from convscope.training.distributed.experiment import RanksExperiment
 
-        return RanksExperiment(request, signals, notify)
+        return RanksExperiment
     # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
     from convscope.training.experiment import Experiment
 
-    return nullcontext(Experiment(request, signals, notify))
+    return lambda *arguments: nullcontext(Experiment(*arguments))
 
 
 def _one_line(error: Exception, train_log: Path) -> str:
@@ -150,9 +153,10 @@ def _develop(request: RunRequest, notify: Notify) -> RunRecord:
     record = first_record(request)
     if request.checked.impossible is not None:
         return _skipped(record, request.checked.impossible)
+    prepare = _experiments(request)
     with logged_to(None), Signals() as signals:
         try:
-            with _experiment(request, signals, notify) as experiment:
+            with prepare(request, signals, notify) as experiment:
                 metrics = experiment.run()
         except Interrupted as stop:
             return replace(record, status="interrupted", reason=stop.signum.name)
