@@ -3,8 +3,10 @@
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -105,20 +107,37 @@ def silent() -> Iterator[str]:
         yield f"127.0.0.1:{free.getsockname()[1]}"
 
 
-def test_an_address_where_no_ray_answers(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    must = "^hydra.launcher.init.address must be where a Ray cluster answers, got"
-    with pytest.raises(UserError, match=rf"{must} {silent} \({silent}: .*refused\)\nleave it out"):
+@pytest.fixture
+def another() -> Iterator[str]:
+    """An address where something answers that is no Ray."""
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+MUST = "^hydra.launcher.init.address must be where a Ray cluster answers, got"
+
+
+def test_an_address_where_no_ray_answers(silent: str, another: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(UserError, match=rf"{MUST} {silent} \(.*refused.*\)\nleave it out, and Ray"):
         made(init={"address": silent})
-    # What a cluster that was killed leaves.
+    with pytest.raises(UserError, match=rf"{MUST} {another} \(.+\)\nleave it out, and Ray is"):
+        made(init={"address": another})
+    assert time.monotonic() - began < 10
+
+
+def test_a_cluster_that_is_gone(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", silent)
     port = silent.partition(":")[2]
-    with pytest.raises(UserError, match=rf"{must} auto \(\S+:{port}: .*refused\)"):
+    with pytest.raises(UserError, match=rf"{MUST} auto \(\S+:{port}: .*refused.*\)"):
         made(init={"address": "auto"})
 
 
 def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    with pytest.raises(UserError, match=r"got auto \(auto: Could not find any running Ray"):
+    with pytest.raises(UserError, match=rf"{MUST} auto \(Could not find any running Ray"):
         made(init={"address": "auto"})
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import torch
 
 from convscope.config import TrainerConfig
@@ -42,6 +42,7 @@ from ray.exceptions import (
 Node = dict[str, float]
 """CPUs and GPUs of a machine, as `CPU` and `GPU`."""
 
+_HEALTH = "/grpc.health.v1.Health/Check"
 _ANSWER_S = 5.0
 """That a cluster's address has to answer within."""
 _END_S = 60.0
@@ -189,11 +190,24 @@ def _check_answers(address: str) -> None:
         if address == "auto":
             # Private, but nothing else tells where that is: it may be a cluster that is gone.
             found = canonicalize_bootstrap_address(address) or address
-        host, _, port = found.removeprefix("ray://").rpartition(":")
-        socket.create_connection((host, int(port)), _ANSWER_S).close()
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{PREFIX}init.address must be where a Ray cluster answers, got {address}"
-            f" ({found}: {_first_line(error)})\n"
-            "leave it out, and Ray is started on this machine"
-        ) from error
+        with grpc.insecure_channel(found) as channel:
+            channel.unary_unary(_HEALTH)(b"", timeout=_ANSWER_S)
+    except (ConnectionError, ValueError) as error:
+        raise UserError(_no_answer(address, found, _first_line(error))) from error
+    except grpc.RpcError as error:
+        # Who asks for a token or a certificate answers: Ray has these.
+        if error.code() is not grpc.StatusCode.UNAUTHENTICATED and not _uses_tls():
+            reason = error.details().rpartition("last error: ")[2]
+            raise UserError(_no_answer(address, found, reason)) from error
+
+
+def _uses_tls() -> bool:
+    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+
+
+def _no_answer(address: str, found: str, reason: str) -> str:
+    where = reason if found == address else f"{found}: {reason}"
+    return (
+        f"{PREFIX}init.address must be where a Ray cluster answers, got {address} ({where})\n"
+        "leave it out, and Ray is started on this machine"
+    )
