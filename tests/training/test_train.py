@@ -366,6 +366,15 @@ def test_runs_of_one_process_do_not_touch_each_other(ask: Ask, tmp_path: Path) -
         assert after.metrics[name] == alone.metrics[name]
 
 
+def test_the_tasks_of_a_slurm_job_are_no_devices_of_the_run(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"NTASKS": "2", "JOB_ID": "1", "JOB_NAME": "study", "PROCID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    record = train(ask(tmp_path), silent)
+    assert (record.status, record.reason) == ("finished", None)
+
+
 @pytest.mark.parametrize(
     ("capabilities", "precision"),
     [

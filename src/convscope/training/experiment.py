@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -181,7 +182,8 @@ class Experiment:
             limit_val_batches=trainer.fast_dev_run or self.request.val_batches,
             limit_test_batches=trainer.fast_dev_run or self.request.test_batches,
             deterministic=trainer.deterministic,
-            plugins=[WholeCheckpoints()],
+            # Named: Lightning would take a SLURM job's tasks for devices of this run.
+            plugins=[WholeCheckpoints(), LightningEnvironment()],
             num_sanity_val_steps=0,
             logger=False,
             enable_checkpointing=not self._develops,

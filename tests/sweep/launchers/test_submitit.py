@@ -106,13 +106,21 @@ def start_again(sweep: Typed, cluster: Cluster, job: str) -> None:
 def test_a_job_that_is_cancelled_is_submitted_again(
     typed: Type, tmp_path: Path, cluster: Cluster
 ) -> None:
-    sweep = typed("-m", *SLURM, *TINY, "conv.stride=1,2", **cluster.environment)
+    sweep = typed(
+        *("-m", *SLURM, *TINY, "conv.stride=1,2", "throughput=exclusive"), **cluster.environment
+    )
     sweep.after_an_epoch("k3-s1-p1")
-    cluster.ask("scancel", on_node(cluster, "n1"))
+    cancelled = on_node(cluster, "n1")
+    cluster.ask("scancel", cancelled)
     code, _, err = sweep.ended()
     assert code == 0, err
     assert "ended: CANCELLED (see" in deaths(err)[0]
-    assert {record["status"] for record in records(tmp_path).values()} == {"finished"}
+    found = records(tmp_path).values()
+    assert [record["status"] for record in found] == ["finished"] * 2
+    assert [record["environment"]["alone"]["threads"] for record in found] == [1, 1]
+    # What the job that died has said is kept, the others' files are not.
+    left = {path.name.partition("_")[0] for path in (tmp_path / "outputs/.submitit").glob("[!.]*")}
+    assert left == {cancelled}
 
 
 @needs_slurm

@@ -193,7 +193,8 @@ def _check_answers(address: str) -> None:
         with grpc.insecure_channel(found) as channel:
             channel.unary_unary(_HEALTH)(b"", timeout=_ANSWER_S)
     except (ConnectionError, ValueError) as error:
-        raise UserError(_no_answer(address, found, _first_line(error))) from error
+        reason = _first_line(error).partition(". ")[0]
+        raise UserError(_no_answer(address, found, reason)) from error
     except grpc.RpcError as error:
         # Who asks for a token or a certificate answers: Ray has these.
         if error.code() is not grpc.StatusCode.UNAUTHENTICATED and not _uses_tls():

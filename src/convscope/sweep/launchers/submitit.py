@@ -125,9 +125,17 @@ def result_of(job: Job, cluster: Cluster) -> Any:
         result = job.result()
     except FailedJobError as error:
         return Death(_last_of_trace(str(error)), may_pass=False)
-    for path in job.paths.folder.glob(f"{job.job_id}_*"):
-        path.unlink(missing_ok=True)
+    _remove_files(job)
     return result
+
+
+def _remove_files(job: Job) -> None:
+    folder = job.paths.folder
+    for path in folder.glob(f"{job.job_id}_*"):
+        path.unlink(missing_ok=True)
+    for link in folder.glob(".submission_file_*"):
+        if not link.exists():
+            link.unlink(missing_ok=True)
 
 
 def _last_of_trace(message: str) -> str:

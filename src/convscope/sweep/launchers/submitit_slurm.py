@@ -148,6 +148,8 @@ def _executor(options: SlurmOptions, alone: bool) -> submitit.SlurmExecutor:
     executor.update_parameters(
         job_name="convscope",
         time=options.timeout_min,
+        # A machine for one job alone would else be given as many tasks as it has CPUs.
+        ntasks_per_node=1,
         cpus_per_task=cpus,
         # Since 22.05 srun does not take it over from sbatch.
         srun_args=[f"--cpus-per-task={cpus}"],

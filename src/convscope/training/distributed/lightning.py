@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
@@ -20,10 +19,6 @@ class UnwrappedDDP(DDPStrategy):
     The wrapper averages gradients after one forward pass of the module, and a chunk has many: the
     step averages them itself (`convscope.step.update`).
     """
-
-    def __init__(self) -> None:
-        # Named: a SLURM job's environment would be taken for one that has started the ranks.
-        super().__init__(cluster_environment=LightningEnvironment())
 
     @override
     def configure_ddp(self) -> None:
