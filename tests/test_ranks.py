@@ -32,6 +32,9 @@ answers = {
     "agree": [ranks.agree(value, cpu) for value in (2**56 - 1, rank, -rank, 0)],
 }
 torch.save((tensors, counts, answers), f"{folder}/{rank}")
+# Else the one that is slower to end may find the other gone, and abort.
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
 """
 
 
