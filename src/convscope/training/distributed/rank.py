@@ -30,6 +30,7 @@ def main() -> None:
     command = Command()
     try:
         command.send(Ended(_train(command.part, command)))
+        command.wait_for_end()
     except UserError as error:
         command.send(Failed(str(error), True, traceback.format_exc()))
     except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
@@ -56,6 +57,10 @@ class Command:
     def show(self, line: str) -> None:
         self.send(Line(line))
         self._shown.get()
+
+    def wait_for_end(self) -> None:
+        """Stay until the command ends this process: gloo may abort a rank whose peer is gone."""
+        threading.Event().wait()
 
     def _listen(self) -> None:
         while answer := os.read(0, 1):
