@@ -52,7 +52,7 @@ def test_the_best_number_of_workers_is_looked_for_up_to_the_cores(
 ) -> None:
     case = make_case()
     pipeline = UsualPipeline(case, as_data_set(case))
-    monkeypatch.setattr("convscope.benchmark.usual._cores", lambda: 4)
+    monkeypatch.setattr("convscope.benchmark.usual.cores", lambda: 4)
     monkeypatch.setattr(pipeline, "samples_per_second", lambda steps, n: 100.0 * steps + n)
     assert pipeline.best_workers(7) == {0: 700.0, 1: 701.0, 2: 702.0, 4: 704.0}
     assert [list(worker_counts(cores)) for cores in (1, 2, 6)] == [

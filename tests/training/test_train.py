@@ -401,7 +401,7 @@ def test_devices_share_the_threads(
     monkeypatch: pytest.MonkeyPatch, threads: int, devices: int, each: int
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("convscope.training.hardware.cores", lambda: 8)
     config = replace(compose_config([]).trainer, accelerator="cpu", devices=devices)
     hardware = resolve_hardware(config)
     assert (hardware.devices, hardware.threads) == (devices, each)
@@ -425,6 +425,6 @@ def test_hardware_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("convscope.training.hardware.cores", lambda: 4)
     with pytest.raises(UserError, match=message):
         resolve_hardware(replace(compose_config([]).trainer, **typed))

@@ -6,7 +6,6 @@ logs its loss at every step, in a Trainer with its defaults.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from typing_extensions import override
 from convscope.benchmark.cases import Case
 from convscope.benchmark.screen import unseen_terminal
 from convscope.config import OptimConfig
+from convscope.cores import cores
 from convscope.model import ConvNet
 from convscope.tracking.throughput import Rate, Stopwatch, synchronizer
 from convscope.training.log import logged_to
@@ -134,7 +134,7 @@ class UsualPipeline:
 
     def best_workers(self, steps: int) -> dict[int, float]:
         """samples/s by number of workers: none, then one, and twice as many up to the cores."""
-        return {n: self.samples_per_second(steps, n) for n in worker_counts(_cores())}
+        return {n: self.samples_per_second(steps, n) for n in worker_counts(cores())}
 
 
 def usual_images(case: Case) -> Dataset[Any] | None:
@@ -156,10 +156,3 @@ def worker_counts(cores: int) -> Iterable[int]:
     """0, 1, 2, 4, … and the number of cores."""
     doubled = [2**power for power in range(cores.bit_length()) if 2**power < cores]
     return [0, *doubled, cores]
-
-
-def _cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

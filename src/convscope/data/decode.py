@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from convscope.cores import cores
 from convscope.data.cache import Decoded, DecodedPart
 from convscope.data.image_folder import ImageFile, Listing
 from convscope.data.pixels import decode, outline, read
@@ -81,7 +81,7 @@ def _in_order(
     one: Callable[[ImageFile], Result], files: Sequence[ImageFile]
 ) -> Generator[tuple[Sequence[ImageFile], list[Result]], None, None]:
     """Chunks of files with their results, as listed. Pillow lets threads decode side by side."""
-    workers = _processors()
+    workers = cores()
     starts = iter(range(0, len(files), CHUNK))
     waiting: deque[tuple[Sequence[ImageFile], Future[list[Result]]]] = deque()
 
@@ -102,9 +102,3 @@ def _in_order(
             submit(1)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import torch
 import torch.distributed
 
 from convscope.config import TrainerConfig
+from convscope.cores import cores
 from convscope.errors import UserError
 
 
@@ -80,7 +80,7 @@ def _available(accelerator: str) -> int:
     """Devices of a kind; on the CPU its cores, which more processes would only take turns on."""
     if accelerator == "mps" or not torch.distributed.is_available():
         return 1
-    return torch.cuda.device_count() if accelerator == "cuda" else os.cpu_count() or 1
+    return torch.cuda.device_count() if accelerator == "cuda" else cores()
 
 
 def _computes_bfloat16(accelerator: str) -> bool:

@@ -1,12 +1,12 @@
 """Runs on two devices: each is a process for each, 6 s of imports, so tests share what they can."""
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from convscope.cores import cores
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -20,7 +20,7 @@ TWO = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if (os.cpu_count() or 1) < 2:
+    if cores() < 2:
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason="needs two cores"))

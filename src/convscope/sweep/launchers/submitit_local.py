@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import submitit
 
 from convscope.config import TrainerConfig
+from convscope.cores import cores
 from convscope.errors import UserError
 from convscope.sweep.launchers.options import PREFIX, LocalOptions
 from convscope.sweep.launchers.submitit import Job
@@ -28,7 +28,7 @@ class LocalCluster:
 
     def __init__(self, options: LocalOptions) -> None:
         self.options = options
-        self._cores = len(os.sched_getaffinity(0))
+        self._cores = cores()
         if options.cpus_per_task > self._cores:
             raise UserError(
                 f"{PREFIX}cpus_per_task must be at most the {self._cores} cores of this machine,"
