@@ -14,6 +14,7 @@ from convscope.sweep.progress import SweepProgress
 from convscope.tables import numbered
 
 Notify = Callable[[str], None]
+Seconds = Callable[[PlannedRun], float]
 
 
 def train_all(
@@ -29,12 +30,10 @@ def train_all(
     Raises:
         UserError: the disk is full or not writable.
     """
-    show_bar = runs[0].request.config.trainer.enable_progress_bar
-    progress = SweepProgress(runs, _seconds(launcher), notify, show_bar)
-    return _all(runs, launcher, progress, notify, alone=False)
+    return _all(runs, launcher, _seconds(launcher), notify, alone=False)
 
 
-def _seconds(launcher: Launcher) -> Callable[[PlannedRun], float] | None:
+def _seconds(launcher: Launcher) -> Seconds | None:
     """What estimates a run's wall seconds where runs are trained here, one by one."""
     if not launcher.is_here:
         return None
@@ -49,18 +48,18 @@ def measure_all(
 ) -> dict[str, RunRecord]:
     """Measure the speed of finished runs again, each with its machine alone, as `train_all`."""
     notify(f"measuring {numbered(len(runs), 'run')} again, each alone")
-    show_bar = runs[0].request.config.trainer.enable_progress_bar
-    progress = SweepProgress(runs, None, notify, show_bar)
-    return _all(runs, launcher, progress, notify, alone=True)
+    return _all(runs, launcher, None, notify, alone=True)
 
 
 def _all(
     ordered: Sequence[PlannedRun],
     launcher: Launcher,
-    progress: SweepProgress,
+    seconds: Seconds | None,
     notify: Notify,
     alone: bool,
 ) -> dict[str, RunRecord]:
+    show_bar = ordered[0].request.config.trainer.enable_progress_bar
+    progress = SweepProgress(ordered, seconds, notify, show_bar)
     try:
         records = _until_ended(ordered, launcher, progress, notify, alone)
     finally:
