@@ -6,13 +6,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 
+from convscope.compose import compose_config
 from convscope.errors import UserError
 from convscope.sweep.launchers.choose import make_launcher
+from convscope.sweep.launchers.options import RayOptions, checked_options
 
 from .typed_sweeps import GRID, TINY, Type, deaths, holder, records, results
 
@@ -171,3 +175,22 @@ def test_one_run_needs_no_ray(typed: Type) -> None:
     code, out, err = typed("hydra/launcher=ray", *TINY).ended()
     assert (code, out) == (2, "")
     assert err == "error: hydra/launcher=ray is for many runs: add -m, or repeat=N\n"
+
+
+def test_a_device_that_a_cluster_lacks_is_told_without_a_traceback() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("CUDA is there")
+    from convscope.sweep.launchers.ray import RayEngine
+
+    options = OPTIONS | {"init": {**OPTIONS["init"], "log_to_driver": False}}
+    engine = RayEngine(checked_options(RayOptions, options), lambda line: None)
+    engine._is_local = False  # As on a cluster, a task tells what there is.
+    try:
+        with pytest.raises(UserError) as refused:
+            engine.hardware(replace(compose_config([]).trainer, accelerator="cuda"))
+    finally:
+        engine.close()
+    assert str(refused.value) == (
+        "trainer.accelerator=cuda: this machine has none that PyTorch can use\n"
+        "leave it out, or set trainer.accelerator=cpu"
+    )

@@ -5,18 +5,26 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from convscope.compose import compose_config
 from convscope.cores import cores
 from convscope.errors import UserError
 from convscope.sweep.launchers.choose import make_launcher
+from convscope.sweep.launchers.engine import Death
+from convscope.sweep.launchers.options import LocalOptions
+from convscope.training.hardware import resolve_hardware
 
 from .slurm_cluster import Cluster, is_installed, slurm
 from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, records, results
 
 pytest.importorskip("submitit", reason="submitit is not installed")
+from convscope.sweep.launchers.submitit import result_of
+from convscope.sweep.launchers.submitit_local import LocalCluster
 
 LOCAL = "hydra/launcher=submitit_local"
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.at_once=4")
@@ -40,6 +48,17 @@ def test_a_sweep_of_processes_survives_one_that_is_killed(
     assert results(found) == alone
     assert [record["environment"]["threads"] for record in found.values()] == [1] * 4
     assert [record["environment"]["shared"] for record in found.values()] == [cores() > 1] * 4
+
+
+def test_a_job_that_raises_tells_why_in_a_line(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("CUDA is there")
+    cluster = LocalCluster(LocalOptions(cpus_per_task=1, max_retries=0, folder=str(tmp_path)))
+    asked = replace(compose_config([]).trainer, accelerator="cuda")
+    job = cluster.submit(False, resolve_hardware, asked)
+    job.wait()
+    why = "trainer.accelerator=cuda: this machine has none that PyTorch can use"
+    assert result_of(job, cluster) == Death(why, may_pass=False)
 
 
 def test_more_cores_than_there_are(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import grpc
 import torch
 
 from convscope.config import TrainerConfig
@@ -20,6 +19,7 @@ from convscope.errors import UserError
 from convscope.runs.record import RunRecord
 from convscope.sweep.launchers.engine import Death, Outcome
 from convscope.sweep.launchers.options import PREFIX, RayOptions
+from convscope.sweep.launchers.ray_address import check_answers
 from convscope.sweep.launchers.worker import work
 from convscope.tables import numbered
 from convscope.training.hardware import Hardware, resolve_hardware
@@ -30,7 +30,6 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # What a death means for its run is told in one line by the launcher.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead")
 import ray  # It reads its environment when it is imported.
-from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import (
     NodeDiedError,
     OutOfMemoryError,
@@ -42,9 +41,6 @@ from ray.exceptions import (
 Node = dict[str, float]
 """CPUs and GPUs of a machine, as `CPU` and `GPU`."""
 
-_HEALTH = "/grpc.health.v1.Health/Check"
-_ANSWER_S = 5.0
-"""That a cluster's address has to answer within."""
 _END_S = 60.0
 """That runs have to end between two steps."""
 
@@ -71,7 +67,7 @@ class RayEngine:
             # Before Ray's seconds of starting.
             _check_room([_this_machine(options.init)], options)
         else:
-            _check_answers(str(address))
+            check_answers(str(address))
 
     @property
     def at_once(self) -> int:
@@ -88,7 +84,13 @@ class RayEngine:
         if self._is_local:
             return resolve_hardware(trainer)
         task = self._task(resolve_hardware, self.options.num_cpus, self.options.num_gpus)
-        found: Hardware = ray.get(task.remote(trainer))
+        try:
+            found: Hardware = ray.get(task.remote(trainer))
+        except RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                # Ray's own says it with the whole traceback.
+                raise error.cause from error
+            raise
         return found
 
     def submit(self, handed: HandedRequest, alone: bool) -> None:
@@ -181,34 +183,3 @@ def _check_room(nodes: list[Node], options: RayOptions) -> None:
             raise UserError(
                 f"{PREFIX}{key} must be at most the {most:g} {kind}s of one machine, got {asked:g}"
             )
-
-
-def _check_answers(address: str) -> None:
-    """Ray itself would try for a minute or two, and end this process then."""
-    found = address
-    try:
-        if address == "auto":
-            # Private, but nothing else tells where that is: it may be a cluster that is gone.
-            found = canonicalize_bootstrap_address(address) or address
-        with grpc.insecure_channel(found) as channel:
-            channel.unary_unary(_HEALTH)(b"", timeout=_ANSWER_S)
-    except (ConnectionError, ValueError) as error:
-        reason = _first_line(error).partition(". ")[0]
-        raise UserError(_no_answer(address, found, reason)) from error
-    except grpc.RpcError as error:
-        # Who asks for a token or a certificate answers: Ray has these.
-        if error.code() is not grpc.StatusCode.UNAUTHENTICATED and not _uses_tls():
-            reason = error.details().rpartition("last error: ")[2]
-            raise UserError(_no_answer(address, found, reason)) from error
-
-
-def _uses_tls() -> bool:
-    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
-
-
-def _no_answer(address: str, found: str, reason: str) -> str:
-    where = reason if found == address else f"{found}: {reason}"
-    return (
-        f"{PREFIX}init.address must be where a Ray cluster answers, got {address} ({where})\n"
-        "leave it out, and Ray is started on this machine"
-    )

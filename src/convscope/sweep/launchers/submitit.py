@@ -140,5 +140,7 @@ def _remove_files(job: Job) -> None:
 
 def _last_of_trace(message: str) -> str:
     """The line that says what was raised, of a message with a trace between rules."""
-    trace = message.split("----------------------")[1]
-    return trace.strip().splitlines()[-1].removeprefix("convscope.errors.UserError: ")
+    lines = message.split("----------------------")[1].strip().splitlines()
+    # It follows the last indented one, and may itself be followed by what to do.
+    above = [number for number, line in enumerate(lines) if line.startswith(" ")]
+    return lines[max(above) + 1].removeprefix("convscope.errors.UserError: ")
