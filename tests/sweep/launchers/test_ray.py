@@ -76,8 +76,7 @@ def test_a_run_whose_worker_is_killed_is_resumed(typed: Type, tmp_path: Path) ->
 
 
 def test_ctrl_c_ends_all_and_the_same_command_resumes(typed: Type, tmp_path: Path) -> None:
-    grid = ("-m", *RAY, *TINY, *GRID)
-    sweep = typed(*grid)
+    sweep = typed("-m", *RAY, *TINY, *GRID, "trainer.max_epochs=3000")
     sweep.after_an_epoch("k3-s1-p1")
     sweep.process.send_signal(signal.SIGINT)
     began = time.monotonic()

@@ -1,5 +1,6 @@
 """Sweeps through submitit: as processes of this machine, and as jobs of a real SLURM."""
 
+import json
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ from convscope.sweep.launchers.options import LocalOptions
 from convscope.training.hardware import resolve_hardware
 
 from .slurm_cluster import Cluster, is_installed, slurm
-from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, records, results
+from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, pause, records, results
 
 pytest.importorskip("submitit", reason="submitit is not installed")
 from convscope.sweep.launchers.submitit import result_of
@@ -100,10 +101,11 @@ def cluster() -> Iterator[Cluster]:
         yield started
 
 
-def on_node(cluster: Cluster, node: str) -> str:
-    """The job that runs on a node."""
-    (job,) = cluster.ask("squeue", "-h", "-t", "running", "-w", node, "-o", "%A").split()
-    return job
+def job_of(process: int) -> str:
+    """SLURM's job that a process belongs to."""
+    environment = Path(f"/proc/{process}/environ").read_text()
+    (job,) = re.findall(r"SLURM_JOB_ID=([0-9]+)", environment)
+    return str(job)
 
 
 def start_again(sweep: Typed, cluster: Cluster, job: str) -> None:
@@ -125,8 +127,7 @@ def test_a_job_that_is_cancelled_is_submitted_again(
     sweep = typed(
         *("-m", *SLURM, *TINY, "conv.stride=1,2", "throughput=exclusive"), **cluster.environment
     )
-    sweep.after_an_epoch("k3-s1-p1")
-    cancelled = on_node(cluster, "n1")
+    cancelled = job_of(pause(sweep.after_an_epoch("k3-s1-p1")))
     cluster.ask("scancel", cancelled)
     code, _, err = sweep.ended()
     assert code == 0, err
@@ -168,8 +169,8 @@ def test_a_sweep_of_jobs_survives_preemption_and_the_loss_of_a_node(
     typed: Type, alone: dict[str, dict[str, float]], tmp_path: Path, cluster: Cluster
 ) -> None:
     sweep = typed("-m", *SLURM, *TINY, *GRID, **cluster.environment)
-    sweep.after_an_epoch("k3-s1-p1")
-    preempted = on_node(cluster, "n1")
+    resumed = sweep.after_an_epoch("k3-s1-p1")
+    preempted = job_of(pause(resumed))
     cluster.ask("scontrol", "requeue", preempted)
     start_again(sweep, cluster, preempted)
 
@@ -180,6 +181,6 @@ def test_a_sweep_of_jobs_survives_preemption_and_the_loss_of_a_node(
     assert code == 0, err
     found = records(tmp_path)
     assert results(found) == alone
-    assert any(record["resumed_from_epoch"] for record in found.values())
+    assert json.loads((resumed / "run.json").read_text())["resumed_from_epoch"] >= 1
     assert {record["environment"]["shared"] for record in found.values()} == {True}
     assert list((tmp_path / "outputs" / ".submitit").glob("*result.pkl")) == []

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -96,6 +97,13 @@ def holder(run: Path) -> int:
             except OSError:
                 continue  # It was closed, or ended, just now.
     raise AssertionError(f"nobody trains {run}")
+
+
+def pause(run: Path) -> int:
+    """The process that trains a run, stopped: the run cannot end before what is done to it next."""
+    process = holder(run)
+    os.kill(process, signal.SIGSTOP)
+    return process
 
 
 def deaths(err: str) -> list[str]:
