@@ -15,7 +15,7 @@ from convscope.data.order import BatchOrder
 from convscope.geometry import network_geometry, parse_conv
 from convscope.model import ConvNet
 from convscope.ranks import ALONE, Ranks
-from convscope.step.captured import Capture
+from convscope.step.captured import Capture, CapturedSteps
 from convscope.step.schedule import one_cycle
 from convscope.step.stepper import Stepper, graph_capture
 from convscope.step.update import Update, make_optimizer
@@ -151,6 +151,29 @@ def test_every_step_is_told_of(replays: Replays | None) -> None:
     taken = []
     trained(network(), train_batches(None), replays, after_step=lambda: taken.append(1))
     assert len(taken) == 53
+
+
+def test_a_learning_rate_restored_elsewhere_is_on_the_device_when_a_step_is_captured() -> None:
+    """A checkpoint is read into the CPU's memory, which a graph cannot write to."""
+    net, source = network(), train_batches(None)
+    pixels = source.images._rows.view(-1, 12, 12, 1).numpy()
+    images = DeviceImages(pixels, source.images._labels.numpy(), [120.0], [60.0], device="meta")
+    restored = torch.optim.AdamW(net.parameters(), lr=torch.tensor(0.02), fused=True)
+    captured = []
+
+    def capture(step: Callable[[], None]) -> Callable[[], None]:
+        captured.extend(group["lr"].device.type for group in restored.param_groups)
+        return step
+
+    CapturedSteps(
+        Update(net, restored, None),
+        TrainBatches(images, source.order),
+        source.inputs(range(2)),
+        capacity=12,
+        capture=capture,
+        after_step=lambda: None,
+    )
+    assert captured == ["meta"]
 
 
 def test_nothing_is_captured_off_cuda() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from convscope.data.batches import BatchInputs, TrainBatches
+from convscope.data.batches import BatchInputs, TrainBatches, sent
 from convscope.step.update import Update
 
 Replay = Callable[[], None]
@@ -23,8 +23,9 @@ class CapturedSteps:
     """Takes the steps of a chunk by replaying one that was captured.
 
     Args:
-        update: its optimizer holds the learning rate as a tensor on the device, and has taken a
-            step before: what it allocates then must not be part of the graph.
+        update: its optimizer has taken a step before: what it allocates then must not be part of
+            the graph. From here on it has its learning rate from a tensor on the device, which a
+            checkpoint need not have restored there.
         batches: of images that are held on the device.
         like: inputs of the shape of all that will come.
         capacity: steps that a chunk may have.
@@ -47,15 +48,16 @@ class CapturedSteps:
         self.after_step = after_step
         self._inputs = like.map(lambda values: values.new_zeros(capacity, *values.shape[1:]))
         self._rates, self._losses, self._accuracies = torch.zeros(3, capacity, device=device)
+        self._rate = torch.zeros((), device=device)
+        for group in update.optimizer.param_groups:
+            group["lr"] = self._rate
         self._number = torch.zeros(1, dtype=torch.long, device=device)
         """Of the step within its chunk."""
         self._replay = capture(self._step)
 
     def _step(self) -> None:
         number = self._number
-        rate = self._rates.index_select(0, number)[0]
-        for group in self.update.optimizer.param_groups:
-            group["lr"].copy_(rate)
+        self._rate.copy_(self._rates.index_select(0, number)[0])
         inputs = self._inputs.map(lambda values: values.index_select(0, number)[0])
         loss, accuracy = self.update(self.batches.make(inputs))
         self._losses.index_copy_(0, number, loss[None])
@@ -66,7 +68,7 @@ class CapturedSteps:
         """As `EagerSteps.take`."""
         steps = len(learning_rates)
         self._number.zero_()
-        self._rates[:steps].copy_(torch.tensor(learning_rates))
+        self._rates[:steps].copy_(sent(torch.tensor(learning_rates), self._rates.device))
         for buffer, values in zip(self._inputs.tensors(), inputs.tensors(), strict=True):
             buffer[:steps].copy_(values)
         for _ in range(steps):

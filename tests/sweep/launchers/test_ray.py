@@ -60,8 +60,10 @@ def test_a_sweep_survives_its_workers_and_its_driver(
 
 def test_a_run_whose_worker_is_killed_is_resumed(typed: Type, tmp_path: Path) -> None:
     sweep = typed("-m", *RAY, *TINY, "conv.stride=1,2")
-    run = sweep.after_an_epoch("k3-s1-p1")
-    os.kill(holder(run), signal.SIGKILL)
+    trainer = holder(sweep.after_an_epoch("k3-s1-p1"))
+    priorities = [os.getpriority(os.PRIO_PROCESS, process) for process in (trainer, os.getpid())]
+    assert priorities[0] == priorities[1]
+    os.kill(trainer, signal.SIGKILL)
     code, out, err = sweep.ended()
     assert code == 0
     (death,) = deaths(err)

@@ -40,7 +40,7 @@ class Typed:
 
     def ended(self) -> tuple[int, str, str]:
         """Exit code, and what was printed on both streams."""
-        out, err = self.process.communicate(timeout=180)
+        out, err = self.process.communicate(timeout=480)
         return self.process.returncode, out, err
 
     def wait_for(self, condition: Callable[[], Any], seconds: float = 90) -> Any:
