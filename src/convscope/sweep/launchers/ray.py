@@ -27,8 +27,8 @@ from convscope.training.request import HandedRequest
 
 # Nobody has asked for reports to Ray's makers.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Runs have the priority of any program, as without Ray: its own workers step back behind all others,
-# and a thread that waits for one that has stepped back makes a step 20 times as long.
+# Runs have the priority that they have without Ray, whose workers would let all others go first:
+# beside a busy program, two threads of a run that wait for each other took 20 times as long.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # What a death means for its run is told in one line by the launcher.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead")
