@@ -12,33 +12,20 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
-from convscope.compose import (
-    CONFIG_NAME,
-    config_dir,
-    register_schema,
-)
+from convscope.compose import CONFIG_NAME, config_dir, register_schema
 from convscope.errors import UserError
 from convscope.jobs import train_one
 from convscope.mistakes import check_choices, check_sweeper, explain, is_explained
 from convscope.runs.record import RunRecord
-from convscope.tables import (
-    RESUME,
-    count,
-    layer_table,
-    new_console,
-    percent,
-    print_table,
-    tensorboard_command,
-)
+from convscope.tables import new_console
+from convscope.training.show import show_run
 
 if TYPE_CHECKING:
     from convscope.sweep.launchers.launcher import Launcher
@@ -124,7 +111,7 @@ def _run_job(config: DictConfig) -> None:
     except UserError as error:
         # Here rather than in `train`: Hydra would print a line of its own before.
         _refuse(str(error))
-    print_run(record, new_console())
+    show_run(record, new_console(), _notify)
     sys.exit(exit_code([record]))
 
 
@@ -178,33 +165,6 @@ def exit_code(records: Sequence[RunRecord]) -> int:
         if record.status == "interrupted":
             return 128 + signal.Signals[record.reason or "SIGINT"]
     return FAILED if any(record.status == "failed" for record in records) else 0
-
-
-def print_run(record: RunRecord, console: Console) -> None:
-    """What a person wants to see of a run that has ended: geometry, accuracy, speed, place."""
-    if record.status == "failed":
-        _notify(f"error: {record.name} failed: {record.reason}")
-        return
-    if record.status == "interrupted":
-        _notify(f"{record.name} was stopped ({record.reason}); {RESUME}")
-        return
-    console.print()
-    print_table(layer_table(record.geometry), console)
-    metrics = record.metrics
-    console.print(
-        f"\n{record.dataset['name']} {record.variant}:"
-        f" test accuracy {percent(metrics.get('test_accuracy'))},"
-        f" validation {percent(metrics.get('best_val_accuracy'))},"
-        f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
-        f" {record.params:,} parameters, {record.macs:,} MACs",
-        highlight=False,
-        soft_wrap=True,
-    )
-    study = Path(record.config["output_dir"]) / record.study
-    if (study / record.name).is_dir():
-        console.print(
-            f"{study / record.name}\n{tensorboard_command(record)}", soft_wrap=True, highlight=False
-        )
 
 
 def _notify(line: str) -> None:

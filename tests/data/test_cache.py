@@ -172,7 +172,7 @@ def test_of_two_processes_one_decodes_and_both_read(folder: Folder, tmp_path: Pa
         ]
         time.sleep(1)
         assert [process.poll() for process in both] == [None, None]
-    said = [process.communicate(timeout=20)[0].split() for process in both]
+    said = [process.communicate(timeout=120)[0].split() for process in both]
     fingerprint = load("image_folder", tmp_path).fingerprint
     assert sorted(said) == [[fingerprint, "False"], [fingerprint, "True"]]
 

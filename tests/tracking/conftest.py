@@ -22,7 +22,7 @@ from convscope.runs.record import RunRecord, read_record
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 
 @dataclass(frozen=True)

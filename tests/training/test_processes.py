@@ -26,7 +26,7 @@ OVERRIDES = (
     "data.shift=2",
     "optim.lr=0.01",
 )
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 

@@ -56,7 +56,7 @@ def opened(browser: "Browser", path: Path) -> Iterator[Open]:
 
     def open_page(width: int = 1300, **settings: Any) -> "Tab":
         context = browser.new_context(viewport={"width": width, "height": 800}, **settings)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         tab = context.new_page()
         tabs.append(tab)
         tab.on("console", lambda message: noise.append(message.text))

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Locator, Page
 
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 
 
 class Tab:

@@ -90,7 +90,7 @@ def lesson(browser: "Browser") -> Iterator[Open]:
 
     def open_page(path: Path, width: int = 1300, **settings: Any) -> Lesson:
         context = browser.new_context(viewport={"width": width, "height": 800}, **settings)
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(20_000)
         opened.append(Lesson(context.new_page(), path))
         return opened[-1]
 

@@ -43,7 +43,7 @@ class Typed:
         out, err = self.process.communicate(timeout=480)
         return self.process.returncode, out, err
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 90) -> Any:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 240) -> Any:
         """What the condition found, once it has found something."""
         deadline = time.monotonic() + seconds
         while not (found := condition()):

@@ -21,7 +21,7 @@ from convscope.training.request import RunRequest
 from convscope.training.train import train
 
 SOURCE = Path(convscope.__file__).parents[1]
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 

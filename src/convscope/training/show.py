@@ -1,0 +1,42 @@
+"""What the terminal shows of a run that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from convscope.runs.record import RunRecord
+from convscope.tables import RESUME, count, layer_table, percent, print_table, tensorboard_command
+
+
+def show_run(record: RunRecord, console: Console, notify: Callable[[str], None]) -> None:
+    """Geometry, accuracy, speed and place of a run that has ended; or why there are none.
+
+    Args:
+        notify: is told the latter.
+    """
+    if record.status == "failed":
+        notify(f"error: {record.name} failed: {record.reason}")
+        return
+    if record.status == "interrupted":
+        notify(f"{record.name} was stopped ({record.reason}); {RESUME}")
+        return
+    console.print()
+    print_table(layer_table(record.geometry), console)
+    metrics = record.metrics
+    console.print(
+        f"\n{record.dataset['name']} {record.variant}:"
+        f" test accuracy {percent(metrics.get('test_accuracy'))},"
+        f" validation {percent(metrics.get('best_val_accuracy'))},"
+        f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
+        f" {record.params:,} parameters, {record.macs:,} MACs",
+        highlight=False,
+        soft_wrap=True,
+    )
+    study = Path(record.config["output_dir"]) / record.study
+    if (study / record.name).is_dir():
+        console.print(
+            f"{study / record.name}\n{tensorboard_command(record)}", soft_wrap=True, highlight=False
+        )
