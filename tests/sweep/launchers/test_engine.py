@@ -33,6 +33,9 @@ class Acted:
         self.submitted: list[HandedRequest] = []
         self.cancelled = False
 
+    def takes(self, alone: bool) -> int:
+        return 1 if alone else self.at_once
+
     def submit(self, handed: HandedRequest, alone: bool) -> None:
         self.submitted.append(handed)
 
@@ -102,6 +105,42 @@ def test_a_process_that_is_killed_is_started_again(run: PlannedRun) -> None:
     name = run.request.directory.name
     assert told == [f"{name}: its process died: killed; tried again, 1 of 2"]
     assert [handed.id for handed in engine.submitted] == [run.request.id] * 2
+
+
+class Takes(Acted):
+    """Has two runs at a time, and ends the one that it has had longest."""
+
+    def __init__(self, *acts: Act) -> None:
+        self.acts = deque(acts)
+        self.submitted = []
+        self.has: deque[str] = deque()
+        self.runs: dict[str, PlannedRun] = {}
+
+    def submit(self, handed: HandedRequest, alone: bool) -> None:
+        super().submit(handed, alone)
+        self.has.append(handed.id)
+        assert len(self.has) <= self.takes(alone)
+
+    def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
+        ended = self.has.popleft()
+        return ended, self.acts.popleft()(self.runs[ended])
+
+
+def test_runs_begin_in_order_and_one_that_died_goes_before_those_that_wait(
+    ask, tmp_path: Path
+) -> None:
+    runs = plan_runs([ask(tmp_path, f"seed={seed}") for seed in range(5)])
+    done = writes("finished")
+    engine = Takes(done, dies(KILLED, writes("running")), done, done, done, done)
+    launcher = EngineLauncher(engine, max_retries=2, notify=lambda line: None)
+    for run in runs:
+        engine.runs[run.request.id] = run
+        launcher.start(run)
+    ended = [launcher.next_ended()[0] for _ in runs]
+
+    begun = [handed.checked.config.seed for handed in engine.submitted]
+    assert begun == [0, 1, 2, 1, 3, 4]
+    assert [run.request.config.seed for run in ended] == [0, 2, 1, 3, 4]
 
 
 def test_one_that_is_always_killed_has_failed(run: PlannedRun) -> None:

@@ -6,7 +6,7 @@ and an engine does no more than start processes and tell how they end.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -43,11 +43,14 @@ class Engine(Protocol):
     def at_once(self) -> int:
         """Processes side by side."""
 
+    def takes(self, alone: bool) -> int:
+        """Runs that it is to have at a time, all of them alone or none."""
+
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         """As `Launcher.hardware`."""
 
     def submit(self, handed: HandedRequest, alone: bool) -> None:
-        """Have a process do `worker.work` with it, as soon as there is room.
+        """Have a process do `worker.work` with it.
 
         Args:
             alone: have a machine's CPUs, and one GPU where there are any, for it alone.
@@ -57,7 +60,7 @@ class Engine(Protocol):
         """Identity and outcome of a run whose process has ended; None where none has by then."""
 
     def cancel(self) -> None:
-        """Drop what waits, ask processes to end as Ctrl-C does, and wait until they have."""
+        """Ask processes to end as Ctrl-C does, and wait until they have."""
 
     def close(self) -> None:
         """Let go of the engine."""
@@ -70,6 +73,9 @@ _POLL_S = 0.5
 class EngineLauncher:
     """Starts every run, and again those whose process dies.
 
+    What the engine does not take yet waits here, in order: engines start what they have in an order
+    of their own.
+
     Args:
         max_retries: times that one run is started again.
         notify: is told a line for each death.
@@ -81,8 +87,10 @@ class EngineLauncher:
         self.engine = engine
         self.max_retries = max_retries
         self.notify = notify
+        self._waiting: deque[tuple[PlannedRun, bool]] = deque()
+        """Whether alone."""
         self._running: dict[str, tuple[PlannedRun, bool]] = {}
-        """By identity; whether alone."""
+        """By identity."""
         self._deaths: Counter[str] = Counter()
 
     @property
@@ -93,8 +101,14 @@ class EngineLauncher:
         return self.engine.hardware(trainer)
 
     def start(self, run: PlannedRun, alone: bool = False) -> None:
-        self._running[run.request.id] = run, alone
-        self.engine.submit(hand(run.request), alone)
+        self._waiting.append((run, alone))
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self._waiting and len(self._running) < self.engine.takes(self._waiting[0][1]):
+            run, alone = self._waiting.popleft()
+            self._running[run.request.id] = run, alone
+            self.engine.submit(hand(run.request), alone)
 
     def next_ended(self) -> tuple[PlannedRun, RunRecord | None]:
         with Signals() as signals:
@@ -108,9 +122,11 @@ class EngineLauncher:
                     continue
                 run, alone = self._running.pop(ended[0])
                 record = self._settled(run, ended[1])
+                if isinstance(record, Death):
+                    self._waiting.appendleft((run, alone))
+                self._hand_over()
                 if not isinstance(record, Death):
                     return run, record
-                self.start(run, alone)
 
     def _settled(self, run: PlannedRun, outcome: Outcome) -> Outcome:
         """The outcome to believe; a Death where the run is worth another try."""

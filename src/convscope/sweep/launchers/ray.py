@@ -65,7 +65,7 @@ class RayEngine:
         """Identity of the run of each task that has not ended."""
         address = options.init.get("address")
         self._is_local = address == "local"
-        self._nodes: list[Node] | None = None
+        self._is_started = False
         if self._is_local:
             # Before Ray's seconds of starting.
             _check_room([_this_machine(options.init)], options)
@@ -74,10 +74,15 @@ class RayEngine:
 
     @property
     def at_once(self) -> int:
-        return sum(_room(node, self.options) for node in self._started())
+        return sum(_room(node, self.options) for node in self._nodes())
+
+    def takes(self, alone: bool) -> int:
+        # One more than there is room for: a worker that is done has the next at once, and a cluster
+        # that grows by need sees one.
+        return self.at_once + 1
 
     def hardware(self, trainer: TrainerConfig) -> Hardware:
-        nodes = [_this_machine(self.options.init)] if self._is_local else self._started()
+        nodes = [_this_machine(self.options.init)] if self._is_local else self._nodes()
         has_gpu = any(node.get("GPU") for node in nodes)
         if has_gpu and not self.options.num_gpus and trainer.accelerator != "cpu":
             raise UserError(
@@ -97,7 +102,7 @@ class RayEngine:
         return found
 
     def submit(self, handed: HandedRequest, alone: bool) -> None:
-        nodes = self._started()
+        nodes = self._nodes()
         shared = not alone and any(_room(node, self.options) > 1 for node in nodes)
         # Of the largest machine: nothing has room beside it, wherever it goes.
         cpus = int(max(node.get("CPU", 0) for node in nodes)) if alone else self.options.num_cpus
@@ -123,20 +128,24 @@ class RayEngine:
     def close(self) -> None:
         ray.shutdown()
 
-    def _started(self) -> list[Node]:
-        if self._nodes is None:
-            began = time.perf_counter()
-            try:
-                ray.init(**self.options.init_arguments)
-            except (ConnectionError, RayError, RuntimeError, TypeError, ValueError) as error:
-                raise UserError(f"{PREFIX}init: {_first_line(error)}") from error
-            found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-            self._nodes = [node["Resources"] for node in found if node["Alive"]]
-            _check_room(self._nodes, self.options)
-            seconds = time.perf_counter() - began
-            at_once = numbered(self.at_once, "run")
-            self.notify(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
-        return self._nodes
+    def _nodes(self) -> list[Node]:
+        """All machines that are there now."""
+        if not self._is_started:
+            self._start()
+        found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        return [node["Resources"] for node in found if node["Alive"]]
+
+    def _start(self) -> None:
+        began = time.perf_counter()
+        try:
+            ray.init(**self.options.init_arguments)
+        except (ConnectionError, RayError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(f"{PREFIX}init: {_first_line(error)}") from error
+        self._is_started = True
+        _check_room(self._nodes(), self.options)
+        seconds = time.perf_counter() - began
+        at_once = numbered(self.at_once, "run")
+        self.notify(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
 
 
 def _outcome(task: Any) -> Outcome:

@@ -7,7 +7,6 @@ the jobs' folder on a disk that all of them share.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -53,11 +52,10 @@ class Cluster(Protocol):
 
 
 class SubmititEngine:
-    """Hands jobs over, as many at a time as the cluster takes, and looks for what they return."""
+    """Hands jobs over to a cluster and looks for what they return."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self._waiting: deque[tuple[HandedRequest, bool]] = deque()
         self._jobs: dict[str, Job] = {}
         """By their runs' identity."""
 
@@ -65,19 +63,16 @@ class SubmititEngine:
     def at_once(self) -> int:
         return self.cluster.at_once(alone=False)
 
+    def takes(self, alone: bool) -> int:
+        return self.cluster.at_once(alone)
+
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         return self.cluster.hardware(trainer)
 
     def submit(self, handed: HandedRequest, alone: bool) -> None:
-        self._waiting.append((handed, alone))
-        self._hand_over()
-
-    def _hand_over(self) -> None:
-        while self._waiting and len(self._jobs) < self.cluster.at_once(self._waiting[0][1]):
-            handed, alone = self._waiting.popleft()
-            function = RequeuedWork()  # type: ignore[no-untyped-call]
-            work = self.cluster.work(handed, alone)
-            self._jobs[handed.id] = self.cluster.submit(alone, function, *work)
+        function = RequeuedWork()  # type: ignore[no-untyped-call]
+        work = self.cluster.work(handed, alone)
+        self._jobs[handed.id] = self.cluster.submit(alone, function, *work)
 
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
         deadline = time.monotonic() + seconds
@@ -86,14 +81,12 @@ class SubmititEngine:
                 if has_ended(job, self.cluster):
                     outcome = result_of(job, self.cluster)
                     del self._jobs[key]
-                    self._hand_over()
                     return key, outcome
             if time.monotonic() > deadline:
                 return None
             time.sleep(_POLL_S)
 
     def cancel(self) -> None:
-        self._waiting.clear()
         for job in self._jobs.values():
             job.cancel(check=False)
         deadline = time.monotonic() + _END_S
