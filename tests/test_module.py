@@ -62,7 +62,7 @@ def fit(network: nn.Module, batches: TrainBatches, tmp_path: Path) -> Fit:
             optim=OPTIM,
             clip_norm=clip_norm,
             make_stepper=lambda update: Stepper(
-                update, batches, learning_rates(steps), 10, None, after_step=lambda: None
+                update, batches, learning_rates(steps), 10, None, lambda: None, pytest.fail
             ),
         )
         trainer = Trainer(

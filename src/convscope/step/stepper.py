@@ -24,6 +24,7 @@ class Stepper:
         capacity: steps of the longest chunk.
         capture: how a step is captured; None where it cannot be.
         after_step: called after each step; must not read the device.
+        notify: is told where a step should have been captured and could not be.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Stepper:
         capacity: int,
         capture: Capture | None,
         after_step: Callable[[], None],
+        notify: Callable[[str], None],
     ) -> None:
         self.update = update
         self.batches = batches
@@ -41,6 +43,7 @@ class Stepper:
         self.capacity = capacity
         self.capture = capture
         self.after_step = after_step
+        self.notify = notify
         self._eager = EagerSteps(update, batches, after_step)
         self._captured: CapturedSteps | None = None
         self._settled = False
@@ -74,9 +77,8 @@ class Stepper:
             )
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
-            warnings.warn(
-                f"the step could not be captured in a CUDA graph and runs plainly: {reason}",
-                stacklevel=2,
+            self.notify(
+                f"the step could not be captured in a CUDA graph and runs plainly: {reason}"
             )
             return None
 
@@ -95,6 +97,8 @@ def _aside(device: torch.device) -> Iterator[None]:
         return
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(stream):
+    with torch.cuda.stream(stream), warnings.catch_warnings():
+        # PyTorch's advice to those who never capture.
+        warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
         yield
     torch.cuda.current_stream(device).wait_stream(stream)

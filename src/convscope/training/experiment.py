@@ -126,6 +126,7 @@ class Experiment:
             capacity=longest_chunk(trainer.log_every_n_steps),
             capture=graph_capture(self._batches),
             after_step=self._after_step,
+            notify=self._notify,
         )
 
     def _learning_rate(self, step: int) -> float:
