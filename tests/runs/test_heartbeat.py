@@ -55,6 +55,22 @@ def test_of_two_hosts_that_take_over_at_once_one_has_the_run(
     assert path.read_text() == "a third host"
 
 
+def test_of_two_hosts_that_claim_a_new_run_at_once_one_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".heartbeat"
+    open_file = os.open
+
+    def open_late(name: Path, *arguments: int) -> int:
+        if name == path and not path.exists():
+            path.write_text(ELSEWHERE)
+        return open_file(name, *arguments)
+
+    monkeypatch.setattr(heartbeat.os, "open", open_late)
+    assert not RunLock(tmp_path).try_acquire()
+    assert path.read_text() == ELSEWHERE
+
+
 def test_what_a_killed_process_of_this_host_left_is_no_claim(tmp_path: Path) -> None:
     beaten(tmp_path, seconds_ago=1, host=heartbeat.this_host())
     assert not is_held(tmp_path)

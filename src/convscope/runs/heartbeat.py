@@ -60,8 +60,13 @@ def start_heartbeat(run_dir: Path, now: float) -> "Heartbeat | None":
     if beats_elsewhere(run_dir, now):
         return None
     path = RunDirectory(run_dir).heartbeat
-    is_takeover = _host_of(path) not in ("", this_host())
-    heartbeat = Heartbeat(path)
+    is_new = not path.exists()
+    is_takeover = not is_new and _host_of(path) != this_host()
+    try:
+        heartbeat = Heartbeat(path, is_new)
+    except FileExistsError:
+        # Another host was quicker.
+        return None
     if is_takeover:
         # Two hosts may see the same one dead at once: who wrote last has the run.
         time.sleep(_SETTLE_S)
@@ -71,12 +76,21 @@ def start_heartbeat(run_dir: Path, now: float) -> "Heartbeat | None":
 
 
 class Heartbeat:
-    """Beats until it is stopped, or until it or its process is gone."""
+    """Beats until it is stopped, or until it or its process is gone.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        is_new: whether nobody has left a sign there.
+
+    Raises:
+        FileExistsError: somebody has by now.
+        OSError: the sign cannot be written.
+    """
+
+    def __init__(self, path: Path, is_new: bool) -> None:
         self._path = path
         self._ended = threading.Event()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | _NO_FOLLOW, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | _NO_FOLLOW | (os.O_EXCL if is_new else os.O_TRUNC)
+        self._file = os.open(path, flags, 0o666)
         try:
             _beat(self._file)
         except OSError:

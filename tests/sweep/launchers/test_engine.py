@@ -143,6 +143,30 @@ def test_runs_begin_in_order_and_one_that_died_goes_before_those_that_wait(
     assert [run.request.config.seed for run in ended] == [0, 2, 1, 3, 4]
 
 
+def test_what_waits_is_handed_over_when_the_engine_has_grown(ask, tmp_path: Path) -> None:
+    runs = plan_runs([ask(tmp_path, f"seed={seed}") for seed in range(2)])
+
+    class Grows(Takes):
+        machines = 1
+
+        def takes(self, alone: bool) -> int:
+            return self.machines
+
+        def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
+            if self.machines == 1:
+                self.machines = 2
+                return None
+            assert len(self.has) == 2
+            return super().next_ended(seconds)
+
+    engine = Grows(writes("finished"))
+    launcher = EngineLauncher(engine, max_retries=2, notify=lambda line: None)
+    for run in runs:
+        engine.runs[run.request.id] = run
+        launcher.start(run)
+    assert launcher.next_ended()[0] is runs[0]
+
+
 def test_one_that_is_always_killed_has_failed(run: PlannedRun) -> None:
     engine = Acted(run, *[dies(KILLED, writes("running"))] * 3)
     record, told = launched(engine)

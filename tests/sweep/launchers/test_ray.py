@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -101,7 +102,57 @@ def test_more_than_the_machine_has_is_refused_before_ray_starts() -> None:
         made(num_cpus=3)
     with pytest.raises(UserError, match="num_gpus must be at most the 1 GPUs of one machine"):
         made(num_gpus=2, init={"address": "local", "num_gpus": 1})
+    with pytest.raises(UserError, match="num_gpus must be a whole number where it is above 1, got"):
+        made(num_gpus=1.5, init={"address": "local", "num_gpus": 2})
     assert not ray.is_initialized()
+
+
+def options(num_cpus: int, num_gpus: float) -> RayOptions:
+    return RayOptions(num_cpus, num_gpus, max_retries=0, init={})
+
+
+def test_runs_that_a_machine_takes_at_once() -> None:
+    """A run's share of a GPU is a share of one: 0.4 goes twice into each."""
+    from convscope.sweep.launchers.ray import _check_room, _room
+
+    machine = {"CPU": 16.0, "GPU": 2.0}
+    for num_cpus, num_gpus, room in (
+        *((1, 0, 16), (5, 0, 3), (1, 0.4, 4), (1, 0.25, 8), (4, 0.25, 4)),
+        *((1, 1, 2), (1, 2, 1), (1, 0.6, 2), (32, 0, 0)),
+    ):
+        assert _room(machine, options(num_cpus, num_gpus)) == room
+    # The one has the CPUs, the other the GPUs.
+    unlike = [{"CPU": 64.0}, {"CPU": 8.0, "GPU": 8.0}]
+    with pytest.raises(
+        UserError, match=r"num_cpus=16 and hydra.launcher.num_gpus=0.5: no machine has both"
+    ):
+        _check_room(unlike, options(16, 0.5))
+    _check_room(unlike, options(8, 0.5))
+
+
+def process(*given: object) -> int:
+    return os.getpid()
+
+
+def test_runs_on_gpus_have_a_process_each_and_the_machine_of_a_run_alone_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CUDA stays on the GPU that a process had first. Ray believes in GPUs that it is told of."""
+    from convscope.sweep.launchers.ray import RayEngine
+
+    given = {**OPTIONS, "num_gpus": 1, "init": {**OPTIONS["init"], "num_gpus": 1}}
+    engine = RayEngine(checked_options(RayOptions, given), lambda line: None)
+    try:
+        engine._nodes()
+        processes = ray.get([engine._task(process, 1, gpus).remote() for gpus in (1, 1, 1)])
+        assert len(set(processes)) == 3
+        # Beside a larger machine without a GPU.
+        monkeypatch.setattr(engine, "_nodes", lambda: [{"CPU": 64.0}, {"CPU": 2.0, "GPU": 1.0}])
+        monkeypatch.setattr("convscope.sweep.launchers.ray.work", process)
+        engine.submit(SimpleNamespace(id="a run"), alone=True)
+        assert engine.next_ended(seconds=60) is not None
+    finally:
+        engine.close()
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from .slurm_cluster import Cluster, is_installed, slurm
 from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, pause, records, results
 
 pytest.importorskip("submitit", reason="submitit is not installed")
+from convscope.sweep.launchers import submitit_slurm
 from convscope.sweep.launchers.submitit import result_of
 from convscope.sweep.launchers.submitit_local import LocalCluster
 
@@ -162,6 +165,32 @@ def test_a_controller_that_does_not_answer(typed: Type, tmp_path: Path, cluster:
     assert code == 2
     assert err.startswith("error: SLURM's controller does not answer: ")
     assert err.count("\n") == 1
+
+
+def test_a_job_whose_end_nobody_tells_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    answers = iter([None, "1 RUNNING\n", "1 RUNNING\n2 PENDING\n", None, "2 FAILED\n"])
+
+    def squeue(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        answer = next(answers)
+        if answer is None:
+            raise subprocess.TimeoutExpired(command, 8)
+        return subprocess.CompletedProcess(command, 0, answer)
+
+    monkeypatch.setattr(submitit_slurm, "_check_answers", lambda: None)
+    monkeypatch.setattr(submitit_slurm, "_executor", lambda options, alone: None)
+    monkeypatch.setattr(submitit_slurm.subprocess, "run", squeue)
+    cluster = submitit_slurm.SlurmCluster(SimpleNamespace(), told.append)
+
+    def ends() -> tuple[str | None, ...]:
+        cluster._queue.forget()
+        return tuple(cluster.end_of(SimpleNamespace(job_id=number)) for number in ("1", "2"))
+
+    gone = "not in the queue any more"
+    assert [ends() for _ in range(5)] == [
+        *((None, None), (None, gone), (None, None), (None, None), (gone, "FAILED"))
+    ]
+    assert told == ["SLURM does not answer (no answer within 8 s): waiting until it does"] * 2
 
 
 @needs_slurm

@@ -119,6 +119,8 @@ class EngineLauncher:
                 except Interrupted as stop:
                     return self._interrupted(stop)
                 if ended is None:
+                    # The engine may have grown.
+                    self._hand_over()
                     continue
                 run, alone = self._running.pop(ended[0])
                 record = self._settled(run, ended[1])

@@ -65,6 +65,11 @@ class RayEngine:
         """Identity of the run of each task that has not ended."""
         address = options.init.get("address")
         self._is_local = address == "local"
+        if options.num_gpus > 1 and not options.num_gpus.is_integer():
+            raise UserError(
+                f"{PREFIX}num_gpus must be a whole number where it is above 1, got"
+                f" {options.num_gpus:g}"
+            )
         self._is_started = False
         if self._is_local:
             # Before Ray's seconds of starting.
@@ -104,14 +109,19 @@ class RayEngine:
     def submit(self, handed: HandedRequest, alone: bool) -> None:
         nodes = self._nodes()
         shared = not alone and any(_room(node, self.options) > 1 for node in nodes)
-        # Of the largest machine: nothing has room beside it, wherever it goes.
-        cpus = int(max(node.get("CPU", 0) for node in nodes)) if alone else self.options.num_cpus
+        # Of the largest machine for runs: nothing has room beside it, wherever it goes.
+        most = max((node["CPU"] for node in nodes if _room(node, self.options)), default=0)
+        cpus = max(int(most), self.options.num_cpus) if alone else self.options.num_cpus
         gpus = math.ceil(self.options.num_gpus) if alone else self.options.num_gpus
         task = self._task(work, cpus, gpus).remote(handed, cpus, shared, alone)
         self._runs[task] = handed.id
 
     def _task(self, function: Callable[..., Any], cpus: int, gpus: float) -> Any:
-        return ray.remote(function).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
+        given = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
+        if gpus:
+            # A process of its own: CUDA stays on the GPU that a process had first.
+            given["max_calls"] = 1
+        return ray.remote(**given)(function)  # type: ignore[call-overload]
 
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
         ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=seconds)
@@ -182,10 +192,13 @@ def _this_machine(init: dict[str, Any]) -> Node:
 
 def _room(node: Node, options: RayOptions) -> int:
     """Runs that a machine takes at once."""
-    rooms = [node.get("CPU", 0) / options.num_cpus]
-    if options.num_gpus:
-        rooms.append(node.get("GPU", 0) / options.num_gpus)
-    return math.floor(min(rooms))
+    rooms = [node.get("CPU", 0) // options.num_cpus]
+    if options.num_gpus >= 1:
+        rooms.append(node.get("GPU", 0) // options.num_gpus)
+    elif options.num_gpus:
+        # Shares of one GPU each.
+        rooms.append(node.get("GPU", 0) * math.floor(1 / options.num_gpus))
+    return int(min(rooms))
 
 
 def _check_room(nodes: list[Node], options: RayOptions) -> None:
@@ -195,3 +208,8 @@ def _check_room(nodes: list[Node], options: RayOptions) -> None:
             raise UserError(
                 f"{PREFIX}{key} must be at most the {most:g} {kind}s of one machine, got {asked:g}"
             )
+    if not any(_room(node, options) for node in nodes):
+        raise UserError(
+            f"{PREFIX}num_cpus={options.num_cpus} and {PREFIX}num_gpus={options.num_gpus:g}:"
+            " no machine has both"
+        )

@@ -77,7 +77,10 @@ class SlurmCluster:
         return handed, self.options.cpus_per_task, not alone, alone
 
     def end_of(self, job: Job) -> str | None:
-        state = self._queue.states().get(job.job_id, "not in the queue any more")
+        states = self._queue.states()
+        if self._queue.is_silent:
+            return None
+        state = states.get(job.job_id, "not in the queue any more")
         return None if state in _NOT_OVER else state
 
 
@@ -91,7 +94,8 @@ class Queue:
         self.notify = notify
         self._asked = -float("inf")
         self._states: dict[str, str] = {}
-        self._is_silent = False
+        self.is_silent = False
+        """Whether SLURM did not answer the last time."""
 
     def forget(self) -> None:
         """Ask anew at the next look: a job has come that is not known yet."""
@@ -111,11 +115,11 @@ class Queue:
                 command, capture_output=True, text=True, timeout=_ANSWER_S, check=True
             ).stdout
         except (subprocess.SubprocessError, OSError) as error:
-            if not self._is_silent:
+            if not self.is_silent:
                 self.notify(f"SLURM does not answer ({_why(error)}): waiting until it does")
-            self._is_silent = True
+            self.is_silent = True
             return
-        self._is_silent = False
+        self.is_silent = False
         self._states = dict(line.split() for line in told.splitlines())
 
 
