@@ -70,7 +70,7 @@ def test_a_measurement_is_of_some_hundred_steps(
     make = TrainBatches.make
     monkeypatch.setattr(TrainBatches, "make", lambda *a: made.append(a) or make(*a))
     measure_alone(shared)
-    assert len(made) == STEPS == 300
+    assert len(made) == STEPS["cpu"] == 300
 
 
 def test_a_run_that_another_process_holds_is_left_alone(shared: RunRequest) -> None:

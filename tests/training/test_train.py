@@ -1,12 +1,12 @@
 """One run from request to record: what it leaves, and what becomes of it when asked for again."""
 
+import gc
 import hashlib
 import json
 import math
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning.callbacks import timer
+from torch import nn
 
-from convscope.compose import compose_config
 from convscope.data.batches import BatchInputs, TrainBatches
 from convscope.errors import UserError
+from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.runs.history import History
 from convscope.runs.lock import RunHeld, RunLock
 from convscope.runs.record import RunRecord, current_record, read_record
-from convscope.training.hardware import resolve_hardware
+from convscope.training.experiment import Experiment
+from convscope.training.hardware import Hardware
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -376,55 +378,35 @@ def test_the_tasks_of_a_slurm_job_are_no_devices_of_the_run(
     assert (record.status, record.reason) == ("finished", None)
 
 
-@pytest.mark.parametrize(
-    ("capabilities", "precision"),
-    [
-        ({"avx512_bf16": True}, "bf16-mixed"),
-        ({"amx_bf16": True}, "bf16-mixed"),
-        ({"avx512_f": True, "avx512_bf16": False}, "32-true"),
-        ({}, "32-true"),
-    ],
-)
-def test_precision_is_what_the_cpu_computes_in(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
+def test_a_run_that_has_ended_holds_nothing(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    config = replace(compose_config([]).trainer, accelerator="cpu")
-    assert resolve_hardware(config).precision == precision
-    assert resolve_hardware(replace(config, precision="32-true")).precision == "32-true"
+    """Nor does one that failed: what a GPU keeps of it, the next run would lack."""
+    left: list[Experiment] = []
+
+    def look(hardware: Hardware) -> None:
+        gc.collect()
+        left.extend(found for found in gc.get_objects() if isinstance(found, Experiment))
+
+    monkeypatch.setattr("convscope.training.train.free_memory", look)
+    assert train(ask(tmp_path), silent).status == "finished"
+    monkeypatch.setattr(VariantModule, "training_step", lambda module, chunk: 1 / 0)
+    assert train(ask(tmp_path, "seed=1"), silent).status == "failed"
+    assert left == []
 
 
-@pytest.mark.parametrize(
-    ("threads", "devices", "each"), [(8, 1, 8), (8, 2, 4), (8, 3, 2), (1, 2, 1)]
-)
-def test_devices_share_the_threads(
-    monkeypatch: pytest.MonkeyPatch, threads: int, devices: int, each: int
+def test_nothing_is_compiled_for_what_is_shown_once(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    monkeypatch.setattr("convscope.training.hardware.cores", lambda: 8)
-    config = replace(compose_config([]).trainer, accelerator="cpu", devices=devices)
-    hardware = resolve_hardware(config)
-    assert (hardware.devices, hardware.threads) == (devices, each)
-    assert hardware.strategy == ("ddp" if devices > 1 else "auto")
+    batches: list[int] = []
 
+    def backend(graph: torch.fx.GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        for value in inputs:
+            if isinstance(value, torch.Tensor) and value.shape[1:] == (1, 28, 28):
+                batches.append(len(value))
+        return graph.forward
 
-@pytest.mark.parametrize(
-    ("typed", "message"),
-    [
-        ({"accelerator": "gpu"}, "trainer.accelerator=gpu: this machine has none"),
-        ({"accelerator": "cuda"}, "trainer.accelerator=cuda: this machine has none"),
-        ({"accelerator": "mps"}, "trainer.accelerator=mps: this machine has none"),
-        (
-            {"accelerator": "cpu", "devices": 5},
-            "trainer.devices must be at most 4 on this machine, got 5",
-        ),
-    ],
-)
-def test_hardware_that_is_not_there_is_refused(
-    monkeypatch: pytest.MonkeyPatch, typed: dict[str, Any], message: str
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr("convscope.training.hardware.cores", lambda: 4)
-    with pytest.raises(UserError, match=message):
-        resolve_hardware(replace(compose_config([]).trainer, **typed))
+    monkeypatch.setattr(ConvNet, "compile", lambda net: nn.Module.compile(net, backend=backend))
+    assert train(ask(tmp_path, "compile=true"), silent).status == "finished"
+    assert 32 in batches
+    assert 1 not in batches

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch._dynamo import reset as forget_compiled
-from torch._dynamo.exc import TorchDynamoException
 
 from convscope.benchmark.cases import Case
 from convscope.benchmark.graph import GraphLoop
@@ -107,7 +106,10 @@ def fastest(
         began = time.perf_counter()
         try:
             loops[compiled] = TimedLoop(case, data, _TRIALS * _TRIAL_STEPS + steps, compiled)
-        except TorchDynamoException as error:
+        except RuntimeError as error:
+            # PyTorch's compiler raises these, and a capture of what it made.
+            if not compiled:
+                raise
             reason = str(error).strip().splitlines()[0]
             failures.append(Trial(compiled, None, time.perf_counter() - began, reason))
     rates = dict.fromkeys(loops, 0.0)

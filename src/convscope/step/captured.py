@@ -47,7 +47,10 @@ class CapturedSteps:
         self.batches = batches
         self.after_step = after_step
         self._inputs = like.map(lambda values: values.new_zeros(capacity, *values.shape[1:]))
-        self._rates, self._losses, self._accuracies = torch.zeros(3, capacity, device=device)
+        self._rates = torch.zeros(capacity, device=device)
+        self._measured = torch.zeros(2, capacity, device=device)
+        """Loss and accuracy of each step."""
+        self._places = torch.arange(capacity, device=device)
         self._rate = torch.zeros((), device=device)
         for group in update.optimizer.param_groups:
             group["lr"] = self._rate
@@ -60,8 +63,9 @@ class CapturedSteps:
         self._rate.copy_(self._rates.index_select(0, number)[0])
         inputs = self._inputs.map(lambda values: values.index_select(0, number)[0])
         loss, accuracy = self.update(self.batches.make(inputs))
-        self._losses.index_copy_(0, number, loss[None])
-        self._accuracies.index_copy_(0, number, accuracy[None])
+        # Not index_copy_: where algorithms must be deterministic, it may wait for the device.
+        values = torch.stack([loss, accuracy])[:, None]
+        torch.where(self._places == number, values, self._measured, out=self._measured)
         number += 1
 
     def take(self, inputs: BatchInputs, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -74,7 +78,8 @@ class CapturedSteps:
         for _ in range(steps):
             self._replay()
             self.after_step()
-        return self._losses[:steps].clone(), self._accuracies[:steps].clone()
+        losses, accuracies = self._measured[:, :steps].clone()
+        return losses, accuracies
 
 
 def cuda_graph(step: Replay) -> Replay:
@@ -83,7 +88,12 @@ def cuda_graph(step: Replay) -> Replay:
     Raises:
         RuntimeError: something in the step cannot be captured.
     """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            step()
+    except RuntimeError:
+        # A capture that was spoilt leaves its own stream in place.
+        torch.cuda.set_stream(stream)
+        raise
     return graph.replay

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -59,15 +60,16 @@ class Stepper:
         rates = [self.learning_rate(step) for step in chunk]
         if self._captured is not None:
             return self._captured.take(inputs, rates)
+        if self._settled:
+            return self._eager.take(inputs, rates)
         device = self.batches.images.device
         with _aside(device):
             taken = self._eager.take(inputs, rates)
-        if not self._settled:
-            captured = None if self.capture is None else self._try_capture(self.capture, inputs)
-            # NCCL's part of the step must be captured on every device or on none.
-            if self.update.ranks.all(captured is not None, device):
-                self._captured = captured
-            self._settled = True
+        captured = None if self.capture is None else self._try_capture(self.capture, inputs)
+        # NCCL's part of the step must be captured on every device or on none.
+        if self.update.ranks.all(captured is not None, device):
+            self._captured = captured
+        self._settled = True
         return taken
 
     def _try_capture(self, capture: Capture, like: BatchInputs) -> CapturedSteps | None:
@@ -89,13 +91,19 @@ def graph_capture(batches: TrainBatches) -> Capture | None:
     return cuda_graph if on_cuda else None
 
 
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all runs: cuBLAS and PyTorch's allocator keep memory for each that was used."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def _aside(device: torch.device) -> Iterator[None]:
     """On CUDA a stream of its own, as steps before a capture want it."""
     if device.type != "cuda":
         yield
         return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = _side_stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream), warnings.catch_warnings():
         # PyTorch's advice to those who never capture.

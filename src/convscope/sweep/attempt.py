@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
-
 from convscope.errors import UserError
 from convscope.runs.lock import RunHeld
 from convscope.runs.record import RunRecord, utc_now
@@ -32,9 +30,6 @@ def attempt(request: RunRequest) -> RunRecord | None:
         return dataclasses.replace(
             first_record(request), status="failed", reason=str(error), ended_at=utc_now()
         )
-    finally:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 def _keep_quiet(line: str) -> None:

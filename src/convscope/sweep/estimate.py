@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
-from convscope.data.batches import DeviceImages
+from convscope.data.batches import DeviceImages, TrainBatches
+from convscope.data.order import BatchOrder
 from convscope.model import ConvNet
+from convscope.step.stepper import Stepper, graph_capture
+from convscope.step.update import Update, make_optimizer
 from convscope.sweep.plan import PlannedRun
 from convscope.tracking.throughput import synchronizer
 from convscope.training.request import RunRequest
@@ -68,8 +70,8 @@ class Estimator:
 
 
 def measure(request: RunRequest) -> StepCost:
-    """Time a few plain steps on real images; what Lightning adds to a step is next to nothing."""
-    hardware = request.hardware
+    """Time a few steps on real images; what Lightning adds to a step is next to nothing."""
+    hardware, config = request.hardware, request.config
     device = hardware.torch_device
     images = DeviceImages(
         request.images.train_images,
@@ -78,34 +80,46 @@ def measure(request: RunRequest) -> StepCost:
         request.images.std,
         device,
     )
-    batch = torch.from_numpy(request.train_indices[: request.config.data.batch_size])
-    indices = batch.to(images.index_device)
+    order = BatchOrder(
+        torch.from_numpy(request.train_indices),
+        config.data.batch_size,
+        config.seed,
+        device=images.index_device,
+    )
+    batches = TrainBatches(images, order)
     network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-
-    def train_step() -> None:
-        pixels, labels = images.batch(indices)
-        optimizer.zero_grad()
-        functional.cross_entropy(network(pixels), labels).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+    stepper = Stepper(
+        Update(
+            network,
+            make_optimizer(network, config.optim, device),
+            config.trainer.gradient_clip_val,
+        ),
+        batches,
+        lambda step: config.optim.lr,
+        capacity=max(WARMUP_STEPS, MEASURED_STEPS),
+        capture=graph_capture(batches),
+        after_step=lambda: None,
+        # The run will tell.
+        notify=lambda line: None,
+    )
 
     @torch.no_grad()
-    def evaluate() -> None:
-        network(images.batch(indices)[0])
+    def evaluate(steps: range) -> None:
+        for step in steps:
+            network(batches.batch(step)[0])
 
     synchronize = synchronizer(device)
     with torch.autocast(
         device.type, hardware.autocast_dtype, hardware.precision == "bf16-mixed", False
     ):
-        return StepCost(_seconds(train_step, synchronize), _seconds(evaluate, synchronize))
+        return StepCost(_seconds(stepper.take, synchronize), _seconds(evaluate, synchronize))
 
 
-def _seconds(act: Callable[[], None], synchronize: Callable[[], None]) -> float:
-    for _ in range(WARMUP_STEPS):
-        act()
+def _seconds(act: Callable[[range], object], synchronize: Callable[[], None]) -> float:
+    """Of one step, once warm."""
+    act(range(WARMUP_STEPS))
     synchronize()
     started = time.perf_counter()
-    for _ in range(MEASURED_STEPS):
-        act()
+    act(range(WARMUP_STEPS, WARMUP_STEPS + MEASURED_STEPS))
     synchronize()
     return (time.perf_counter() - started) / MEASURED_STEPS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import os
 import platform
 from dataclasses import dataclass
 
@@ -11,6 +14,8 @@ import torch.distributed
 from convscope.config import TrainerConfig
 from convscope.cores import cores
 from convscope.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,24 @@ def resolve_hardware(trainer: TrainerConfig) -> Hardware:
     precision = trainer.precision
     if precision == "auto":
         precision = "bf16-mixed" if _computes_bfloat16(accelerator) else "32-true"
+    if trainer.deterministic and accelerator == "cuda":
+        # Before the first product of matrices: what a process says later is not heard. The value is
+        # that of PyTorch's notes on reproducibility.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads = max(1, torch.get_num_threads() // trainer.devices)
     return Hardware(accelerator, _name(accelerator), trainer.devices, precision, threads)
+
+
+def free_memory(hardware: Hardware) -> None:
+    """Give a GPU's memory back when a run has ended: the cycles that it was made of hold it."""
+    if hardware.accelerator != "cuda":
+        return
+    gc.collect()
+    try:
+        torch.cuda.empty_cache()
+    except RuntimeError as error:
+        # A capture or a kernel that failed may leave the device so: the run itself is over.
+        log.warning("the GPU's memory could not be given back: %s", error)
 
 
 def _accelerator(asked: str) -> str:

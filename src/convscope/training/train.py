@@ -15,6 +15,7 @@ from convscope.errors import UserError
 from convscope.geometry import ImpossibleVariant
 from convscope.runs.lock import RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
+from convscope.training.hardware import free_memory
 from convscope.training.log import logged_to
 from convscope.training.record import environment, first_record, write_config
 from convscope.training.request import RunRequest
@@ -93,6 +94,7 @@ def _train_claimed(request: RunRequest, notify: Notify) -> RunRecord:
     prepare = _experiments(request)
     with logged_to(directory.train_log):
         ended = _run(request, record, prepare, notify)
+        free_memory(request.hardware)
     ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
     write_record(directory.record, ended)
     return ended
