@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from convscope.data.batches import DeviceImages, TrainBatches
-from convscope.data.order import BatchOrder
 from convscope.model import ConvNet
 from convscope.step.stepper import Stepper, graph_capture
 from convscope.step.update import Update, make_optimizer
 from convscope.sweep.plan import PlannedRun
 from convscope.tracking.throughput import synchronizer
+from convscope.training.batches import train_batches, train_images
 from convscope.training.request import RunRequest
 
 WARMUP_STEPS, MEASURED_STEPS = 3, 6
@@ -73,20 +72,7 @@ def measure(request: RunRequest) -> StepCost:
     """Time a few steps on real images; what Lightning adds to a step is next to nothing."""
     hardware, config = request.hardware, request.config
     device = hardware.torch_device
-    images = DeviceImages(
-        request.images.train_images,
-        request.images.train_labels,
-        request.images.mean,
-        request.images.std,
-        device,
-    )
-    order = BatchOrder(
-        torch.from_numpy(request.train_indices),
-        config.data.batch_size,
-        config.seed,
-        device=images.index_device,
-    )
-    batches = TrainBatches(images, order)
+    batches = train_batches(request, train_images(request, device))
     network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
     stepper = Stepper(
         Update(

@@ -12,9 +12,7 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.tensorboard import SummaryWriter
 
-from convscope.data.augment import Augmentation
-from convscope.data.batches import DeviceImages, EvalBatches, TrainBatches
-from convscope.data.order import BatchOrder
+from convscope.data.batches import EvalBatches
 from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.ranks import ALONE, Ranks
@@ -25,6 +23,7 @@ from convscope.step.update import Update
 from convscope.tables import numbered
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
+from convscope.training.batches import test_images, train_batches, train_images
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks, read_checkpoint
 from convscope.training.distributed.lightning import EqualWeights, UnwrappedDDP
 from convscope.training.interruption import Interruption
@@ -85,32 +84,13 @@ class Experiment:
         self._trainer = self._make_trainer()
 
     def _load_images(self, device: torch.device) -> None:
-        request, data, ranks = self.request, self.request.config.data, self._ranks
-        images = request.images
-        train, self._test = (
-            DeviceImages(pixels, labels, images.mean, images.std, device)
-            for pixels, labels in (
-                (images.train_images, images.train_labels),
-                (images.test_images, images.test_labels),
-            )
-        )
-        order = BatchOrder(
-            torch.from_numpy(request.train_indices),
-            data.batch_size,
-            request.config.seed,
-            ranks.rank,
-            ranks.size,
-            device=train.index_device,
-        )
-        self._batches = TrainBatches(
-            train,
-            order,
-            Augmentation(flip=data.flip, shift=data.shift, cutout=data.cutout),
-            request.steps.per_epoch,
-        )
+        request, ranks = self.request, self._ranks
+        train, self._test = train_images(request, device), test_images(request, device)
+        self._batches = train_batches(request, train, ranks)
+        # As many batches as one device would have.
+        size = request.config.data.batch_size // ranks.size
         self._val_loader, self._test_loader = (
-            # As many batches as one device would have.
-            EvalBatches(images, indices, data.batch_size // ranks.size, ranks.rank, ranks.size)
+            EvalBatches(images, indices, size, ranks.rank, ranks.size)
             for images, indices in (
                 (train, torch.from_numpy(request.val_indices)),
                 (self._test, torch.arange(len(self._test))),

@@ -1,0 +1,45 @@
+"""A run's images on its device, and the batches that it trains on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convscope.data.augment import Augmentation
+from convscope.data.batches import DeviceImages, TrainBatches
+from convscope.data.order import BatchOrder
+from convscope.ranks import ALONE, Ranks
+from convscope.training.request import RunRequest
+
+
+def train_images(request: RunRequest, device: torch.device) -> DeviceImages:
+    """Those that a run trains on and is validated on."""
+    return _on(device, request, request.images.train_images, request.images.train_labels)
+
+
+def test_images(request: RunRequest, device: torch.device) -> DeviceImages:
+    return _on(device, request, request.images.test_images, request.images.test_labels)
+
+
+def _on(
+    device: torch.device, request: RunRequest, pixels: NDArray[Any], labels: NDArray[np.int64]
+) -> DeviceImages:
+    return DeviceImages(pixels, labels, request.images.mean, request.images.std, device)
+
+
+def train_batches(request: RunRequest, images: DeviceImages, ranks: Ranks = ALONE) -> TrainBatches:
+    """Of a run's training images, each rank's part: `images` are `train_images`."""
+    data = request.config.data
+    order = BatchOrder(
+        torch.from_numpy(request.train_indices),
+        data.batch_size,
+        request.config.seed,
+        ranks.rank,
+        ranks.size,
+        device=images.index_device,
+    )
+    augmentation = Augmentation(flip=data.flip, shift=data.shift, cutout=data.cutout)
+    return TrainBatches(images, order, augmentation, request.steps.per_epoch)
