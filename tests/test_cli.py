@@ -144,6 +144,34 @@ REFUSED = [
         "hydra/launcher must be one of basic, ray, submitit_local, submitit_slurm, got rai\n"
         "did you mean hydra/launcher=ray?",
     ),
+    (
+        "-m hydra.launcher.num_gpus=2 conv.stride=1,2",
+        "hydra.launcher.num_gpus is an engine's: choose one, such as hydra/launcher=ray",
+    ),
+    (
+        "-m +hydra.launcher.num_gpus=2 conv.stride=1,2",
+        "hydra.launcher.num_gpus is an engine's: choose one, such as hydra/launcher=ray",
+    ),
+    (
+        "-m hydra/launcher=submitit_local hydra.launcher.num_gpus=2 conv.stride=1,2",
+        "hydra.launcher.num_gpus is not a key of this launcher\n"
+        "it has cpus_per_task, max_retries, folder",
+    ),
+    (
+        "-m hydra/launcher=ray hydra.launcher.init.namespace=mine conv.stride=1,2",
+        "hydra.launcher.init.namespace is not set by default: write"
+        " +hydra.launcher.init.namespace=…",
+    ),
+    ("-m sweep=grid,grid-seeds", "sweep must be one preset, got grid,grid-seeds"),
+    (
+        "data=digits -m conv.stride=1,2",
+        "unrecognized arguments: conv.stride=1,2\n"
+        "write -m, and whatever else begins with -, after all of KEY=VALUE",
+    ),
+    (
+        "data.root=~/data",
+        "cannot read the override data.root=~/data\nwrite $HOME in place of ~",
+    ),
     ("-m conv.stride=1,0", "conv.stride must be at least 1, got 0"),
     ("-m conv.stride=1,2 seed=0,-1", "seed must be at least 0, got -1"),
     (

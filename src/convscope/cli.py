@@ -85,6 +85,10 @@ def _check_arguments() -> None:
 
 
 def _unknown_option(message: str) -> NoReturn:
+    if re.fullmatch(r"unrecognized arguments: [^-].*=.*", message):
+        raise UserError(
+            f"{message}\nwrite -m, and whatever else begins with -, after all of KEY=VALUE"
+        )
     raise UserError(f"{message}\nwrite values as KEY=VALUE, such as conv.stride=2: see --help")
 
 

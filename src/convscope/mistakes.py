@@ -32,6 +32,7 @@ _TYPE_WORDS: dict[object, str] = {
 }
 _NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 """What is no name of a choice, for Hydra ends in errors that are not its own."""
+_LAUNCHER = "hydra.launcher."
 _SWEEPERS = ("convscope", "optuna")
 """Of those that Hydra finds, its own writes files, and others may be installed."""
 
@@ -63,7 +64,10 @@ def check_sweeper(overrides: Sequence[str]) -> None:
     Raises:
         UserError: names the choices.
     """
-    choice = as_written(overrides).get("hydra/sweeper", _SWEEPERS[0])
+    typed = as_written(overrides)
+    if "," in typed.get("sweep", ""):
+        raise UserError(f"sweep must be one preset, got {typed['sweep']}")
+    choice = typed.get("hydra/sweeper", _SWEEPERS[0])
     if choice not in _SWEEPERS:
         raise UserError(
             f"hydra/sweeper must be one of {', '.join(_SWEEPERS)}, got {choice}"
@@ -91,6 +95,8 @@ def explain(error: BaseException, overrides: Sequence[str]) -> str:
             return _bad_key_or_value(cause, typed)
     first = str(error).strip().splitlines()[0]
     if isinstance(error, OverrideParseException):
+        if "=~" in error.override:
+            return f"cannot read the override {error.override}\nwrite $HOME in place of ~"
         return (
             f"cannot read the override {as_typed(error.override)}\n"
             "write KEY=VALUE, lists as [1,2,3], unusual characters in quotes: 'study=\"größer\"'"
@@ -116,6 +122,8 @@ def _missing_config(error: MissingConfigException) -> str:
 
 def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -> str:
     key = str(error.full_key).partition("[")[0]
+    if key.startswith(_LAUNCHER):
+        return _unknown_option(key, cast(Mapping[str, Any], error.parent_node))
     deeper = [known for known in typed if known.startswith(f"{key}.") and key in leaves()]
     if deeper:
         return _unknown_key(deeper[0])
@@ -134,11 +142,17 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
     return f"{key} must be {words}" + f", got {got}" * bool(got)
 
 
+def _unknown_option(key: str, launcher: Mapping[str, Any]) -> str:
+    """Of a launcher, or of what it hands on to its engine."""
+    if key.count(".") > _LAUNCHER.count("."):
+        return f"{key} is not set by default: write +{key}=…"
+    known = [name for name in launcher if name != "_target_"]
+    if not known:
+        return f"{key} is an engine's: choose one, such as hydra/launcher=ray"
+    return f"{key} is not a key of this launcher\nit has {', '.join(known)}"
+
+
 def _unknown_key(key: str) -> str:
-    if key.startswith("hydra.launcher."):
-        return (
-            f"{key} is not a key of this launcher\nwhat an engine takes besides is added: +{key}=…"
-        )
     parent, _, last = key.rpartition(".")
     siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
     ranked = sorted(

@@ -112,6 +112,22 @@ def test_unwritable_root_is_named(mnist: Tiny, tmp_path: Path) -> None:
         load("mnist", tmp_path)
 
 
+def test_a_root_that_is_for_reading_alone_is_named_with_a_way_out(
+    mnist: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError) as refused:
+        load("mnist", tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}/.convscope cannot be written: Permission denied\n"
+        "decoded images are kept there: have its owner train once, or copy the images and set"
+        " data.root"
+    )
+
+
 @contextmanager
 def file_size_limit(limit: int) -> Iterator[None]:
     import resource

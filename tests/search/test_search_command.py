@@ -71,7 +71,7 @@ def test_killed_twice_it_goes_on_and_the_front_is_that_of_the_grid(command) -> N
         )
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith(f"[{enough}/30]"):
+            if line.startswith(f"[{enough}/10]"):
                 time.sleep(0.2)
                 process.kill()
                 break

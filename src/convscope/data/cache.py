@@ -6,6 +6,7 @@ meta.json. The folder ``.convscope`` may be deleted at any time between runs.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from convscope.errors import UserError
 from convscope.runs.replace import sync_folder
 
 FOLDER = ".convscope"
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 FORMAT = 1
 
 
@@ -199,4 +201,10 @@ def _synced(path: Path) -> Iterator[Any]:
 
 
 def _unwritable(place: Path, error: OSError) -> UserError:
-    return UserError(f"{error.filename or place} cannot be written: {error.strerror or error}")
+    what = f"{error.filename or place} cannot be written: {error.strerror or error}"
+    if error.errno in _NO_RIGHT:
+        what += (
+            "\ndecoded images are kept there: have its owner train once, or copy the images and set"
+            " data.root"
+        )
+    return UserError(what)

@@ -64,9 +64,10 @@ def search(
         _check_speed(candidates, objectives, launcher)
     from convscope.search.loop import Search
 
-    found = Search(candidates, objectives, sampler, launcher, config.trials, exclusive, notify)
+    most = min(config.trials, len(candidates))
+    found = Search(candidates, objectives, sampler, launcher, most, exclusive, notify)
     if found.trials:
-        notify(f"{len(found.trials)} of {config.trials} trials are known already")
+        notify(f"{len(found.trials)} of {most} trials are known already")
     found.run()
     records = _records(found)
     show_comparison(records, console)

@@ -167,6 +167,26 @@ def test_a_controller_that_does_not_answer(typed: Type, tmp_path: Path, cluster:
     assert err.count("\n") == 1
 
 
+def test_what_else_sbatch_takes_is_handed_on(typed: Type, tmp_path: Path) -> None:
+    """As README types it; `sbatch` here only keeps what it was given."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, does in {
+        "scontrol": "exit 0",
+        "sbatch": f'cat "${{@: -1}}" > {tmp_path}/given; echo "no such account" >&2; exit 1',
+    }.items():
+        (programs / name).write_text(f"#!/bin/bash\n{does}\n")
+        (programs / name).chmod(0o755)
+    extra = "hydra.launcher.additional_parameters={account: vision, qos: low}"
+    sweep = typed("-m", *SLURM, extra, *TINY, *GRID, PATH=f"{programs}:{os.environ['PATH']}")
+    code, _, err = sweep.ended()
+    assert code == 2
+    assert err.startswith("error: sbatch takes no such job: ")
+    given = (tmp_path / "given").read_text()
+    assert "#SBATCH --account=vision\n" in given
+    assert "#SBATCH --qos=low\n" in given
+
+
 def test_a_job_whose_end_nobody_tells_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     answers = iter([None, "1 RUNNING\n", "1 RUNNING\n2 PENDING\n", None, "2 FAILED\n"])

@@ -42,9 +42,11 @@ def _shares(terms: DataFrame) -> Iterator[str]:
         # Where variants are missing, factors vary together in part.
         joint = 1 - terms["share"].sum()
         untold = f"{share(joint)} cannot be put down to one of them, " if joint > _NOTABLE else ""
+        overlap = joint < -_NOTABLE
+        twice = " Variants are missing, and parts of this are counted twice." if overlap else ""
         yield (
             f"Of the variance in test accuracy, {listed(parts)}; {untold}"
-            f"{share(terms.loc[SEEDS, 'share'])} lies between seeds."
+            f"{share(terms.loc[SEEDS, 'share'])} lies between seeds.{twice}"
         )
     factors = terms[terms.index.isin(_NAMES)]
     unseen = factors[(factors["df"] > 0) & ~(factors["p_value"] < LEVEL)]
@@ -68,6 +70,12 @@ def _of_term(term: str) -> str:
 def _means(found: Effects, factors: Sequence[str]) -> Iterator[str]:
     parts = []
     levels = found.levels
+    if factors and not levels[levels["factor"].isin(factors)]["mean"].between(0, 1).all():
+        # Main effects alone lead there; means of cells never do.
+        yield (
+            "What a level reaches cannot be said: variants are missing, and effects do not add up."
+        )
+        return
     for factor in factors:
         of_it = levels[levels["factor"] == factor].sort_values("mean", ascending=False)
         means = [

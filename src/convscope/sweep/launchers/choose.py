@@ -28,8 +28,12 @@ def make_launcher(choice: str, options: Options, notify: Notify) -> Launcher:
 
 
 def _serial(options: Options, notify: Notify) -> Launcher:
+    from convscope.sweep.launchers.options import PREFIX
     from convscope.sweep.launchers.serial import SerialLauncher
 
+    for key in options:
+        if key != "_target_":
+            raise UserError(f"{PREFIX}{key} is an engine's: choose one, such as hydra/launcher=ray")
     return SerialLauncher()
 
 

@@ -56,7 +56,7 @@ class SlurmOptions:
     """Jobs that are in the queue at a time."""
     partition: str | None
     """Partition; null is the cluster's default."""
-    additional_parameters: dict[str, Any]
+    additional_parameters: dict[str, Any] | None
     """Whatever else sbatch takes, such as {account: vision}."""
     folder: Annotated[str, FOLDER]
     """Folder for the jobs and what they print, on a disk that all nodes share."""

@@ -160,7 +160,7 @@ def _executor(options: SlurmOptions, alone: bool) -> submitit.SlurmExecutor:
         gpus_per_node=options.gpus_per_node or None,
         partition=options.partition,
         exclusive=True if alone else None,
-        additional_parameters=dict(options.additional_parameters),
+        additional_parameters=options.additional_parameters or {},
     )
     return executor
 
