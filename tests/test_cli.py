@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 import convscope
 from convscope.compose import config_dir
+from convscope.training.signals import Interrupted
 
 SOURCE = Path(convscope.__file__).parents[1]
 SCRIPT = SOURCE.parent / "scripts" / "train.py"
@@ -457,3 +459,24 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("many", [(), ("-m",)], ids=["one", "many"])
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (Interrupted(signal.SIGINT), 130),
+        (Interrupted(signal.SIGTERM), 143),
+    ],
+)
+def test_a_signal_at_any_moment_ends_without_a_trace(
+    command, monkeypatch: pytest.MonkeyPatch, stop: BaseException, code: int, many: tuple[str, ...]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("convscope.cli.train_one", interrupt)
+    monkeypatch.setattr("convscope.sweep.command.sweep", interrupt)
+    ended = command("conv.stride=2", *many)
+    assert (ended.code, ended.out, ended.err) == (code, "", "")

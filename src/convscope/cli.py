@@ -26,6 +26,7 @@ from convscope.mistakes import check_choices, check_sweeper, explain, is_explain
 from convscope.runs.record import RunRecord
 from convscope.tables import new_console
 from convscope.training.show import show_run
+from convscope.training.signals import Interrupted
 
 if TYPE_CHECKING:
     from convscope.sweep.launchers.launcher import Launcher
@@ -52,6 +53,8 @@ def train() -> None:
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except Interrupted as stop:
+        sys.exit(128 + stop.signum)
     except Exception as error:
         if not is_explained(error):
             raise
@@ -113,8 +116,10 @@ def _run_job(config: DictConfig) -> None:
             raise UserError(f"hydra/launcher={launcher} is for many runs: add -m, or repeat=N")
         record = train_one(overrides, _notify)
     except UserError as error:
-        # Here rather than in `train`: Hydra would print a line of its own before.
+        # Here, as below, rather than in `train`: Hydra would print a line of its own before.
         _refuse(str(error))
+    except Interrupted as stop:
+        sys.exit(128 + stop.signum)
     show_run(record, new_console(), _notify)
     sys.exit(exit_code([record]))
 

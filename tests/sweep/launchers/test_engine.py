@@ -234,3 +234,18 @@ def test_ctrl_c_ends_all(run: PlannedRun) -> None:
     assert record is not None
     assert (record.status, record.reason) == ("interrupted", "SIGINT")
     assert engine.cancelled
+
+
+def test_a_second_ctrl_c_does_not_wait_for_processes_to_end(run: PlannedRun) -> None:
+    class Waits(Acted):
+        def cancel(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise AssertionError("it waited on")
+
+    def interrupts(run: PlannedRun) -> Outcome:
+        os.kill(os.getpid(), signal.SIGINT)
+        return None
+
+    record, _ = launched(Waits(run, interrupts))
+    assert record is not None
+    assert (record.status, record.reason) == ("interrupted", "SIGINT")

@@ -91,6 +91,13 @@ def test_ctrl_c_ends_all_and_the_same_command_resumes(typed: Type, tmp_path: Pat
     assert {record["status"] for record in found.values()} == {"interrupted"}
 
 
+def test_ctrl_c_while_ray_ends_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "shutdown", lambda: os.kill(os.getpid(), signal.SIGINT))
+    made()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def made(**options: object) -> None:
     make_launcher("ray", OPTIONS | options, lambda line: None).close()
 

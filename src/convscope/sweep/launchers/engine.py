@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -148,7 +149,9 @@ class EngineLauncher:
         return outcome
 
     def _interrupted(self, stop: Interrupted) -> tuple[PlannedRun, RunRecord]:
-        self.engine.cancel()
+        # A second signal: whoever sends it does not want to wait.
+        with suppress(Interrupted):
+            self.engine.cancel()
         run, _ = next(iter(self._running.values()))
         record = replace(first_record(run.request), status="interrupted", reason=stop.signum.name)
         return run, record

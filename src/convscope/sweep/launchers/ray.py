@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -136,7 +137,10 @@ class RayEngine:
         ray.wait(tasks, num_returns=len(tasks), timeout=_END_S)
 
     def close(self) -> None:
+        # Interrupted in it, Ray would leave processes behind.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         ray.shutdown()
+        signal.signal(signal.SIGINT, before)
 
     def _nodes(self) -> list[Node]:
         """All machines that are there now."""
