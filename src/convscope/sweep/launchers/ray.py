@@ -45,6 +45,7 @@ from ray.exceptions import (
 Node = dict[str, float]
 """CPUs and GPUs of a machine, as `CPU` and `GPU`."""
 
+_LOOK_S = 0.1
 _END_S = 60.0
 """That runs have to end between two steps."""
 
@@ -134,7 +135,12 @@ class RayEngine:
         tasks = list(self._runs)
         for task in tasks:
             ray.cancel(task)
-        ray.wait(tasks, num_returns=len(tasks), timeout=_END_S)
+        deadline = time.monotonic() + _END_S
+        while tasks and time.monotonic() < deadline:
+            # Looked at, not waited for: what a second signal's handler raises while Ray waits, Ray
+            # makes a SystemError of.
+            _, tasks = ray.wait(tasks, num_returns=len(tasks), timeout=0)
+            time.sleep(_LOOK_S)
 
     def close(self) -> None:
         # Interrupted in it, Ray would leave processes behind.
