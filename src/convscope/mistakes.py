@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, cast, get_type_hints
@@ -32,7 +32,8 @@ _TYPE_WORDS: dict[object, str] = {
 }
 _NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 """What is no name of a choice, for Hydra ends in errors that are not its own."""
-_LAUNCHER = "hydra.launcher."
+LAUNCHER = "hydra.launcher."
+"""What the keys of a launcher's options begin with."""
 _SWEEPERS = ("convscope", "optuna")
 """Of those that Hydra finds, its own writes files, and others may be installed."""
 
@@ -122,8 +123,11 @@ def _missing_config(error: MissingConfigException) -> str:
 
 def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -> str:
     key = str(error.full_key).partition("[")[0]
-    if key.startswith(_LAUNCHER):
-        return _unknown_option(key, cast(Mapping[str, Any], error.parent_node))
+    if key.startswith(LAUNCHER):
+        if key.count(".") > LAUNCHER.count("."):
+            # Of what is handed on to its engine.
+            return f"{key} is not set by default: write +{key}=…"
+        return unknown_option(key, cast(Mapping[str, Any], error.parent_node))
     deeper = [known for known in typed if known.startswith(f"{key}.") and key in leaves()]
     if deeper:
         return _unknown_key(deeper[0])
@@ -142,11 +146,9 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
     return f"{key} must be {words}" + f", got {got}" * bool(got)
 
 
-def _unknown_option(key: str, launcher: Mapping[str, Any]) -> str:
-    """Of a launcher, or of what it hands on to its engine."""
-    if key.count(".") > _LAUNCHER.count("."):
-        return f"{key} is not set by default: write +{key}=…"
-    known = [name for name in launcher if name != "_target_"]
+def unknown_option(key: str, options: Iterable[str]) -> str:
+    """What is wrong with a launcher's key that is none of its options."""
+    known = [name for name in options if name != "_target_"]
     if not known:
         return f"{key} is an engine's: choose one, such as hydra/launcher=ray"
     return f"{key} is not a key of this launcher\nit has {', '.join(known)}"

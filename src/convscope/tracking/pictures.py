@@ -36,7 +36,8 @@ def layer_outputs(network: ConvNet, layers: Sequence[str], images: Tensor) -> di
     training = network.training
     network.eval()
     try:
-        with torch.no_grad():
+        # A run looks twice: not worth compiling for.
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             network(images.to(network.head.weight.device))
     finally:
         network.train(training)

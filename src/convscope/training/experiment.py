@@ -218,15 +218,9 @@ class Experiment:
             rows = History(self.request.directory.history).read()
             metrics = summarise(self.request, self._trainer.callback_metrics, rows)
             writer, step = self._tracker.writer, self._trainer.global_step
-            with torch.compiler.set_stance("force_eager"):
-                write_pictures(
-                    writer,
-                    step,
-                    self.network,
-                    self.request,
-                    self._example(),
-                    self._module.confusion,
-                )
+            write_pictures(
+                writer, step, self.network, self.request, self._example(), self._module.confusion
+            )
             write_summary(writer, step, metrics)
             return metrics
         except Interrupted:
@@ -242,9 +236,7 @@ class Experiment:
             self._tracker.close()
 
     def _describe(self, writer: SummaryWriter) -> None:
-        # One image, once: not worth compiling for.
-        with torch.compiler.set_stance("force_eager"):
-            describe(writer, self.network, self.request, self._example())
+        describe(writer, self.network, self.request, self._example())
 
     def _example(self) -> torch.Tensor:
         """The one test image whose feature maps are shown: (1, channels, height, width)."""

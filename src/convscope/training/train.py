@@ -156,11 +156,19 @@ def _develop(request: RunRequest, notify: Notify) -> RunRecord:
     if request.checked.impossible is not None:
         return _skipped(record, request.checked.impossible)
     prepare = _experiments(request)
-    with logged_to(None), Signals() as signals:
+    with logged_to(None):
+        ended = _try(request, record, prepare, notify)
+        free_memory(request.hardware)
+    if ended.status == "finished":
+        notify("fast_dev_run: nothing was written")
+    return ended
+
+
+def _try(request: RunRequest, record: RunRecord, prepare: Prepare, notify: Notify) -> RunRecord:
+    with Signals() as signals:
         try:
             with prepare(request, signals, notify) as experiment:
                 metrics = experiment.run()
         except Interrupted as stop:
             return replace(record, status="interrupted", reason=stop.signum.name)
-    notify("fast_dev_run: nothing was written")
     return replace(record, status="finished", metrics=metrics, ended_at=utc_now())

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from convscope.errors import UserError
+from convscope.mistakes import LAUNCHER, unknown_option
 from convscope.sweep.launchers.launcher import Launcher
 
 Notify = Callable[[str], None]
@@ -28,12 +29,11 @@ def make_launcher(choice: str, options: Options, notify: Notify) -> Launcher:
 
 
 def _serial(options: Options, notify: Notify) -> Launcher:
-    from convscope.sweep.launchers.options import PREFIX
     from convscope.sweep.launchers.serial import SerialLauncher
 
     for key in options:
         if key != "_target_":
-            raise UserError(f"{PREFIX}{key} is an engine's: choose one, such as hydra/launcher=ray")
+            raise UserError(unknown_option(f"{LAUNCHER}{key}", ()))
     return SerialLauncher()
 
 

@@ -89,7 +89,7 @@ class EngineLauncher:
         self.max_retries = max_retries
         self.notify = notify
         self._waiting: deque[tuple[PlannedRun, bool]] = deque()
-        """Whether alone."""
+        """With whether alone."""
         self._running: dict[str, tuple[PlannedRun, bool]] = {}
         """By identity."""
         self._deaths: Counter[str] = Counter()

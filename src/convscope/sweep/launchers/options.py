@@ -11,8 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from convscope.config import FOLDER, Range, check_fields
 from convscope.errors import UserError
+from convscope.mistakes import LAUNCHER, unknown_option
 
-PREFIX = "hydra.launcher."
 Options = TypeVar("Options")
 
 
@@ -71,15 +71,13 @@ def checked_options(kind: type[Options], node: Mapping[str, Any]) -> Options:
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in node:
         if key not in known:
-            raise UserError(
-                f"{PREFIX}{key} is not a key of this launcher\nit has {', '.join(known)}"
-            )
+            raise UserError(unknown_option(f"{LAUNCHER}{key}", known))
     values = OmegaConf.structured(kind)
     for key, value in node.items():
         try:
             OmegaConf.update(values, key, value)
         except OmegaConfBaseException as error:
-            raise UserError(f"{PREFIX}{key}: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{LAUNCHER}{key}: {str(error).splitlines()[0]}") from error
     options = cast(Options, OmegaConf.to_object(values))
-    check_fields(options, {}, PREFIX)
+    check_fields(options, {}, LAUNCHER)
     return options

@@ -17,9 +17,10 @@ import torch
 
 from convscope.config import TrainerConfig
 from convscope.errors import UserError
+from convscope.mistakes import LAUNCHER
 from convscope.runs.record import RunRecord
 from convscope.sweep.launchers.engine import Death, Outcome
-from convscope.sweep.launchers.options import PREFIX, RayOptions
+from convscope.sweep.launchers.options import RayOptions
 from convscope.sweep.launchers.ray_address import check_answers
 from convscope.sweep.launchers.worker import work
 from convscope.tables import numbered
@@ -69,7 +70,7 @@ class RayEngine:
         self._is_local = address == "local"
         if options.num_gpus > 1 and not options.num_gpus.is_integer():
             raise UserError(
-                f"{PREFIX}num_gpus must be a whole number where it is above 1, got"
+                f"{LAUNCHER}num_gpus must be a whole number where it is above 1, got"
                 f" {options.num_gpus:g}"
             )
         self._is_started = False
@@ -93,7 +94,7 @@ class RayEngine:
         has_gpu = any(node.get("GPU") for node in nodes)
         if has_gpu and not self.options.num_gpus and trainer.accelerator != "cpu":
             raise UserError(
-                f"{PREFIX}num_gpus must be above 0 for runs on a GPU, got 0\n"
+                f"{LAUNCHER}num_gpus must be above 0 for runs on a GPU, got 0\n"
                 "0.25 lets four runs share one; trainer.accelerator=cpu uses none"
             )
         if self._is_local:
@@ -112,8 +113,10 @@ class RayEngine:
         nodes = self._nodes()
         shared = not alone and any(_room(node, self.options) > 1 for node in nodes)
         # Of the largest machine for runs: nothing has room beside it, wherever it goes.
-        most = max((node["CPU"] for node in nodes if _room(node, self.options)), default=0)
-        cpus = max(int(most), self.options.num_cpus) if alone else self.options.num_cpus
+        cpus = self.options.num_cpus
+        if alone:
+            fit = (int(node["CPU"]) for node in nodes if _room(node, self.options))
+            cpus = max(fit, default=cpus)
         gpus = math.ceil(self.options.num_gpus) if alone else self.options.num_gpus
         task = self._task(work, cpus, gpus).remote(handed, cpus, shared, alone)
         self._runs[task] = handed.id
@@ -160,7 +163,7 @@ class RayEngine:
         try:
             ray.init(**self.options.init_arguments)
         except (ConnectionError, RayError, RuntimeError, TypeError, ValueError) as error:
-            raise UserError(f"{PREFIX}init: {_first_line(error)}") from error
+            raise UserError(f"{LAUNCHER}init: {_first_line(error)}") from error
         self._is_started = True
         _check_room(self._nodes(), self.options)
         seconds = time.perf_counter() - began
@@ -216,10 +219,11 @@ def _check_room(nodes: list[Node], options: RayOptions) -> None:
         asked, most = getattr(options, key), max(node.get(kind, 0) for node in nodes)
         if asked > most:
             raise UserError(
-                f"{PREFIX}{key} must be at most the {most:g} {kind}s of one machine, got {asked:g}"
+                f"{LAUNCHER}{key} must be at most the {most:g} {kind}s of one machine,"
+                f" got {asked:g}"
             )
     if not any(_room(node, options) for node in nodes):
         raise UserError(
-            f"{PREFIX}num_cpus={options.num_cpus} and {PREFIX}num_gpus={options.num_gpus:g}:"
+            f"{LAUNCHER}num_cpus={options.num_cpus} and {LAUNCHER}num_gpus={options.num_gpus:g}:"
             " no machine has both"
         )

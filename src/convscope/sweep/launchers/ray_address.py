@@ -7,7 +7,7 @@ import os
 import grpc
 
 from convscope.errors import UserError
-from convscope.sweep.launchers.options import PREFIX
+from convscope.mistakes import LAUNCHER
 
 _HEALTH = "/grpc.health.v1.Health/Check"
 _ANSWER_S = 5.0
@@ -49,6 +49,6 @@ def _uses_tls() -> bool:
 def _no_answer(address: str, found: str, reason: str) -> str:
     where = reason if found == address else f"{found}: {reason}"
     return (
-        f"{PREFIX}init.address must be where a Ray cluster answers, got {address} ({where})\n"
+        f"{LAUNCHER}init.address must be where a Ray cluster answers, got {address} ({where})\n"
         "leave it out, and Ray is started on this machine"
     )

@@ -10,7 +10,8 @@ import submitit
 from convscope.config import TrainerConfig
 from convscope.cores import cores
 from convscope.errors import UserError
-from convscope.sweep.launchers.options import PREFIX, LocalOptions
+from convscope.mistakes import LAUNCHER
+from convscope.sweep.launchers.options import LocalOptions
 from convscope.sweep.launchers.submitit import Job
 from convscope.training.hardware import Hardware, resolve_hardware
 from convscope.training.request import HandedRequest
@@ -31,7 +32,7 @@ class LocalCluster:
         self._cores = cores()
         if options.cpus_per_task > self._cores:
             raise UserError(
-                f"{PREFIX}cpus_per_task must be at most the {self._cores} cores of this machine,"
+                f"{LAUNCHER}cpus_per_task must be at most the {self._cores} cores of this machine,"
                 f" got {options.cpus_per_task}"
             )
         self._executor = submitit.LocalExecutor(folder=options.folder)
