@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 import pytest
 
 from convscope.errors import UserError
+from convscope.files import create
 from convscope.runs.replace import replace_file
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -148,9 +149,9 @@ def test_a_full_disk_leaves_the_old_file_whole(
 
     with monkeypatch.context() as patch:
         if step == "write":
-            opened = Path.open
             patch.setattr(
-                Path, "open", lambda path, mode: FullFile(cast(IO[bytes], opened(path, mode)))
+                "convscope.runs.replace.create",
+                lambda path: FullFile(cast(IO[bytes], create(path))),
             )
         else:
             patch.setattr(os, step, full)
@@ -171,6 +172,25 @@ def test_an_interrupt_is_passed_on_and_leaves_no_stray_file(
     with pytest.raises(KeyboardInterrupt):
         replace_file(tmp_path / "run.json", NEW)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are POSIX's")
+def test_what_stands_at_the_temporary_name_is_neither_followed_nor_waited_for(
+    tmp_path: Path,
+) -> None:
+    path, temporary = tmp_path / "run.json", tmp_path / ".run.json.tmp"
+    (tmp_path / "mine").write_bytes(b"mine")
+    temporary.symlink_to(tmp_path / "mine")
+    replace_file(path, OLD)
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    os.mkfifo(temporary)
+    replace_file(path, NEW)
+    assert path.read_bytes() == NEW
+    temporary.mkdir()
+    with pytest.raises(UserError, match=r"run\.json could not be written: \.run\.json\.tmp is a f"):
+        replace_file(path, OLD)
+    assert path.read_bytes() == NEW
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 from convscope.errors import UserError
+from convscope.files import create
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write `data` beside `path`, flush it to the disk, and rename it over `path`.
 
     One writer at a time: the temporary name is fixed, so that a writer killed here leaves at most
-    one stray file, which the next one overwrites. A run's files are written under its lock.
+    one stray file, which the next one removes. A run's files are written under its lock.
 
     Raises:
         UserError: The disk is full or not writable; what `path` held before is whole.
@@ -43,7 +44,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with create(path) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

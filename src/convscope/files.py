@@ -1,0 +1,107 @@
+"""Files that others may have put there: regular files are read, within bounds; new ones replace
+what stood at their name and follow no link.
+
+A named pipe, a socket or a device would hold up whoever opens it, or never end.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+"""Else opening a named pipe waits for who is at its other end; a regular file does not know it."""
+_BINARY = getattr(os, "O_BINARY", 0)
+_NOT_REGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
+"""What `open` answers for a link that must not be followed, for a socket, and for a folder."""
+
+
+class NotRegularFile(OSError):
+    """A folder, a pipe, a socket, a device, or a link where none is followed."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(errno.EINVAL, "it is not a regular file", str(path))
+
+
+class FileTooLarge(OSError):
+    """More bytes than the file may have."""
+
+    def __init__(self, path: str | Path, most_bytes: int) -> None:
+        super().__init__(errno.EFBIG, f"it has more than {most_bytes:,} bytes", str(path))
+
+
+def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, follow_links: bool = False) -> int:
+    """Open a regular file without ever waiting; the caller closes the descriptor.
+
+    Args:
+        flags: as `os.open` takes them; with `os.O_CREAT` a file is made where there is none.
+        follow_links: whether the file itself may be a link, to a regular file.
+
+    Raises:
+        NotRegularFile: something else stands there.
+        OSError: as `os.open`.
+    """
+    # The look before: to open a device can have effects of its own.
+    try:
+        found = os.stat(path, follow_symlinks=follow_links)
+    except FileNotFoundError:
+        pass  # `os.open` says so, or makes it.
+    else:
+        _check_regular(path, found)
+    try:
+        flags |= _NO_WAIT | _BINARY | (0 if follow_links else _NO_FOLLOW)
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in _NOT_REGULAR:
+            raise NotRegularFile(path) from error
+        raise
+    try:
+        # What stands there may be something else since the look.
+        _check_regular(path, os.fstat(descriptor))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(path: str | Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise NotRegularFile(path)
+
+
+def read_regular(path: str | Path, most_bytes: int, *, follow_links: bool = False) -> bytes:
+    """The whole content of a regular file.
+
+    Raises:
+        NotRegularFile, FileTooLarge: it is none, or has more than `most_bytes`.
+        OSError: as `os.open`, or while it is read.
+    """
+    with os.fdopen(open_regular(path, follow_links=follow_links), "rb") as file:
+        # Not by the size alone: a file may grow while it is read.
+        if os.fstat(file.fileno()).st_size > most_bytes:
+            raise FileTooLarge(path, most_bytes)
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise FileTooLarge(path, most_bytes)
+    return content
+
+
+def create(path: str | Path) -> BinaryIO:
+    """A new, empty file to write to; what stood at its name, a folder apart, is removed.
+
+    Raises:
+        OSError: a folder stands there, or none can be made.
+    """
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if os.path.isdir(path):
+            name = os.path.basename(path)
+            raise IsADirectoryError(errno.EISDIR, f"{name} is a folder", str(path)) from error
+        raise
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
+    return os.fdopen(os.open(path, flags, 0o666), "wb")

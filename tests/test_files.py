@@ -1,0 +1,110 @@
+"""Regular files are read, within bounds; what is none is refused at once, and never followed."""
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convscope.files import FileTooLarge, NotRegularFile, create, open_regular, read_regular
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="such files are POSIX's")
+
+
+def bind_socket(path: Path) -> None:
+    # A socket's path has at most 107 bytes: bound in a short folder, then moved.
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, socket.socket(socket.AF_UNIX) as one:
+        one.bind(f"{short}/s")
+        os.rename(f"{short}/s", path)
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+ODD: dict[str, Callable[[Path], None]] = {
+    "pipe": os.mkfifo,
+    "socket": bind_socket,
+    "folder": os.mkdir,
+    "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "link to a link": loop,
+}
+
+
+def test_a_regular_file_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\r\n\x1a" * 1000)
+    assert read_regular(path, 3000) == b"\r\n\x1a" * 1000
+    with pytest.raises(FileTooLarge, match=r"it has more than 2,999 bytes: .*file"):
+        read_regular(path, 2999)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none", 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_file_without_an_end_is_not_read_on(tmp_path: Path) -> None:
+    """Its size is no bound: those below /proc have 0."""
+    with pytest.raises(FileTooLarge):
+        read_regular("/proc/self/environ", 3)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str, flags: int) -> None:
+    ODD[kind](tmp_path / "odd")
+    descriptors = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    for follow in (False, True) if kind != "link to a link" else (False,):
+        with pytest.raises(NotRegularFile, match=r"it is not a regular file: .*odd"):
+            open_regular(tmp_path / "odd", flags, follow_links=follow)
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+@pytest.mark.timeout(20)
+def test_what_becomes_a_pipe_after_the_look_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    found = os.stat(tmp_path / "file")
+    monkeypatch.setattr(os, "stat", lambda *_, **__: found)
+    with pytest.raises(NotRegularFile):
+        open_regular(tmp_path / "pipe")
+
+
+def test_a_link_is_followed_where_that_is_asked_for_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_regular(tmp_path / "link", 10, follow_links=True) == b"content"
+    with pytest.raises(NotRegularFile):
+        read_regular(tmp_path / "link", 10)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", [kind for kind in ODD if kind != "folder"])
+def test_a_new_file_takes_the_place_of_what_stood_there(tmp_path: Path, kind: str) -> None:
+    ODD[kind](tmp_path / "new")
+    with create(tmp_path / "new") as file:
+        file.write(b"content")
+    assert not (tmp_path / "new").is_symlink()
+    assert (tmp_path / "new").read_bytes() == b"content"
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_what_a_link_points_at_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "new").symlink_to(tmp_path / "mine")
+    with create(tmp_path / "new") as file:
+        file.write(b"other")
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+def test_a_folder_is_left_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    with pytest.raises(IsADirectoryError, match="new is a folder"):
+        create(tmp_path / "new")
