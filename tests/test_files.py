@@ -38,7 +38,7 @@ def test_a_regular_file_is_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"\r\n\x1a" * 1000)
     assert read_regular(path, 3000) == b"\r\n\x1a" * 1000
-    with pytest.raises(FileTooLarge, match=r"it has more than 2,999 bytes: .*file"):
+    with pytest.raises(FileTooLarge, match=f"^{path} has more than 2,999 bytes$"):
         read_regular(path, 2999)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "none", 1)
@@ -58,7 +58,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str, f
     ODD[kind](tmp_path / "odd")
     descriptors = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
     for follow in (False, True) if kind != "link to a link" else (False,):
-        with pytest.raises(NotRegularFile, match=r"it is not a regular file: .*odd"):
+        with pytest.raises(NotRegularFile, match=r"odd is not a regular file$"):
             open_regular(tmp_path / "odd", flags, follow_links=follow)
     if sys.platform == "linux":
         assert len(os.listdir("/proc/self/fd")) == descriptors

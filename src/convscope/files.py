@@ -10,6 +10,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from convscope.errors import UserError
+
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 """Else opening a named pipe waits for who is at its other end; a regular file does not know it."""
@@ -18,18 +20,18 @@ _NOT_REGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
 """What `open` answers for a link that must not be followed, for a socket, and for a folder."""
 
 
-class NotRegularFile(OSError):
+class NotRegularFile(UserError):
     """A folder, a pipe, a socket, a device, or a link where none is followed."""
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__(errno.EINVAL, "it is not a regular file", str(path))
+        super().__init__(f"{path} is not a regular file")
 
 
-class FileTooLarge(OSError):
+class FileTooLarge(UserError):
     """More bytes than the file may have."""
 
     def __init__(self, path: str | Path, most_bytes: int) -> None:
-        super().__init__(errno.EFBIG, f"it has more than {most_bytes:,} bytes", str(path))
+        super().__init__(f"{path} has more than {most_bytes:,} bytes")
 
 
 def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, follow_links: bool = False) -> int:
@@ -60,7 +62,7 @@ def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, follow_links: bo
     try:
         # What stands there may be something else since the look.
         _check_regular(path, os.fstat(descriptor))
-    except OSError:
+    except BaseException:
         os.close(descriptor)
         raise
     return descriptor
