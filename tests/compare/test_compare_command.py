@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from convscope.compare.command import main
 from convscope.runs.lock import RunLock
@@ -253,7 +254,7 @@ def test_places(compare: Compare, study: Path) -> None:
         (["--report", "report.pdf"], "must end in .html or .md, got report.pdf"),
         (["--report", "outputs"], "--report must name a file, got outputs"),
         (["--all"], "unrecognized arguments: --all: see --help"),
-        (["diff", "one"], "diff must have two runs behind it, got 1"),
+        (["diff", "one"], "diff must have two variants or runs behind it, got 1"),
         (["diff", "a", "b", "--runs"], "--runs is not for diff: see --help"),
         (["diff", "a", "b"], "run must be a run in outputs or its folder, got 'a'"),
     ],
@@ -325,13 +326,80 @@ def test_diff(compare: Compare, study: Path) -> None:
         assert expected in lines
     assert not any("lr" in line.split() for line in lines)
     differing = rows(done(compare("diff", first, second, "--format", "json")))
-    assert differing[0] == {"part": "config", "key": "conv.stride", "first": "1", "second": "2"}
-    assert done(compare("diff", first, second, "--format", "csv")).startswith(
-        "part,key,first,second\nconfig,conv.stride,1,2\n"
+    assert differing[0]["part"] == "result"
+    untested = dict.fromkeys(
+        ("first_std", "second_std", "difference", "low", "high", "p_value"), None
     )
+    stride = {"part": "config", "key": "conv.stride", "first": "1", "second": "2"}
+    assert stride | untested in differing
+    table = done(compare("diff", first, second, "--format", "csv")).splitlines()
+    assert table[0].startswith("part,key,first,second,")
+    assert "config,conv.stride,1,2,,,,,," in table
     assert "| config | conv.stride | 1 | 2 |  |" in done(
         compare("diff", first, second, "--format", "markdown")
     )
+
+
+def test_a_diff_of_variants_begins_with_their_means_and_the_difference(
+    compare: Compare, study: Path
+) -> None:
+    # Seeds lie 0.1 points apart; scipy's tukey_hsd of the three variants gives the rest.
+    interval = stats.tukey_hsd([0.969, 0.97, 0.971], [0.979, 0.98, 0.981], [0.9785, 0.9795, 0.9805])
+    low, high = (100 * end[1, 0] for end in interval.confidence_interval(0.95))
+    for words in (("k3-s1-p1", "k3-s2-p1"), ("strides/k3-s1-p1", "strides/k3-s2-p1")):
+        lines = [" ".join(line.split()) for line in done(compare("diff", *words)).splitlines()]
+        assert lines[:2] == [
+            "first k3-s1-p1, 3 runs of strides",
+            "second k3-s2-p1, 3 runs of strides",
+        ]
+        assert lines[3] == "first second difference 95 % interval p"
+        assert lines[5] == (
+            "result test_accuracy 97.00 ± 0.10 % 98.00 ± 0.10 %"
+            f" +1.00 points {low:+.2f} to {high:+.2f} points <0.001"
+        )
+        assert "config conv.stride 1 2" in lines
+        assert any("hold for all 3 pairs of variants of this setting at once" in x for x in lines)
+
+
+def test_a_diff_takes_a_variant_on_one_side_and_a_run_on_the_other(
+    compare: Compare, study: Path
+) -> None:
+    run = run_named(study, "mnist-k3-s2-p1-seed1")
+    out = " ".join(done(compare("diff", "k3-s1-p1", run)).split())
+    assert out.startswith(f"first k3-s1-p1, 3 runs of strides second strides/{run} ")
+    assert "test_accuracy 97.00 ± 0.10 % 98.00 % +1.00 points" in out
+
+
+def test_a_diff_asks_which_setting_is_meant_in_one_line(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    slow = {"config": {"optim": {"lr": 0.001}}}
+    make_study(Path("outputs/slow"), [3], [1], ["half"], metrics=planted, **slow)
+    assert refused(compare("diff", "k3-s1-p1", "k3-s2-p1")) == (
+        "error: k3-s1-p1 has been trained with 2 settings: give one of slow/k3-s1-p1,"
+        " strides/k3-s1-p1, or one run\n"
+    )
+    assert "of slow" in done(compare("diff", "slow/k3-s1-p1", "k3-s2-p1"))
+    make_study(study, [3], [1], ["half"], [3, 4], metrics=lambda *_: {}, **slow)
+    assert "give one of 'k3-s1-p1 (lr 0.001)', 'k3-s1-p1 (lr 0.02)', or" in refused(
+        compare("diff", "strides/k3-s1-p1", "k3-s2-p1")
+    )
+    one = done(compare("diff", "strides/k3-s1-p1 (lr 0.02)", "k3-s2-p1"))
+    assert one.splitlines()[0] == "first   k3-s1-p1 (lr 0.02), 3 runs of strides"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("k3-s1-p2", "k3-s1-p2 is no run, and no variant that has been trained; did you mean"),
+        ("k3-s1-p1 (lr 7)", "k3-s1-p1 (lr 7) is no run, and no variant that has been trained;"),
+        ("no/k3-s1-p1", "outputs/no cannot be listed"),
+    ],
+)
+def test_a_diff_names_the_variant_that_is_none(
+    compare: Compare, study: Path, word: str, says: str
+) -> None:
+    assert says in refused(compare("diff", word, "strides/k3-s2-p1"))
 
 
 def test_long_texts_of_a_diff_stand_below_it(

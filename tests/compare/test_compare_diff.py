@@ -5,9 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from pandas import DataFrame
+from scipy import stats
 
-from convscope.compare.diff import diff
+from convscope.compare.diff import DiffRow, compare
+from convscope.compare.frame import row, tabulate, with_settings
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 
@@ -28,6 +32,13 @@ def make_one(make_study: MakeStudy, tmp_path: Path) -> Callable[..., RunRecord]:
     return make
 
 
+def diff(first: RunRecord, second: RunRecord, everything: bool = False) -> list[DiffRow]:
+    """What differs between two single runs, or all of it."""
+    sides = [tabulate([row(record)])[0] for record in (first, second)]
+    rows = compare(sides[0].iloc[:0], *sides).rows
+    return [row for row in rows if everything or row.differs]
+
+
 def values(first: RunRecord, second: RunRecord, part: str) -> dict[str, tuple[object, object]]:
     return {row.key: (row.first, row.second) for row in diff(first, second) if row.part == part}
 
@@ -39,7 +50,7 @@ def test_a_run_and_itself(make_one: Callable[..., RunRecord]) -> None:
     assert not any(row.differs for row in everything)
     assert [row.part for row in everything] == sorted(
         (row.part for row in everything),
-        key=["config", "geometry", "result", "environment"].index,
+        key=["result", "config", "geometry", "environment"].index,
     )
 
 
@@ -85,7 +96,7 @@ def test_results_and_environment(make_one: Callable[..., RunRecord]) -> None:
         first,
         metrics=first.metrics | {"test_accuracy": 0.99},
         environment=environment,
-        command="python scripts/train.py seed=0",
+        command="python scripts/train.py data=mnist seed=0",
         started_at="2027-01-31T12:00:00Z",
         duration_s=60.0,
     )
@@ -97,5 +108,90 @@ def test_results_and_environment(make_one: Callable[..., RunRecord]) -> None:
         "git.commit": ("0" * 40, "1" * 40),
         "git.dirty": (False, True),
         "threads": (2, 8),
-        "command": ("python scripts/train.py", "python scripts/train.py seed=0"),
+        "command": ("python scripts/train.py", "python scripts/train.py data=mnist"),
     }
+
+
+SEEDS = {
+    (3, 1, "half"): [0.970, 0.972, 0.971],
+    (3, 2, "half"): [0.980, 0.979, 0.981],
+    (5, 2, "half"): [0.976, 0.978, 0.977],
+}
+
+
+def side(runs: DataFrame, variant: str) -> DataFrame:
+    return runs[runs["variant"] == variant]
+
+
+def test_two_variants_have_means_and_the_simultaneous_interval_of_their_difference(
+    make_runs: Callable[..., DataFrame],
+) -> None:
+    runs = make_runs(SEEDS)
+    expected = stats.tukey_hsd(*SEEDS.values())
+    interval = expected.confidence_interval(0.95)
+
+    compared = compare(runs, side(runs, "k3-s1-p1"), side(runs, "k3-s2-p1"))
+
+    accuracy, *others = compared.rows
+    assert accuracy.key == "test_accuracy", "results come first"
+    assert (accuracy.first, accuracy.second) == (pytest.approx(0.971), pytest.approx(0.98))
+    assert accuracy.first_std == pytest.approx(0.001)
+    assert accuracy.difference == pytest.approx(0.009)
+    assert accuracy.low == pytest.approx(interval.low[1, 0], rel=1e-3)
+    assert accuracy.high == pytest.approx(interval.high[1, 0], rel=1e-3)
+    assert accuracy.p_value == pytest.approx(expected.pvalue[1, 0], abs=1e-5)
+    assert compared.pairs == 3
+    (seed,) = (one for one in others if one.key == "seed")
+    assert (seed.first, seed.second) == ("0, 1, 2", "0, 1, 2")
+    turned, *_ = compare(runs, side(runs, "k3-s2-p1"), side(runs, "k3-s1-p1")).rows
+    assert (turned.difference, turned.low, turned.high) == pytest.approx(
+        (-0.009, -interval.high[1, 0], -interval.low[1, 0]), rel=1e-3
+    )
+
+
+def test_variants_of_two_settings_are_a_pair_of_their_own(
+    make_runs: Callable[..., DataFrame],
+) -> None:
+    slow, fast = [0.970, 0.972, 0.971], [0.980, 0.979, 0.982]
+    tables = [
+        make_runs({**SEEDS, (3, 1, "half"): accuracies}, config={"optim": {"lr": rate}})
+        for accuracies, rate in ((slow, 0.01), (fast, 0.02))
+    ]
+    runs = with_settings(pd.concat(tables, ignore_index=True))
+    first, second = (
+        runs[(runs["variant"] == "k3-s1-p1") & (runs["optim.lr"] == rate)] for rate in (0.01, 0.02)
+    )
+    interval = stats.ttest_ind(fast, slow).confidence_interval(0.95)
+
+    compared = compare(runs, first, second)
+
+    accuracy = compared.rows[0]
+    assert (accuracy.low, accuracy.high) == pytest.approx((interval.low, interval.high), rel=1e-3)
+    assert compared.pairs == 1
+
+
+@pytest.mark.parametrize("seeds", [[0.98], [0.98, None]])
+def test_a_single_finished_run_is_not_tested(
+    make_runs: Callable[..., DataFrame], seeds: list[float | None]
+) -> None:
+    runs = make_runs({(3, 1, 1): [0.97, 0.972], (3, 2, 1): seeds})
+
+    compared = compare(runs, side(runs, "k3-s1-p1"), side(runs, "k3-s2-p1"))
+
+    accuracy = compared.rows[0]
+    assert (accuracy.second, accuracy.second_std, accuracy.p_value) == (0.98, None, None)
+    assert compared.pairs == 0
+
+
+def test_what_differs_between_the_seeds_of_a_variant_is_listed(
+    make_runs: Callable[..., DataFrame],
+) -> None:
+    runs = make_runs({(3, 1, 1): [0.97] * 5, (3, 2, 1): [0.98, 0.99, None]})
+
+    rows = {
+        one.key: one for one in compare(runs, side(runs, "k3-s1-p1"), side(runs, "k3-s2-p1")).rows
+    }
+
+    assert (rows["seed"].first, rows["seed"].second) == ("0, 1, 2 and 2 more", "0, 1, 2")
+    assert (rows["status"].first, rows["status"].second) == ("finished", "finished, failed")
+    assert rows["test_accuracy"].second == pytest.approx(0.985), "failed runs have no part in it"

@@ -25,8 +25,10 @@ Which variants are better, by how much, and at what cost.
       (optim.lr, or lr alone). Without --runs a metric is the mean over seeds.
   python scripts/compare.py STUDY --sort macs
       Another order; with a - in front the largest first: --sort -train_samples_per_sec
-  python scripts/compare.py diff RUN RUN
-      Two runs side by side: what differs in config, geometry, result and environment.
+  python scripts/compare.py diff k3-s1-p1 k3-s2-p1
+      Two variants side by side: their means, the difference with its simultaneous 95 % interval
+      and p-value, then what differs in config, geometry and environment. STUDY/k3-s1-p1 is the
+      variant of one study, 'k3-s1-p1 (lr 0.01)' of one setting; a run's name or folder is that run.
   python scripts/compare.py STUDY --report report.html
       Also write figures and words to one file to send; report.md for Markdown with pictures.
 
@@ -46,7 +48,7 @@ _FOR_TABLES = ("runs", "where", "sort", "report")
 
 @dataclass(frozen=True)
 class Asked:
-    """A command, the words behind it (places, or two runs), and its options.
+    """A command, the words behind it (places, or two variants or runs), and its options.
 
     Attributes:
         command: `table`, `diff` or `help`.
@@ -114,7 +116,7 @@ def _check_diff(runs: Sequence[str], options: Sequence[str]) -> None:
     if options:
         raise UserError(f"--{options[0]} is not for diff: see --help")
     if len(runs) != 2:
-        raise UserError(f"diff must have two runs behind it, got {len(runs)}")
+        raise UserError(f"diff must have two variants or runs behind it, got {len(runs)}")
 
 
 def _report(text: str | None) -> Path | None:

@@ -90,17 +90,17 @@ def _read(words: Sequence[str]) -> tuple[DataFrame, list[SetAside]]:
 
 
 def _diff(asked: Asked) -> None:
-    from convscope.compare.diff import diff
+    from convscope.compare.diff import compare
     from convscope.compare.places import OUTPUTS
+    from convscope.compare.sides import sides
     from convscope.compare.views import side_by_side
-    from convscope.runs.record import current_record
-    from convscope.runs.study import find_run
 
-    first, second = (current_record(find_run(word, OUTPUTS).path) for word in asked.words)
+    comparison = compare(*sides(asked.words, OUTPUTS))
     if asked.format in EXPORTS:
-        _print(EXPORTS[asked.format]([asdict(row) for row in diff(first, second)]))
+        differing = [asdict(row) for row in comparison.rows if row.differs]
+        _print(EXPORTS[asked.format](differing))
     else:
-        _print_page(lambda _: side_by_side(first, second), asked.format)
+        _print_page(lambda _: side_by_side(comparison), asked.format)
 
 
 _COMMANDS: dict[str, Callable[[Asked], None]] = {"help": _help, "table": _table, "diff": _diff}

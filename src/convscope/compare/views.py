@@ -9,13 +9,12 @@ from typing import Any
 from pandas import DataFrame
 
 from convscope.compare.columns import group_table, run_table, value_text
-from convscope.compare.diff import DiffRow, Plain, diff
+from convscope.compare.diff import Comparison, DiffRow, Plain
 from convscope.compare.frame import short
 from convscope.compare.leaders import leaders
 from convscope.compare.page import Page
 from convscope.compare.rows import group_rows, run_rows, shared, varied
 from convscope.compare.words import verdict
-from convscope.runs.record import RunRecord
 from convscope.tables import Table, count, numbered, percent
 
 BEST, NO_WORSE = "*", "~"
@@ -112,35 +111,68 @@ def _without_result(runs: DataFrame) -> list[str]:
     return lines
 
 
-def side_by_side(first: RunRecord, second: RunRecord) -> Page:
-    """Two runs: what differs as a table, long texts below it."""
-    rows = diff(first, second, everything=True)
+def side_by_side(comparison: Comparison) -> Page:
+    """Two variants or runs: what differs as a table, long texts below it."""
+    rows = comparison.rows
     differing = [row for row in rows if row.differs]
     long = [row for row in differing if max(map(len, _texts(row))) > _LONG]
+    columns: tuple[str, ...] = ("<", "<", "first", "second", "change")
+    if comparison.pairs:
+        columns = ("<", "<", "first", "second", "difference", "95 % interval", "p")
     drawn, before = [], ""
     for row in differing:
         if row not in long:
-            drawn.append(
-                (row.part if row.part != before else "", row.key, *_texts(row), _step(row))
-            )
+            cells = (row.part if row.part != before else "", row.key, *_texts(row), *_change(row))
+            drawn.append(cells[: len(columns)])
             before = row.part
+    equal = f"{len(rows) - len(differing)} other values are equal."
     return Page(
         facts=[
-            (name, f"{run.study}/{run.name}")
-            for name, run in (("first", first), ("second", second))
+            ("first", _side(comparison.first)),
+            ("second", _side(comparison.second)),
         ],
-        table=Table(("<", "<", "first", "second", "change"), tuple(drawn)),
-        legend=f"{len(rows) - len(differing)} other values are equal. Between single runs a result"
-        " may differ by chance: their studies' tables say what holds over seeds.",
+        table=Table(columns, tuple(drawn)),
+        legend=f"{equal} {_how_sure(comparison)}",
         lists={f"{row.key}, first and second:": _texts(row) for row in long},
     )
 
 
+def _side(runs: DataFrame) -> str:
+    """`strides/mnist-k3-s1-p1-seed0-6438b661`, or `k3-s1-p1, 3 runs of strides`."""
+    first = runs.iloc[0]
+    if len(runs) == 1:
+        return f"{first['study']}/{first['run']}"
+    return f"{first['label']}, {len(runs)} runs of {', '.join(runs['study'].unique())}"
+
+
+def _how_sure(comparison: Comparison) -> str:
+    if not comparison.pairs:
+        return (
+            "Between single runs a result may differ by chance: their studies' tables say what"
+            " holds over seeds."
+        )
+    which = (
+        "for this pair"
+        if comparison.pairs == 1
+        else f"for all {comparison.pairs:,} pairs of variants of this setting at once"
+    )
+    return (
+        "Results are means over the seeds ± their standard deviation. Differences are the second"
+        f" minus the first; interval and p-value hold {which} (5 %)."
+    )
+
+
 def _texts(row: DiffRow) -> tuple[str, str]:
-    return _diff_text(row.key, row.first), _diff_text(row.key, row.second)
+    return (
+        _diff_text(row.key, row.first, row.first_std),
+        _diff_text(row.key, row.second, row.second_std),
+    )
 
 
-def _diff_text(key: str, value: Plain) -> str:
+def _diff_text(key: str, value: Plain, std: float | None = None) -> str:
+    if std is not None:
+        spread = _diff_text(key, std)
+        return f"{_diff_text(key, value).removesuffix(' %')} ± {spread}"
     if key.endswith("_accuracy") and isinstance(value, float):
         return percent(value)
     if isinstance(value, str) and re.fullmatch("[0-9a-f]{40,64}", value):
@@ -148,6 +180,25 @@ def _diff_text(key: str, value: Plain) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return count(value)
     return f"{value:,.5g}" if isinstance(value, float) else value_text(value)
+
+
+def _change(row: DiffRow) -> tuple[str, str, str]:
+    """The difference, its interval and p-value; the last two only where they are known."""
+    if row.difference is None or row.low is None or row.high is None or row.p_value is None:
+        return _step(row), "", ""
+    unit = " points" if row.key.endswith("_accuracy") else ""
+    difference, low, high = (_signed(row.key, one) for one in (row.difference, row.low, row.high))
+    return f"{difference}{unit}", f"{low} to {high}{unit}", _p_text(row.p_value)
+
+
+def _signed(key: str, value: float) -> str:
+    if key.endswith("_accuracy"):
+        return f"{100 * value:+.2f}"
+    return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
+
+
+def _p_text(p_value: float) -> str:
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def _step(row: DiffRow) -> str:

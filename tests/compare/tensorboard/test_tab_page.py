@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 from tensorboard.summary import Writer
 
 from convscope.runs.history import History
@@ -156,15 +157,33 @@ def test_two_picked_variants_side_by_side(tab: Any) -> None:
     tab.view("Side by side (2)")
     row = tab.find(".diff tr[data-key='conv.kernel_size']")
     row.wait_for()
-    assert row.locator("td").all_inner_texts() == ["3", "5"]
+    assert row.locator("td").all_inner_texts()[:2] == ["3", "5"]
+    keys = tab.find(".diff tr[data-key]").evaluate_all("rows => rows.map(row => row.dataset.key)")
+    assert keys[0] == "test_accuracy", "results come first"
     rows = {r.get_attribute("data-key"): r for r in tab.find(".diff tr[data-key]").all()}
-    assert rows["test_accuracy"].locator("td").all_inner_texts() == ["95.90 %", "96.90 %"]
-    assert rows["conv2 window"].locator("td").all_inner_texts() == ["k3 s2 p1", "k5 s1 p2"]
+    # Four variants of three seeds, 0.1 points apart from seed to seed.
+    half = 100 * stats.studentized_range.ppf(0.95, 4, 8) * 0.001 / math.sqrt(3)
+    assert rows["test_accuracy"].locator("td").all_inner_texts() == [
+        "96.00 ± 0.10 %",
+        "97.00 ± 0.10 %",
+        "+1.00 points",
+        f"+{1 - half:.2f} to +{1 + half:.2f} points",
+        "<0.001",
+    ]
+    # 7 x 7 pixels after the pool, halved; 14 x 14 and kept.
+    macs = [f"{size * size * 32 * 16 * kernel * kernel:,}" for size, kernel in ((4, 3), (14, 5))]
+    assert rows["conv2 macs"].locator("td").all_inner_texts() == [*macs, "", "", ""]
+    assert tab.find(".diff thead strong").all_inner_texts() == [
+        "k3-s2-p1, 3 seeds",
+        "k5-s1-p2, 3 seeds",
+    ]
+    tab.frame.get_by_text("interval and p-value hold for all 6 pairs of variants").wait_for()
+    assert rows["conv2 window"].locator("td").all_inner_texts()[:2] == ["k3 s2 p1", "k5 s1 p2"]
     assert "optim.lr" not in rows
     tab.frame.get_by_label("also what is equal").check()
     equal = tab.find(".diff tr[data-key='optim.lr']")
     equal.wait_for()
-    assert equal.locator("td").all_inner_texts() == ["0.02", "0.02"]
+    assert equal.locator("td").all_inner_texts()[:2] == ["0.02", "0.02"]
     tab.frame.get_by_label("First").select_option(label="k5-s2-p2, seed 2")
     tab.find(".diff thead").get_by_text("k5-s2-p2, seed 2").wait_for()
 

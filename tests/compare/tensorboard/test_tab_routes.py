@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scipy import stats
 from werkzeug.test import Client, TestResponse
 
 from convscope.compare.tensorboard import ConvScopePlugin
@@ -170,13 +171,31 @@ def test_two_runs_side_by_side(tab: Any) -> None:
     told = ask(tab, "/runs")
     group, last = told["groups"][0]["group"], told["runs"][-2]
     compared = ask(tab, "/diff", first=group, second=last["id"])
-    assert compared["first"]["seed"] == 0
-    assert compared["first"]["label"] == "k3-s1-p0"
+    assert compared["first"] == {
+        "label": "k3-s1-p0",
+        "study": "s",
+        "run": None,
+        "seeds": [0, 1, 2],
+    }
+    assert compared["second"]["seeds"] == [last["seed"]]
     assert compared["second"]["run"] == last["run"]
     rows = {row["key"]: row for row in compared["rows"] if row["differs"]}
     assert (rows["conv.kernel_size"]["first"], rows["conv.kernel_size"]["second"]) == ("3", "5")
     assert "optim.lr" not in rows
     assert "no longer below the logdir" in ask(tab, "/diff", first="gone", second=group)["problem"]
+
+
+def test_two_variants_side_by_side_are_compared_by_their_means(tab: Any) -> None:
+    first, second = (group["group"] for group in ask(tab, "/runs")["groups"][:2])
+    compared = ask(tab, "/diff", first=first, second=second)
+    accuracy = compared["rows"][0]
+    assert accuracy["key"] == "test_accuracy"
+    # Both have 97, 98 and 99 %: a standard deviation of 1 point, and 4 degrees of freedom.
+    half = stats.t.ppf(0.975, 4) * 0.01 * math.sqrt(2 / 3)
+    assert accuracy["first"] == accuracy["second"] == pytest.approx(0.98)
+    assert (accuracy["low"], accuracy["high"]) == pytest.approx((-half, half), rel=1e-3)
+    assert accuracy["p_value"] == pytest.approx(1)
+    assert compared["pairs"] == 1
 
 
 def test_a_record_cut_in_half_is_named_and_the_rest_is_shown(tab: Any, study: Path) -> None:

@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from convscope.compare import rows
-from convscope.compare.diff import diff
+from convscope.compare.diff import compare
 from convscope.compare.frame import with_settings
 from convscope.compare.groups import grouped
 from convscope.compare.leaders import leaders
@@ -113,18 +113,18 @@ def figure(runs: DataFrame, name: str, chosen: Mapping[str, str], dark: bool) ->
 
 
 def side_by_side(runs: DataFrame, first: str, second: str) -> str:
-    """Two runs, each by its id or by its group's: how they are called, and `diff`'s rows of all.
+    """Two sides, each a run by its id or a variant by its group: how they are called, all rows.
 
     Raises:
         UserError: one of them is not there.
     """
-    one, other = _run(runs, first), _run(runs, second)
-    compared = diff(one["record"], other["record"], everything=True)
+    compared = compare(runs, _side(runs, first), _side(runs, second))
     return _text(
         {
-            "first": _named(one),
-            "second": _named(other),
-            "rows": [{**dataclasses.asdict(row), "differs": row.differs} for row in compared],
+            "first": _named(compared.first),
+            "second": _named(compared.second),
+            "pairs": compared.pairs,
+            "rows": [{**dataclasses.asdict(row), "differs": row.differs} for row in compared.rows],
         }
     )
 
@@ -134,18 +134,24 @@ def _check_some(runs: DataFrame) -> None:
         raise UserError("there is no run to show")
 
 
-def _run(runs: DataFrame, identity: str) -> Series:
-    """A run, or of a group its finished run with the lowest seed."""
+def _side(runs: DataFrame, identity: str) -> DataFrame:
+    """A run, or all of a group."""
     found = runs[(runs["id"] == identity) | (runs["group"] == identity)]
     if found.empty:
-        raise UserError("one of the two picked runs is no longer below the logdir: pick another")
-    order = found.assign(unfinished=found["status"] != "finished")
-    return order.sort_values(["unfinished", "seed"]).iloc[0]
+        raise UserError("one of the two picked is no longer below the logdir: pick another")
+    return found.sort_values("seed")
 
 
-def _named(run: Series) -> dict[str, Any]:
-    # A seed out of a table of whole numbers is numpy's, which JSON does not know.
-    return {"seed": int(run["seed"]), **{key: run[key] for key in ("study", "run", "label")}}
+def _named(side: DataFrame) -> dict[str, Any]:
+    """How a side is called; `run` only of a single one."""
+    first = side.iloc[0]
+    return {
+        "label": first["label"],
+        "study": ", ".join(side["study"].unique()),
+        "run": first["run"] if len(side) == 1 else None,
+        # Seeds out of a table of whole numbers are numpy's, which JSON does not know.
+        "seeds": [int(seed) for seed in side["seed"]],
+    }
 
 
 def _text(answer: Mapping[str, Any]) -> str:

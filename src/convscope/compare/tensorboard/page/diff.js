@@ -1,15 +1,15 @@
-// Two picked runs side by side: how they were set, what that made of the network, what came of it.
+// Two picked variants or runs side by side: what came of them, how they were set, what that made.
 
 import { choice, element, option } from "./element.js";
 import { keeper, refill } from "./kept.js";
 import { ask } from "./server.js";
 import * as state from "./state.js";
-import { percent, plain } from "./text.js";
+import { count, numbered, percent, plain, signed, spread } from "./text.js";
 
 const PARTS = {
+  result: "Result",
   config: "Configuration",
   geometry: "Geometry",
-  result: "Result",
   environment: "Environment",
 };
 
@@ -39,6 +39,7 @@ export function diffView() {
     const question = JSON.stringify([first, second, answer.version]);
     if (question !== asked) {
       asked = question;
+      note.textContent = second ? "Comparing …" : "";
       const answered = second ? await ask("diff", { first, second }).catch((error) => ({ error })) : null;
       if (question !== asked) return;
       told = answered;
@@ -60,7 +61,10 @@ export function diffView() {
 function noteOn(told) {
   if (!told) return "Pick two variants or runs here, or by their boxes in the table.";
   if (told.error) return told.error.message;
-  return told.rows.some((row) => row.differs) ? "" : "Nothing that is recorded differs.";
+  if (!told.rows.some((row) => row.differs)) return "Nothing that is recorded differs.";
+  if (!told.pairs) return "";
+  const held = told.pairs === 1 ? "for this pair" : `for all ${count(told.pairs)} pairs of variants of this setting at once`;
+  return `Results are means over the seeds ± their standard deviation. Differences are the second minus the first; interval and p-value hold ${held} (5 %).`;
 }
 
 function pickBoth(first, second) {
@@ -68,7 +72,7 @@ function pickBoth(first, second) {
 }
 
 function runChoice(label, answer, chosen, change) {
-  const groups = answer.groups.map((group) => option(group.group, `${group.label}, first seed`, chosen));
+  const groups = answer.groups.map((group) => option(group.group, `${group.label}, ${seedsOf(group)}`, chosen));
   const runs = answer.runs.map((run) => option(run.id, `${run.label}, seed ${run.seed}`, chosen));
   const known = [...groups, ...runs].some((one) => one.selected);
   const options = [
@@ -77,6 +81,10 @@ function runChoice(label, answer, chosen, change) {
     element("optgroup", { label: "Runs" }, ...runs),
   ];
   return choice(label, options, change);
+}
+
+function seedsOf({ runs, unfinished }) {
+  return runs ? numbered(runs, "seed") : unfinished;
 }
 
 function equalChoice(equal) {
@@ -90,31 +98,47 @@ function equalChoice(equal) {
 }
 
 function diffTable(told, rows) {
-  const head = [null, told.first, told.second].map((run) =>
-    element("th", { scope: "col" }, ...(run ? named(run) : [])),
-  );
+  const tested = told.pairs > 0;
+  const heads = [[], named(told.first), named(told.second)];
+  if (tested) heads.push(["Difference"], ["95 % interval"], ["p"]);
+  const head = heads.map((content) => element("th", { scope: "col" }, ...content));
   const parts = Object.entries(PARTS).flatMap(([part, title]) => {
     const own = rows.filter((row) => row.part === part);
-    const heading = element("tr", { class: "part" }, element("th", { colspan: 3, scope: "rowgroup" }, title));
-    return own.length ? [element("tbody", {}, heading, ...own.map(diffRow))] : [];
+    const heading = element(
+      "tr",
+      { class: "part" },
+      element("th", { colspan: heads.length, scope: "rowgroup" }, title),
+    );
+    return own.length ? [element("tbody", {}, heading, ...own.map((row) => diffRow(row, tested)))] : [];
   });
   return element("table", { class: "diff" }, element("thead", {}, element("tr", {}, ...head)), ...parts);
 }
 
-function named({ label, seed, study, run }) {
+function named({ label, seeds, study, run }) {
+  const of = run === null ? numbered(seeds.length, "seed") : `seed ${seeds[0]}`;
   return [
-    element("strong", {}, `${label}, seed ${seed}`),
-    element("small", {}, `${study}/${run}`),
+    element("strong", {}, `${label}, ${of}`),
+    element("small", {}, run === null ? study : `${study}/${run}`),
   ];
 }
 
-function diffRow(row) {
-  const format = row.key.endsWith("_accuracy") ? percent : plain;
+function diffRow(row, tested) {
+  const isShare = row.key.endsWith("_accuracy");
+  const format = isShare ? percent : plain;
+  const cells = [spread(row.first, row.first_std, format), spread(row.second, row.second_std, format)];
+  if (tested) cells.push(...tests(row, isShare));
   return element(
     "tr",
     { class: row.differs ? "differs" : "equal", "data-key": row.key },
     element("th", { scope: "row" }, row.key),
-    element("td", {}, format(row.first)),
-    element("td", {}, format(row.second)),
+    ...cells.map((text) => element("td", {}, text)),
   );
+}
+
+// Difference, interval and p-value of a metric; nothing where they are not known.
+function tests({ difference, low, high, p_value: p }, isShare) {
+  if (p === null) return ["", "", ""];
+  const unit = isShare ? " points" : "";
+  const values = [difference, low, high].map((value) => signed(isShare ? 100 * value : value, isShare));
+  return [`${values[0]}${unit}`, `${values[1]} to ${values[2]}${unit}`, p < 0.001 ? "<0.001" : p.toFixed(3)];
 }

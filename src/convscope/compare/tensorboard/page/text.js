@@ -3,6 +3,7 @@
 export const NONE = "–";
 
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const sixDigits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
 const or = (format) => (value) => (value === null || value === undefined ? NONE : format(value));
 
 export const count = or((value) => whole.format(value));
@@ -10,8 +11,16 @@ export const percent = or((value) => `${(100 * value).toFixed(2)} %`);
 export const plain = or((value) => (typeof value === "number" ? number(value) : String(value)));
 
 function number(value) {
-  if (!Number.isInteger(value)) return String(Number(value.toPrecision(6)));
-  return Math.abs(value) < 10000 ? String(value) : whole.format(value);
+  if (Number.isInteger(value)) return whole.format(value);
+  // Six digits, and the smallest ones in the notation that a config has.
+  return Math.abs(value) < 1e-4 ? String(Number(value.toPrecision(6))) : sixDigits.format(value);
+}
+
+// +0.82, -1,234, +0.00123: in two decimals, or three digits and whole thousands.
+export function signed(value, twoDecimals) {
+  if (twoDecimals) return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(2)}`;
+  const size = Math.abs(value) >= 1000 ? whole.format(Math.abs(value)) : String(Number(Math.abs(value).toPrecision(3)));
+  return `${value < 0 ? "-" : "+"}${size}`;
 }
 
 // 912, 28.2k, 4.63M.
