@@ -1,5 +1,7 @@
 """The page with a run: a trained filter on a real test image."""
 
+import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,3 +104,76 @@ def test_colours_add_up_and_large_images_show_their_middle(
     captions = page.first.root.locator(".tables caption").all_inner_texts()
     assert captions == ["red", "green", "blue"]
     assert page.page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def flat_outputs(images: Images, weight: torch.Tensor) -> list[float]:
+    """What one filter makes of an area of one colour: black, white and each of their mixtures."""
+    ends = itertools.product((0, 255), repeat=weight.shape[1])
+    areas = torch.tensor(list(ends), dtype=torch.float32)
+    normalised = (areas - torch.tensor(images.mean)) / torch.tensor(images.std)
+    area = normalised[:, :, None, None].expand(-1, -1, *weight.shape[2:])
+    outputs: list[float] = torch.nn.functional.conv2d(area, weight).flatten().tolist()
+    return outputs
+
+
+NUMBER = r"(−?\d[\d.]*)"
+
+
+def test_what_is_said_of_flat_areas_holds_in_each_colour(
+    tmp_path: Path, lesson: Open, trained: Make, coloured: tuple[Images, Path]
+) -> None:
+    images, root = coloured
+    weight = filters(4, 3, 3)
+    # Filter 1 adds up to 0 over all channels, but in no single one.
+    weight[0] -= weight[0].mean()
+    # Filter 2 adds up to 0 in each.
+    weight[1] -= weight[1].mean(dim=(1, 2), keepdim=True)
+    # Filter 3 has no weight, so that every output is 0.
+    weight[2] = 0
+    write_page(tmp_path / "page.html", run=trained(images, weight, root=root))
+    page = lesson(tmp_path / "page.html")
+    text = page.page.locator("#source-text")
+    # The page begins with the one that is most like an edge, in each channel.
+    assert page.page.get_by_label("Filter 2").is_checked()
+    added = rf"add up to {NUMBER} for red, {NUMBER} for green and {NUMBER} for blue"
+    for number in (1, 4):
+        page.page.get_by_label(f"Filter {number}").check()
+        said = re.search(
+            rf"{added}: a flat area gives {NUMBER} to {NUMBER}, depending on its colour",
+            text.inner_text(),
+        )
+        assert said is not None, text.inner_text()
+        one = weight[number - 1 : number]
+        outputs = flat_outputs(images, one)
+        expected = [*one.sum(dim=(0, 2, 3)).tolist(), min(outputs), max(outputs)]
+        shown = [float(number.replace("−", "-")) for number in said.groups()]
+        assert shown == pytest.approx(expected, rel=0.05, abs=0.005)
+        assert max(map(abs, outputs)) > 1
+    page.page.get_by_label("Filter 2").check()
+    assert re.search(rf"{added}: flat areas give about 0, edges stand out", text.inner_text())
+    assert max(map(abs, flat_outputs(images, weight[1:2]))) < 1e-5
+    page.page.get_by_label("Filter 3").check()
+    assert "All its weights are 0, so every output is 0." in text.inner_text()
+    assert {value for row in page.first.output() for value in row} == {0}
+
+
+def test_grey_filters_say_what_black_and_white_give(
+    tmp_path: Path, lesson: Open, trained: Make, digits: Images
+) -> None:
+    # A sum of 0.3 among weights of 3.3: white gives 0.9, which is not about 0.
+    weight = torch.zeros(1, 1, 3, 3)
+    weight[0, 0] = torch.tensor([[-0.5, 0.0, 0.6]]).expand(3, 3)
+    write_page(tmp_path / "page.html", run=trained(digits, weight))
+    text = lesson(tmp_path / "page.html").page.locator("#source-text").inner_text()
+    black, white = flat_outputs(digits, weight)
+    assert f"add up to 0.30: a flat area gives −{-black:.2f} to {white:.2f}, dep" in text
+    assert white > 0.5
+
+
+def test_a_page_never_begins_with_a_filter_of_zeros(
+    tmp_path: Path, lesson: Open, trained: Make, digits: Images
+) -> None:
+    weight = torch.zeros(3, 1, 3, 3)
+    weight[1] = 0.5  # a blur, which is as unlike an edge as can be
+    write_page(tmp_path / "page.html", run=trained(digits, weight))
+    assert lesson(tmp_path / "page.html").page.get_by_label("Filter 2").is_checked()

@@ -80,15 +80,12 @@ class Page {
     const { name, dataset, mean, size, full_size, filters, filters_in_all } = this.trained;
     const cut = String(size) === String(full_size) ? "" : `, the middle of ${times(full_size)}`;
     const some = filters.length === filters_in_all ? "" : ` (the first ${filters.length} are here)`;
-    const weights = filters[this.filter].flatMap((channel) => Array.from(channel));
-    const sum = weights.reduce((total, weight) => total + weight, 0);
-    const flat = imbalance(filters[this.filter]) < 0.15
-      ? `Its weights add up to ${shortNumber(sum)}, almost nothing: flat areas give about 0, edges stand out.`
-      : `Its weights add up to ${shortNumber(sum)}: flat areas also leave their mark.`;
-    return `Filter ${this.filter + 1} of ${filters_in_all}${some}, as trained in ${name}. ${flat} ` +
-      `The test image is one of ${dataset}, ${times(size)}${cut}, normalised as in training: 0 is the ` +
-      "mean of the training images, and padding is 0 too." +
-      (mean.length > 1 ? " The products of all colours add up to one output." : "");
+    return `Filter ${this.filter + 1} of ${filters_in_all}${some}, as trained in ${name}. ` +
+      `${flatText(filters[this.filter], this.trained)} The test image is from ${dataset}, ` +
+      `${times(size)}${cut}, normalised as in training: 0 is the mean of the training images` +
+      (mean.length > 1
+        ? " in each colour, and padding is 0 too. The products of all colours add up to one output."
+        : ", and padding is 0 too.");
   }
 
   draw() {

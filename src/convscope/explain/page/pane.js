@@ -218,7 +218,7 @@ class Pane {
   showProducts() {
     const tables = productsAt(this.geometry, this.source.channels, this.weights, this.index);
     const [height, width] = [tables[0].length, tables[0][0].length];
-    const names = tables.length === 3 ? ["red", "green", "blue"] : [];
+    const names = tables.length === COLOURS.length ? COLOURS : [];
     const fits = height <= WIDEST_TABLE && width <= WIDEST_TABLE;
     const cell = ({ value, weight, product, padding }) =>
       `<td${padding ? ' class="padding"' : ""}><b>${shortNumber(product)}</b>` +

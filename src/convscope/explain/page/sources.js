@@ -40,14 +40,35 @@ function countingInput(size) {
 
 const onesKernel = ([height, width]) => [new Float64Array(height * width).fill(1)];
 
-// How far a filter's weights are from cancelling out: 0 for an edge filter, 1 for a blur.
+const addUp = (numbers) => numbers.reduce((sum, number) => sum + number, 0);
+
+// How far each channel's weights are from cancelling out: 0 for an edge filter, 1 for a blur.
 function imbalance(filter) {
-  const weights = filter.flatMap((channel) => Array.from(channel));
-  const size = weights.reduce((sum, weight) => sum + Math.abs(weight), 0);
-  return size && Math.abs(weights.reduce((sum, weight) => sum + weight, 0)) / size;
+  const size = addUp(filter.flatMap((channel) => Array.from(channel, Math.abs)));
+  return size && addUp(filter.map((channel) => Math.abs(addUp(channel)))) / size;
 }
 
-// The filter most like an edge's: its weights rise across it in one direction, and cancel out.
+// The least and the most of the sum of factors[channel] times that channel's normalised pixel value,
+// over all pixels from 0 to 255.
+function rangeOf(factors, { mean, std }) {
+  const ends = factors.map((factor, channel) =>
+    [0, 255].map((pixel) => (factor * (pixel - mean[channel])) / std[channel]));
+  return [Math.min, Math.max].map((choose) => addUp(ends.map((pair) => choose(...pair))));
+}
+
+// Outputs of a filter on pixels from 0 to 255: `flat` where the window covers a single colour,
+// `any` over all images; each the least and the most.
+function outputRanges(filter, normalisation) {
+  const byWeight = Array.from(filter[0], (_, at) =>
+    rangeOf(filter.map((channel) => channel[at]), normalisation));
+  return {
+    flat: rangeOf(filter.map(addUp), normalisation),
+    any: [0, 1].map((end) => addUp(byWeight.map((range) => range[end]))),
+  };
+}
+
+// The filter most like an edge's: its weights rise across it in one direction, and cancel out in
+// each channel. A filter of zeros only is like no edge.
 function edgeFilter(filters, [height, width]) {
   const likeness = (filter) => {
     const total = { size: 0, down: 0, right: 0 };
@@ -56,8 +77,9 @@ function edgeFilter(filters, [height, width]) {
       total.down += weight * (Math.floor(at / width) - (height - 1) / 2);
       total.right += weight * ((at % width) - (width - 1) / 2);
     }));
+    if (!total.size) return -Infinity;
     const radius = Math.hypot(height - 1, width - 1) / 2 || 1;
-    return Math.hypot(total.down, total.right) / (total.size * radius || 1) - imbalance(filter);
+    return Math.hypot(total.down, total.right) / (total.size * radius) - imbalance(filter);
   };
   const scores = filters.map(likeness);
   return scores.indexOf(Math.max(...scores));

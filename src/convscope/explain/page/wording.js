@@ -2,6 +2,8 @@
 
 const AXES = ["height", "width"];
 const PIECES = [["row", "rows"], ["column", "columns"]];
+const COLOURS = ["red", "green", "blue"];
+const ABOUT_ZERO = 0.05; // share of the largest possible output below which an output is about 0
 const LISTED_SUM = 9; // products up to which the sum lists each
 
 const times = (pair) => pair.join("\u00a0×\u00a0");
@@ -101,4 +103,30 @@ function sumText(tables, names, sum) {
   }
   if (all[0].length <= LISTED_SUM) return `${all[0].map(signed).join(" + ")} ${total}`;
   return `sum of the ${all[0].length.toLocaleString("en")} products ${total}`;
+}
+
+// A number in a sentence: of a small one two digits, so that it does not read as 0, unless it is
+// nothing but the rounding of sums as large as `scale`.
+function spoken(value, scale) {
+  const size = Math.abs(value);
+  if (size < 1e-5 * scale) return "0";
+  return size < 0.1 ? minus(Number(value.toPrecision(2))) : shortNumber(value);
+}
+
+// What a filter's weights, channel by channel, make of an area of one colour.
+function flatText(filter, normalisation) {
+  if (filter.every((channel) => channel.every((weight) => weight === 0))) {
+    return "All its weights are 0, so every output is 0.";
+  }
+  const colour = filter.length === COLOURS.length;
+  const { flat, any } = outputRanges(filter, normalisation);
+  const largest = (range) => Math.max(...range.map(Math.abs));
+  const text = (value) => spoken(value, largest(any));
+  const sums = filter.map((channel) => text(addUp(channel)));
+  const added = colour ? listed(sums.map((sum, at) => `${sum} for ${COLOURS[at]}`)) : sums[0];
+  const [least, most] = flat.map(text);
+  const effect = largest(flat) <= ABOUT_ZERO * largest(any)
+    ? "flat areas give about 0, edges stand out"
+    : `a flat area gives ${least} to ${most}, depending on its ${colour ? "colour" : "brightness"}`;
+  return `Its weights add up to ${added}: ${effect}.`;
 }
