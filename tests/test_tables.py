@@ -16,6 +16,7 @@ from convscope.tables import (
     new_console,
     percent,
     print_table,
+    whole_percent,
 )
 
 Rows = list[dict[str, Any]]
@@ -36,10 +37,10 @@ def drawn(table: Table, width: int, terminal: bool = True) -> list[str]:
 def test_the_cells_of_k3_s2_p1() -> None:
     table = layer_table(layers(3, 2, 1))
     assert [name.removeprefix("<") for name in table.columns] == [
-        *("layer", "window", "out", "sees", "MACs", "params", "unread", "on padding")
+        *("layer", "k s p", "out", "RF", "MACs", "params", "unused", "padding")
     ]
-    # Sizes: floor((28 + 2 - 3) / 2) + 1 = 14, pooled 7, then 4, then 2. Sees: 3, 3 + 2, 5 + 2 * 4,
-    # 13 + 2 * 8. MACs: out * in channels * 9. Unread: (size + 2 - 3) mod 2. Touching padding, per
+    # Sizes: floor((28 + 2 - 3) / 2) + 1 = 14, pooled 7, then 4, then 2. RF: 3, 3 + 2, 5 + 2 * 4,
+    # 13 + 2 * 8. MACs: out * in channels * 9. Unused: (size + 2 - 3) mod 2. Touching padding, per
     # axis: 1 of 14 windows, 2 of 4, 1 of 2; of the plane 1 - (13 / 14)^2, 1 - (2 / 4)^2, the same.
     assert table.rows == (
         ("conv1", "k3 s2 p1", "16x14x14", "3", "28,224", "144", "1", "14%"),
@@ -65,6 +66,15 @@ def test_at_80_columns_nothing_is_folded(typed: tuple[object, object, object]) -
     assert max(map(len, lines)) <= 80
     for row, line in zip(table.rows, lines[2:], strict=True):
         assert line.split() == " ".join(row).split()
+
+
+def test_in_a_narrow_terminal_no_cell_is_folded() -> None:
+    table = layer_table(layers(7, 1, 3))
+    for terminal in (True, False):
+        lines = drawn(table, width=40, terminal=terminal)
+        assert len(lines) == len(table.rows) + 2
+        for row, line in zip(table.rows, lines[2:], strict=True):
+            assert line.split() == " ".join(row).split()
 
 
 def test_lines_end_without_blanks() -> None:
@@ -96,6 +106,15 @@ def test_markdown_has_its_bars_escaped() -> None:
 def test_numbers() -> None:
     assert [percent(0.98751), percent(1.0), percent(None)] == ["98.75 %", "100.00 %", "–"]
     assert [count(12345.6), count(0), count(None)] == ["12,346", "0", "–"]
+
+
+def test_a_share_is_never_rounded_to_all_or_nothing() -> None:
+    assert [whole_percent(share) for share in (0, 0.004, 0.14, 0.995, 1)] == [
+        *("0%", "<1%", "14%", ">99%", "100%")
+    ]
+    # 3,996 of 1,000,000 windows touch the padding.
+    network = network_geometry((1, 1000, 1000), parse_conv(3, 1, 1, layers=1), [1], [], 10)
+    assert layer_table(network.as_records()).rows[0][-1] == "<1%"
 
 
 def test_the_last_map_is_height_by_width() -> None:

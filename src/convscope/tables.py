@@ -20,6 +20,11 @@ from convscope.runs.record import RunRecord
 Layer = Mapping[str, Any]
 RESUME = "the same command resumes it"
 """What to tell of a run that was stopped."""
+LAYERS_LEGEND = (
+    "k s p: kernel size, stride and padding; RF: receptive field; unused: unused border, pixels at"
+    " the end that no window covers; padding: share of outputs that touch padding."
+)
+"""What the columns of `layer_table` mean."""
 _PIPE_WIDTH = 200
 _WIDEST = 1000
 
@@ -60,9 +65,9 @@ def print_table(table: Table, console: Console) -> None:
         drawn.add_row(*map(Text, row))
     # As wide as it needs: a number folded at the terminal's edge would read as another.
     widest = console.options.update(max_width=_WIDEST)
-    width = max(console.width, console.measure(drawn, options=widest).maximum)
+    drawn.width = console.measure(drawn, options=widest).maximum
     with console.capture() as captured:
-        console.print(drawn, highlight=False, width=width, crop=False)
+        console.print(drawn, highlight=False, crop=False)
     # Rich fills each line up to the table's width.
     console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
@@ -104,15 +109,14 @@ def points(console: Console, heading: str, sentences: Sequence[str]) -> None:
 def layer_table(layers: Sequence[Layer]) -> Table:
     """Geometry per layer, from `RunRecord.geometry`; sizes in pixels, height x width.
 
-    `sees` is the receptive field, `unread` the border that no window reaches, `on padding` the
-    share of outputs whose window does.
+    `LAYERS_LEGEND` says what the columns mean.
     """
-    columns = ("<layer", "<window", "out", "sees", "MACs", "params", "unread", "on padding")
+    columns = ("<layer", "<k s p", "out", "RF", "MACs", "params", "unused", "padding")
     return Table(columns, tuple(_layer_row(layer) for layer in layers))
 
 
 def _layer_row(layer: Layer) -> tuple[str, ...]:
-    unread = [border["image"] + border["padding"] for border in layer["unread_border"]]
+    unused = [border["image"] + border["padding"] for border in layer["unread_border"]]
     return (
         layer["name"],
         window_text(layer["kernel_size"], layer["stride"], layer["padding"]),
@@ -120,8 +124,8 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
         pair_token(layer["receptive_field"]),
         f"{layer['macs']:,}",
         f"{layer['params']:,}",
-        pair_token(unread),
-        f"{layer['padding_share']:.0%}",
+        pair_token(unused),
+        whole_percent(layer["padding_share"]),
     )
 
 
@@ -147,6 +151,13 @@ def map_text(layers: Sequence[Layer]) -> str | None:
 def percent(share: float | None) -> str:
     """0.98751 as 98.75 %; what was not measured as a dash."""
     return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def whole_percent(share: float) -> str:
+    """A share from 0 to 1 in whole percent; never `0%` or `100%` where something is left."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 def count(value: float | None) -> str:

@@ -30,12 +30,12 @@ def test_differences_are_marked_counts_with_their_factor() -> None:
         layers[named, quantity] = tuple(rest)
     assert layers["", "data"] == ("mnist 1x28x28", "mnist 1x28x28", "")
     assert layers["", "final map"] == ("14x14", "2x2", "*")
-    assert layers["conv1", "window"] == ("k3 s1 p1", "k3 s2 p1", "*")
+    assert layers["conv1", "kernel-stride-padding"] == ("k3 s1 p1", "k3 s2 p1", "*")
     assert layers["conv1", "out"] == ("16x28x28", "16x14x14", "*")
-    assert layers["conv1", "sees"] == ("3", "3", "")
+    assert layers["conv1", "receptive field"] == ("3", "3", "")
     assert layers["conv1", "params"] == ("144", "144", "")
     assert layers["conv1", "MACs"] == ("112,896", "28,224", "* x0.25")
-    assert layers["conv1", "unread"] == ("0", "0+1", "*")
+    assert layers["conv1", "unused border"] == ("0", "0+1", "*")
     assert ("conv1", "skipped") not in layers
     assert ("pool1", "MACs") not in layers
 
@@ -64,7 +64,11 @@ def test_an_impossible_side_shows_the_layers_that_it_has() -> None:
 def test_sentences_of_one_and_of_both() -> None:
     said = sentences(examine([]), examine(["conv.kernel_size=5", "conv.padding=half"]))
     assert said == {
-        "Only the first, k3-s1-p1:": ["one conv3 unit sees 12 of 28 pixels per axis."],
-        "Only the second, k5-s1-p2:": ["one conv3 unit sees 22 of 28 pixels per axis."],
+        "Only the first, k3-s1-p1:": [
+            "the receptive field of a conv3 unit holds at most 12 of 28 pixels per axis."
+        ],
+        "Only the second, k5-s1-p2:": [
+            "the receptive field of a conv3 unit holds at most 22 of 28 pixels per axis."
+        ],
         "Both:": ["78 % of the MACs are in conv3."],
     }

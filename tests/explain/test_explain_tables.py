@@ -46,7 +46,9 @@ def test_memory(number: int, text: str) -> None:
 def test_the_text_for_tensorboard_holds_tables_and_words() -> None:
     # parameters: 36 + 288 in the layers, 24 of batch norm, 90 in the head
     text = geometry_text(network(3, 1, 1))
-    assert text.startswith("| layer | window | in | out | sees | jump | first at |\n| :-- | :-- |")
-    assert "\n| conv2 | k3 s1 p1 | 4x14x14 | 8x14x14 | 8 | 2 | 0.5 |\n\nsees: " in text
+    assert text.startswith("| layer | k s p | in | out | RF | jump | first centre |\n| :-- | :-- |")
+    assert "\n| conv2 | k3 s1 p1 | 4x14x14 | 8x14x14 | 8 | 2 | 0.5 |\n\nk s p: " in text
     assert "\n\n438 parameters, 84,752 MACs and 21.4 KiB of activations per image" in text
-    assert "\n\n- one conv2 unit sees 8 of 28 pixels per axis." in text
+    assert (
+        "\n\n- the receptive field of a conv2 unit holds at most 8 of 28 pixels per axis." in text
+    )

@@ -105,7 +105,7 @@ def test_impossible_variants_are_told_with_what_revives_them(grid: Grid) -> None
 def test_a_row_of_the_table(grid: Grid) -> None:
     table = grid_table(grid)
     assert table.columns == (
-        "<variant", "final map", "sees", "MACs", "params", "padding", "<equal",
+        "<variant", "final map", "RF", "MACs", "params", "padding", "<equal",
     )  # fmt: skip
     # 28 -> 28, pooled to 14: see the geometry's own tests
     assert ("k3-s1-p1", "14x14", "12", "4,629,376", "24,058", "27%", "padding 1 = half") in (

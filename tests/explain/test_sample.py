@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from scipy.signal import correlate2d
 
 from convscope.errors import UserError
@@ -38,8 +39,8 @@ def test_the_tutorial_s_numbers() -> None:
 def test_the_tutorial_s_lessons() -> None:
     valid, strided, padded = (one.sentences for one in tutorial())
     assert valid == [
-        "The kernel size is the area that the filter sees: with weights 1 and bias 0 each output"
-        " is the sum of a 3x3 window.",
+        "The kernel size is the area of the input that one output is computed from: with weights 1"
+        " and bias 0 each output is the sum of a 3x3 window.",
         "Height and width: floor((5 + 0 + 0 - 3) / 1) + 1 = 3.",
     ]
     assert strided == [
@@ -48,8 +49,8 @@ def test_the_tutorial_s_lessons() -> None:
         "Height and width: floor((5 + 0 + 0 - 3) / 2) + 1 = 2.",
     ]
     assert padded == [
-        "Padding keeps the size at stride 1: zeros around 5x5 make it 7x7, and it saves the edge's"
-        " information: 4 windows instead of 1 read a corner pixel.",
+        "Padding keeps the size at stride 1: zeros around 5x5 make it 7x7, and each corner pixel"
+        " lies in 4 windows instead of 1.",
         "Height and width: floor((5 + 1 + 1 - 3) / 1) + 1 = 5.",
     ]
 
@@ -121,7 +122,7 @@ def test_a_sample_that_would_take_long_is_refused() -> None:
         (
             (5, 2, 0),
             (5, 5),
-            "Stride 2 changes nothing: there is one place to go to.",
+            "Stride 2 changes nothing: the window fits in one place only.",
         ),
         (
             (2, "3x2", 0),
@@ -129,25 +130,57 @@ def test_a_sample_that_would_take_long_is_refused() -> None:
             "A stride above 1 shrinks the output: the window moves 3 down and 2 across at a time,"
             " to 3x4 places instead of the 7x7 at stride 1.",
         ),
-        ((1, 1, 0), (5, 5), "Without padding: a 1x1 window needs none."),
+        ((1, 1, 0), (5, 5), "Without padding: a 1x1 kernel needs none."),
         (
             ("3x5", 1, 0),
             (9, 9),
             "Without padding the window stays inside: at stride 1 the output is 2x4 smaller (kernel"
-            " size - 1), and one window alone reads a corner pixel.",
+            " size - 1), and each corner pixel lies in 1 window.",
         ),
         (
             (3, 1, "full"),
             (5, 5),
-            "Padding beyond half the kernel makes the output larger than the input: zeros around"
-            " 5x5 make it 9x9, and it saves the edge's information: 9 windows instead of 1 read a"
-            " corner pixel.",
+            "Padding above half the kernel makes the output larger than the input: zeros around"
+            " 5x5 make it 9x9, and each corner pixel lies in 9 windows instead of 1.",
         ),
         (
             (2, 3, 1),
             (7, 9),
-            "Padding makes room for more windows: zeros around 7x9 make it 9x11, though here no"
-            " more windows read a corner pixel than without it.",
+            "Padding makes room for more windows, 3x4 instead of 2x3: zeros around 7x9 make it"
+            " 9x11, and each corner pixel lies in 1 window instead of 0 to 1.",
+        ),
+        # height: one place at any stride; width at stride 1
+        (
+            ("5x3", "2x1", 0),
+            (5, 5),
+            "Stride 2x1 changes nothing: in height the window fits in one place only.",
+        ),
+        # windows at 0-2 and 3-5: a 7th row would be the start of the next
+        (
+            (3, 3, 1),
+            (6, 6),
+            "Padding makes no room for another window here: zeros around 6x6 make it 8x8, and the"
+            " corner pixels lie in 0 to 1 windows instead of 1.",
+        ),
+        (
+            (7, 2, 2),
+            (5, 5),
+            "Padding makes room for the window, which would not fit without it: zeros around 5x5"
+            " make it 9x9, and each corner pixel lies in 4 windows.",
+        ),
+        # one pixel of padding before, two after: 2 windows cover the first row, 3 the last
+        (
+            (4, 1, "same"),
+            (5, 5),
+            "Padding keeps the size at stride 1: zeros around 5x5 make it 8x8, and the corner"
+            " pixels lie in 4 to 9 windows instead of 1.",
+        ),
+        # the last row and column are left over
+        (
+            (3, 2, 0),
+            (6, 6),
+            "Without padding the window stays inside: at stride 1 the output is 2 smaller (kernel"
+            " size - 1), and the corner pixels lie in 0 to 1 windows.",
         ),
         (
             (2, 3, 1),
@@ -168,7 +201,56 @@ def test_a_layer_in_words(
     assert sentence in lesson(size, conv(*typed))
 
 
+def windows_over_corners(size: tuple[int, int], shape: ConvShape, padding: object) -> list[float]:
+    """How often torch's own convolution reads each corner pixel: the gradient of ones."""
+    image = torch.zeros(1, 1, *size, requires_grad=True)
+    if any(k > n + sum(p) for k, n, p in zip(shape.kernel_size, size, padding, strict=True)):
+        return []
+    (top, bottom), (left, right) = padding
+    padded = torch.nn.functional.pad(image, (left, right, top, bottom))
+    kernel = torch.ones(1, 1, *shape.kernel_size)
+    torch.nn.functional.conv2d(padded, kernel, stride=shape.stride).sum().backward()
+    assert image.grad is not None
+    corners: list[float] = image.grad[0, 0, [0, 0, -1, -1], [0, -1, 0, -1]].tolist()
+    return corners
+
+
+def test_the_windows_over_corner_pixels_are_those_of_torch() -> None:
+    draw = random.Random(1)
+    seen = set()
+    for _ in range(300):
+        size = draw.randint(1, 9), draw.randint(1, 9)
+        stride = f"{draw.randint(1, 4)}x{draw.randint(1, 4)}"
+        padding = draw.choice(["valid", "half", "full", "1x0", "0x2", "same"])
+        kernel = f"{draw.randint(1, 5)}x{draw.randint(1, 5)}"
+        shape = conv(kernel, 1 if padding == "same" else stride, padding)
+        counts = windows_over_corners(size, shape, shape.padding)
+        if not counts:
+            continue
+        sentence = lesson(size, shape)[2]
+        if sentence == "Without padding: a 1x1 kernel needs none.":
+            continue
+        with_padding = told_range(counts)
+        noun = "window" if with_padding == "1" else "windows"
+        subject = "corner pixel lies" if "to" not in with_padding else "corner pixels lie"
+        bare = windows_over_corners(size, shape, ((0, 0), (0, 0)))
+        if shape.padding == ((0, 0), (0, 0)) or not bare:
+            end = ""
+        elif bare == counts or told_range(bare) == with_padding:
+            end = ", as without padding"
+        else:
+            end = f" instead of {told_range(bare)}"
+        assert sentence.endswith(f"{subject} in {with_padding} {noun}{end}."), (size, shape)
+        seen.add((subject, end[:6]))
+    assert len(seen) == 6
+
+
+def told_range(counts: list[float]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
+
+
 def test_what_stands_out_follows_the_lesson() -> None:
     notes = lesson((8, 8), conv(2, 4, 0))[4:]
     assert [note.split(" ")[0] for note in notes] == ["conv1", "conv1's", "the"]
-    assert notes[0].startswith("conv1 leaves 2 image rows and 2 image columns unread")
+    assert notes[0].startswith("conv1 leaves an unused border of 2 image rows and 2 image c")

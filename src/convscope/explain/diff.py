@@ -8,15 +8,29 @@ from dataclasses import dataclass
 from convscope.errors import UserError
 from convscope.explain.phrases import size
 from convscope.explain.rules import findings
-from convscope.explain.tables import first_text, memory_text, unread_text
+from convscope.explain.tables import (
+    FIRST_CENTRE,
+    MACS_MEANING,
+    first_text,
+    memory_text,
+    unread_text,
+)
 from convscope.explain.variants import Variant
 from convscope.geometry import LayerGeometry, NetworkGeometry
 from convscope.geometry.label import pair_token
-from convscope.tables import Table, window_text
+from convscope.tables import Table, whole_percent, window_text
 
 SEPARATOR = "vs"
 MISSING = "–"
 DIFFERENT = "*"
+
+LEGEND = (
+    f"{DIFFERENT} differs, xN: the second over the first. Receptive field and jump, from one unit"
+    f" to the next, in image pixels; {FIRST_CENTRE}; {MACS_MEANING}; memory: output for one image"
+    " in fp32; unused border: pixels at the end that no window covers, input + padding; skipped:"
+    " input pixels between windows; touches padding: share of outputs."
+)
+"""What the rows and marks of `table` mean."""
 
 _Number = int | None
 _NOTHING = ("0", "0%")
@@ -130,11 +144,14 @@ class _Quantity:
 
 
 _QUANTITIES = (
-    _Quantity("window", lambda layer: window_text(layer.kernel_size, layer.stride, layer.padding)),
+    _Quantity(
+        "kernel-stride-padding",
+        lambda layer: window_text(layer.kernel_size, layer.stride, layer.padding),
+    ),
     _Quantity("out", lambda layer: size(layer.out_shape)),
-    _Quantity("sees", lambda layer: pair_token(layer.receptive_field)),
+    _Quantity("receptive field", lambda layer: pair_token(layer.receptive_field)),
     _Quantity("jump", lambda layer: pair_token(layer.jump)),
-    _Quantity("first at", first_text),
+    _Quantity("first centre", first_text),
     _Quantity("params", lambda layer: f"{layer.params:,}", lambda layer: layer.params),
     _Quantity("MACs", lambda layer: f"{layer.macs:,}", lambda layer: layer.macs),
     _Quantity(
@@ -142,9 +159,9 @@ _QUANTITIES = (
         lambda layer: memory_text(layer.activation_bytes),
         lambda layer: layer.activation_bytes,
     ),
-    _Quantity("unread", unread_text),
+    _Quantity("unused border", unread_text),
     _Quantity("skipped", lambda layer: pair_token(layer.skipped)),
-    _Quantity("on padding", lambda layer: f"{layer.padding_share:.0%}"),
+    _Quantity("touches padding", lambda layer: whole_percent(layer.padding_share)),
 )
 
 

@@ -1,4 +1,4 @@
-"""A grid of variants before a sweep spends hours on it: equal ones folded, impossible ones told."""
+"""A grid of variants before hours are spent on it: equal ones folded, impossible ones listed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,19 @@ from hydra.core.override_parser.types import Override
 from convscope.compose import config_dir
 from convscope.errors import UserError
 from convscope.explain.phrases import counted, size
+from convscope.explain.tables import MACS_MEANING
 from convscope.explain.variants import Examiner, Variant
 from convscope.geometry.label import pair_token
 from convscope.mistakes import explain, is_explained
-from convscope.tables import Table
+from convscope.tables import Table, whole_percent
 
 MOST_VARIANTS = 10_000
+GRID_LEGEND = (
+    f"RF: receptive field of the last layer, in pixels; {MACS_MEANING}; padding: share of outputs"
+    " that touch padding, in the conv layer where it is largest; equal: other ways to type the same"
+    " variant"
+)
+"""What the columns of `grid_table` mean."""
 _CONV = "conv."
 
 
@@ -121,7 +128,7 @@ def grid_table(grid: Grid) -> Table:
         "<variant",
         *(f"<{keys[index]}" for index in others),
         "final map",
-        "sees",
+        "RF",
         "MACs",
         "params",
         "padding",
@@ -131,7 +138,7 @@ def grid_table(grid: Grid) -> Table:
 
 
 def impossible_sentences(grid: Grid) -> list[str]:
-    """Which variant, what is wrong with it, and what would revive it."""
+    """Which variant, what is wrong with it, and what would make it possible."""
     keys = list(grid.values)
     sentences = []
     for row in grid.impossible:
@@ -174,7 +181,7 @@ def _table_row(row: Row, keys: Sequence[str], others: Sequence[int]) -> tuple[st
         pair_token(geometry.layers[-1].receptive_field),
         f"{geometry.macs:,}",
         f"{geometry.params:,}",
-        f"{max(shares):.0%}",
+        whole_percent(max(shares)),
         typed_as(row, keys),
     )
 

@@ -6,7 +6,7 @@ The terms are those of Dumoulin and Visin, "A guide to convolution arithmetic fo
 
 from __future__ import annotations
 
-from convscope.explain.phrases import size
+from convscope.explain.phrases import counted, size
 from convscope.explain.rules import (
     even_kernel,
     findings,
@@ -14,10 +14,19 @@ from convscope.explain.rules import (
     skipped_pixels,
     unread_border,
 )
-from convscope.geometry import ConvShape, LayerGeometry, NetworkGeometry, Pair, network_geometry
+from convscope.geometry import (
+    ConvShape,
+    LayerGeometry,
+    NetworkGeometry,
+    Pair,
+    Sides,
+    network_geometry,
+)
 from convscope.geometry.label import pair_token
-from convscope.geometry.sizes import output_size
+from convscope.geometry.shapes import symmetric
+from convscope.geometry.sizes import conv_output
 
+_NO_PADDING = symmetric((0, 0))
 _ONE_LAYER_RULES = (unread_border, skipped_pixels, padding_only_outputs, even_kernel)
 
 
@@ -43,45 +52,55 @@ def lesson(input_size: Pair, conv: ConvShape) -> list[str]:
 def about_kernel(layer: LayerGeometry) -> str:
     kernel = size(layer.kernel_size)
     return (
-        f"The kernel size is the area that the filter sees: with weights 1 and bias 0 each output"
-        f" is the sum of a {kernel} window."
+        "The kernel size is the area of the input that one output is computed from: with weights 1"
+        f" and bias 0 each output is the sum of a {kernel} window."
     )
 
 
 def about_stride(layer: LayerGeometry) -> str:
-    unit, places = _places(layer, (1, 1)), layer.out_shape[1:]
+    places, unit = _outputs(layer, layer.padding), _outputs(layer, layer.padding, (1, 1))
     if layer.stride == (1, 1):
         return f"Stride 1: the window moves pixel by pixel, over {size(places)} places."
-    step = f"A stride above 1 shrinks the output: the window moves {_steps(layer.stride)} at a time"
     if places == unit:
-        return f"Stride {pair_token(layer.stride)} changes nothing: there is one place to go to."
+        axes = [axis for axis, stride in enumerate(layer.stride) if stride > 1]
+        where = f"in {('height', 'width')[axes[0]]} " if len(axes) == 1 else ""
+        stride = pair_token(layer.stride)
+        return f"Stride {stride} changes nothing: {where}the window fits in one place only."
+    step = f"A stride above 1 shrinks the output: the window moves {_steps(layer.stride)} at a time"
     return f"{step}, to {size(places)} places instead of the {size(unit)} at stride 1."
 
 
 def about_padding(layer: LayerGeometry) -> str:
-    inside, outside = layer.in_shape[1:], layer.out_shape[1:]
-    padded = _padded(layer)
+    inside, padded = layer.in_shape[1:], _padded(layer)
     if padded == inside:
         if layer.kernel_size == (1, 1):
-            return "Without padding: a 1x1 window needs none."
+            return "Without padding: a 1x1 kernel needs none."
         return (
             "Without padding the window stays inside: at stride 1 the output is"
-            f" {_less(layer.kernel_size)} smaller (kernel size - 1), and one window alone reads a"
-            " corner pixel."
+            f" {_less(layer.kernel_size)} smaller (kernel size - 1), and"
+            f" {_corners(layer, layer.padding)}."
         )
+    effect = _padding_effect(layer)
+    corners = _corners(layer, layer.padding)
+    if 0 not in _outputs(layer, _NO_PADDING):
+        least, most = _corner_windows(layer, _NO_PADDING)
+        before = str(most) if least == most else f"{least} to {most}"
+        unchanged = (least, most) == _corner_windows(layer, layer.padding)
+        corners += ", as without padding" if unchanged else f" instead of {before}"
+    return f"{effect}: zeros around {size(inside)} make it {size(padded)}, and {corners}."
+
+
+def _padding_effect(layer: LayerGeometry) -> str:
+    inside, outside, bare = layer.in_shape[1:], layer.out_shape[1:], _outputs(layer, _NO_PADDING)
     if layer.stride == (1, 1) and inside == outside:
-        effect = "Padding keeps the size at stride 1"
-    elif layer.stride == (1, 1) and min(a - b for a, b in zip(outside, inside, strict=True)) >= 0:
-        effect = "Padding beyond half the kernel makes the output larger than the input"
-    else:
-        effect = "Padding makes room for more windows"
-    windows = _corner_windows(layer)
-    saved = (
-        f"and it saves the edge's information: {windows} windows instead of 1 read a corner pixel"
-        if windows > 1
-        else "though here no more windows read a corner pixel than without it"
-    )
-    return f"{effect}: zeros around {size(inside)} make it {size(padded)}, {saved}."
+        return "Padding keeps the size at stride 1"
+    if layer.stride == (1, 1) and all(a >= b for a, b in zip(outside, inside, strict=True)):
+        return "Padding above half the kernel makes the output larger than the input"
+    if 0 in bare:
+        return "Padding makes room for the window, which would not fit without it"
+    if bare == outside:
+        return "Padding makes no room for another window here"
+    return f"Padding makes room for more windows, {size(outside)} instead of {size(bare)}"
 
 
 def about_size(layer: LayerGeometry) -> str:
@@ -102,12 +121,10 @@ def about_size(layer: LayerGeometry) -> str:
     return f"Height: {texts[0]}; width: {texts[1]}."
 
 
-def _places(layer: LayerGeometry, stride: Pair) -> Pair:
-    height, width = (
-        output_size(layer.in_shape[1 + axis], layer.kernel_size[axis], stride[axis], sides)
-        for axis, sides in enumerate(layer.padding)
-    )
-    return height, width
+def _outputs(layer: LayerGeometry, padding: Sides, stride: Pair | None = None) -> Pair:
+    """Height and width of the output with another padding, or another stride."""
+    conv = ConvShape(layer.kernel_size, stride or layer.stride, padding)
+    return conv_output((layer.in_shape[1], layer.in_shape[2]), conv)
 
 
 def _padded(layer: LayerGeometry) -> Pair:
@@ -129,13 +146,25 @@ def _less(kernel: Pair) -> str:
     return str(height - 1) if height == width else f"{size((height - 1, width - 1))}"
 
 
-def _corner_windows(layer: LayerGeometry) -> int:
-    """Windows that read the input's first pixel."""
-    count = 1
-    for axis, (before, _) in enumerate(layer.padding):
-        kernel, stride = layer.kernel_size[axis], layer.stride[axis]
-        count *= sum(
-            unit * stride <= before < unit * stride + kernel
-            for unit in range(layer.out_shape[1 + axis])
-        )
-    return count
+def _corners(layer: LayerGeometry, padding: Sides) -> str:
+    least, most = _corner_windows(layer, padding)
+    if least == most:
+        return f"each corner pixel lies in {counted(most, 'window')}"
+    return f"the corner pixels lie in {least} to {most} windows"
+
+
+def _corner_windows(layer: LayerGeometry, padding: Sides) -> Pair:
+    """Least and most of the windows that cover each of the input's four corner pixels."""
+    outputs = _outputs(layer, padding)
+    rows, columns = (
+        [
+            sum(
+                unit * stride <= pixel < unit * stride + layer.kernel_size[axis]
+                for unit in range(outputs[axis])
+            )
+            for pixel in (padding[axis][0], padding[axis][0] + layer.in_shape[1 + axis] - 1)
+        ]
+        for axis, stride in enumerate(layer.stride)
+    )
+    counts = [row * column for row in rows for column in columns]
+    return min(counts), max(counts)

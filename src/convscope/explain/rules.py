@@ -25,6 +25,7 @@ POINTWISE = 1
 PATCH_PIXELS = 2
 
 _AXES = ("row", "column")
+_SIDES = ("height", "width")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Rule:
 
 
 def unread_border(geometry: NetworkGeometry) -> str | None:
-    """Rows and columns at the end of the padded input that no window reaches, because the stride
+    """Rows and columns at the end of the padded input that no window covers, because the stride
     does not divide what the kernel leaves. The size is floored there: torch.nn.Conv2d, "Shape";
     Dumoulin and Visin (2016), relationship 6. The lopsided padding shows in trained feature maps:
     Alsallakh et al., "Mind the Pad" (ICLR 2021).
@@ -60,12 +61,12 @@ def unread_border(geometry: NetworkGeometry) -> str | None:
         padding = _per_axis([border.padding for border in borders], "padding ")
         pixels = _per_axis([border.image for border in borders], f"{kind} ")
         none = "" if pixels else f", no {kind} pixel"
-        facts[layer.name] = f"{listed(pixels + padding)} unread{none}"
+        facts[layer.name] = f"an unused border of {listed(pixels + padding)}{none}"
     if not facts:
         return None
     return (
         f"{per_layer(facts, 'leaves', 'leave')}: the stride does not divide evenly, and PyTorch"
-        " floors the size, where some visualisers call it invalid."
+        " rounds the size down, where some visualisers call it invalid."
     )
 
 
@@ -76,32 +77,26 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
     clauses = []
     for layer in _convs(geometry):
         gaps = {
-            axis: (stride, kernel)
+            f"{axis}s": f"{stride - kernel} of every {stride}"
             for axis, stride, kernel, skipped in zip(
-                ("column", "row"), layer.stride, layer.kernel_size, layer.skipped, strict=True
+                _AXES, layer.stride, layer.kernel_size, layer.skipped, strict=True
             )
             if skipped >= SKIPPED_PIXELS
         }
         if gaps:
-            read = prod(read_pixels(layer, axis) for axis in (0, 1))
+            used = prod(read_pixels(layer, axis) for axis in (0, 1))
             clauses.append(
-                f"{layer.name}'s stride {pair_token(layer.stride)} skips {_gaps(gaps)}: it reads"
-                f" {read:,} of {prod(layer.in_shape[1:]):,} pixels"
+                f"{layer.name}'s stride {pair_token(layer.stride)} skips {_gaps(gaps)}:"
+                f" {used:,} of {prod(layer.in_shape[1:]):,} pixels are used"
             )
     return _sentence(clauses)
 
 
-def _gaps(gaps: Mapping[str, Pair]) -> str:
-    """Axis to (stride, kernel) of the axes that have gaps."""
+def _gaps(gaps: Mapping[str, str]) -> str:
+    """`1 of every 3 rows and columns`, `1 of every 3 rows and 3 of every 4 columns`."""
     if len(gaps) == 2 and len(set(gaps.values())) == 1:
-        gaps = {"row and column": gaps["row"]}
-    return listed(
-        [
-            f"{stride - kernel} of every {stride} pixels of a {kernel}-"
-            f"{'high' if axis == 'column' else 'wide'} kernel's {axis}"
-            for axis, (stride, kernel) in gaps.items()
-        ]
-    )
+        gaps = {"rows and columns": gaps["rows"]}
+    return listed([f"{share} {axis}" for axis, share in gaps.items()])
 
 
 def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
@@ -113,7 +108,9 @@ def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
         outputs = prod(layer.out_shape[1:])
         empty = outputs - prod(windows_on_input(layer, axis) for axis in (0, 1))
         if empty >= PADDING_ONLY_OUTPUTS:
-            clauses.append(f"{empty:,} of {layer.name}'s {outputs:,} outputs read padding alone")
+            clauses.append(
+                f"{empty:,} of {layer.name}'s {outputs:,} outputs read nothing but padding"
+            )
     return _sentence(clauses)
 
 
@@ -133,21 +130,25 @@ def grown_output(geometry: NetworkGeometry) -> str | None:
     """An output larger than the layer's input: padding above half the kernel, such as `full`.
     Dumoulin and Visin (2016), relationships 4 and 5.
     """
-    facts = {
-        layer.name: f"from {size(layer.in_shape[1:])} to {size(layer.out_shape[1:])}"
-        for layer in _convs(geometry)
-        if max(b - a for a, b in zip(layer.in_shape[1:], layer.out_shape[1:], strict=True))
-        >= GROWN_PIXELS
-    }
+    facts = {}
+    for layer in _convs(geometry):
+        before, after = layer.in_shape[1:], layer.out_shape[1:]
+        grown = [axis for axis in (0, 1) if after[axis] - before[axis] >= GROWN_PIXELS]
+        if len(grown) == 1:
+            (axis,) = grown
+            facts[layer.name] = f"in {_SIDES[axis]} from {before[axis]} to {after[axis]}"
+        elif grown:
+            facts[layer.name] = f"from {size(before)} to {size(after)}"
     if not facts:
         return None
     return f"{per_layer(facts, 'grows', 'grow')}: padding adds more than the kernel takes."
 
 
 def field_below_image(geometry: NetworkGeometry) -> str | None:
-    """Image pixels per axis that the best-placed unit of the last layer sees. Only global average
-    pooling joins what such units see. Receptive fields: Araujo, Norris and Sim (Distill, 2019);
-    the pixels are counted one by one, so those skipped by a stride do not count.
+    """Image pixels per axis in the receptive field of the best-placed unit of the last layer. Only
+    global average pooling joins what lies in different ones. Receptive fields: Araujo, Norris and
+    Sim (Distill, 2019); the pixels are counted one by one, so those skipped by a stride do not
+    count.
     """
     last = geometry.layers[-1].name
     image = geometry.input_shape[1:]
@@ -155,8 +156,10 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     if all(part >= FIELD_SHARE * whole for part, whole in zip(seen, image, strict=True)):
         return None
     if seen[0] == seen[1] and image[0] == image[1]:
-        return f"one {last} unit sees {seen[0]} of {image[0]} pixels per axis."
-    return f"one {last} unit sees {size(seen)} of {size(image)} pixels."
+        part = f"{seen[0]} of {image[0]} pixels per axis"
+    else:
+        part = f"{size(seen)} of {size(image)} pixels"
+    return f"the receptive field of a {last} unit holds at most {part}."
 
 
 def field_beyond_image(geometry: NetworkGeometry) -> str | None:
@@ -165,10 +168,16 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
     """
     last, image = geometry.layers[-1], geometry.input_shape[1:]
     field = last.receptive_field
-    if all(span < FIELD_EXCESS * whole for span, whole in zip(field, image, strict=True)):
+    beyond = [axis for axis in (0, 1) if field[axis] >= FIELD_EXCESS * image[axis]]
+    if not beyond:
         return None
+    if len(beyond) == 1:
+        (axis,) = beyond
+        span, whole = f"{field[axis]} pixels in {_SIDES[axis]}", f"{image[axis]}"
+    else:
+        span, whole = f"{size(field)} pixels", size(image)
     return (
-        f"one {last.name} unit spans {size(field)} pixels, the image has {size(image)}:"
+        f"the receptive field of a {last.name} unit spans {span}, the image has {whole}:"
         " beyond its edge there is only padding."
     )
 
@@ -207,8 +216,8 @@ def even_kernel(geometry: NetworkGeometry) -> str | None:
         if any(kernel % EVEN == 0 for kernel in layer.kernel_size):
             layers.setdefault(layer.kernel_size, []).append(layer.name)
     clauses = [
-        f"the {size(kernel)} kernel of {listed(names)} has no centre {_centre(kernel)}: outputs lie"
-        " half a pixel off the input's pixels"
+        f"the {size(kernel)} kernel of {listed(names)} has no centre {_centre(kernel)}: its outputs"
+        f" lie half a pixel off the input's {_centre(kernel)}s"
         for kernel, names in layers.items()
     ]
     return _sentence(clauses)

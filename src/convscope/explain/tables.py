@@ -6,28 +6,33 @@ from convscope.explain.phrases import size
 from convscope.explain.rules import findings
 from convscope.geometry import LayerGeometry, NetworkGeometry
 from convscope.geometry.label import pair_token
-from convscope.tables import Table, markdown, window_text
+from convscope.tables import Table, markdown, whole_percent, window_text
 
+FIRST_CENTRE = "first centre: of the first unit's receptive field, 0 being the image's first pixel"
 SIZES_LEGEND = (
-    "sees: receptive field, image pixels that one unit spans; jump: image pixels from one unit to"
-    " the next; first at: centre of the first unit, 0 being the image's first pixel."
+    "k s p: kernel size, stride and padding; RF: receptive field, in image pixels; jump: image"
+    f" pixels from one unit to the next; {FIRST_CENTRE}."
+)
+MACS_MEANING = (
+    "MACs: multiply-accumulates per image in the conv and linear layers; biases, batch norm, ReLU"
+    " and pooling, which some other tools add, are not counted"
 )
 COSTS_LEGEND = (
-    "MACs: multiply-accumulates per image; memory: the output of one image in fp32; unread: pixels"
-    " at the end that no window reaches, input + padding; skipped: input pixels between windows;"
-    " on padding: share of outputs whose window touches padding."
+    f"{MACS_MEANING}; memory: a layer's output for one image in fp32; unused: the unused border,"
+    " pixels at the end that no window covers, input + padding; skipped: input pixels between"
+    " windows; padding: share of outputs that touch padding."
 )
 
 
 def sizes_table(geometry: NetworkGeometry) -> Table:
     """Sizes in pixels, height x width; one number where both are equal."""
-    columns = ("<layer", "<window", "in", "out", "sees", "jump", "first at")
+    columns = ("<layer", "<k s p", "in", "out", "RF", "jump", "first centre")
     return Table(columns, tuple(_sizes_row(layer) for layer in geometry.layers))
 
 
 def costs_table(geometry: NetworkGeometry) -> Table:
     """What each layer costs, and what its windows leave out."""
-    columns = ("<layer", "params", "MACs", "memory", "unread", "skipped", "on padding")
+    columns = ("<layer", "params", "MACs", "memory", "unused", "skipped", "padding")
     return Table(columns, tuple(_costs_row(layer) for layer in geometry.layers))
 
 
@@ -69,7 +74,7 @@ def first_text(layer: LayerGeometry) -> str:
 
 
 def unread_text(layer: LayerGeometry) -> str:
-    """Unread pixels, input + padding: `0+1`; per axis where they differ: `0+1x0`."""
+    """The unused border, input + padding: `0+1`; per axis where they differ: `0+1x0`."""
     axes = [
         "0" if border.image == border.padding == 0 else f"{border.image}+{border.padding}"
         for border in layer.unread_border
@@ -97,5 +102,5 @@ def _costs_row(layer: LayerGeometry) -> tuple[str, ...]:
         memory_text(layer.activation_bytes),
         unread_text(layer),
         pair_token(layer.skipped),
-        f"{layer.padding_share:.0%}",
+        whole_percent(layer.padding_share),
     )

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from convscope.compose import compose_config
 from convscope.explain import diff
-from convscope.explain.grid import Grid, grid_table, impossible_sentences
+from convscope.explain.grid import GRID_LEGEND, Grid, grid_table, impossible_sentences
 from convscope.explain.phrases import size
 from convscope.explain.rules import RULES, findings
 from convscope.explain.sample import (
@@ -51,8 +51,7 @@ def show_variant(console: Console, variant: Variant) -> None:
 
 def show_diff(console: Console, first: Variant, second: Variant) -> None:
     print_table(diff.table(first, second), console)
-    say(console, f"{diff.DIFFERENT} differs, xN: the second over the first. {SIZES_LEGEND}")
-    say(console, COSTS_LEGEND)
+    say(console, diff.LEGEND)
     for variant in (first, second):
         if variant.impossible is not None:
             points(console, "Impossible:", [f"{variant.label}: {variant.impossible}"])
@@ -67,12 +66,11 @@ def show_grid(console: Console, grid: Grid) -> None:
         print_table(grid_table(grid), console)
         say(
             console,
-            "sees: receptive field of the last layer; padding: largest share of a conv layer's"
-            " outputs whose window touches padding; equal: what else makes the same variant.",
+            f"{GRID_LEGEND}.",
         )
     points(
         console,
-        "Impossible, with the smallest change that revives each:",
+        "Impossible, with the smallest change that makes each possible:",
         impossible_sentences(grid),
     )
 
@@ -100,7 +98,7 @@ def show_sample(console: Console, input_size: Pair, conv: ConvShape) -> None:
 
 
 def show_rules(console: Console) -> None:
-    say(console, "What explain.py says of a network, and from where on it is worth saying:")
+    say(console, "What explain.py says of a network, and from which threshold on:")
     for rule in RULES:
         line(console)
         line(console, f"{rule.name.replace('_', ' ')}: {rule.threshold}")

@@ -8,7 +8,16 @@ from pathlib import Path
 from rich.console import Console
 
 from convscope.runs.record import RunRecord
-from convscope.tables import RESUME, count, layer_table, percent, print_table, tensorboard_command
+from convscope.tables import (
+    LAYERS_LEGEND,
+    RESUME,
+    count,
+    layer_table,
+    percent,
+    print_table,
+    say,
+    tensorboard_command,
+)
 
 
 def show_run(record: RunRecord, console: Console, notify: Callable[[str], None]) -> None:
@@ -25,6 +34,7 @@ def show_run(record: RunRecord, console: Console, notify: Callable[[str], None])
         return
     console.print()
     print_table(layer_table(record.geometry), console)
+    say(console, LAYERS_LEGEND)
     metrics = record.metrics
     console.print(
         f"\n{record.dataset['name']} {record.variant}:"
