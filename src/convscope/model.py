@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
 
 from convscope.geometry import LayerGeometry, NetworkGeometry
 
@@ -24,7 +26,7 @@ class ConvNet(nn.Module):
                 modules[layer.name] = nn.MaxPool2d(layer.kernel_size, layer.stride, ceil_mode=True)
                 continue
             number = layer.name.removeprefix("conv")
-            modules[layer.name] = _conv(layer)
+            modules[layer.name] = Conv2d(layer)
             modules[f"norm{number}"] = nn.BatchNorm2d(layer.out_shape[0])
             modules[f"relu{number}"] = nn.ReLU(inplace=True)
         self.features = nn.Sequential(modules)
@@ -36,15 +38,41 @@ class ConvNet(nn.Module):
         return scores
 
 
-def _conv(layer: LayerGeometry) -> nn.Conv2d:
-    (top, bottom), (left, right) = layer.padding
-    even_sided = top == bottom and left == right
-    return nn.Conv2d(
-        layer.in_shape[0],
-        layer.out_shape[0],
-        layer.kernel_size,
-        stride=layer.stride,
-        # Sides differ under `same` with an even kernel alone, where stride is 1.
-        padding=(top, left) if even_sided else "same",
-        bias=False,
-    )
+class Conv2d(nn.Conv2d):
+    """`torch.nn.Conv2d` of a layer's geometry, without bias, correct on every processor.
+
+    A 1x1 kernel with a stride takes every stride-th pixel and then has stride 1: the same sums.
+    oneDNN's own kernel for it writes out of bounds on processors with AVX2 but without AVX-512
+    (oneDNN issue 6035: gradients of the weights, channels_last, fewer than 8 input channels).
+    """
+
+    def __init__(self, layer: LayerGeometry) -> None:
+        (top, bottom), (left, right) = layer.padding
+        is_even = top == bottom and left == right
+        super().__init__(
+            layer.in_shape[0],
+            layer.out_shape[0],
+            layer.kernel_size,
+            stride=layer.stride,
+            # Sides differ under `same` with an even kernel alone, where stride is 1.
+            padding=(top, left) if is_even else "same",
+            bias=False,
+        )
+        self._sides = (left, right, top, bottom)
+        # PyTorch pads uneven sides by itself too, with a warning.
+        self._pads_first = not is_even or (self._is_pointwise and any(self._sides))
+
+    @property
+    def _is_pointwise(self) -> bool:
+        return self.kernel_size == (1, 1)
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        """Feature maps (batch, out_channels, height, width) of the layer's geometry."""
+        padding, stride = self.padding, self.stride
+        if self._pads_first:
+            images, padding = functional.pad(images, self._sides), (0, 0)
+        if self._is_pointwise:
+            down, right = self.stride
+            images, stride = images[..., ::down, ::right], (1, 1)
+        return functional.conv2d(images, self.weight, stride=stride, padding=padding)
