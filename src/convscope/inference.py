@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from convscope.checkpoint import read_best
 from convscope.errors import UserError
 from convscope.geometry import convs_from, network_geometry
 from convscope.model import ConvNet
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record
 from convscope.runs.study import find_run
-from convscope.training.checkpoints import read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
     network.load_state_dict(
         {
             name.removeprefix("network."): value
-            for name, value in read_checkpoint(directory.best)["state_dict"].items()
+            for name, value in read_best(directory, record.id)["state_dict"].items()
         }
     )
     return TrainedVariant(

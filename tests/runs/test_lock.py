@@ -347,9 +347,9 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "victim").write_text("precious")
     (tmp_path / "run" / ".lock").symlink_to(tmp_path / "victim")
-    with pytest.raises(UserError, match="cannot be claimed"):
+    with pytest.raises(UserError, match=r"\.lock is not a regular file"):
         RunLock(tmp_path / "run").try_acquire()
-    with pytest.raises(UserError, match="cannot be opened"):
+    with pytest.raises(UserError, match=r"\.lock is not a regular file"):
         is_held(tmp_path / "run")
     assert (tmp_path / "victim").read_text() == "precious"
 

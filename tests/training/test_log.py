@@ -1,6 +1,7 @@
 """What goes to train.log, and that all is as before afterwards."""
 
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -76,9 +77,11 @@ def test_afterwards_all_is_as_before(tmp_path: Path, fails: bool) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
 def test_a_full_disk_is_told_by_the_message_that_found_it(
-    capfd: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = Path("/dev/full")
+    # No regular file is full for ever.
+    monkeypatch.setattr("convscope.training.log.open_regular", os.open)
     with (
         logged_to(full),
         pytest.raises(UserError, match="^/dev/full could not be written: No space left on device$"),

@@ -12,6 +12,7 @@ import time
 import uuid
 from pathlib import Path
 
+from convscope.files import open_regular, read_regular
 from convscope.runs.directory import RunDirectory
 
 BEAT_S = 15.0
@@ -19,7 +20,8 @@ DEAD_S = 90.0
 """Without a sign of life: hosts' clocks may differ by as much less what lies between two beats."""
 _SETTLE_S = 0.5
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_MOST_BYTES = 1024
+"""Of a host's name, many times over."""
 
 
 @functools.cache
@@ -36,14 +38,18 @@ def beats_elsewhere(run_dir: Path, now: float | None = None) -> bool:
 
     Raises:
         OSError: the sign may not be read.
+        UserError: it is no regular file.
     """
     try:
         # Opened, not only looked at: NFS then asks the server for the time of the last beat.
-        with RunDirectory(run_dir).heartbeat.open() as file:
-            host, beaten = file.read(), os.fstat(file.fileno()).st_mtime
+        file = open_regular(RunDirectory(run_dir).heartbeat)
+        try:
+            host, beaten = os.read(file, _MOST_BYTES), os.fstat(file).st_mtime
+        finally:
+            os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return host not in ("", this_host()) and (now or time.time()) - beaten < DEAD_S
+    return host not in (b"", this_host().encode()) and (now or time.time()) - beaten < DEAD_S
 
 
 def start_heartbeat(run_dir: Path, now: float) -> "Heartbeat | None":
@@ -60,7 +66,7 @@ def start_heartbeat(run_dir: Path, now: float) -> "Heartbeat | None":
     if beats_elsewhere(run_dir, now):
         return None
     path = RunDirectory(run_dir).heartbeat
-    is_new = not path.exists()
+    is_new = not os.path.lexists(path)
     is_takeover = not is_new and _host_of(path) != this_host()
     try:
         heartbeat = Heartbeat(path, is_new)
@@ -89,8 +95,8 @@ class Heartbeat:
     def __init__(self, path: Path, is_new: bool) -> None:
         self._path = path
         self._ended = threading.Event()
-        flags = os.O_RDWR | os.O_CREAT | _NO_FOLLOW | (os.O_EXCL if is_new else os.O_TRUNC)
-        self._file = os.open(path, flags, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if is_new else os.O_TRUNC)
+        self._file = open_regular(path, flags)
         try:
             _beat(self._file)
         except OSError:
@@ -111,7 +117,10 @@ class Heartbeat:
 
 
 def _host_of(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+    try:
+        return read_regular(path, _MOST_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _beat(file: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from convscope.errors import UserError
+from convscope.files import open_regular, read_regular
 from convscope.runs.replace import replace_file, sync_folder
 
 METRICS = (
@@ -20,6 +21,8 @@ METRICS = (
 )
 COLUMNS = ("epoch", "step", *METRICS)
 _HEADER = ",".join(COLUMNS)
+_MOST_BYTES = 2**28
+"""A million epochs."""
 _TAIL = 4096
 """Bytes that hold the last row, and what a kill left after it, many times over."""
 
@@ -76,8 +79,8 @@ class History:
     def _last_epoch(self) -> int:
         """Of the last row, 0 where there is none; the others are not read, however many."""
         try:
-            with self.path.open("rb") as file:
-                header = file.readline()
+            with os.fdopen(open_regular(self.path), "rb") as file:
+                header = file.readline(_TAIL)
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(len(header), size - _TAIL))
                 lines = file.read().decode("ascii", errors="replace").split("\n")[:-1]
@@ -85,7 +88,8 @@ class History:
             return 0
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror or error}") from error
-        if header.endswith(b"\n") and header != f"{_HEADER}\n".encode():
+        is_whole = header.endswith(b"\n") or len(header) == _TAIL
+        if is_whole and header != f"{_HEADER}\n".encode():
             self.read()
         if not lines:
             return 0
@@ -94,7 +98,7 @@ class History:
 
     def _lines(self) -> list[str]:
         try:
-            text = self.path.read_bytes().decode("ascii", errors="replace")
+            text = read_regular(self.path, _MOST_BYTES).decode("ascii", errors="replace")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -109,7 +113,7 @@ class History:
         return row
 
     def _append(self, line: str) -> None:
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = open_regular(self.path, os.O_RDWR | os.O_CREAT)
         # Unbuffered: what a full disk refused must not be tried again when the file is closed.
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             start = max(0, file.seek(0, os.SEEK_END) - _TAIL)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
+from convscope.files import open_regular
 from convscope.runs.directory import EVENT_FILES, REPLACED, RunDirectory
 from convscope.runs.heartbeat import Heartbeat, beats_elsewhere, start_heartbeat
 from convscope.runs.replace import sync_folder
@@ -25,7 +26,6 @@ _PATIENCE_S = 0.1
 _POLL_S = 0.01
 _WAIT_S = 0.5
 _ATTEMPTS = 100
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
@@ -142,7 +142,7 @@ class RunLock:
         # Not `exist_ok=True`: that raises where the folder is moved aside at this very moment.
         with contextlib.suppress(FileExistsError):
             self.run_dir.mkdir()
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o666))
+        os.close(open_regular(self._path, os.O_RDWR | os.O_CREAT))
         return _inode(self._path)
 
 
@@ -182,7 +182,7 @@ else:
     import fcntl
 
     def _probe(path: Path) -> bool:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_FOLLOW)
+        descriptor = open_regular(path)
         try:
             # Shared: two who ask at once do not take each other for a claim.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from convscope.errors import UserError
+from convscope.files import read_regular
 from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import is_held
 from convscope.runs.replace import replace_file
 from convscope.runs.schema import SCHEMA, Status, problem_of
 
+MOST_BYTES = 2**24
+"""Of a record: a thousand times as many as most have."""
 KILLED = "its process ended without saying why (killed, or the machine went down)"
 
 
@@ -100,9 +102,7 @@ def read_record(path: Path) -> RunRecord:
         UserError: It cannot be read or is no record of this schema; names the file and why.
     """
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise UserError(f"{path} is not a regular file")
-        data = path.read_bytes()
+        data = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     if not data.strip():

@@ -9,20 +9,26 @@ from pathlib import Path
 from tensorboard.plugins.text.summary_v2 import text_pb
 from torch.utils.tensorboard import SummaryWriter
 
+from convscope.files import open_regular
 from convscope.runs.directory import EVENT_FILES
 
 
 def event_sizes(folder: Path) -> dict[str, int]:
     """Bytes in each of a run's event files, by name. Flush the writer before."""
-    return {path.name: path.stat().st_size for path in sorted(folder.glob(EVENT_FILES))}
+    return {path.name: path.lstat().st_size for path in sorted(folder.glob(EVENT_FILES))}
 
 
 def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Give the event files the sizes that they once had; those without one are removed."""
+    """Give the event files the sizes that they once had; those without one are removed.
+
+    Raises:
+        UserError: one of them is no regular file.
+    """
     for path in folder.glob(EVENT_FILES):
         if path.name in sizes:
-            os.truncate(path, sizes[path.name])
-        else:
+            with os.fdopen(open_regular(path, os.O_RDWR), "r+b") as file:
+                file.truncate(sizes[path.name])
+        elif path.is_symlink() or not path.is_dir():
             path.unlink()
 
 

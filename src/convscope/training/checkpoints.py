@@ -12,17 +12,26 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from typing_extensions import override
 
+from convscope.checkpoint import RUN, read_best, read_last
 from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
 from convscope.runs.replace import replace_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint as a whole.
+    """Replaces a checkpoint as a whole, and says in it whose it is.
 
     Lightning's own writes through a temporary file in the system's folder, which is copied, and so
     can be left half, where that lies on another disk.
+
+    Args:
+        run: the run's identity.
     """
+
+    def __init__(self, directory: RunDirectory, run: str) -> None:
+        super().__init__()
+        self._directory = directory
+        self._run = run
 
     @override
     def save_checkpoint(
@@ -30,14 +39,18 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         # Through memory: PyTorch's own writer does not say that a disk is full.
         content = io.BytesIO()
-        torch.save(checkpoint, content)
+        torch.save(checkpoint | {RUN: self._run}, content)
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{target.parent} cannot be made: {error.strerror or error}") from error
         replace_file(target, content.getvalue())
 
     @override
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
-        return read_checkpoint(Path(path))
+        read = read_best if Path(path) == self._directory.best else read_last
+        return read(self._directory, self._run)
 
 
 class MovableCheckpoint(ModelCheckpoint):
@@ -77,19 +90,3 @@ def checkpoint_callbacks(directory: RunDirectory) -> list[ModelCheckpoint]:
         enable_version_counter=False,
     )
     return [best, last]
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors on the CPU, without unpickling anything but data.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"cannot read {path}: missing or damaged checkpoint ({type(error).__name__});"
-            f" delete the folder {path.parent.parent} or add rerun=true"
-        ) from error
-    return content

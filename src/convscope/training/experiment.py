@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.tensorboard import SummaryWriter
 
+from convscope.checkpoint import read_best, read_last
 from convscope.data.batches import EvalBatches
 from convscope.model import ConvNet
 from convscope.module import VariantModule
@@ -24,7 +25,7 @@ from convscope.tables import numbered
 from convscope.tracking.throughput import Throughput
 from convscope.tracking.tracker import RunTracker
 from convscope.training.batches import test_images, train_batches, train_images
-from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks, read_checkpoint
+from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks
 from convscope.training.distributed.lightning import EqualWeights, UnwrappedDDP
 from convscope.training.interruption import Interruption
 from convscope.training.progress import EpochProgress
@@ -119,9 +120,12 @@ class Experiment:
 
     def _finished_epochs(self) -> int:
         """Epochs that a run before this one left in last.ckpt."""
-        if self._develops or not self.request.directory.last.exists():
+        directory, run = self.request.directory, self.request.id
+        if self._develops or not directory.last.exists():
             return 0
-        state = read_checkpoint(self.request.directory.last)["callbacks"]
+        # Read at the run's end: better refused now than when all epochs are trained.
+        read_best(directory, run)
+        state = read_last(directory, run)["callbacks"]
         return int(state[self._tracker.state_key]["epochs"])
 
     @property
@@ -164,7 +168,10 @@ class Experiment:
             limit_test_batches=trainer.fast_dev_run or self.request.test_batches,
             deterministic=trainer.deterministic,
             # Named: Lightning would take a SLURM job's tasks for devices of this run.
-            plugins=[WholeCheckpoints(), LightningEnvironment()],
+            plugins=[
+                WholeCheckpoints(self.request.directory, self.request.id),
+                LightningEnvironment(),
+            ],
             num_sanity_val_steps=0,
             logger=False,
             enable_checkpointing=not self._develops,

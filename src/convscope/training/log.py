@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from convscope.errors import UserError
+from convscope.files import open_regular
 
 _SOURCES = ("convscope", "pytorch_lightning", "lightning_fabric", "lightning", "py.warnings")
 
@@ -29,14 +31,21 @@ class _LogFile(logging.Handler):
     @override
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{self.format(record)}\n")
-        except OSError as error:
+            self._append(f"{self.format(record)}\n")
+        except UserError:
             # An error that is logged here is told by the run's record too.
             if record.exc_info is None:
-                raise UserError(
-                    f"{self.path} could not be written: {error.strerror or error}"
-                ) from error
+                raise
+
+    def _append(self, text: str) -> None:
+        try:
+            descriptor = open_regular(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(
+                f"{self.path} could not be written: {error.strerror or error}"
+            ) from error
 
 
 def _log_thread_error(error: threading.ExceptHookArgs) -> None:

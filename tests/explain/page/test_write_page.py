@@ -72,7 +72,7 @@ def test_a_run_that_cannot_be_shown_is_told_in_one_line(
     ):
         write_page(page, run=run, conv=larger)
     best.write_bytes(whole[:200])
-    with pytest.raises(UserError, match=r"cannot read .*best.ckpt: damaged checkpoint"):
+    with pytest.raises(UserError, match=r"cannot read .*best.ckpt: missing or damaged checkpoint"):
         write_page(page, run=run)
     torch.save(
         {"state_dict": {"network.features.conv1.weight": torch.full((1, 1, 3, 3), torch.nan)}}, best

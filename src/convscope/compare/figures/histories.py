@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,18 +64,10 @@ def _series(run: Path, metric: str) -> dict[int, float]:
     """The metric by epoch; {} where there is no history.
 
     Raises:
-        UserError: the history is a link or cannot be read.
+        UserError: the history is no regular file or cannot be read.
     """
-    path = RunDirectory(run).history
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise UserError(f"{path} is not a regular file")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     return {
         int(row["epoch"] or 0): float(value)
-        for row in History(path).read()
+        for row in History(RunDirectory(run).history).read()
         if (value := row[metric]) is not None and math.isfinite(value)
     }

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
+from convscope.files import NotRegularFile, open_regular
 from convscope.runs.directory import SetAside
 from convscope.runs.record import RunRecord
 from convscope.runs.replace import replace_file
@@ -65,9 +67,9 @@ def write(runs: DataFrame, aside: Sequence[SetAside], path: Path, command: str |
 def is_current(page: Path, records: Iterable[RunRecord], aside: Iterable[SetAside]) -> bool:
     """Whether the page was written of just these records, as they are now."""
     try:
-        with page.open("rb") as file:
+        with os.fdopen(open_regular(page), "rb") as file:
             head = file.read(_HEAD_BYTES)
-    except OSError:
+    except (OSError, NotRegularFile):
         return False
     return _mark(records, aside).encode() in head
 

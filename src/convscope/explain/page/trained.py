@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convscope.checkpoint import read_best
 from convscope.errors import UserError
 from convscope.geometry import ConvShape
 from convscope.runs.directory import RunDirectory
@@ -72,15 +73,11 @@ def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
             f"{directory.path} has no trained filters ({record.status}): "
             f"{directory.best.relative_to(directory.path)} is missing"
         )
-    import torch
-
+    state = read_best(directory, record.id)["state_dict"]
     try:
-        state = torch.load(directory.best, map_location="cpu", weights_only=True)["state_dict"]
         weight: NDArray[np.float32] = state[_WEIGHT].float().numpy()
-    except Exception as error:
-        raise UserError(
-            f"cannot read {directory.best}: damaged checkpoint ({type(error).__name__})"
-        ) from error
+    except (AttributeError, LookupError, TypeError) as error:
+        raise UserError(f"{directory.best} has no weights of conv1") from error
     if not np.isfinite(weight).all():
         raise UserError(f"{directory.best}: conv1's weights are not finite, the training diverged")
     return weight
