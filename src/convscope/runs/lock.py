@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -33,6 +34,35 @@ class RunHeld(UserError):
     """A live process trains this run."""
 
 
+class ClaimLost(UserError):
+    """The folder of a run that is being trained is no longer the one that was claimed."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a claim guards, for all processes of a run to look at.
+
+    Args:
+        lock: device and inode of the lock's file, as claimed.
+    """
+
+    run_dir: Path
+    lock: tuple[int, int]
+
+    @property
+    def stands(self) -> bool:
+        """Whether the folder is there as it was claimed: neither deleted nor moved nor replaced."""
+        return _inode(RunDirectory(self.run_dir).lock) == self.lock
+
+    def check(self) -> None:
+        """Raise ClaimLost where the claim no longer stands."""
+        if not self.stands:
+            raise ClaimLost(
+                f"{self.run_dir} was deleted, moved or replaced while it was trained, and nothing"
+                " more is written there; give the same command again"
+            )
+
+
 class RunLock:
     """The claim to one run's folder.
 
@@ -48,7 +78,7 @@ class RunLock:
         self.run_dir = run_dir
         self._path = RunDirectory(run_dir).lock
         self._lock: BaseFileLock | None = None
-        self._claimed: tuple[int, int] | None = None
+        self._claim: Claim | None = None
         self._heartbeat: Heartbeat | None = None
 
     def try_acquire(self) -> bool:
@@ -60,7 +90,7 @@ class RunLock:
         if self._lock is not None:
             raise RuntimeError(f"{self._path} is claimed by this object already")
         try:
-            return self._claim()
+            return self._try_claim()
         except OSError as error:
             what = error.strerror or str(error)
             if error.errno in _NO_LOCKS_HERE:
@@ -80,7 +110,14 @@ class RunLock:
     @property
     def held(self) -> bool:
         """Whether the claim is ours and still guards this path: deleting the folder ends it."""
-        return self._lock is not None and _inode(self._path) == self._claimed
+        return self._claim is not None and self._claim.stands
+
+    @property
+    def claim(self) -> Claim:
+        """What is held; only while it is."""
+        if self._claim is None:
+            raise RuntimeError(f"{self._path} is not claimed by this object")
+        return self._claim
 
     def release(self) -> None:
         """Give the claim back; nothing happens where there is none."""
@@ -90,7 +127,7 @@ class RunLock:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-            self._claimed = None
+            self._claim = None
 
     def __enter__(self) -> "RunLock":
         if not self.try_acquire():
@@ -105,7 +142,7 @@ class RunLock:
     ) -> None:
         self.release()
 
-    def _claim(self) -> bool:
+    def _try_claim(self) -> bool:
         # Imported here: 40 ms that those who only read runs need not pay.
         from filelock import FileLock, Timeout
 
@@ -135,7 +172,7 @@ class RunLock:
         if self._heartbeat is None:
             lock.release()
             return False
-        self._lock, self._claimed = lock, claimed
+        self._lock, self._claim = lock, Claim(self.run_dir, claimed)
         return True
 
     def _make_file(self) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.ranks import ALONE, Ranks
 from convscope.runs.history import History
+from convscope.runs.lock import Claim
 from convscope.step.schedule import one_cycle
 from convscope.step.stepper import Stepper, graph_capture
 from convscope.step.update import Update
@@ -27,7 +28,7 @@ from convscope.tracking.tracker import RunTracker
 from convscope.training.batches import test_images, train_batches, train_images
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks
 from convscope.training.distributed.lightning import EqualWeights, UnwrappedDDP
-from convscope.training.interruption import Interruption
+from convscope.training.interruption import ClaimCheck, Interruption
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
 from convscope.training.results import describe, summarise, write_pictures, write_summary
@@ -41,6 +42,7 @@ class Experiment:
     Args:
         signals: what they raise ends the run between two steps.
         notify: is told a line per epoch.
+        claim: on the run's folder; None where nothing is written.
         ranks: whose part of the run is trained here; the first alone writes.
     """
 
@@ -49,12 +51,14 @@ class Experiment:
         request: RunRequest,
         signals: Signals,
         notify: Callable[[str], None],
+        claim: Claim | None,
         ranks: Ranks = ALONE,
     ) -> None:
         self.request = request
         self._ranks = ranks
         self._signals = signals
         self._notify = notify
+        self._claim = claim
         config = request.config
         device = request.hardware.torch_device
         seed_everything(config.seed, verbose=False)
@@ -144,8 +148,10 @@ class Experiment:
             trainer.enable_progress_bar,
         )
         callbacks: list[Callback] = []
+        if self._claim is not None:
+            callbacks.append(ClaimCheck(self._claim))
         if trainer.max_time is not None:
-            # First: the others are to know that a chunk is the last one.
+            # Before the others: they are to know that a chunk is the last one.
             callbacks.append(Timer(trainer.max_time))
         callbacks += [self._throughput, self._progress]
         strategy: str | UnwrappedDDP = "auto"

@@ -1,4 +1,4 @@
-"""How a signal ends a run between two batches of an evaluation."""
+"""What ends a run before its time: a signal, or the loss of its folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from pytorch_lightning import Callback
 from typing_extensions import override
 
+from convscope.runs.lock import Claim
 from convscope.training.signals import Signals
 
 
@@ -27,3 +28,30 @@ class Interruption(Callback):
     @override
     def on_test_batch_end(self, *_: Any, **__: Any) -> None:
         self.signals.check()
+
+
+class ClaimCheck(Callback):
+    """Looks at the run's claim before anything is written; to be the first callback.
+
+    Args:
+        claim: raises ClaimLost where the run's folder was deleted, moved or replaced.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+
+    @override
+    def on_fit_start(self, *_: Any) -> None:
+        self.claim.check()
+
+    @override
+    def on_validation_end(self, *_: Any) -> None:
+        self.claim.check()
+
+    @override
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.claim.check()
+
+    @override
+    def on_test_end(self, *_: Any) -> None:
+        self.claim.check()

@@ -42,6 +42,10 @@ class _LogFile(logging.Handler):
             descriptor = open_regular(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:
                 file.write(text)
+        except FileNotFoundError:
+            # The run's folder was deleted or moved: who checks the claim says so. Raised here, it
+            # would hide a signal that is being logged.
+            return
         except OSError as error:
             raise UserError(
                 f"{self.path} could not be written: {error.strerror or error}"

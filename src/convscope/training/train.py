@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
 from convscope.geometry import ImpossibleVariant
-from convscope.runs.lock import RunLock, move_aside
+from convscope.runs.lock import Claim, ClaimLost, RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
 from convscope.training.hardware import free_memory
 from convscope.training.log import logged_to
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 Notify = Callable[[str], None]
 Prepare = Callable[
-    [RunRequest, Signals, Notify], AbstractContextManager["Experiment | RanksExperiment"]
+    [RunRequest, Signals, Notify, Claim | None],
+    AbstractContextManager["Experiment | RanksExperiment"],
 ]
 
 
@@ -41,7 +42,8 @@ def train(request: RunRequest, notify: Notify = print) -> RunRecord:
         notify: is told, a line each, what a person at the terminal wants to know.
 
     Returns:
-        The record, `finished`, `failed`, `interrupted` or `skipped`.
+        The record, `finished`, `failed`, `interrupted` or `skipped`. It is not written where the
+        run's folder was deleted, moved or replaced meanwhile.
 
     Raises:
         RunHeld: another process trains this run.
@@ -56,9 +58,9 @@ def train(request: RunRequest, notify: Notify = print) -> RunRecord:
     finished = _finished(request, notify)
     if finished is not None:
         return finished
-    with RunLock(directory.path):
+    with RunLock(directory.path) as lock:
         # It may have been finished while the claim was waited for.
-        return _finished(request, notify) or _train_claimed(request, notify)
+        return _finished(request, notify) or _train_claimed(request, lock.claim, notify)
 
 
 def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
@@ -81,7 +83,7 @@ def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
     return record
 
 
-def _train_claimed(request: RunRequest, notify: Notify) -> RunRecord:
+def _train_claimed(request: RunRequest, claim: Claim, notify: Notify) -> RunRecord:
     directory = request.directory
     write_config(request)
     record = first_record(request)
@@ -93,10 +95,15 @@ def _train_claimed(request: RunRequest, notify: Notify) -> RunRecord:
     # Before: Lightning, when it is imported, lets its messages go to the terminal.
     prepare = _experiments(request)
     with logged_to(directory.train_log):
-        ended = _run(request, record, prepare, notify)
+        ended = _run(request, record, prepare, claim, notify)
         free_memory(request.hardware)
     ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
-    write_record(directory.record, ended)
+    try:
+        claim.check()
+        write_record(directory.record, ended)
+    except ClaimLost as lost:
+        if ended.status != "interrupted":
+            return replace(ended, status="failed", reason=str(lost), metrics={})
     return ended
 
 
@@ -106,7 +113,9 @@ def _skipped(record: RunRecord, impossible: ImpossibleVariant) -> RunRecord:
     )
 
 
-def _run(request: RunRequest, record: RunRecord, prepare: Prepare, notify: Notify) -> RunRecord:
+def _run(
+    request: RunRequest, record: RunRecord, prepare: Prepare, claim: Claim, notify: Notify
+) -> RunRecord:
     directory = request.directory
 
     def tell(line: str) -> None:
@@ -115,8 +124,9 @@ def _run(request: RunRequest, record: RunRecord, prepare: Prepare, notify: Notif
 
     with Signals() as signals:
         try:
-            with prepare(request, signals, tell) as experiment:
+            with prepare(request, signals, tell, claim) as experiment:
                 record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
+                claim.check()
                 write_record(directory.record, record)
                 tell(experiment.headline())
                 metrics = experiment.run()
@@ -167,7 +177,7 @@ def _develop(request: RunRequest, notify: Notify) -> RunRecord:
 def _try(request: RunRequest, record: RunRecord, prepare: Prepare, notify: Notify) -> RunRecord:
     with Signals() as signals:
         try:
-            with prepare(request, signals, notify) as experiment:
+            with prepare(request, signals, notify, None) as experiment:
                 metrics = experiment.run()
         except Interrupted as stop:
             return replace(record, status="interrupted", reason=stop.signum.name)

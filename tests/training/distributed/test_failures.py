@@ -56,7 +56,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
         monkeypatch.setattr(under_test, "RankProcesses", lambda: scripted)
         monkeypatch.setattr(under_test, "_LAST_WORDS_S", 0.1)
         request = SimpleNamespace(hardware=SimpleNamespace(devices=2))
-        return RanksExperiment(request, Signals(), told.append), scripted, told  # type: ignore[arg-type]
+        return RanksExperiment(request, Signals(), told.append, None), scripted, told  # type: ignore[arg-type]
 
     return make
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from convscope.errors import UserError
 from convscope.ranks import Ranks
+from convscope.runs.lock import Claim
 from convscope.training.distributed.messages import Begun, Ended, Failed, Line, Part
 from convscope.training.distributed.processes import RankProcesses, Said
 from convscope.training.request import RunRequest, hand
@@ -35,6 +36,7 @@ class RanksExperiment:
     Args:
         signals: asked often; what they raise ends the processes.
         notify: is told a line per epoch.
+        claim: on the run's folder; None where nothing is written.
 
     Raises:
         UserError: from `with` or `run`, where a rank raised one, or its process died.
@@ -42,11 +44,16 @@ class RanksExperiment:
     """
 
     def __init__(
-        self, request: RunRequest, signals: Signals, notify: Callable[[str], None]
+        self,
+        request: RunRequest,
+        signals: Signals,
+        notify: Callable[[str], None],
+        claim: Claim | None,
     ) -> None:
         self._request = request
         self._signals = signals
         self._notify = notify
+        self._claim = claim
         self._size = request.hardware.devices
         self._processes = RankProcesses()
         self._ended: dict[int, Ended] = {}
@@ -83,7 +90,7 @@ class RanksExperiment:
     def _part(self, rank: int) -> Part:
         meeting = Path(self._folder.name) / "meeting"
         ranks = Ranks(rank, self._size)
-        return Part(hand(self._request), self._request.hardware, ranks, meeting)
+        return Part(hand(self._request), self._request.hardware, ranks, meeting, self._claim)
 
     def _until_begun(self) -> Begun:
         while True:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convscope.ranks import Ranks
+from convscope.runs.lock import Claim
 from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest
 
@@ -19,6 +20,8 @@ class Part:
     ranks: Ranks
     meeting: Path
     """A file that is not there yet, through which the ranks find each other."""
+    claim: Claim | None
+    """The command's, on the run's folder."""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,8 @@ def _train(part: Part, command: Command) -> dict[str, float]:
     writes = ranks.is_first and not request.config.trainer.fast_dev_run
     with logged_to(request.directory.train_log if writes else None):
         show = command.show if ranks.is_first else _keep_quiet
-        experiment = Experiment(request, Signals(), show, ranks)
+        claim = part.claim if ranks.is_first else None
+        experiment = Experiment(request, Signals(), show, claim, ranks)
         if ranks.is_first:
             command.send(Begun(experiment.resumed_from_epoch, experiment.headline()))
         return experiment.run()
