@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,23 +81,39 @@ def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
     record = current_record(directory.path)
     if record.status != "finished":
         raise UserError(f"{directory.path} is {record.status}: it has no trained network to load")
+    weights = read_best(directory, record.id)["state_dict"]
+    try:
+        return _variant(record, weights)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise UserError(
+            f"{directory.best} does not fit what {directory.record} says of its network"
+            f" ({type(error).__name__}); add rerun=true to train it anew"
+        ) from error
+
+
+def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant:
     data: dict[str, Any] = record.dataset
     channels, height, width = data["input_shape"]
     model = record.config["model"]
-    network = ConvNet(
-        network_geometry(
-            (channels, height, width),
-            convs_from(record.config["conv"]),
-            model["channels"],
-            model["pool_after"],
-            len(data["classes"]),
-        )
+    geometry = network_geometry(
+        (channels, height, width),
+        convs_from(record.config["conv"]),
+        model["channels"],
+        model["pool_after"],
+        len(data["classes"]),
     )
+    # Without memory: a damaged record may say that it is larger than any machine has.
+    with torch.device("meta"):
+        network = ConvNet(geometry)
     network.load_state_dict(
-        {
-            name.removeprefix("network."): value
-            for name, value in read_best(directory, record.id)["state_dict"].items()
-        }
+        {name.removeprefix("network."): value for name, value in weights.items()}, assign=True
     )
     return TrainedVariant(
         network.eval(),

@@ -33,7 +33,21 @@ def record() -> RunRecord:
             "input_shape": [1, 28, 28],
             "fingerprint": "f00d",
         },
-        geometry=[{"name": "conv1", "in_shape": [1, 28, 28], "out_shape": [16, 14, 14]}],
+        geometry=[
+            {
+                "name": "conv1",
+                "in_shape": [1, 28, 28],
+                "out_shape": [16, 14, 14],
+                "kernel_size": [3, 3],
+                "stride": [2, 2],
+                "padding": [[1, 1], [1, 1]],
+                "receptive_field": [3, 3],
+                "macs": 28_224,
+                "params": 144,
+                "unread_border": [{"image": 1, "padding": 0}, {"image": 1, "padding": 0}],
+                "padding_share": 0.13775510204081631,
+            }
+        ],
         params=24_000,
         macs=1_000_000,
         metrics={"test_accuracy": 0.1 + 0.2, "step_ms": 3.5, "params": 24_000},

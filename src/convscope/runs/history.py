@@ -23,6 +23,8 @@ COLUMNS = ("epoch", "step", *METRICS)
 _HEADER = ",".join(COLUMNS)
 _MOST_BYTES = 2**28
 """A million epochs."""
+_LARGEST = 2**53
+"""Epoch or step: up to it a float has every whole number."""
 _TAIL = 4096
 """Bytes that hold the last row, and what a kill left after it, many times over."""
 
@@ -138,7 +140,10 @@ def _parsed(line: str) -> Row | None:
     """A line's cells; None where it is no row."""
     cells = line.split(",")
     try:
-        numbers = [*map(int, cells[:2]), *(float(cell) if cell else None for cell in cells[2:])]
+        counts = list(map(int, cells[:2]))
+        if not all(0 <= count <= _LARGEST for count in counts):
+            return None
+        numbers = [*counts, *(float(cell) if cell else None for cell in cells[2:])]
         return dict(zip(COLUMNS, numbers, strict=True))
     except ValueError:
         return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from convscope.errors import UserError
+from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record
 from convscope.training.request import RunRequest
@@ -51,9 +52,15 @@ def _planned(request: RunRequest) -> PlannedRun:
         return PlannedRun(request, "impossible", 0, told)
     if record is None or record.status == "skipped":
         return PlannedRun(request, "to do", 0, None)
-    directory = request.directory
-    finished = len(History(directory.history).read()) if directory.last.exists() else 0
-    return PlannedRun(request, record.status, finished, record)
+    return PlannedRun(request, record.status, _epochs_done(request.directory), record)
+
+
+def _epochs_done(directory: RunDirectory) -> int:
+    """Epochs to resume after; a damaged history is told of by the attempt to train the run."""
+    if directory.last.exists():
+        with contextlib.suppress(UserError):
+            return len(History(directory.history).read())
+    return 0
 
 
 def _readable_record(request: RunRequest) -> RunRecord | None:

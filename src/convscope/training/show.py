@@ -41,7 +41,7 @@ def show_run(record: RunRecord, console: Console, notify: Callable[[str], None])
         f" test accuracy {percent(metrics.get('test_accuracy'))},"
         f" validation {percent(metrics.get('best_val_accuracy'))},"
         f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
-        f" {record.params:,} parameters, {record.macs:,} MACs",
+        f" {count(record.params)} parameters, {count(record.macs)} MACs",
         highlight=False,
         soft_wrap=True,
     )

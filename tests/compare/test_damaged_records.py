@@ -1,0 +1,217 @@
+"""One value of a record changed: whatever reads the study shows the record or sets it aside."""
+
+import copy
+import dataclasses
+import io
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+from werkzeug.test import Client
+
+import convscope
+from convscope.compare.command import main
+from convscope.compare.frame import Reader
+from convscope.compare.tensorboard import ConvScopePlugin
+from convscope.errors import UserError
+from convscope.explain.page import write_page
+from convscope.runs.identity import identity
+from convscope.runs.record import RunRecord, write_record
+from convscope.sweep.plan import plan_runs
+from convscope.training.request import RunRequest
+from convscope.training.show import show_run
+from convscope.training.train import train
+
+VALUES: tuple[Any, ...] = (
+    *(10**400, -(10**400), 2**64, 2**53, 10**12, 1, 0, -1, 0.5, 1.5, -0.5, 1e308, 1e-300),
+    *(float("inf"), float("-inf"), float("nan"), None, True, False),
+    *("", "359", "same", "k3-s1-p1", "2026-01-31T12:00:00Z", "x" * 10_000),
+    *("a\x1b[31mb\n\r\t\0", "\u202e<script>|=1+cmd", "\udcff"),
+    *([], {}, [1], [None], [[1, 1]], ["a", "b"], {"a": 1}, {"threads": 1}, {"": {"": []}}),
+)
+KEYS = ("status", "record", "variant", "group", "label", "seed", "test_accuracy", "a\x1b|<b>", "")
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all values within a JSON value."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+def changed(document: dict[str, Any], dice: random.Random) -> tuple[str, dict[str, Any]]:
+    """A record with one change, and the words for it."""
+    document = copy.deepcopy(document)
+    *way, last = path = dice.choice(list(places(document)))
+    node: Any = document
+    for key in way:
+        node = node[key]
+    action = dice.choice(("replace",) * 8 + ("remove", "add"))
+    value = nested(900) if dice.random() < 0.02 else dice.choice(VALUES)
+    if action == "replace":
+        node[last] = value
+    elif action == "remove":
+        del node[last]
+    elif isinstance(node[last], dict):
+        node[last][dice.choice(KEYS)] = value
+    elif isinstance(node[last], list):
+        node[last].append(value)
+    else:
+        node[last] = [node[last], value]
+    return f"{action} {'.'.join(map(str, path))} by {repr(value)[:60]}", document
+
+
+@dataclass(frozen=True)
+class Study:
+    request: RunRequest
+    record: RunRecord
+
+    @property
+    def run(self) -> Path:
+        return self.request.directory.path
+
+    @property
+    def folder(self) -> Path:
+        return self.run.parent
+
+
+@pytest.fixture(scope="module")
+def study(ask: Callable[..., RunRequest], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A trained run, two other seeds of it, and another variant with two."""
+    request = ask(tmp_path_factory.mktemp("damaged") / "outputs", "trainer.max_epochs=1")
+    record = train(request, lambda line: None)
+    assert record.status == "finished", record.reason
+    for seed, stride in ((1, 1), (2, 1), (0, 2), (1, 2)):
+        config = copy.deepcopy(record.config) | {"seed": seed}
+        config["conv"]["stride"] = [[stride, stride]] * 2
+        other = dataclasses.replace(
+            record,
+            id=identity(config),
+            name=f"k3-s{stride}-seed{seed}",
+            variant=f"k3-s{stride}-p1",
+            config=config,
+            metrics={**record.metrics, "test_accuracy": 0.5 + seed / 10 - stride / 20},
+        )
+        folder = request.directory.path.parent / other.name
+        folder.mkdir()
+        write_record(folder / "run.json", other)
+    return Study(request, record)
+
+
+def answers(study: Study) -> None:
+    """The tab asks for all that it shows."""
+    apps = ConvScopePlugin(SimpleNamespace(logdir=str(study.folder.parent))).get_plugin_apps()
+
+    def ask(route: str, **parameters: str) -> Any:
+        answer = Client(apps[route]).get(route, query_string=parameters)
+        assert answer.status_code == 200
+        return json.loads(answer.data, parse_constant=pytest.fail)
+
+    told = ask("/runs")
+    ask("/leaders")
+    ask("/words")
+    for name in ("accuracy_against", "heat", "effects", "parallel", "map_sizes", "curves"):
+        ask("/figure", name=name)
+    if len(told["runs"]) > 1:
+        first, second = told["runs"][0], told["runs"][-1]
+        ask("/diff", first=first["id"], second=second["id"])
+        ask("/diff", first=first["group"], second=second["group"])
+
+
+def commands(study: Study, patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """compare.py in all its forms."""
+    other = str(study.folder / "k3-s1-seed1")
+    for arguments in (
+        *([str(study.folder), "--format", kind] for kind in ("table", "csv", "json", "markdown")),
+        *([str(study.folder), "--runs", "--format", kind] for kind in ("table", "csv", "json")),
+        [str(study.folder), "--report", str(folder / "report.html")],
+        [str(study.folder), "--report", str(folder / "report.md")],
+        ["diff", str(study.run), other],
+        ["diff", other, str(study.run), "--format", "json"],
+    ):
+        patch.setattr(sys, "argv", ["compare.py", *arguments])
+        # As a terminal or a pipe has them: bytes in the end.
+        for name in ("stdout", "stderr"):
+            patch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))
+        assert main() in (0, 2), arguments
+
+
+def single(study: Study, folder: Path) -> None:
+    """What reads the one record."""
+    for use in (
+        lambda: convscope.load(study.run),
+        lambda: write_page(folder / "page.html", run=study.run),
+        lambda: plan_runs([study.request]),
+        lambda: show_run(
+            train(study.request, lambda line: None), Console(file=io.StringIO()), lambda line: None
+        ),
+    ):
+        told = ""
+        try:
+            use()
+        except UserError as error:
+            told = str(error)
+        assert "\n" not in told
+
+
+def hold(study: Study, changes: int, seed: int, folder: Path, patch: pytest.MonkeyPatch) -> int:
+    """Change the record of the trained run again and again; returns how many are set aside."""
+    path = study.request.directory.record
+    whole = json.loads(path.read_bytes())
+    before = [(r.id, r.status) for r in Reader([study.folder]).read()[0]["record"]]
+    aside = 0
+    dice = random.Random(seed)
+    try:
+        for number in range(changes):
+            what, document = changed(whole, dice)
+            path.write_text(json.dumps(document))
+            try:
+                runs, left = Reader([study.folder]).read()
+                assert len(runs) + len(left) == len(before)
+                assert len(left) <= 1, left
+                if left:
+                    aside += 1
+                    assert left[0].path == study.run
+                    assert "\n" not in left[0].reason
+                    assert len(left[0].reason) < 2 * len(str(study.run)) + 300
+                single(study, folder)
+                if not left:
+                    answers(study)
+                    commands(study, patch, folder)
+            except Exception as error:
+                raise AssertionError(f"change {number} of seed {seed}: {what}") from error
+    finally:
+        path.write_text(json.dumps(whole))
+    return aside
+
+
+def test_a_record_with_one_value_changed_is_shown_or_set_aside(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = hold(study, 40, 0, tmp_path, monkeypatch)
+    assert 10 < aside < 40
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_records_with_one_value_changed_are_shown_or_set_aside(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    hold(study, 500, seed, tmp_path, monkeypatch)
