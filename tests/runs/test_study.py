@@ -169,6 +169,16 @@ def test_a_run_is_found_by_path_and_by_name(
     assert find_run("mnist-k3", tmp_path / "none").path.resolve() == run
 
 
+def test_a_run_in_a_study_that_is_a_link_is_found(tmp_path: Path, record: RunRecord) -> None:
+    add(tmp_path / "elsewhere", "mnist-k3", record)
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    (outputs / "one").symlink_to(tmp_path / "elsewhere")
+    (outputs / "again").symlink_to(tmp_path / "elsewhere")
+    assert find_run("mnist-k3", outputs).path == outputs / "again" / "mnist-k3"
+    assert find_run("one/mnist-k3", outputs).path == outputs / "one" / "mnist-k3"
+
+
 def test_a_run_that_is_not_there_or_twice_is_named(tmp_path: Path, record: RunRecord) -> None:
     first = add(tmp_path / "one", "mnist-k3", record)
     second = add(tmp_path / "two", "mnist-k3", record)

@@ -22,8 +22,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +82,16 @@ class Reader:
         """
         rows: list[Row] = []
         aside: list[SetAside] = []
+        places: set[tuple[str, str]] = set()
+        real = cache(os.path.realpath)
         for path in self._paths:
             runs, unreadable = runs_below(path)
             aside += unreadable
             for run in runs:
+                place = real(run.path.parent), run.name
+                if place in places:
+                    continue  # By a link, or named twice.
+                places.add(place)
                 try:
                     rows.append(self._row(run))
                 except UserError as error:
@@ -169,7 +177,7 @@ def row(record: RunRecord) -> Row:
     """
     try:
         return _row(record)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(
             f"{record.path or record.name} does not say what was trained: {error!r}"
         ) from error

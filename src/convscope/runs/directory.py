@@ -83,7 +83,7 @@ class SetAside(NamedTuple):
 def study_runs(study: Path) -> tuple[list[RunDirectory], list[SetAside]]:
     """List the folders of `study` that hold a record, by name; `read_study` reads the records too.
 
-    Links are not followed, so neither loops nor folders outside the study are entered. A folder
+    Links in it are not followed, so neither loops nor folders outside are entered. A folder
     without a record (a claim that was killed at once, `REPLACED`) is no run and is passed over.
 
     Raises:

@@ -1,6 +1,7 @@
 """The runs of a study as records, and one run by its name."""
 
 import difflib
+import os
 from pathlib import Path
 
 from convscope.errors import UserError
@@ -30,7 +31,8 @@ def read_study(study: Path) -> tuple[list[RunRecord], list[SetAside]]:
 def runs_below(path: Path) -> tuple[list[RunDirectory], list[SetAside]]:
     """The runs of a run's folder (itself), of a study, or of a folder of studies; by study, name.
 
-    Links are not followed; what cannot be opened is named in the second list.
+    In a folder of studies a link to a study is followed; what else cannot be opened or is a link
+    is named in the second list.
 
     Raises:
         UserError: `path` is no folder, or may not be listed.
@@ -40,15 +42,30 @@ def runs_below(path: Path) -> tuple[list[RunDirectory], list[SetAside]]:
     runs, aside = study_runs(path)
     if runs:
         return runs, aside
-    for study in sorted(path.iterdir()):
-        if study.is_dir() and not study.is_symlink() and study.name != REPLACED:
-            try:
-                found, unreadable = study_runs(study)
-            except UserError as error:
-                found, unreadable = [], [SetAside(study, str(error))]
-            runs += found
-            aside += unreadable
+    studies = _studies(path)
+    real = {os.path.realpath(study) for study in studies}
+    aside = [one for one in aside if os.path.realpath(one.path) not in real]
+    for study in studies:
+        try:
+            found, unreadable = study_runs(study)
+        except UserError as error:
+            found, unreadable = [], [SetAside(study, str(error))]
+        runs += found
+        aside += unreadable
     return runs, aside
+
+
+def _studies(folder: Path) -> list[Path]:
+    """The folders in a folder, by name, those without a record; links among them are followed.
+
+    Each real folder comes once, under its own name where it has one here.
+    """
+    paths = [path for path in folder.iterdir() if path.name != REPLACED and os.path.isdir(path)]
+    by_place = {os.path.realpath(folder): folder}
+    for path in sorted(paths, key=lambda path: (path.is_symlink(), path)):
+        if not os.path.lexists(RunDirectory(path).record):
+            by_place.setdefault(os.path.realpath(path), path)
+    return sorted(path for path in by_place.values() if path != folder)
 
 
 def find_run(run: str | Path, output_dir: Path) -> RunDirectory:
@@ -66,7 +83,7 @@ def find_run(run: str | Path, output_dir: Path) -> RunDirectory:
 
 
 def _find_by_name(name: str, output_dir: Path) -> RunDirectory:
-    studies = [path for path in sorted(output_dir.glob("*/")) if not path.is_symlink()]
+    studies = _studies(output_dir) if output_dir.is_dir() else []
     runs = [run for study in studies for run in study_runs(study)[0]]
     matches = [run for run in runs if run.name == name]
     if not matches:

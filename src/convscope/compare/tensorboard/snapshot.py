@@ -34,7 +34,7 @@ class Snapshots:
     """Looks at the disk anew each time; gives the same snapshot while nothing has changed.
 
     Args:
-        logdir: a run, a study or a folder of studies; links below it are not followed.
+        logdir: a run, a study or a folder of studies.
     """
 
     def __init__(self, logdir: Path) -> None:
