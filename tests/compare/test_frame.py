@@ -68,6 +68,22 @@ def test_a_run_is_a_row_with_what_its_record_says(tmp_path: Path, make_study: Ma
     assert row["record"].path == run
 
 
+def test_a_loaded_table_begins_with_what_differs_and_the_results(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    study = make_study(tmp_path / "study", [3, 5], [1], ["half"], [0, 1])
+    make_study(study, [3], [1], ["half"], [0], config={"optim": {"lr": 0.01}})
+    runs = load(study)
+    assert list(runs)[:5] == ["variant", "optim.lr", "seed", "status", "test_accuracy"]
+    assert list(runs)[-3:] == ["group", "record", "id"]
+    read = Reader([study]).read()[0]
+    assert sorted(runs) == sorted(read)
+    for name in runs:
+        assert runs[name].equals(read[name])
+    # Of one run nothing differs.
+    assert list(load(runs_of(study)[0]))[:4] == ["variant", "seed", "status", "test_accuracy"]
+
+
 def test_the_rate_of_a_group_and_its_seed_make_the_group(
     tmp_path: Path, make_study: MakeStudy
 ) -> None:

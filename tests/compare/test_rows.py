@@ -37,11 +37,12 @@ def study(make_study: MakeStudy, tmp_path: Path) -> Path:
 
 def test_a_row_per_group(study: Path) -> None:
     first, second = group_rows(table(study))
-    assert list(first)[:8] == [
-        *("group", "label", "study", "variant", "kernel_size", "stride", "padding"),
-        "padding_policy",
+    assert list(first)[:7] == [
+        *("label", "variant", "kernel_size", "stride", "padding", "padding_policy", "runs"),
     ]
-    assert list(first)[-5:] == ["map", "final_map", "receptive_field", "params", "macs"]
+    assert list(first)[-7:] == [
+        *("map", "final_map", "receptive_field", "params", "macs", "study", "group"),
+    ]
     assert list(first) == list(second)
     expected = {
         "label": "k3-s1-p0",
@@ -89,6 +90,11 @@ def test_a_row_per_run(study: Path) -> None:
         ("k5-s3-p0", 0, "skipped", None),
     ]
     assert rows[0]["path"] == str(study / rows[0]["run"])
+    assert list(rows[0])[:8] == [
+        *("label", "variant", "kernel_size", "stride", "padding", "padding_policy", "seed"),
+        "status",
+    ]
+    assert list(rows[0])[-4:] == ["duration_s", "command", "path", "group"]
     assert len({row["group"] for row in rows}) == 2
 
 

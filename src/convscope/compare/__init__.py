@@ -18,6 +18,7 @@ __all__ = ["load"]
 def load(*paths: str | Path) -> DataFrame:
     """The runs below these folders as a table, one row per run; `frame` says which columns.
 
+    What differs between the runs comes first, then the results; `record` and `id` come last.
     What cannot be read is warned of by name.
 
     Args:
@@ -28,9 +29,9 @@ def load(*paths: str | Path) -> DataFrame:
     """
     import warnings
 
-    from convscope.compare.frame import Reader
+    from convscope.compare.frame import Reader, results_first
 
     runs, aside = Reader([Path(path) for path in paths or ("outputs",)]).read()
     for left in aside:
         warnings.warn(f"set aside: {left.reason}", stacklevel=2)
-    return runs
+    return results_first(runs)

@@ -60,6 +60,8 @@ _DATASET = ("data.name", "data.fingerprint")
 _HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
 _LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.]+")
 """A variant as `geometry.label.variant_label` names it: `k3-s2-p1`, `k5.3.3-s1-p1x2`."""
+_LAST = ("command", "path", "fingerprint", "group", "record", "id")
+"""Columns that serve programs more than people."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
 
 
@@ -151,6 +153,15 @@ def with_settings(table: DataFrame) -> DataFrame:
         for variant, setting in zip(table["variant"], settings, strict=True)
     ]
     return table.assign(setting=settings, label=labels)
+
+
+def results_first(table: DataFrame) -> DataFrame:
+    """The table with what differs and the results as its first columns, hashes as its last."""
+    varied = [key for key in setting_keys(table) if table[key].nunique(dropna=False) > 1]
+    first = dict.fromkeys(("variant", *varied, "seed", "status", *METRICS, *_KNOWN_BEFORE))
+    others = [name for name in table if name not in first and name not in _LAST]
+    last = [name for name in _LAST if name not in first]
+    return table[[name for name in (*first, *others, *last) if name in table]]
 
 
 def setting_keys(table: DataFrame) -> list[str]:

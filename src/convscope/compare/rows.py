@@ -25,11 +25,11 @@ _WHOLE = {*_NETWORK, "padding", "threads", "test_images"}
 def group_rows(runs: DataFrame) -> list[Row]:
     """One row per group, in the table's order; None for what is not there.
 
-    The keys, in order: `group, label, study`; the window's; config keys and machines that differ
+    The keys, in order: `label`; the window's; config keys and machines that differ
     between the runs, by their column's name (a group's own values joined by commas);
     `runs, seeds, unfinished, reason` as `groups.grouped` has them; per metric its mean under its
     own name, then `_std, _low, _high, _min, _max`; `map` (height x width as text), `final_map`,
-    `receptive_field, params, macs`.
+    `receptive_field, params, macs`; `study, group`.
     """
     keys = varied(runs)
     members = dict(iter(runs.groupby("group", sort=False)))
@@ -37,11 +37,11 @@ def group_rows(runs: DataFrame) -> list[Row]:
     counts = ("runs", "seeds", "unfinished", "reason")
     return [
         {
-            **_plain_row(group, ("label", "study", *_WINDOW)),
+            **_plain_row(group, ("label", *_WINDOW)),
             **{key: _together(members[group["group"]], key) for key in keys},
             **_plain_row(group, (*counts, *metrics)),
             "map": map_text(members[group["group"]]["record"].iloc[0].geometry),
-            **_plain_row(group, _NETWORK),
+            **_plain_row(group, (*_NETWORK, "study", "group")),
         }
         for group in _dicts(grouped(runs))
     ]
@@ -53,15 +53,16 @@ _ENDS = ("", "_std", "_low", "_high", "_min", "_max")
 def run_rows(runs: DataFrame) -> list[Row]:
     """One row per run, in the table's order; None for what is not there.
 
-    The keys, in order: `group, label, study, run`; the window's; config keys and machines that
+    The keys, in order: `label`; the window's; config keys and machines that
     differ between the runs; `seed, status, reason`; the metrics; `map` (height x width as text),
-    `final_map, receptive_field, params, macs`; `started_at, duration_s, command, path`.
+    `final_map, receptive_field, params, macs`; `study, run, started_at, duration_s, command, path,
+    group`.
     """
     keys = varied(runs)
-    ends = ("started_at", "duration_s", "command", "path")
+    ends = ("study", "run", "started_at", "duration_s", "command", "path", "group")
     return [
         {
-            **_plain_row(run, ("label", "study", "run", *_WINDOW)),
+            **_plain_row(run, ("label", *_WINDOW)),
             **{key: _own(run, key) for key in keys},
             **_plain_row(run, ("seed", "status", "reason", *METRICS)),
             "map": map_text(run["record"].geometry),
@@ -97,7 +98,7 @@ def _dicts(groups: DataFrame) -> list[Row]:
 
 
 def _plain_row(row: Row, keys: Iterable[str]) -> Row:
-    return {key: _plain(key, row.get(key)) for key in ("group", *keys)}
+    return {key: _plain(key, row.get(key)) for key in keys}
 
 
 def _together(runs: DataFrame, key: str) -> Any:
