@@ -41,7 +41,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: object) -> None:
         raise AssertionError("the source was read again")
 
-    monkeypatch.setattr(formats, "read_verified", read)
+    monkeypatch.setattr(formats, "read_all", read)
 
 
 def test_layout_on_disk(mnist: Tiny, tmp_path: Path) -> None:
@@ -61,13 +61,18 @@ def test_layout_on_disk(mnist: Tiny, tmp_path: Path) -> None:
     assert meta["bytes"]["train_images.npy"] == 128 + 20 * 784
 
 
-def test_second_start_reads_no_source_and_maps_the_images(
-    mnist: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mapped", [False, True])
+def test_second_start_reads_no_source_and_maps_large_images(
+    mapped: bool, mnist: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load("mnist", tmp_path)
     forbid_reading(monkeypatch)
+    # 30 images of 784 bytes and 30 labels of 8, behind headers of 128.
+    assert cache.IN_MEMORY_BYTES == 256 * 1024**2
+    size = 30 * (784 + 8) + 4 * 128
+    monkeypatch.setattr(cache, "IN_MEMORY_BYTES", size - 1 if mapped else size)
     second = load("mnist", tmp_path)
-    assert isinstance(second.train_images, np.memmap)
+    assert isinstance(second.train_images, np.memmap) is mapped
     assert (second.train_images == first.train_images).all()
     assert (second.mean, second.std, second.classes) == (first.mean, first.std, first.classes)
 
@@ -106,6 +111,145 @@ def test_damaged_cache_is_made_anew(mnist: Tiny, tmp_path: Path, name: str, dama
     assert len(caches(tmp_path)) == 1
 
 
+def test_any_changed_byte_is_noticed(mnist: Tiny, tmp_path: Path) -> None:
+    load("mnist", tmp_path)
+    (folder,) = tmp_path.glob(".convscope/mnist-*")
+    listing = json.loads((folder / "meta.json").read_text())["listing"]
+    random = np.random.RandomState(3)
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        for place in random.choice(len(whole), 60):
+            changed = bytearray(whole)
+            changed[place] ^= 1 << random.randint(8)
+            path.write_bytes(changed)
+            found = cache.find(tmp_path / ".convscope", "mnist", listing)
+            # JSON has bytes that may change and mean the same: none of the content's.
+            if found is not None:
+                assert path.name == "meta.json"
+                assert whole[place : place + 1].isspace()
+        path.write_bytes(whole)
+    assert cache.find(tmp_path / ".convscope", "mnist", listing) is not None
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("name", ["train_images.npy", "test_labels.npy"])
+def test_other_bytes_of_the_same_length_are_made_anew(
+    name: str, mapped: bool, mnist: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mapped:
+        monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 0)
+    load("mnist", tmp_path)
+    (path,) = tmp_path.glob(f".convscope/mnist-*/{name}")
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    images = load("mnist", tmp_path)
+    assert (images.train_images[..., 0] == mnist.train_images).all()
+    assert (images.test_labels == mnist.test_labels).all()
+    # Under new dates, too, where only these would be written otherwise.
+    path.write_bytes(content)
+    os.utime(tmp_path / mnist.known.files[0].path, (1, 1))
+    images = load("mnist", tmp_path)
+    assert (images.train_images[..., 0] == mnist.train_images).all()
+    assert (images.test_labels == mnist.test_labels).all()
+    assert len(caches(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"null", b"[]", b"{}", b"[" * 100_000, b'{"format": 2}', b'{"format": 1}', b"\xff\xfe"],
+)
+def test_any_meta_that_is_none_is_made_anew(content: bytes, mnist: Tiny, tmp_path: Path) -> None:
+    load("mnist", tmp_path)
+    (path,) = tmp_path.glob(".convscope/mnist-*/meta.json")
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    load("mnist", tmp_path)
+    assert path.read_bytes() == whole
+
+
+TRUNCATED = """
+import os, sys
+from pathlib import Path
+from convscope.data.sources import load
+images = load("image_folder", sys.argv[1])
+for path in Path(sys.argv[1]).glob(".convscope/image_folder-*/*.npy"):
+    os.truncate(path, 0)
+print(int(images.train_images.sum()), int(images.test_images.sum()))
+"""
+
+
+def test_a_file_cut_short_while_it_is_trained_from_costs_nothing(
+    folder: Folder, tmp_path: Path
+) -> None:
+    # In a process of its own: through a memory map it would be killed.
+    run = subprocess.run(
+        [sys.executable, "-c", TRUNCATED, str(tmp_path)], capture_output=True, text=True
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    # The next start makes it anew.
+    images = load("image_folder", tmp_path)
+    expected = [images.train_images.sum(), images.test_images.sum()]
+    assert min(expected) > 0
+    assert run.stdout.split() == [str(total) for total in expected]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+@pytest.mark.parametrize("name", ["train_images.npy", "train_labels.npy", "meta.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop"])
+def test_what_is_no_file_of_a_cache_is_made_anew(
+    name: str, kind: str, mnist: Tiny, tmp_path: Path
+) -> None:
+    load("mnist", tmp_path)
+    (path,) = tmp_path.glob(f".convscope/mnist-*/{name}")
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else name)
+    assert (load("mnist", tmp_path).train_images[..., 0] == mnist.train_images).all()
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert len(caches(tmp_path)) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+@pytest.mark.parametrize("name", [".mnist.tmp", ".mnist.old.tmp", "mnist-{}", "mnist-other"])
+@pytest.mark.parametrize("target", ["precious", "nowhere", "loop"])
+def test_links_in_a_cache_are_replaced_and_not_followed(
+    name: str, target: str, mnist: Tiny, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("kept")
+    name = name.format(mnist.known.fingerprint[:12])
+    link = tmp_path / ".convscope" / name
+    link.parent.mkdir()
+    link.symlink_to(name if target == "loop" else tmp_path / target)
+    assert (load("mnist", tmp_path).train_images[..., 0] == mnist.train_images).all()
+    assert [entry.name for entry in precious.iterdir()] == ["file"]
+    assert link.is_symlink() == (name == "mnist-other")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_a_lock_that_is_no_file_is_named(kind: str, mnist: Tiny, tmp_path: Path) -> None:
+    path = tmp_path / ".convscope/.mnist.lock"
+    path.parent.mkdir()
+    (tmp_path / "precious").write_text("kept")
+    {
+        "pipe": os.mkfifo,
+        "folder": os.mkdir,
+        "link": lambda place: os.symlink(tmp_path / "precious", place),
+    }[kind](path)
+    with pytest.raises(UserError, match=f"^{path} is not a regular file$"):
+        load("mnist", tmp_path)
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
 def test_unwritable_root_is_named(mnist: Tiny, tmp_path: Path) -> None:
     (tmp_path / ".convscope").write_text("")
     with pytest.raises(UserError, match=f"^{tmp_path}/.convscope cannot be written: "):
@@ -123,8 +267,7 @@ def test_a_root_that_is_for_reading_alone_is_named_with_a_way_out(
         load("mnist", tmp_path)
     assert str(refused.value) == (
         f"{tmp_path}/.convscope cannot be written: Permission denied\n"
-        "decoded images are kept there: have its owner train once, or copy the images and set"
-        " data.root"
+        "decoded images are kept there: set data.cache to a folder that you can write to"
     )
 
 
@@ -179,7 +322,7 @@ print(images.fingerprint, "convscope.data.decode" in sys.modules)
 
 
 def test_of_two_processes_one_decodes_and_both_read(folder: Folder, tmp_path: Path) -> None:
-    with cache.lock(tmp_path, "image_folder"):
+    with cache.lock(tmp_path / ".convscope", "image_folder"):
         both = [
             subprocess.Popen(
                 [sys.executable, "-c", LOAD, str(tmp_path)], stdout=subprocess.PIPE, text=True

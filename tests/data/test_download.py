@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 from convscope.data import download, transfer
 from convscope.data.download import DownloadError, fetch
 from convscope.data.official import Archive
+from convscope.errors import UserError
 
 if TYPE_CHECKING:
     from conftest import Server
@@ -127,14 +130,29 @@ def test_file_in_place_of_the_folder(server: Server, tmp_path: Path) -> None:
         fetch(archive(f"{server.url}/file.gz"), tmp_path)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
-def test_full_disk(server: Server, tmp_path: Path) -> None:
+def test_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     server.give("/file.gz", CONTENT)
-    (tmp_path / "set/raw").mkdir(parents=True)
-    (tmp_path / "set/raw/.file.gz.part").symlink_to("/dev/full")
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(DownloadError, match="No space left on device"):
         fetch(archive(f"{server.url}/file.gz"), tmp_path)
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [".file.gz.part", ".file.gz.lock"])
+def test_no_link_is_written_through(name: str, server: Server, tmp_path: Path) -> None:
+    server.give("/file.gz", CONTENT)
+    (tmp_path / "set/raw").mkdir(parents=True)
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "set/raw" / name).symlink_to(tmp_path / "precious")
+    if name.endswith(".lock"):
+        with pytest.raises(UserError, match=r"/.file.gz.lock is not a regular file$"):
+            fetch(archive(f"{server.url}/file.gz"), tmp_path)
+    else:
+        assert fetch(archive(f"{server.url}/file.gz"), tmp_path).read_bytes() == CONTENT
+    assert (tmp_path / "precious").read_text() == "kept"
 
 
 FETCH = """

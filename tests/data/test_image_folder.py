@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import io
 import os
 import re
+import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.data import dataset_facts, decode
+from convscope.data import dataset_facts, decode, pixels
+from convscope.data.image_folder import list_images
 from convscope.data.sources import load
 from convscope.errors import UserError
 
@@ -142,7 +147,13 @@ def test_only_changes_are_decoded(
 def broken(kind: str) -> bytes:
     """A file with the name of an image that is none, or none that can be used."""
     file = io.BytesIO()
-    if kind == "16 bits":
+    if kind == "huge":
+        file.write(b"\x89PNG\r\n\x1a\n")
+        size = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+        for chunk in (b"IHDR" + size, b"IDAT"):
+            length, checksum = len(chunk) - 4, zlib.crc32(chunk)
+            file.write(struct.pack(">I", length) + chunk + struct.pack(">I", checksum))
+    elif kind == "16 bits":
         Image.fromarray(np.full((10, 12), 999, np.uint16)).save(file, "png")
     else:
         Image.fromarray(np.arange(360, dtype=np.uint8).reshape(10, 12, 3)).save(file, "png")
@@ -153,10 +164,14 @@ def broken(kind: str) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("text", "is not an image that can be read: "),
-        ("empty", "is not an image that can be read: "),
+        ("text", "is not an image that can be read: it has no known image format$"),
+        ("empty", "is not an image that can be read: it is empty$"),
         ("truncated", "is not an image that can be read: "),
         ("16 bits", "has more than 8 bits per channel"),
+        (
+            "huge",
+            r"is not an image that can be read: Image size \(2500000000 pixels\) exceeds limit",
+        ),
     ],
 )
 @pytest.mark.parametrize("name", ["train/a/0.png", "train/b/9.png", "test/c/9.png"])
@@ -167,7 +182,430 @@ def test_broken_files_are_named_and_nothing_is_kept(
     with pytest.raises(UserError, match=f"^{re.escape(str(tmp_path / name))} {message}") as error:
         load("image_folder", tmp_path)
     assert "\n" not in str(error.value)
+    assert "object at" not in str(error.value)
     assert not list(tmp_path.glob(".convscope/*/"))
+
+
+def test_whatever_pillow_raises_is_explained(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[Exception] = [
+        KeyError("x"),
+        ZeroDivisionError(),
+        MemoryError(),
+        ValueError("a\nb"),
+    ]
+    said = []
+    for error in raised:
+
+        def load_pixels(_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(Image.Image, "load", load_pixels)
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load_pixels)
+        monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load_pixels)
+        with pytest.raises(UserError) as refused:
+            load("image_folder", tmp_path)
+        said.append(
+            str(refused.value).removeprefix(f"{tmp_path}/train/a/0.png is not an image that ")
+        )
+    assert said == [
+        "can be read: 'x'",
+        "can be read: ZeroDivisionError",
+        "can be read: it takes more memory than there is",
+        "can be read: a",
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])
+def test_regular_files_of_a_bounded_size_are_read_alone(
+    kind: str, folder: Folder, tmp_path: Path
+) -> None:
+    path = tmp_path / "train/a/9.png"
+    reason = "is not a regular file"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+        reason = "has more than 1,073,741,824 bytes"
+    with pytest.raises(UserError, match=f"^{path} {reason}$"):
+        load("image_folder", tmp_path)
+
+
+def test_a_folder_named_as_an_image_is_a_folder(folder: Folder, tmp_path: Path) -> None:
+    folder.add("train/a/x.png/1.png")
+    (tmp_path / "train/a/y.png").mkdir()
+    assert len(load("image_folder", tmp_path).train_labels) == 7
+
+
+def test_of_many_frames_the_first_is_taken(folder: Folder, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (12, 10), color) for color in ("red", "blue")]
+    for name in ("train/a/9.png", "train/a/9.webp", "train/a/9.tif"):
+        frames[0].save(
+            tmp_path / name, save_all=True, append_images=frames[1:], lossless=True, duration=100
+        )
+    images = load("image_folder", tmp_path)
+    assert (images.train_images[2:5] == [255, 0, 0]).all()
+
+
+ROTATED = {
+    # As the EXIF standard (2.32, table 6) has it: where the stored image's rows and columns begin.
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", sorted(ROTATED))
+@pytest.mark.parametrize("ending", ["png", "webp", "tif"])
+def test_images_are_turned_as_viewers_show_them(
+    orientation: int, ending: str, folder: Folder, tmp_path: Path
+) -> None:
+    stored = folder.random.randint(0, 256, (9, 14, 3)).astype(np.uint8)
+    turned = ROTATED[orientation](stored)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for path in tmp_path.rglob("*.png"):
+        folder.add(str(path.relative_to(tmp_path)), size=(turned.shape[1], turned.shape[0]))
+    name = f"train/a/00.{ending}"
+    Image.fromarray(stored).save(tmp_path / name, exif=exif, lossless=True)
+    assert dataset_facts("image_folder", tmp_path).input_shape == (3, *turned.shape[:2])
+    assert (load("image_folder", tmp_path).train_images[1] == turned).all()
+
+
+def expected_fingerprint(root: Path, classes: tuple[str, ...], turned: str = "") -> str:
+    content = hashlib.sha256(f"None {classes}".encode())
+    for part in ("train", "test"):
+        for path in sorted((root / part).rglob("*.*")):
+            relative = path.relative_to(root).as_posix()
+            content.update(relative.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+            if relative == turned:
+                content.update(b"turned")
+    return content.hexdigest()
+
+
+def test_fingerprint_is_that_of_earlier_runs_unless_an_image_is_turned(
+    folder: Folder, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    image = Image.open(tmp_path / "train/b/1.png")
+    image.save(tmp_path / "train/b/1.png", exif=exif)
+    assert load("image_folder", tmp_path).fingerprint == expected_fingerprint(tmp_path, (*"abc",))
+    exif[0x0112] = 3
+    image.save(tmp_path / "train/b/1.png", exif=exif)
+    assert load("image_folder", tmp_path).fingerprint == expected_fingerprint(
+        tmp_path, (*"abc",), turned="train/b/1.png"
+    )
+
+
+def test_damaged_exif_is_passed_over(
+    folder: Folder, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    image = Image.open(tmp_path / "train/a/0.png").convert("RGB")
+    for damage in (b"Exif\0\0MM\0*\0\0\0\x08\0", b"Exif\0\0nonsense", b"Exif\0\0", b""):
+        image.save(tmp_path / "train/a/0.jpg", exif=damage, quality=100)
+        assert len(load("image_folder", tmp_path).train_labels) == 7
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_that_is_dropped_is_told(mode: str, folder: Folder, tmp_path: Path) -> None:
+    assert load("image_folder", tmp_path).notes == ()
+    opaque = Image.new("RGBA", (12, 10), (200, 100, 50, 255))
+    opaque.save(tmp_path / "train/a/8.png")
+    assert load("image_folder", tmp_path).notes == ()
+    for name in ("train/b/9.png", "test/c/9.png"):
+        if mode == "P":
+            shape = Image.new("P", (12, 10), 1)
+            shape.putpixel((3, 3), 0)
+            shape.save(tmp_path / name, transparency=bytes([0, 255]))
+        else:
+            shape = opaque.copy()
+            shape.putpixel((3, 3), (200, 100, 50, 0))
+            shape.convert(mode).save(tmp_path / name)
+    told = (
+        "transparency is dropped: 2 of 15 images have transparent pixels (train/b/9.png first); "
+        "where it shows the shapes, put the images on a background",
+    )
+    assert load("image_folder", tmp_path).notes == told
+    assert load("image_folder", tmp_path).notes == told  # From the cache.
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (3, 50_000)])
+def test_a_strip_is_scaled_within_bounds(
+    size: tuple[int, int], folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.add("train/a/00.png", size=size)
+    sizes = []
+    resize = Image.Image.resize
+
+    def counted(image: Image.Image, size: tuple[int, int], *rest: object, **more: object) -> object:
+        sizes.append(size[0] * size[1])
+        return resize(image, size, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Image.Image, "resize", counted)
+    images = load("image_folder", tmp_path, 64)
+    assert max(sizes) <= 2**25
+    path = tmp_path / "train/a/00.png"
+    monkeypatch.setattr(pixels, "MOST_SCALED_PIXELS", 1 << 40)
+    whole = pixels.decode(path, path.read_bytes(), 16, 3).pixels
+    monkeypatch.setattr(pixels, "MOST_SCALED_PIXELS", 0)
+    cut = pixels.decode(path, path.read_bytes(), 16, 3).pixels
+    assert images.train_images.shape[1:] == (64, 64, 3)
+    assert np.abs(whole.astype(int) - cut).max() <= 1
+
+
+def test_large_images_are_decoded_a_few_at_a_time(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "CHUNK_BYTES", 2 * 10 * 12 * 3)
+    counts: list[int] = []
+    decoded = decode.decode_folder(list_images(tmp_path), None, 3, counts.append)
+    assert [len(chunk) for chunk in decoded.train.chunks] == [2, 2, 2] == counts
+
+
+@pytest.mark.parametrize("side", [64, 300])
+def test_the_proposed_size_is_usual_or_that_of_small_images(
+    side: int, folder: Folder, tmp_path: Path
+) -> None:
+    folder.add("train/a/0.png", size=(side + 5, side))
+    with pytest.raises(UserError) as error:
+        load("image_folder", tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}/train/a/1.png has 10x12 pixels (height x width), train/a/0.png has "
+        f"{side}x{side + 5}; data.image_size=64 scales all to one size"
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+@pytest.mark.parametrize(
+    ("link", "target", "message"),
+    [
+        ("train/a/self", "self", "train/a/self cannot be read: Too many levels of symbolic links"),
+        ("train/a/x.png", "x.png", "train/a/x.png cannot be read: Too many levels of symbolic"),
+        ("train/self", "self", "train cannot be read (Too many levels of symbolic links): "),
+        ("train/a/up", "..", "train/a/up/a is a link to a folder that it lies in"),
+        ("train/a/here", ".", "train/a/here is a link to a folder that it lies in"),
+    ],
+)
+def test_links_that_loop_are_named(
+    link: str, target: str, message: str, folder: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / link).symlink_to(target)
+    with pytest.raises(UserError) as error:
+        load("image_folder", tmp_path)
+    assert str(error.value).startswith(f"{tmp_path}/{message}")
+    assert "\n" not in str(error.value)
+
+
+def test_links_that_do_not_loop_are_followed(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "train/a").rename(tmp_path / "elsewhere/a")
+    (tmp_path / "train/a").symlink_to("../elsewhere/a")
+    (tmp_path / "train/b/more").symlink_to("../../elsewhere/a")
+    assert load("image_folder", tmp_path).train_labels.tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
+
+
+def test_deep_folders_are_walked(folder: Folder, tmp_path: Path) -> None:
+    load("image_folder", tmp_path)
+    deep = [f"{tmp_path}/train/a{'/d' * i}" for i in range(1, 250)]
+    for path in deep:
+        os.mkdir(path)
+    Path(tmp_path, "train/a/1.png").rename(f"{deep[-1]}/1.png")
+    # As of 1,000 and more, which pytest could not remove.
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 150)
+    try:
+        images = load("image_folder", tmp_path)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert images.train_labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def move(root: Path, *pairs: tuple[str, str]) -> None:
+    for old, new in pairs:
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        (root / old).rename(root / new)
+
+
+@pytest.mark.parametrize(
+    ("moves", "place", "missing", "advice"),
+    [
+        (
+            [("train", "Training"), ("test", "Testing")],
+            "",
+            "train",
+            "rename {root}/Training to train and {root}/Testing to test",
+        ),
+        ([("train", "TRAIN")], "", "train", "rename {root}/TRAIN to train"),
+        (
+            [("train", "training"), ("test", "validation")],
+            "",
+            "train",
+            "rename {root}/training to train and {root}/validation to test",
+        ),
+        ([("test", "val")], "", "test", "rename {root}/val to test"),
+        (
+            [("train", "train_set"), ("test/a", "unused")],
+            "",
+            "train",
+            "rename {root}/train_set to train",
+        ),
+        ([("test", "other")], "", "test", "make test/, with some images of each class from train/"),
+        (
+            [("train", "Train"), ("test", "other")],
+            "",
+            "train",
+            "rename {root}/Train to train and make test/, with some images of each class from"
+            " train/",
+        ),
+        ([("train", "set/train"), ("test", "set/test")], "", "train", "set data.root={root}/set"),
+        (
+            [("train", "set/Train"), ("test", "set/Test")],
+            "",
+            "train",
+            "set data.root={root}/set and rename {root}/set/Train to train and {root}/set/Test to"
+            " test",
+        ),
+        ([], "train", "train/train", "set data.root={root}"),
+        (
+            [("train/a", "a"), ("train/b", "b"), ("train", "x"), ("test", "y")],
+            "",
+            "train",
+            "if a, b, x, … are the classes, move them into {root}/train, and some images of each"
+            " into {root}/test",
+        ),
+    ],
+)
+def test_near_misses_of_the_layout_are_named_with_what_to_do(
+    moves: list[tuple[str, str]],
+    place: str,
+    missing: str,
+    advice: str,
+    folder: Folder,
+    tmp_path: Path,
+) -> None:
+    move(tmp_path, *moves)
+    root = tmp_path / place
+    with pytest.raises(UserError) as error:
+        dataset_facts("image_folder", root)
+    assert str(error.value) == (
+        f"{tmp_path}/{missing} cannot be read (No such file or directory): image_folder wants "
+        f"{root}/{{train,test}}/<class>/<image>; {advice.format(root=tmp_path)}"
+    )
+
+
+def test_a_part_that_is_a_file(folder: Folder, tmp_path: Path) -> None:
+    move(tmp_path, ("test", "val"))
+    (tmp_path / "test").write_text("")
+    with pytest.raises(UserError) as error:
+        load("image_folder", tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}/test cannot be read (Not a directory): image_folder wants "
+        f"{tmp_path}/{{train,test}}/<class>/<image>; rename {tmp_path}/val to test"
+    )
+
+
+def test_images_outside_of_the_classes_are_told(folder: Folder, tmp_path: Path) -> None:
+    root = tmp_path
+    for name in ("flat/train/1.png", "flat/train/2.JPG"):
+        folder.add(name)
+    with pytest.raises(UserError) as error:
+        load("image_folder", root / "flat")
+    assert str(error.value) == (
+        f"{root}/flat/train has no folders: each class needs one, with its images in it"
+        " (2 images lie in it directly)"
+    )
+    for name in ("train/a/9.gif", "train/b/x/9.HEIC", "test/c/notes.txt", "train/a/Thumbs.db"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"none")
+    folder.add("test/stray.png")
+    folder.add("train/a/8.PNG")
+    (notes,) = load("image_folder", root).notes
+    assert notes.startswith(f"3 files are not used ({root}/test/stray.png first): ")
+    assert notes.endswith(
+        ": images lie in a class's folder and are named *.jpg, *.jpeg, *.png, *.ppm, *.bmp, *.pgm,"
+        " *.tif, *.tiff, *.webp"
+    )
+    assert len(load("image_folder", root).train_labels) == 7
+
+
+@pytest.mark.parametrize("name", ["val", "Validation", "dev"])
+def test_a_validation_folder_is_said_to_be_unused(
+    name: str, folder: Folder, tmp_path: Path
+) -> None:
+    folder.add(f"{name}/a/0.png")
+    assert load("image_folder", tmp_path).notes == (
+        f"{tmp_path}/{name} is not used: validation images are held back from train/, a share of"
+        " data.val_fraction",
+    )
+
+
+def test_what_archivers_and_editors_leave_is_passed_over(folder: Folder, tmp_path: Path) -> None:
+    before = load("image_folder", tmp_path)
+    for name in ("__MACOSX/a/._0.png", "a/.DS_Store", ".ipynb_checkpoints/0.png", "a/Thumbs.db"):
+        for part in ("train", "test"):
+            (tmp_path / part / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / part / name).write_bytes(b"none")
+    after = load("image_folder", tmp_path)
+    assert (after.classes, after.fingerprint, after.notes) == ((*"abc",), before.fingerprint, ())
+
+
+def test_one_class_is_none_to_learn(folder: Folder, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        folder.add(f"one/{part}/a/0.png")
+        folder.add(f"nested/{part}/images/cat/0.png")
+        folder.add(f"nested/{part}/images/dog/0.png")
+    for place, name, advice in (
+        ("one", "a", ""),
+        ("nested", "images", "; if its folders (cat, dog) are the classes, move them up"),
+    ):
+        with pytest.raises(UserError) as error:
+            dataset_facts("image_folder", tmp_path / place)
+        assert str(error.value) == (
+            f"{tmp_path}/{place}/train has one class only, {name}: two are needed{advice}"
+        )
+
+
+def test_classes_of_one_part_are_named_with_a_like_one(folder: Folder, tmp_path: Path) -> None:
+    move(tmp_path, ("test/b", "test/B"))
+    with pytest.raises(UserError) as error:
+        dataset_facts("image_folder", tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}/train/B is missing: class B is in test/ but not in train/; rename train/b"
+    )
+    for part, names in (("train", "de"), ("test", "fg")):
+        move(
+            tmp_path,
+            *((f"{part}/{old}", f"{part}/{new}") for old, new in zip("ac", names, strict=True)),
+        )
+    move(tmp_path, ("test/B", "test/b"))
+    with pytest.raises(UserError) as error:
+        dataset_facts("image_folder", tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}/test/d is missing: class d is in train/ but not in test/ (so are 3 more)"
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names on other systems have no such characters")
+def test_names_with_line_breaks_make_no_second_line(folder: Folder, tmp_path: Path) -> None:
+    path = tmp_path / "train/a/line\nbreak\x1b[2J.png"
+    path.write_bytes(b"none")
+    with pytest.raises(UserError) as error:
+        load("image_folder", tmp_path)
+    assert str(error.value) == (
+        f"{str(path)!r} is not an image that can be read: it has no known image format"
+    )
 
 
 def test_dangling_link_is_named(folder: Folder, tmp_path: Path) -> None:

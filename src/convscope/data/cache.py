@@ -1,17 +1,24 @@
-"""Decoded images on disk: made once, whole or not at all, then mapped into memory.
+"""Decoded images on disk: made once, whole or not at all, and verified whenever they are loaded.
 
-``<root>/.convscope/<name>-<first 12 of the fingerprint>/{train,test}_{images,labels}.npy`` with
-meta.json. The folder ``.convscope`` may be deleted at any time between runs.
+``<folder>/<name>-<first 12 of the fingerprint>/{train,test}_{images,labels}.npy`` with meta.json,
+where ``<folder>`` is ``<root>/.convscope``, or below ``data.cache``. It may be deleted at any time
+between runs.
+
+A file that is mapped into memory and cut short by another program kills the process (SIGBUS), so
+that images are mapped only where they would take much memory.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convscope.data.images import Images
+from convscope.data.lock import exclusive
 from convscope.data.stats import PixelCounts
 from convscope.errors import UserError
+from convscope.files import create, open_regular, read_regular
 from convscope.runs.replace import sync_folder
 
 FOLDER = ".convscope"
+FORMAT = 2
+IN_MEMORY_BYTES = 1 << 28
+"""Of a data set's images, train and test together; larger ones are mapped."""
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
-FORMAT = 1
+_MOST_META_BYTES = 1 << 26
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Decoded:
 
     Attributes:
         shape: (height, width, channels).
-        fingerprint: Called once all chunks are taken.
+        fingerprint, notes: Called once all chunks are taken.
     """
 
     shape: tuple[int, int, int]
@@ -56,96 +69,130 @@ class Decoded:
     train: DecodedPart
     test: DecodedPart
     fingerprint: Callable[[], str]
+    notes: Callable[[], tuple[str, ...]] = tuple
 
 
-def find(root: Path, name: str, listing: str) -> Images | None:
+def folder_of(root: Path, cache: Path | None) -> Path:
+    """Where the decoded images of the data under ``root`` lie.
+
+    Below ``cache`` each root has a folder of its own: files of two roots may be alike in names,
+    sizes and times.
+    """
+    if cache is None:
+        return root / FOLDER
+    place = root.resolve()
+    digest = hashlib.sha256(os.fsencode(place)).hexdigest()
+    return cache / f"{place.name or 'root'}-{digest[:12]}"
+
+
+def find(folder: Path, name: str, listing: str) -> Images | None:
     """The cached images whose sources were as ``listing`` says, or None.
 
-    A cache that is incomplete or unreadable counts as none: it is made anew.
+    A cache that is incomplete or damaged counts as none: it is made anew.
     """
-    for folder in sorted((root / FOLDER).glob(f"{name}-*")):
-        meta = _intact_meta(folder)
+    for place in sorted(folder.glob(f"{name}-*")):
+        meta = _meta(place)
         if meta is not None and meta["listing"] == listing:
-            return _open(folder, meta)
+            return _images(place, meta)
     return None
 
 
 @contextmanager
-def lock(root: Path, name: str) -> Iterator[None]:
+def lock(folder: Path, name: str) -> Iterator[None]:
     """Be the only process that writes ``name``'s cache.
 
     Raises:
-        UserError: ``root`` cannot be written.
+        UserError: ``folder`` cannot be written.
     """
-    from filelock import FileLock
-
-    folder = root / FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / f"{name}.lock")
-        held.acquire()
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(folder / name))
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         yield
-    finally:
-        held.release()
 
 
-def store(root: Path, name: str, listing: str, decoded: Decoded) -> Images:
-    """Write ``decoded`` and map it; to be called while ``lock`` is held.
+def store(folder: Path, name: str, listing: str, decoded: Decoded) -> Images:
+    """Write ``decoded`` and load it; to be called while ``lock`` is held.
 
     Raises:
         UserError: The disk is full or cannot be written; nothing is left behind.
     """
-    folder = root / FOLDER
     temporary = folder / f".{name}.tmp"
     aside = folder / f".{name}.old.tmp"
     try:
         # What a killed writer left: none lives, or it would hold the lock.
         for stale in (temporary, aside):
-            shutil.rmtree(stale, ignore_errors=True)
+            _remove(stale)
         temporary.mkdir()
         try:
             meta = _write(temporary, name, listing, decoded)
             final = folder / f"{name}-{meta['fingerprint'][:12]}"
-            same = _intact_meta(final)
-            if same is not None and same["fingerprint"] == meta["fingerprint"]:
+            if _holds(final, meta):
                 # Same content under new dates, perhaps in use elsewhere: only the dates change.
                 os.replace(temporary / "meta.json", final / "meta.json")
             else:
-                if final.exists():
+                if os.path.lexists(final):
                     os.rename(final, aside)
                 os.rename(temporary, final)
             sync_folder(folder)
         finally:
             for stale in (temporary, aside):
-                shutil.rmtree(stale, ignore_errors=True)
+                _remove(stale)
     except OSError as error:
         raise _unwritable(temporary, error) from error
-    return _open(final, meta)
+    images = _images(final, meta)
+    if images is None:
+        raise UserError(f"{final} was changed as soon as it was written: is the disk sound?")
+    return images
+
+
+def _holds(folder: Path, meta: dict[str, Any]) -> bool:
+    """Whether the folder has the images that ``meta`` describes, whole."""
+    found = _meta(folder)
+    return (
+        found is not None
+        and all(found[key] == meta[key] for key in ("fingerprint", "crc32"))
+        and _images(folder, found) is not None
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write(folder: Path, name: str, listing: str, decoded: Decoded) -> dict[str, Any]:
     counts = PixelCounts(decoded.shape[2])
-    _write_images(folder / "train_images.npy", decoded.shape, decoded.train, counts.add)
-    _write_images(folder / "test_images.npy", decoded.shape, decoded.test, lambda _: None)
-    for part, labels in (("train", decoded.train.labels), ("test", decoded.test.labels)):
-        with _synced(folder / f"{part}_labels.npy") as file:
-            np.lib.format.write_array(file, labels.astype(np.int64, copy=False))
+    checksums = {}
+    for part, of_part, count in (
+        ("train", decoded.train, counts.add),
+        ("test", decoded.test, lambda _: None),
+    ):
+        images, labels = f"{part}_images.npy", f"{part}_labels.npy"
+        checksums[images] = _write_images(folder / images, decoded.shape, of_part, count)
+        content = io.BytesIO()
+        np.lib.format.write_array(content, of_part.labels.astype(np.int64, copy=False))
+        checksums[labels] = zlib.crc32(content.getbuffer())
+        with _synced(folder / labels) as file:
+            file.write(content.getbuffer())
     mean, std = counts.mean_std()
-    meta = {
+    meta: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
         "fingerprint": decoded.fingerprint(),
         "listing": listing,
-        "classes": decoded.classes,
-        "mean": mean,
-        "std": std,
+        "classes": list(decoded.classes),
+        "mean": list(mean),
+        "std": list(std),
+        "notes": list(decoded.notes()),
         "bytes": {file.name: file.stat().st_size for file in sorted(folder.glob("*.npy"))},
+        "crc32": checksums,
     }
     with _synced(folder / "meta.json") as file:
-        file.write(json.dumps(meta, indent=1).encode())
+        file.write(json.dumps(meta | {"sha256": _digest(meta)}, indent=1).encode())
     sync_folder(folder)
     return meta
 
@@ -155,46 +202,96 @@ def _write_images(
     shape: tuple[int, int, int],
     part: DecodedPart,
     count: Callable[[NDArray[np.uint8]], None],
-) -> None:
+) -> int:
+    """Write a part's images and return the file's CRC-32."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (len(part.labels), *shape)}
+    )
     # Written in order, not through a memory map: a full disk would kill the process there.
     with _synced(path) as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.labels), *shape)}
-        np.lib.format.write_array_header_1_0(file, header)
+        file.write(header.getbuffer())
+        checksum = zlib.crc32(header.getbuffer())
         for chunk in part.chunks:
             chunk = np.ascontiguousarray(chunk)
             file.write(chunk.data)
+            checksum = zlib.crc32(chunk.data, checksum)
             count(chunk)
+    return checksum
 
 
-def _intact_meta(folder: Path) -> dict[str, Any] | None:
-    """The folder's meta.json, if its arrays are as long as it says."""
+def _meta(folder: Path) -> dict[str, Any] | None:
+    """The content of the folder's meta.json, if it is as it was written."""
     try:
-        meta = json.loads((folder / "meta.json").read_bytes())
-        whole = meta["format"] == FORMAT and all(
-            (folder / file).stat().st_size == size for file, size in meta["bytes"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return meta if whole else None
+        meta = json.loads(read_regular(folder / "meta.json", _MOST_META_BYTES))
+        if meta["format"] == FORMAT and meta.pop("sha256") == _digest(meta):
+            return dict(meta)
+    except (OSError, UserError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # There is none, or it is damaged: a cache is made anew.
+    return None
 
 
-def _open(folder: Path, meta: dict[str, Any]) -> Images:
+def _digest(meta: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+def _images(folder: Path, meta: dict[str, Any]) -> Images | None:
+    """The folder's images, if every file has the length and checksum that meta.json says."""
+    in_memory = sum(meta["bytes"].values()) <= IN_MEMORY_BYTES
+    arrays = {}
+    for file, size in meta["bytes"].items():
+        mapped = not in_memory and file.endswith("_images.npy")
+        try:
+            load = _map if mapped else _read
+            array = load(folder / file, size, meta["crc32"][file])
+        except (OSError, UserError):
+            array = None
+        if array is None:
+            return None
+        arrays[file.removesuffix(".npy")] = array
     return Images(
         name=meta["name"],
-        train_images=np.load(folder / "train_images.npy", mmap_mode="c"),
-        train_labels=np.load(folder / "train_labels.npy"),
-        test_images=np.load(folder / "test_images.npy", mmap_mode="c"),
-        test_labels=np.load(folder / "test_labels.npy"),
         classes=tuple(meta["classes"]),
         mean=tuple(meta["mean"]),
         std=tuple(meta["std"]),
         fingerprint=meta["fingerprint"],
+        notes=tuple(meta["notes"]),
+        **arrays,
     )
+
+
+def _read(path: Path, size: int, checksum: int) -> NDArray[Any] | None:
+    content = bytearray(size)  # Of which NumPy makes an array that can be written to.
+    with os.fdopen(open_regular(path), "rb") as file:
+        if file.readinto(content) != size or file.read(1):
+            return None
+    if zlib.crc32(content) != checksum:
+        return None
+    return _as_array(content)
+
+
+def _as_array(content: bytearray) -> NDArray[Any]:
+    start = io.BytesIO(content[:_PIECE_BYTES])
+    np.lib.format.read_magic(start)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(start)
+    return np.frombuffer(content, dtype, offset=start.tell()).reshape(shape)
+
+
+def _map(path: Path, size: int, checksum: int) -> NDArray[Any] | None:
+    found, length = 0, 0
+    # Read first, not through the map: that would kill the process where the file is cut short.
+    with os.fdopen(open_regular(path), "rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            found, length = zlib.crc32(piece, found), length + len(piece)
+    if (found, length) != (checksum, size):
+        return None
+    mapped: NDArray[Any] = np.load(path, mmap_mode="c")
+    return mapped
 
 
 @contextmanager
 def _synced(path: Path) -> Iterator[Any]:
-    with path.open("wb") as file:
+    with create(path) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -203,8 +300,5 @@ def _synced(path: Path) -> Iterator[Any]:
 def _unwritable(place: Path, error: OSError) -> UserError:
     what = f"{error.filename or place} cannot be written: {error.strerror or error}"
     if error.errno in _NO_RIGHT:
-        what += (
-            "\ndecoded images are kept there: have its owner train once, or copy the images and set"
-            " data.root"
-        )
+        what += "\ndecoded images are kept there: set data.cache to a folder that you can write to"
     return UserError(what)

@@ -8,23 +8,33 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convscope.config import as_typed
 from convscope.cores import cores
 from convscope.data.cache import Decoded, DecodedPart
 from convscope.data.image_folder import ImageFile, Listing
-from convscope.data.pixels import decode, outline, read
+from convscope.data.pixels import Picture, decode, outline, read
 from convscope.errors import UserError
 
 CHUNK = 64
-"""Images per task: enough that handing a task over costs nothing beside it."""
+"""Images per task, at most: enough that handing a task over costs nothing beside it."""
+CHUNK_BYTES = 1 << 23
+"""Of pixels per task, where it has more than one image."""
 AHEAD = 4
 """Tasks per worker that may wait to be stored; bounds the memory held."""
+USUAL_SIDE = 64
+"""Pixels that are proposed as the size of larger images."""
 
-Result = tuple[NDArray[np.uint8], bytes]
-"""Pixels (H, W, C) and the sha256 of the file."""
+
+class Result(NamedTuple):
+    """A picture and the sha256 of its file."""
+
+    picture: Picture
+    digest: bytes
 
 
 def decode_folder(
@@ -34,7 +44,7 @@ def decode_folder(
 
     The chunks raise UserError where a file cannot be decoded or differs in size from the first, and
     ColouredImage where ``channels`` is 1 and a file is not grey. The fingerprint is that of the
-    files' paths and contents.
+    files' paths and contents, and of which were turned by their EXIF orientation.
 
     Args:
         done: Told of each chunk's number of images.
@@ -42,31 +52,50 @@ def decode_folder(
     first = listing.train[0]
     _, height, width = outline(listing.root / first.path, image_size)
     content = hashlib.sha256(f"{image_size} {listing.classes}".encode(errors="surrogateescape"))
+    transparent: list[str] = []
 
     def one(file: ImageFile) -> Result:
         path = f"{listing.root}/{file.path}"
         raw = read(path)
-        return decode(path, raw, image_size, channels), hashlib.sha256(raw).digest()
-
-    def checked(file: ImageFile, result: Result) -> NDArray[np.uint8]:
-        pixels, digest = result
-        if pixels.shape[:2] != (height, width):
+        picture = decode(path, raw, image_size, channels)
+        # Here, not once a chunk is whole: images of any size would be held until then.
+        if picture.pixels.shape[:2] != (height, width):
+            found = "x".join(map(str, picture.pixels.shape[:2]))
             raise UserError(
-                f"{listing.root / file.path} has {pixels.shape[0]}x{pixels.shape[1]} pixels "
-                f"(height x width), {first.path} has {height}x{width}; "
-                f"data.image_size={min(height, width)} scales all to one size"
+                f"{as_typed(path)} has {found} pixels "
+                f"(height x width), {as_typed(first.path)} has {height}x{width}; "
+                f"data.image_size={min(height, width, USUAL_SIDE)} scales all to one size"
             )
-        content.update(file.path.encode(errors="surrogateescape") + b"\0" + digest)
-        return pixels
+        return Result(picture, hashlib.sha256(raw).digest())
+
+    def taken(file: ImageFile, result: Result) -> NDArray[np.uint8]:
+        content.update(file.path.encode(errors="surrogateescape") + b"\0" + result.digest)
+        if result.picture.turned:
+            content.update(b"turned")
+        if result.picture.transparent:
+            transparent.append(file.path)
+        return result.picture.pixels
+
+    size = min(CHUNK, max(1, CHUNK_BYTES // (height * width * channels)))
 
     def chunks(files: Sequence[ImageFile]) -> Iterator[NDArray[np.uint8]]:
-        with closing(_in_order(one, files)) as stream:
+        with closing(_in_order(one, files, size)) as stream:
             for some, results in stream:
-                yield np.stack([checked(*pair) for pair in zip(some, results, strict=True)])
+                yield np.stack([taken(*pair) for pair in zip(some, results, strict=True)])
                 done(len(some))
 
     def part(files: Sequence[ImageFile]) -> DecodedPart:
         return DecodedPart(np.array([file.label for file in files], np.int64), chunks(files))
+
+    def notes() -> tuple[str, ...]:
+        if not transparent:
+            return ()
+        count = len(listing.train) + len(listing.test)
+        return (
+            f"transparency is dropped: {len(transparent)} of {count} images have transparent pixels"
+            f" ({as_typed(transparent[0])} first); where it shows the shapes, put the images on a"
+            " background",
+        )
 
     return Decoded(
         shape=(height, width, channels),
@@ -74,15 +103,16 @@ def decode_folder(
         train=part(listing.train),
         test=part(listing.test),
         fingerprint=content.hexdigest,
+        notes=notes,
     )
 
 
 def _in_order(
-    one: Callable[[ImageFile], Result], files: Sequence[ImageFile]
+    one: Callable[[ImageFile], Result], files: Sequence[ImageFile], size: int
 ) -> Generator[tuple[Sequence[ImageFile], list[Result]], None, None]:
     """Chunks of files with their results, as listed. Pillow lets threads decode side by side."""
     workers = cores()
-    starts = iter(range(0, len(files), CHUNK))
+    starts = iter(range(0, len(files), size))
     waiting: deque[tuple[Sequence[ImageFile], Future[list[Result]]]] = deque()
 
     def every(some: Sequence[ImageFile]) -> list[Result]:
@@ -90,7 +120,7 @@ def _in_order(
 
     def submit(count: int) -> None:
         for start in islice(starts, count):
-            some = files[start : start + CHUNK]
+            some = files[start : start + size]
             waiting.append((some, pool.submit(every, some)))
 
     pool = ThreadPoolExecutor(workers)

@@ -5,27 +5,39 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from convscope.data.lock import exclusive
 from convscope.data.official import Archive
 from convscope.data.transfer import NoAnswer, Transfer
 from convscope.errors import UserError
+from convscope.files import create, open_regular
 
 CONNECT_SECONDS = 3.0
 """For a connection: name look-up, TCP and TLS together."""
 
 
 class DownloadError(UserError):
-    """A file that could not be had. ``reason`` says in a few words why."""
+    """A file that could not be had.
 
-    def __init__(self, target: Path, url: str, reason: str) -> None:
+    Attributes:
+        reason: Why, in a few words.
+        advice: What lies there in its place and what to do about it, where something does.
+    """
+
+    def __init__(self, target: Path, url: str, reason: str, advice: str | None = None) -> None:
         super().__init__(
-            f"{target} could not be downloaded ({reason}); fetch {url} and put it there"
+            f"{target} could not be downloaded ({reason}); "
+            + (advice or f"fetch {url} and put it there")
         )
         self.reason = reason
+        self.advice = advice
+        self._target, self._url = target, url
+
+    def with_advice(self, advice: str | None) -> DownloadError:
+        """The same failure, where something like the file lies there."""
+        return DownloadError(self._target, self._url, self.reason, advice)
 
 
 def fetch(
@@ -66,31 +78,9 @@ def fetch(
     raise DownloadError(target, archive.urls[0], "; ".join(dict.fromkeys(reasons)))
 
 
-@contextmanager
-def guard(target: Path, deadline: float | None = None) -> Iterator[None]:
-    """Hold the lock of the file ``target``, whose folder is made.
-
-    Raises:
-        TimeoutError: Another process still held it at ``deadline``.
-    """
-    from filelock import FileLock, Timeout
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    wait = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
-    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=wait)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise TimeoutError("another process is still at it") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def md5_of(path: Path) -> str:
     """The file's md5, in hex."""
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path, follow_links=True), "rb") as file:
         return hashlib.file_digest(file, _md5).hexdigest()
 
 
@@ -105,7 +95,7 @@ def _keep(
     partial = target.with_name(f".{target.name}.part")
     with content:
         try:
-            holding = guard(target, deadline)
+            holding = exclusive(target, deadline)
             with holding:
                 if target.exists() and md5_of(target) == archive.md5:
                     return
@@ -130,7 +120,7 @@ def _write(content: Transfer, partial: Path, archive: Archive, progress: bool) -
         leave=False,
         disable=None if progress else True,
     )
-    with bar, partial.open("wb") as file:
+    with bar, create(partial) as file:
         for chunk in content.chunks():
             file.write(chunk)
             digest.update(chunk)

@@ -27,12 +27,25 @@ class Facts:
             image and goes on in colour is loaded in colour).
         classes: How many.
         train_size: Images of the train part, validation included.
+        class_sizes: Of these in each class; empty where it takes a file to know.
     """
 
     name: str
     input_shape: tuple[int, int, int]
     classes: int
     train_size: int
+    class_sizes: tuple[int, ...] = ()
+
+    def left_to_train(self, val_fraction: float) -> int:
+        """Training images that the validation part leaves: exact where classes' sizes are known."""
+        if not self.class_sizes:
+            return int(self.train_size * (1 - val_fraction))
+        return sum(size - held_back(size, val_fraction) for size in self.class_sizes)
+
+
+def held_back(class_size: int, val_fraction: float) -> int:
+    """Images of a class that go to the validation part."""
+    return int(class_size * val_fraction + 0.5)
 
 
 def dataset_facts(name: str, root: str | Path, image_size: int | None = None) -> Facts:
@@ -52,7 +65,7 @@ def dataset_facts(name: str, root: str | Path, image_size: int | None = None) ->
 
     listing = list_images(Path(root))
     input_shape = outline(Path(root, listing.train[0].path), image_size)
-    return Facts(name, input_shape, len(listing.classes), len(listing.train))
+    return Facts(name, input_shape, len(listing.classes), len(listing.train), listing.class_sizes)
 
 
 def check_name(name: str, image_size: int | None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convscope.data.official import OfficialSet
-from convscope.data.raw import read_verified
+from convscope.data.raw import read_all
 
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images (N, H, W, C) and labels (N,)."""
@@ -26,7 +26,7 @@ def read_official(known: OfficialSet, root: Path) -> tuple[Part, Part, tuple[str
     Raises:
         UserError: A file is missing or damaged.
     """
-    contents = [read_verified(file, root) for file in known.files]
+    contents = read_all(known, root)
     if known.layout == "idx":
         train, test = _idx_part(known, contents[:2]), _idx_part(known, contents[2:])
         return train, test, known.class_names

@@ -1,4 +1,4 @@
-"""A data set in memory, or mapped into it."""
+"""A data set in memory, or mapped into it where it is large."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Images:
         classes: Their names, by label.
         mean, std: Per channel, of the train images, on the scale of 0 to 255.
         fingerprint: Hex; equal for equal content, wherever it lies.
+        notes: What a user should know of the files, a line each.
     """
 
     name: str
@@ -30,9 +31,15 @@ class Images:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(channels, height, width)."""
         height, width, channels = self.train_images.shape[1:]
         return channels, height, width
+
+    @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """Training images of each class."""
+        return tuple(np.bincount(self.train_labels, minlength=len(self.classes)).tolist())

@@ -3,53 +3,72 @@
 from __future__ import annotations
 
 import io
-import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from convscope.config import as_typed
 from convscope.errors import UserError
+from convscope.files import read_regular
 
 GREY = "L"
-# Pillow answers damaged files with any of these.
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+MOST_FILE_BYTES = 1 << 30
+"""Of an image file; Pillow refuses what has more than 179 million pixels."""
+MOST_SCALED_PIXELS = 1 << 25
+"""Of an image that is scaled whole before its centre is cut out; a strip of 1 x 60,000 pixels
+would take gigabytes."""
 
 
 class ColouredImage(Exception):
     """An image that was to be grey is not."""
 
 
+class Picture(NamedTuple):
+    """An image file's content.
+
+    Attributes:
+        pixels: (height, width, channels).
+        turned: Whether the EXIF orientation was applied.
+        transparent: Whether it had a pixel that is not opaque; the transparency is dropped.
+    """
+
+    pixels: NDArray[np.uint8]
+    turned: bool
+    transparent: bool
+
+
 def outline(path: Path, image_size: int | None) -> tuple[int, int, int]:
-    """(channels, height, width) that ``decode`` gives, from the file's header.
+    """(channels, height, width) that ``decode`` gives where ``channels`` is left open.
 
     Raises:
         UserError: The file is no image that can be used.
     """
-    with _opened(path, read(path)) as image:
-        width, height = (image_size, image_size) if image_size else image.size
-        return 1 if image.mode == GREY else 3, height, width
+    content = read(path)
+    with without_warnings(), _explained(path, content):
+        image, _ = _upright(_opened(path, content))
+    width, height = (image_size, image_size) if image_size else image.size
+    return 1 if image.mode == GREY else 3, height, width
 
 
 def read(path: Path | str) -> bytes:
-    """The file's content, or UserError."""
+    """The content of a file that is to be an image, or UserError."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_regular(path, MOST_FILE_BYTES, follow_links=True)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(f"{as_typed(path)} cannot be read: {error.strerror}") from error
 
 
-def decode(
-    path: Path | str, content: bytes, image_size: int | None, channels: int
-) -> NDArray[np.uint8]:
-    """(height, width, channels) of an image file.
+def decode(path: Path | str, content: bytes, image_size: int | None, channels: int) -> Picture:
+    """An image file's pixels, turned as its EXIF orientation says.
 
-    With ``image_size`` the shorter side is scaled to it (bilinear) and the centre square cut out,
-    as torchvision's ``Resize`` and ``CenterCrop`` do.
+    Of several frames the first is taken. With ``image_size`` the shorter side is scaled to it
+    (bilinear) and the centre square cut out, as torchvision's ``Resize`` and ``CenterCrop`` do.
 
     Args:
         path: For errors.
@@ -59,38 +78,92 @@ def decode(
         UserError: The content is no image that can be used.
         ColouredImage: ``channels`` is 1 and the image is not grey.
     """
-    with _opened(path, content) as image:
+    with _explained(path, content):
+        image = _opened(path, content)
         if channels == 1 and image.mode != GREY:
             raise ColouredImage
-        image.load()
+        image, turned = _upright(image)
+        transparent = _is_transparent(image)
         wanted = GREY if channels == 1 else "RGB"
-        pixels: Image.Image = image if image.mode == wanted else image.convert(wanted)
+        if image.mode != wanted:
+            image = image.convert(wanted)
         if image_size is not None:
-            pixels = _centre_square(pixels, image_size)
-        array = np.asarray(pixels)
-        return array.reshape(*array.shape[:2], channels)
+            image = _centre_square(image, image_size)
+        pixels = np.asarray(image)
+    return Picture(pixels.reshape(*pixels.shape[:2], channels), turned, transparent)
+
+
+def _opened(path: Path | str, content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    if image.mode[0] in "IF":
+        raise UserError(
+            f"{as_typed(path)} has more than 8 bits per channel (Pillow mode {image.mode}); "
+            f"convert it to 8 bits"
+        )
+    return image
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The loaded image as viewers show it, and whether that turned it.
+
+    TIFF is an exception: Pillow turns it as it loads.
+    """
+    image.load()
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 (damaged EXIF raises anything; viewers pass over it)
+        return image, False
+    if orientation not in range(2, 9):
+        return image, False
+    return ImageOps.exif_transpose(image), True
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    if not image.has_transparency_data:
+        return False
+    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
+    return lowest != 255
 
 
 def _centre_square(image: Image.Image, side: int) -> Image.Image:
-    width, height = image.size
-    if width <= height:
-        width, height = side, int(side * height / width)
-    else:
-        width, height = int(side * width / height), side
+    shorter = min(image.size)
+    width, height = (side if size == shorter else int(side * size / shorter) for size in image.size)
     left, top = round((width - side) / 2), round((height - side) / 2)
-    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-    return scaled.crop((left, top, left + side, top + side))
+    if width * height <= MOST_SCALED_PIXELS:
+        scaled = image.resize((width, height), Image.Resampling.BILINEAR)
+        return scaled.crop((left, top, left + side, top + side))
+    # Cut out while it is scaled: the same but for rounding, by one grey level at most.
+    across, down = image.width / width, image.height / height
+    box = (left * across, top * down, (left + side) * across, (top + side) * down)
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
 
 
 @contextmanager
-def _opened(path: Path | str, content: bytes) -> Iterator[Image.Image]:
+def without_warnings() -> Iterator[None]:
+    """Pillow's, of damaged EXIF and the like, are not printed; of all threads, so not for one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+@contextmanager
+def _explained(path: Path | str, content: bytes) -> Iterator[None]:
+    """Whatever Pillow raises, in one line that names the file."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.mode[0] in "IF":
-                raise UserError(
-                    f"{path} has more than 8 bits per channel (Pillow mode {image.mode}); "
-                    f"convert it to 8 bits"
-                )
-            yield image
-    except _DAMAGE as error:
-        raise UserError(f"{path} is not an image that can be read: {error}") from error
+        yield
+    except (UserError, ColouredImage):
+        raise
+    except Exception as error:
+        # Pillow's plugins answer damaged files with nearly any kind of exception.
+        reason = _reason(error, content)
+        raise UserError(f"{as_typed(path)} is not an image that can be read: {reason}") from error
+
+
+def _reason(error: Exception, content: bytes) -> str:
+    if not content:
+        return "it is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "it has no known image format"
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convscope.data.facts import held_back
 from convscope.errors import UserError
 
 # Apart from the run's seed: runs of different seeds must be judged on the same images.
@@ -37,7 +38,7 @@ def stratified_split(
     second: list[NDArray[np.int64]] = []
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
-        taken = int(len(members) * fraction + 0.5)
+        taken = held_back(len(members), fraction)
         if taken >= len(members):
             raise UserError(
                 f"{key} must leave every class an image to train on, got {fraction}: "
@@ -45,6 +46,8 @@ def stratified_split(
             )
         first.append(members[taken:])
         second.append(members[:taken])
+    if all(len(members) + len(others) < 2 for members, others in zip(first, second, strict=True)):
+        raise UserError("some class must have at least 2 training images: one of them validates")
     if not any(len(members) for members in second):
         raise UserError(
             f"{key} must set at least one image apart, got {fraction} of {len(labels)} images"

@@ -1,0 +1,41 @@
+"""One process at a time, where several would write the same file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from convscope.files import open_regular
+
+
+@contextmanager
+def exclusive(target: Path, deadline: float | None = None) -> Iterator[None]:
+    """Hold the lock of ``target``, a file beside it; their folder is made.
+
+    Args:
+        deadline: Of ``time.monotonic()``; without it, the wait has no end.
+
+    Raises:
+        TimeoutError: Another process still held it at ``deadline``.
+        NotRegularFile: A link, a pipe or a folder has the lock's name.
+        OSError: The lock cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = target.with_name(f".{target.name}.lock")
+    # FileLock would empty what a link of that name leads to.
+    os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
+    wait = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+    lock = FileLock(path, timeout=wait)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TimeoutError("another process is still at it") from error
+    try:
+        yield
+    finally:
+        lock.release()

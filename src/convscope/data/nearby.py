@@ -1,0 +1,163 @@
+"""What lies near the place where a data set is looked for, and what to rename.
+
+Names are looked at, in ``MOST_FOLDERS`` and of ``MOST_ENTRIES`` each at most; nothing is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from convscope.config import as_typed
+from convscope.data.official import OFFICIAL, OfficialSet
+
+MOST_FOLDERS = 100
+MOST_ENTRIES = 1000
+_DEPTH = 3
+_MAKE_TEST = "make test/, with some images of each class from train/"
+_PARTS = {"train": ("train", "trn"), "test": ("test", "tst"), "val": ("val", "dev")}
+"""What the names of a part's folder begin with, whatever their case."""
+
+_OFFICIAL_PATHS = {
+    path
+    for known in OFFICIAL.values()
+    for file in known.files
+    for path in (file.path, file.archive.path)
+}
+_OFFICIAL_NAMES = {path.partition("/")[0] for path in _OFFICIAL_PATHS}
+
+
+def parts_beside(root: Path, part: str) -> list[str]:
+    """Folders in ``root`` that by their names hold this part, but are not named so exactly."""
+    return [
+        name
+        for name, is_folder in _entries(root)
+        if is_folder and name.lower().startswith(_PARTS[part]) and name not in ("train", "test")
+    ]
+
+
+def folder_advice(root: Path) -> str:
+    """What to do where ``root`` is no image folder, from what lies in it."""
+    renames = _renames(root)
+    if renames:
+        return renames + ("" if _has_test(root) else f" and {_MAKE_TEST}")
+    for name, is_folder in _entries(root):
+        inside = root / name
+        if is_folder and (_is_image_folder(inside) or _renames(inside)):
+            return f"set data.root={as_typed(inside)}" + _and(_renames(inside))
+    if root.is_dir() and _is_image_folder(root.parent):
+        return f"set data.root={as_typed(root.parent)}"
+    if (root / "train").is_dir():
+        return _MAKE_TEST
+    classes = [name for name, is_folder in _entries(root) if is_folder and _entries(root / name)]
+    if classes:
+        few = ", ".join(map(as_typed, classes[:3])) + ", …" * (len(classes) > 3)
+        return (
+            f"if {few} are the classes, move them into {as_typed(root / 'train')}, and some images"
+            f" of each into {as_typed(root / 'test')}"
+        )
+    return "set data.root to where they are"
+
+
+def _has_test(root: Path) -> bool:
+    return (root / "test").is_dir() or bool(parts_beside(root, "test") + parts_beside(root, "val"))
+
+
+def _is_image_folder(root: Path) -> bool:
+    return all((root / part).is_dir() for part in ("train", "test"))
+
+
+def _renames(root: Path) -> str:
+    """Which folders in ``root`` to call train and test; empty where none is to be renamed."""
+    pairs = []
+    for part, others in (("train", ("train",)), ("test", ("test", "val"))):
+        found = [name for other in others for name in parts_beside(root, other)]
+        if found and not (root / part).is_dir():
+            pairs.append(f"{as_typed(root / found[0])} to {part}")
+    return f"rename {' and '.join(pairs)}" if pairs else ""
+
+
+def _and(advice: str) -> str:
+    return f" and {advice}" if advice else ""
+
+
+def official_advice(known: OfficialSet, root: Path) -> str | None:
+    """What lies under ``root`` of an official set under other names, and what to do about it."""
+    wanted = {path: root / path for file in known.files for path in (file.path, file.archive.path)}
+    misplaced = {
+        path: found
+        for found in _files(root)
+        if found.relative_to(root).as_posix() not in _OFFICIAL_PATHS
+        for path in wanted
+        if _same_name(found, path)
+    }
+    if misplaced:
+        path, found = next(iter(misplaced.items()))
+        lies = f"{as_typed(found)} lies there"
+        ending = f"/{path}"
+        if str(found.absolute()).endswith(ending):
+            return f"{lies}: set data.root={as_typed(str(found.absolute()).removesuffix(ending))}"
+        more = f", and so on with {len(misplaced) - 1} more" if len(misplaced) > 1 else ""
+        return f"{lies}: move it to {as_typed(wanted[path])}{more}"
+    for name, _ in _entries(root):
+        if _plain(name).startswith(_plain(known.name)) and name not in _OFFICIAL_NAMES:
+            return (
+                f"{as_typed(root / name)} lies there, but not in the form that torchvision has:"
+                f" {known.files[0].path}"
+            )
+    return other_data(root, known.name)
+
+
+def other_data(root: Path, name: str) -> str | None:
+    """The other data sets that lie under ``root``, and the choice that takes them."""
+    found = [
+        f"{as_typed((root / known.files[0].path).parent)} lies there: data={known.name} takes it"
+        for known in OFFICIAL.values()
+        if known.name != name and any((root / file.path).is_file() for file in known.files)
+    ]
+    if _is_image_folder(root) or _renames(root):
+        found.append(f"{as_typed(root)} has an image folder's parts: data=image_folder takes them")
+    return "; ".join(found) or None
+
+
+def _same_name(found: Path, path: str) -> bool:
+    """Whether a file is named as ``path`` but for separators and a copy's number.
+
+    CIFAR's names say little (train, meta), so that their folder's name counts too.
+    """
+    wanted = Path(path)
+    if _plain(found.name) != _plain(wanted.name):
+        return False
+    return not wanted.parent.name.startswith("cifar") or (
+        _plain(found.parent.name) == _plain(wanted.parent.name)
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\(\d+\)|[^a-z0-9]", "", name.lower())
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Files down to ``_DEPTH``, those further up first."""
+    folders = [(root, 0)]
+    for folder, depth in folders:
+        for name, is_folder in _entries(folder):
+            if not is_folder:
+                yield folder / name
+            elif depth < _DEPTH and len(folders) < MOST_FOLDERS:
+                folders.append((folder / name, depth + 1))
+
+
+def _entries(folder: Path) -> list[tuple[str, bool]]:
+    """Names in ``folder`` and whether each is a folder; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            visible = (entry for entry in entries if not entry.name.startswith("."))
+            return sorted(
+                (entry.name, os.path.isdir(entry.path)) for entry in islice(visible, MOST_ENTRIES)
+            )
+    except OSError:
+        return []
