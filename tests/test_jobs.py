@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
 
-from convscope.compose import config_dir, register_schema
-from convscope.data import sources
+from convscope.compose import compose_config, config_dir, register_schema
+from convscope.data import Facts, sources
 from convscope.data.digits import load_digits
 from convscope.errors import UserError
 from convscope.jobs import Resolver
 from convscope.training import hardware
 from convscope.training.record import first_record
-from convscope.training.request import RunRequest
+from convscope.training.request import RunRequest, fitted, hand
 
 WITHOUT = "MNIST is not under no-data/ and could not be downloaded (no network)"
 
@@ -50,7 +51,7 @@ def with_mnist(monkeypatch: pytest.MonkeyPatch) -> Auto:
     auto = Auto("mnist", None)
     monkeypatch.setattr(sources, "resolve_auto", auto)
     images = dataclasses.replace(load_digits(), name="mnist", fingerprint="as if")
-    monkeypatch.setattr(sources, "load", lambda name, root, size: {"mnist": images}[name])
+    monkeypatch.setattr(sources, "load", lambda name, *_: {"mnist": images}[name])
     return auto
 
 
@@ -250,3 +251,101 @@ def test_two_processes_agree_on_an_identity(ask: Callable[[str], RunRequest]) ->
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ask("").id
+
+
+def own_images(root: Path, per_class: int, side: int = 12) -> str:
+    """The command of a first run on `per_class` images of 3 classes, and a third for the test."""
+    for part, count in (("train", per_class), ("test", -(-per_class // 3))):
+        for label in range(3):
+            (root / part / f"{label}").mkdir(parents=True)
+            for number in range(count):
+                image = Image.new("RGB", (side, side), (80 * label, number, 0))
+                image.save(root / part / f"{label}/{number}.png")
+    return f"data=image_folder data.root={root}"
+
+
+def test_a_batch_that_fits_few_images_is_taken_and_said(tmp_path: Path) -> None:
+    command = own_images(tmp_path, 72)
+    (run,), told = requests(command)
+    # 216 images, 7 of each class for validation (7.2 rounded): 195 are left to train.
+    assert len(run.train_indices) == 195
+    assert run.config.data.batch_size == 16
+    assert run.steps.per_epoch == 12
+    assert told == [
+        "data.batch_size=16 is taken: 256 does not suit the 216 training images of image_folder"
+    ]
+    # Typed, it is the same run.
+    (same,), told = requests(f"{command} data.batch_size=16")
+    assert (same.id, same.directory.name) == (run.id, run.directory.name)
+    assert told == []
+    assert "-batch_size16-" in run.directory.name
+
+
+def test_what_was_typed_or_fits_stays(tmp_path: Path) -> None:
+    command = own_images(tmp_path, 72)
+    with pytest.raises(UserError) as error:
+        requests(f"{command} data.batch_size=196")
+    assert str(error.value) == ("data.batch_size must be at most the 195 training images, got 196")
+    for typed, batch in (("data.batch_size=195", 195), ("data.batch_size=3", 3)):
+        (run,), told = requests(f"{command} {typed}")
+        assert (run.config.data.batch_size, told) == (batch, [])
+
+
+@pytest.mark.parametrize(
+    ("per_class", "devices", "left", "batch", "share"),
+    [
+        (94, 1, 255, 16, 0.1),  # 9 of each validate.
+        (95, 1, 255, 16, 0.1),  # 10 of each: 9.5, rounded up.
+        (96, 1, 258, 256, 0.1),
+        (72, 3, 195, 24, 0.1),  # 65 a device: 8 of them in each of 8 steps.
+        (5, 1, 12, 2, 0.1),
+        (4, 1, 9, 2, 0.125),
+        (3, 1, 6, 2, 0.2),
+        (2, 1, 3, 2, 0.25),
+    ],
+)
+def test_few_images_are_fitted_exactly(
+    per_class: int, devices: int, left: int, batch: int, share: float, tmp_path: Path
+) -> None:
+    config = compose_config(["data=image_folder", f"data.root={tmp_path}"])
+    config.trainer.devices = devices
+    facts = Facts("image_folder", (3, 12, 12), 3, 3 * per_class, (per_class,) * 3)
+    data = fitted(config, (), facts).data
+    assert (data.batch_size, data.val_fraction) == (batch, share)
+    assert facts.left_to_train(share) == left
+
+
+def test_the_smallest_folder_trains_or_says_what_it_lacks(tmp_path: Path) -> None:
+    (run,), told = requests(own_images(tmp_path / "two", 2))
+    assert (len(run.train_indices), len(run.val_indices)) == (3, 3)
+    assert told == [
+        "data.batch_size=2 is taken: 256 does not suit the 6 training images of image_folder",
+        "data.val_fraction=0.25 is taken: 0.1 does not suit the 6 training images of image_folder",
+    ]
+    with pytest.raises(UserError) as error:
+        requests(own_images(tmp_path / "one", 1))
+    assert str(error.value) == (
+        "some class must have at least 2 training images: one of them validates"
+    )
+
+
+def test_what_of_the_images_is_not_used_is_told_once(tmp_path: Path) -> None:
+    command = own_images(tmp_path, 5)
+    (tmp_path / "val").mkdir()
+    _, told = requests(f"{command} data.batch_size=4", f"{command} data.batch_size=4 seed=1")
+    assert told == [
+        f"{tmp_path}/val is not used: validation images are held back from train/, a share of"
+        " data.val_fraction"
+    ]
+
+
+def test_a_cache_of_ones_own_is_the_same_run(tmp_path: Path) -> None:
+    command = own_images(tmp_path / "shared", 5)
+    own = tmp_path / "own"
+    (run, same), _ = requests(f"{command} data.cache={own}", command)
+    assert (run.id, run.directory) == (same.id, same.directory)
+    assert [*own.glob("shared-*/image_folder-*")]
+    handed = hand(run)
+    assert (handed.data_root, handed.data_cache) == (tmp_path / "shared", own)
+    assert handed.receive(run.hardware).id == run.id
+    assert not (tmp_path / "shared/.convscope").exists()

@@ -91,7 +91,9 @@ class DataConfig:
     name: Annotated[str, OneOf(DATASETS)]
     """Data set. auto is MNIST where it can be had, else the digits that scikit-learn ships."""
     root: Annotated[str, FOLDER]
-    """Folder with the raw files; the decoded cache lies beside them in `.convscope/`."""
+    """Folder with the raw files."""
+    cache: Annotated[str | None, FOLDER]
+    """Folder for decoded images; null keeps them beside the raw files, in `.convscope/`."""
     batch_size: Annotated[int, Range(least=1)]
     """Training images per optimizer step, over all devices."""
     val_fraction: Annotated[float, Range(above=0, below=1)]

@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.compose import Composer
 from convscope.config import TrainConfig, TrainerConfig
+from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
 from convscope.mistakes import as_written
-from convscope.training.request import CheckedConfig, RunRequest, check, request_run
+from convscope.training.request import (
+    CheckedConfig,
+    RunRequest,
+    check,
+    fitted,
+    outlined,
+    request_run,
+)
 
 if TYPE_CHECKING:
     from convscope.data.images import Images
@@ -56,7 +65,8 @@ class Resolver:
     """Settles for one command what `auto` means, and loads each data set once.
 
     Args:
-        notify: is told when `data=auto` falls back on digits.
+        notify: is told when `data=auto` falls back on digits, what is fitted to a small data set,
+            and what of the images is not used.
         hardware: settles what the runs are computed on; by default this machine's.
     """
 
@@ -72,6 +82,8 @@ class Resolver:
         self._images: dict[tuple[str, str, int | None], Images] = {}
         self._hardware: dict[tuple[str, int, str], Hardware] = {}
         self._defaults: dict[str, TrainConfig] = {}
+        self._facts = cache(dataset_facts)
+        self._told: set[str] = set()
 
     def prepare(self, jobs: Sequence[Sequence[str]]) -> list[CheckedConfig]:
         """Compose and check the config of each job, without torch and without loading data.
@@ -82,11 +94,30 @@ class Resolver:
             UserError: a key, group or value that no run could have.
         """
         return [
-            check(replace(config, seed=seed), _as_typed_alone(overrides, config, seed))
+            check(replace(config, seed=seed), _as_typed_alone(overrides, config, seed), facts)
             for overrides in jobs
-            for config in [self._composer.compose(overrides)]
+            for config, facts in [self._fitted(overrides)]
             for seed in range(config.seed, config.seed + config.repeat)
         ]
+
+    def _fitted(self, overrides: Sequence[str]) -> tuple[TrainConfig, Facts]:
+        """The config that overrides make, on its data set, with what was not typed fitted to it."""
+        config = self._composer.compose(overrides)
+        facts = self._facts(outlined(config.data.name), config.data.root, config.data.image_size)
+        used = fitted(config, as_written(overrides), facts)
+        for key, before in vars(config.data).items():
+            if (after := getattr(used.data, key)) != before:
+                self._tell(
+                    f"data.{key}={after} is taken: {before} does not suit the {facts.train_size}"
+                    f" training images of {config.data.name}"
+                )
+        return used, facts
+
+    def _tell(self, line: str) -> None:
+        """Say it, once in a command."""
+        if line not in self._told:
+            self._told.add(line)
+            self._notify(line)
 
     def request(self, checked: CheckedConfig) -> RunRequest:
         """The run that a checked config asks for, on this machine.
@@ -121,7 +152,9 @@ class Resolver:
         data = config.data
         key = (data.name, str(Path(data.root).absolute()), data.image_size)
         if key not in self._images:
-            self._images[key] = load(data.name, data.root, data.image_size)
+            self._images[key] = load(data.name, data.root, data.image_size, data.cache)
+            for note in self._images[key].notes:
+                self._tell(note)
         return self._images[key]
 
     def _settle_hardware(self, config: TrainConfig) -> Hardware:

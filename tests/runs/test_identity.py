@@ -65,6 +65,7 @@ def test_order_of_keys_spelling_of_floats_and_kind_of_sequence_do_not_matter() -
         ("objective", ["val/accuracy", "summary/macs"]),
         ("trials", 5),
         ("data.root", Path("/elsewhere")),
+        ("data.cache", "/elsewhere"),
         ("trainer.enable_progress_bar", False),
     ],
 )
@@ -84,6 +85,7 @@ def test_excludes_nothing_else_and_says_why_for_each() -> None:
         "trials",
         "rerun",
         "data.root",
+        "data.cache",
         "trainer.enable_progress_bar",
     }
     assert all(EXCLUDED.values())

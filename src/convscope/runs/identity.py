@@ -15,6 +15,7 @@ EXCLUDED = {
     "objective": "which variants a search tries, not what a run does",
     "trials": "how many a search tries",
     "data.root": "where the images lie; the data set's fingerprint says what they are",
+    "data.cache": "where the decoded images lie",
     "trainer.enable_progress_bar": "display",
 }
 """Dotted keys that cannot change a result, and why; a key that names a group excludes all of it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convscope.config import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
+from convscope.data.facts import held_back
 from convscope.errors import UserError
 from convscope.geometry import (
     ConvShape,
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
     from convscope.data.images import Images
     from convscope.training.hardware import Hardware
+
+_STEPS_OF_A_SMALL_EPOCH = 8
+"""At least, where a data set has fewer images than a batch would take."""
+_SMALL_SHARES = (0.125, 0.2, 0.25)
+"""Of validation images: one of 4, of 3 and of 2."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,10 @@ def check(
     check_study_name(config.study)
     layers = len(config.model.channels)
     conv = config.conv
-    name = "mnist" if config.data.name == "auto" else config.data.name
-    facts = facts or dataset_facts(name, config.data.root, config.data.image_size)
-    train_size = int(facts.train_size * (1 - config.data.val_fraction))
+    facts = facts or dataset_facts(
+        outlined(config.data.name), config.data.root, config.data.image_size
+    )
+    train_size = facts.left_to_train(config.data.val_fraction)
     plan_steps(config.trainer, train_size, config.data.batch_size)
     convs, geometry, impossible = None, None, None
     try:
@@ -84,6 +91,33 @@ def check(
     except ImpossibleVariant as error:
         impossible = error
     return CheckedConfig(config, tuple(overrides), convs, geometry, impossible)
+
+
+def outlined(name: str) -> str:
+    """The data set whose outline is that of `name`: `auto` is MNIST, or digits of its shape."""
+    return "mnist" if name == "auto" else name
+
+
+def fitted(config: TrainConfig, typed: Collection[str], facts: Facts) -> TrainConfig:
+    """The config with a batch and a validation share that a small data set allows.
+
+    What was typed stays, and so does what is possible: the batch is changed only where it has more
+    images than there are to train on, the share only where it is less than an image of any class.
+
+    Args:
+        typed: keys that were set on the command line.
+    """
+    data, devices = config.data, config.trainer.devices
+    largest = max(facts.class_sizes, default=0)
+    if largest > 1 and "data.val_fraction" not in typed:
+        shares = (data.val_fraction, *_SMALL_SHARES)
+        data = replace(data, val_fraction=next(one for one in shares if held_back(largest, one)))
+    left = facts.left_to_train(data.val_fraction)
+    if 2 * devices <= left < data.batch_size and "data.batch_size" not in typed:
+        # Batch norm wants 2 images per device.
+        each = max(2, left // (_STEPS_OF_A_SMALL_EPOCH * devices))
+        data = replace(data, batch_size=devices * 2 ** (each.bit_length() - 1))
+    return replace(config, data=data)
 
 
 @dataclass(frozen=True)
@@ -126,7 +160,13 @@ def request_run(
         UserError: the loaded images leave no such run.
     """
     config = checked.config
-    loaded = Facts(images.name, images.input_shape, len(images.classes), len(images.train_labels))
+    loaded = Facts(
+        images.name,
+        images.input_shape,
+        len(images.classes),
+        len(images.train_labels),
+        images.class_sizes,
+    )
     checked = check(config, checked.overrides, loaded)
     key = identity(resolved(checked, images, hardware))
     name = run_name(images.name, checked.variant, differences(config, defaults), config.seed, key)
@@ -143,6 +183,7 @@ class HandedRequest:
 
     checked: CheckedConfig
     data_root: Path
+    data_cache: Path | None
     id: str
     directory: RunDirectory
 
@@ -155,7 +196,7 @@ class HandedRequest:
         from convscope.data.sources import load
 
         data = self.checked.config.data
-        images = load(data.name, self.data_root, data.image_size)
+        images = load(data.name, self.data_root, data.image_size, self.data_cache)
         if identity(resolved(self.checked, images, hardware)) != self.id:
             raise UserError(
                 f"{data.name} under {self.data_root}, or the device ({hardware.device}), is not"
@@ -166,9 +207,11 @@ class HandedRequest:
 
 def hand(request: RunRequest) -> HandedRequest:
     """What another process needs to train this run."""
+    cache = request.config.data.cache
     return HandedRequest(
         request.checked,
         Path(request.config.data.root).absolute(),
+        None if cache is None else Path(cache).absolute(),
         request.id,
         RunDirectory(request.directory.path.absolute()),
     )

@@ -87,7 +87,7 @@ def _images(record: RunRecord) -> dict[str, Any]:
     from convscope.data.sources import load
 
     data = record.config["data"]
-    images = load(data["name"], data["root"], data["image_size"])
+    images = load(data["name"], data["root"], data["image_size"], data.get("cache"))
     if images.fingerprint != record.dataset["fingerprint"]:
         raise UserError(
             f"the {images.name} images under data.root={data['root']} are not those that "
