@@ -38,6 +38,27 @@
   }));
   return faults;
 }
+// unreachable: controls that the pointer cannot press, because something else lies on them
+() => [...document.querySelectorAll("main button, main input, main select, main summary")]
+  .filter((at) => at.checkVisibility() && !at.disabled)
+  .filter((at) => {
+    at.scrollIntoView({ block: "center", behavior: "instant" });
+    const box = at.getBoundingClientRect();
+    const hit = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+    return !at.contains(hit) && hit !== at.labels?.[0];
+  })
+  .map((at) => at.outerHTML)
+// set: the same input for both settings, and a setting for each, as if they had been typed
+([size, kernel, stride, padding, compare]) => {
+  page.size = [size, size];
+  page.compare = compare;
+  page.panes.forEach((pane, index) => Object.assign(pane.setting, {
+    kernel: [kernel, kernel],
+    stride: [stride + index, stride],
+    padding: typeof padding === "string" ? padding : [padding, padding],
+  }));
+  page.update();
+}
 // faint: texts whose contrast with their ground is below 4.5, by WCAG 2
 () => {
   const parts = (colour) => colour.match(/[\d.]+/g).map(Number);

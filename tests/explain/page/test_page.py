@@ -87,7 +87,7 @@ def test_fifty_random_settings_agree_with_torch(plain: Path, lesson: Open) -> No
             axes = list(zip(size, kernel, stride, conv.padding, strict=True))
             borders = [unread_border(*axis) for axis in axes]
             unread = [border.image for border in borders], [border.padding for border in borders]
-            assert setting.legend["Unread border"] == told(*unread), (size, typed)
+            assert setting.legend["Unused border"] == told(*unread), (size, typed)
             assert setting.legend["Skipped"] == told(
                 [skipped_pixels(*axis) for axis in axes], [0, 0]
             )
@@ -132,7 +132,7 @@ def test_the_formula_stands_with_its_numbers(plain: Path, lesson: Open) -> None:
     numbers = flat(first.text(".numbers"))
     assert "height floor((5 + 0 + 0 − 2) / 2) + 1 = floor(1.5) + 1 = 2" in numbers
     assert "width floor((5 + 0 + 0 − 3) / 3) + 1 = floor(0.67) + 1 = 1" in numbers
-    assert "PyTorch floors it and leaves 1 row and 2 columns at the end unread" in first.text(
+    assert "PyTorch rounds down, and 1 row and 2 columns at the end stay unused" in first.text(
         ".floor"
     )
 
@@ -151,7 +151,7 @@ def test_padding_unread_border_and_skipped_pixels_differ_in_shade(
     assert page.first.legend == {
         "Window": "2 × 2",
         "Padding": "1 above and below, 0 left and right",
-        "Unread border": "1 column",
+        "Unused border": "1 column",
         "Skipped": "2 rows and 1 column",
     }
     canvas = page.first.root.locator(".input canvas")
@@ -258,7 +258,7 @@ def test_by_mouse_alone(plain: Path, lesson: Open) -> None:
         (slider["x"] + 2, slider["y"] + slider["height"] / 2),
     )
     assert first.text(".variant") == "k1-s1-p0"
-    first.root.get_by_label("Height and width apart").check()
+    first.root.get_by_label("Separate height and width").check()
     wide = first.root.get_by_role("slider", name="Stride, width").bounding_box()
     mouse.click(wide["x"] + wide["width"] - 3, wide["y"] + wide["height"] / 2)
     assert first.text(".variant") == "k1-s1x8-p0"
@@ -288,11 +288,11 @@ def test_by_keyboard_alone(plain: Path, lesson: Open) -> None:
     assert all(stop["visible"] for stop in stops), stops
     assert [stop["name"] for stop in stops] == [
         *("Input size", "Input size, height and width"),
-        *("Compare with a second setting", "Input height and width apart"),
+        *("Compare with a second setting", "Separate input height and width"),
         "Window on the input, setting",
         *("Kernel size", "Kernel size, height and width", "Stride", "Stride, height and width"),
         *("Padding", "Padding, height and width", "valid", "half", "full", "same"),
-        *("Height and width apart", "All output values"),
+        *("Separate height and width", "All output values"),
         *("First step", "One step back", "Play", "One step on", "Last step: fill the output"),
         *("Speed", "Step"),
     ]
@@ -346,7 +346,7 @@ def test_is_named_for_a_screen_reader(plain: Path, lesson: Open) -> None:
     )
     assert [name.replace("\n", " ") for name in regions] == [
         *("Input and kernel", "First setting k3-s1-p0", "Second setting k3-s2-p0"),
-        *("Move the window", "The words"),
+        *("Move the window", "Terms"),
     ]
     # The live text keeps quiet while it plays, and speaks when it stops.
     status = page.first.root.locator(".status")
@@ -382,6 +382,92 @@ def test_nothing_is_cut_off_or_overlaps(plain: Path, lesson: Open, width: int) -
         page.page.reload()
         act(page)
         assert page.page.evaluate(PROBES["misplaced"]) == [], name
+
+
+EXTREMES = [
+    *((size, 3, 1, 1, True) for size in (1, 2, 16, 64)),
+    *((9, kernel, 1, "valid", True) for kernel in (1, 2, 5, 9, 11, 64)),
+    *((9, 4, stride, "full", compare) for stride in (1, 4, 9, 64) for compare in (False, True)),
+    *((5, 11, 12, padding, False) for padding in ("same", "half", "full", 64)),
+    *((64, 64, 64, padding, True) for padding in (0, "full")),
+    (9, 11, 1, 0, False),
+]
+"""Input size, kernel size, stride, padding, and whether two settings are shown."""
+
+SOME = [EXTREMES[0], EXTREMES[7], EXTREMES[-2], EXTREMES[-1]]
+
+
+@pytest.mark.parametrize(
+    ("width", "states"),
+    [(320, SOME), (360, EXTREMES), (640, SOME), (768, SOME), (1280, EXTREMES), (1920, SOME)],
+)
+def test_at_every_extreme_nothing_overlaps_and_all_can_be_pressed(
+    plain: Path, lesson: Open, width: int, states: list[tuple[Any, ...]]
+) -> None:
+    page = lesson(plain, width=width, reduced_motion="reduce")
+    for state in states:
+        page.page.evaluate(PROBES["set"], state)
+        assert page.page.evaluate(PROBES["misplaced"]) == [], state
+        assert page.page.evaluate(PROBES["unreachable"]) == [], state
+    # The last one is impossible: what helps stands above the picture, as wide as the column.
+    box = page.first.root.locator(".impossible").bounding_box()
+    assert box["width"] > min(width - 60, 400)
+    assert box["y"] < page.first.root.locator(".input").bounding_box()["y"]
+
+
+A4, LETTER = 703, 725
+"""Pixels between margins of 12 mm."""
+
+
+@pytest.mark.parametrize(("width", "states"), [(A4, EXTREMES[::2]), (LETTER, SOME)])
+def test_on_paper_nothing_overlaps_and_nothing_is_there_to_press(
+    plain: Path, lesson: Open, width: int, states: list[tuple[Any, ...]]
+) -> None:
+    page = lesson(plain, width=1300, color_scheme="dark")
+    for state in states:
+        page.page.evaluate(PROBES["set"], state)
+        # What Chromium does to print: tell the page, then lay it out as wide as the paper.
+        page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.page.emulate_media(media="print", color_scheme="dark")
+        page.page.set_viewport_size({"width": width, "height": 1000})
+        assert page.page.evaluate(PROBES["misplaced"]) == [], state
+        controls = page.page.locator("input[type=range], .transport, .names, [type=checkbox]")
+        assert controls.filter(visible=True).count() == 0
+        page.page.emulate_media(media="screen", color_scheme="dark")
+        page.page.set_viewport_size({"width": 1300, "height": 800})
+        page.page.evaluate("dispatchEvent(new Event('afterprint'))")
+
+
+def test_a_dark_page_is_printed_light_with_its_shades(plain: Path, lesson: Open) -> None:
+    page = lesson(plain, color_scheme="dark")
+    page.first.type(kernel_size=2, stride=3, padding=1)
+    dark = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.page.evaluate(
+        """addEventListener("beforeprint", () => {
+          const canvas = document.querySelector("#pane1 .input canvas");
+          const pen = canvas.getContext("2d", { willReadFrequently: true });
+          const at = Math.round(1.15 * canvas.width / 7);
+          window.printed = { ground: [...pen.getImageData(at, at, 1, 1).data].slice(0, 3),
+            ratio: canvas.width / parseFloat(canvas.style.width) };
+        })"""
+    )
+    paper = page.page.pdf(format="A4")
+    assert paper.count(b"/Type /Page\n") == 2
+    # The ground of the first pixel within the padding, and dots per pixel.
+    assert page.page.evaluate("window.printed") == {"ground": [255, 255, 255], "ratio": 3}
+    assert page.page.evaluate("document.documentElement.className") == ""
+    assert page.page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    page.page.emulate_media(media="print", color_scheme="dark")
+    assert (
+        page.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
+    swatch = page.first.root.locator(".swatch.padding")
+    adjust, shade = swatch.evaluate(
+        "at => { const s = getComputedStyle(at); return [s.printColorAdjust, s.backgroundImage] }"
+    )
+    assert adjust == "exact"
+    assert "rgb(232, 238, 249)" in shade  # the light style's padding
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -177,3 +177,43 @@ def test_a_page_never_begins_with_a_filter_of_zeros(
     weight[1] = 0.5  # a blur, which is as unlike an edge as can be
     write_page(tmp_path / "page.html", run=trained(digits, weight))
     assert lesson(tmp_path / "page.html").page.get_by_label("Filter 2").is_checked()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (45, 45), (64, 64), (224, 224), (1, 64)])
+def test_thumbnails_of_any_image_and_filter_stay_in_their_frames(
+    tmp_path: Path,
+    lesson: Open,
+    trained: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    channels: int,
+) -> None:
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (6, *size, channels), dtype=np.uint8)
+    labels = np.arange(6)
+    normal = (100.0,) * channels
+    images = Images("own", pixels, labels, pixels, labels, tuple("abcdef"), normal, normal, "f00d")
+    monkeypatch.setattr("convscope.data.sources.load", lambda *_: images)
+    kernel = 1 if 1 in size else 41 if channels == 1 else 11
+    run = trained(images, filters(8, channels, kernel), padding=kernel // 2)
+    write_page(tmp_path / "page.html", run=run)
+    page = lesson(tmp_path / "page.html", width=360).page
+    frames, canvases = (
+        page.locator(selector).evaluate_all(
+            "all => all.map(at => at.getBoundingClientRect())"
+            ".map(box => [box.x, box.y, box.right, box.bottom])"
+        )
+        for selector in (".choice:has(canvas)", ".choice canvas")
+    )
+    assert len(canvases) == 6 + 8
+    for (left, top, right, bottom), (x, y, end, foot) in zip(frames, canvases, strict=True):
+        assert left < x <= end < right
+        assert top < y <= foot < bottom
+    # The thumbnail has the image's own pixels.
+    shown = page.locator("#inputs canvas").first.evaluate(
+        "at => [at.width, at.height, ...at.getContext('2d').getImageData(0, 0, 1, 1).data]"
+    )
+    rows, columns = (slice((side - min(side, 64)) // 2, None) for side in size)
+    first = pixels[0, rows, columns][0, 0].tolist()
+    assert shown == [*(min(side, 64) for side in size[::-1]), *(first * 3)[:3], 255]

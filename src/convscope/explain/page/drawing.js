@@ -2,6 +2,7 @@
 
 const NUMBERS_FROM = 20; // pixels of a cell from which its number is legible
 const LINES_FROM = 12; // pixels of a cell from which lines between cells help
+const PRINTED_RATIO = 3; // dots on paper per pixel
 const FULL_SHADE = 0.97; // share of the outputs whose shade tells their size; the rest are as strong
 
 function colours() {
@@ -11,9 +12,12 @@ function colours() {
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
+// Whether the page is drawn for paper: in light colours, as wide as the paper and sharper.
+const isPrinting = () => document.documentElement.classList.contains("printing");
+
 // A canvas of rows x columns cells, sharp on any screen; returns its context in CSS pixels.
 function prepare(canvas, rows, columns, cell) {
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = isPrinting() ? PRINTED_RATIO : window.devicePixelRatio || 1;
   canvas.width = Math.round(columns * cell * ratio);
   canvas.height = Math.round(rows * cell * ratio);
   canvas.style.width = `${columns * cell}px`;
@@ -155,31 +159,35 @@ function drawOutput(canvas, { geometry, source, output }, filled, cell) {
   }
 }
 
-// A filter as a thumbnail: one channel by sign, three as a colour picture around grey.
-function drawFilter(canvas, filter, [height, width]) {
-  const context = prepare(canvas, height, width, Math.max(1, Math.floor(36 / Math.max(height, width))));
-  const cell = parseInt(canvas.style.width, 10) / width;
-  const paint = colours();
-  const largest = Math.max(...filter.map((channel) => Math.max(...channel.map(Math.abs)))) || 1;
+// A thumbnail of height x width pixels, at most `most` pixels high and wide on the page.
+function thumbnail(canvas, [height, width], most, colour) {
+  const scale = most / Math.max(height, width);
+  const cell = scale < 1 ? scale : Math.floor(scale);
+  [canvas.width, canvas.height] = [width, height];
+  canvas.style.width = `${Math.max(1, width * cell)}px`;
+  canvas.style.height = `${Math.max(1, height * cell)}px`;
+  canvas.style.imageRendering = scale < 1 ? "auto" : "pixelated";
+  const context = canvas.getContext("2d");
   for (let at = 0; at < height * width; at++) {
-    const shares = filter.map((channel) => channel[at] / largest);
-    if (shares.length === 3) {
-      context.fillStyle = `rgb(${shares.map((share) => Math.round(127.5 * (1 + share))).join(",")})`;
-    } else {
-      const share = shares.reduce((sum, part) => sum + part, 0) / shares.length;
-      const colour = share < 0 ? paint.negative : paint.positive;
-      context.fillStyle = mixed(paint.surface, colour, Math.abs(share));
-    }
-    context.fillRect((at % width) * cell, Math.floor(at / width) * cell, cell, cell);
+    context.fillStyle = colour(at);
+    context.fillRect(at % width, Math.floor(at / width), 1, 1);
   }
 }
 
+// A filter: one channel by sign, three as a colour picture around grey.
+function drawFilter(canvas, filter, size) {
+  const paint = colours();
+  const largest = Math.max(...filter.map((channel) => Math.max(...channel.map(Math.abs)))) || 1;
+  thumbnail(canvas, size, 36, (at) => {
+    const shares = filter.map((channel) => channel[at] / largest);
+    if (shares.length === COLOURS.length) {
+      return `rgb(${shares.map((share) => Math.round(127.5 * (1 + share))).join(",")})`;
+    }
+    const share = addUp(shares) / shares.length;
+    return mixed(paint.surface, share < 0 ? paint.negative : paint.positive, Math.abs(share));
+  });
+}
+
 function drawImage(canvas, source) {
-  const [height, width] = source.size;
-  const cell = Math.max(1, Math.floor(44 / Math.max(height, width)));
-  const context = prepare(canvas, height, width, cell);
-  for (let at = 0; at < height * width; at++) {
-    context.fillStyle = source.colour(at);
-    context.fillRect((at % width) * cell, Math.floor(at / width) * cell, cell, cell);
-  }
+  thumbnail(canvas, source.size, 44, source.colour);
 }

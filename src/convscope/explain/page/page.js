@@ -3,6 +3,27 @@
 // Milliseconds per step, and for a whole output at most.
 const PACE = { slow: [1200, 90_000], normal: [450, 24_000], fast: [120, 6_000] };
 
+// A radio button with a thumbnail; the label may be a class's name, so it is text, never HTML.
+function choice(name, value, label, checked) {
+  const parts = document.createElement("label");
+  parts.className = "choice";
+  parts.title = label;
+  parts.innerHTML = value === ""
+    ? '<input type="radio"><span class="numbers-choice" aria-hidden="true">0 1 2<br>3 4 5</span>'
+    : '<input type="radio"><canvas aria-hidden="true"></canvas>';
+  const input = parts.querySelector("input");
+  Object.assign(input, { name, value, checked });
+  input.setAttribute("aria-label", label);
+  return parts;
+}
+
+function choices(parts) {
+  const box = document.createElement("div");
+  box.className = "choices";
+  box.append(...parts);
+  return box;
+}
+
 class Page {
   constructor(content) {
     const byId = (id) => document.getElementById(id);
@@ -96,6 +117,13 @@ class Page {
     this.showStep();
   }
 
+  drawFor(medium) {
+    this.pause();
+    document.documentElement.classList.toggle("printing", medium === "paper");
+    this.drawPickers();
+    this.draw();
+  }
+
   showStep() {
     const steps = this.steps();
     this.shown().forEach((pane) => pane.showStep(this.step, !this.playing));
@@ -177,6 +205,8 @@ class Page {
       this.update();
     });
     document.addEventListener("keydown", (event) => this.onKey(event));
+    window.addEventListener("beforeprint", () => this.drawFor("paper"));
+    window.addEventListener("afterprint", () => this.drawFor("screen"));
     new ResizeObserver(() => this.draw()).observe(this.at.panes);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.drawPickers();
@@ -198,16 +228,12 @@ class Page {
 
   makePickers() {
     const { images, filters } = this.trained;
-    const choice = (name, value, label, checked) => `<label class="choice" title="${label}">
-      <input type="radio" name="${name}" value="${value}" aria-label="${label}"${checked ? " checked" : ""}>
-      ${value === "" ? '<span class="numbers-choice" aria-hidden="true">0 1 2<br>3 4 5</span>'
-        : '<canvas aria-hidden="true"></canvas>'}</label>`;
-    const escaped = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-    this.at.inputs.insertAdjacentHTML("beforeend", `<div class="choices">${images.map(({ label }, at) =>
-      choice("input", at, `Test image: ${escaped(label)}`, at === 0)).join("")}${
-      choice("input", "", "Numbers 0, 1, 2, … with a kernel of ones", false)}</div>`);
-    this.at.filters.insertAdjacentHTML("beforeend", `<div class="choices">${filters.map((_, at) =>
-      choice("filter", at, `Filter ${at + 1}`, at === this.filter)).join("")}</div>`);
+    this.at.inputs.append(choices([
+      ...images.map(({ label }, at) => choice("input", at, `Test image: ${label}`, at === 0)),
+      choice("input", "", "Numbers 0, 1, 2, … with a kernel of ones", false),
+    ]));
+    this.at.filters.append(choices(filters.map((_, at) =>
+      choice("filter", at, `Filter ${at + 1}`, at === this.filter))));
     this.at.inputs.hidden = false;
     this.at.inputs.addEventListener("change", (event) => {
       this.image = event.target.value === "" ? null : Number(event.target.value);

@@ -1,8 +1,11 @@
 // One setting: its controls, the window on the padded input, the output, and the numbers.
 
 const GAP = 28; // pixels between input and output, side by side
+const CAPTION = 100; // pixels of a small output's caption, which is wider than the output
 const HIGHEST = 440; // pixels of a grid's height
+const PAPER = 640; // pixels of width for both grids on paper: A4 and Letter upright have a few more
 const WIDEST_TABLE = 11; // columns or rows up to which the products are listed
+const WIDEST_PRINTED = 12; // columns up to which a table of all outputs fits on paper
 const DETAILED_TABLE = 5; // columns up to which each product also shows its factors
 
 // A part that scrolls is reachable by key; one that does not is no stop on the way.
@@ -40,7 +43,7 @@ class Pane {
     const { largest } = this.app;
     const padding = "zeros around the input, on each side";
     const options = {
-      kernel: { label: "Kernel size", hint: "the area one output sees", least: 1, sliderMost: 11 },
+      kernel: { label: "Kernel size", hint: "height and width of the window", least: 1, sliderMost: 11 },
       stride: { label: "Stride", hint: "pixels the window moves at a time", least: 1, sliderMost: 8 },
       padding: { label: "Padding", hint: padding, least: 0, sliderMost: 8, names: NAMES },
     };
@@ -103,7 +106,7 @@ class Pane {
     this.find(".apart input").checked = this.apart;
     this.fields.kernel.show(setting.kernel, setting.kernel, this.apart, Boolean(this.app.locked()));
     this.fields.kernel.hint.textContent = this.app.locked()
-      ? "given by the trained filter" : "the area one output sees";
+      ? "given by the trained filter" : "height and width of the window";
     this.fields.stride.show(setting.stride, setting.stride, this.apart);
     this.fields.padding.show(setting.padding, axes.map((axis) => axis.before), this.apart);
   }
@@ -112,6 +115,7 @@ class Pane {
     const { geometry } = this;
     const box = this.find(".impossible");
     box.hidden = geometry.possible;
+    this.find(".status").hidden = !geometry.possible;
     for (const selector of [".output", ".products", ".values"]) {
       this.find(selector).hidden = !geometry.possible;
     }
@@ -149,13 +153,14 @@ class Pane {
 
   // The cell size that fits, in pixels, and whether input and output go side by side.
   fit() {
-    const width = this.find(".stage").clientWidth;
+    const width = isPrinting() ? PAPER : this.find(".stage").clientWidth;
     const [rows, columns] = this.extent();
     const outputColumns = this.geometry.possible ? this.geometry.axes[1].out * this.enlarged() : 0;
-    const beside = Math.floor((width - GAP) / (columns + outputColumns));
-    const side = width >= 480 || (beside >= 26 && this.geometry.possible);
-    const wanted = side ? beside : Math.floor(width / columns);
-    return { cell: Math.max(1, Math.min(wanted, Math.floor(HIGHEST / rows), 46)), side };
+    const beside = Math.min((width - GAP) / (columns + outputColumns),
+      (width - GAP - CAPTION) / columns);
+    const side = width >= 480 || (width >= 330 && beside >= 26 && this.geometry.possible);
+    const cell = Math.min(side ? beside : width / columns, HIGHEST / rows, 46);
+    return { cell: cell < 1 ? cell : Math.floor(cell), side };
   }
 
   draw(cell, side) {
@@ -188,7 +193,6 @@ class Pane {
     this.find(".status").setAttribute("aria-live", spoken ? "polite" : "off");
     if (!geometry.possible) {
       this.index = 0;
-      this.find(".status").textContent = "No step: there is no output.";
       this.find(".input .window").style.transform = "";
       for (const [name, value] of [["valuemin", 0], ["valuemax", 0], ["valuenow", 0]]) {
         this.inputGrid.setAttribute(`aria-${name}`, value);
@@ -237,6 +241,7 @@ class Pane {
     const details = this.find(".values");
     if (!details.open || !this.geometry.possible) return;
     const columns = this.geometry.axes[1].out;
+    details.classList.toggle("wide", columns > WIDEST_PRINTED);
     const text = (value) => (Number.isInteger(value) ? shortNumber(value)
       : value.toFixed(4).replace("-", "−"));
     const rows = Array.from({ length: this.geometry.axes[0].out }, (_, row) =>

@@ -50,9 +50,9 @@ const isUneven = ({ axes, possible }) => possible && axes.some((axis) => axis.ro
 
 function floorText(geometry) {
   return isUneven(geometry)
-    ? `The division leaves a remainder: PyTorch floors it and leaves ${unreadText(geometry)} at the ` +
-      "end unread. Some visualisers call such a size invalid."
-    : "Where the division leaves a remainder, PyTorch floors it. Some visualisers call such a " +
+    ? `The division leaves a remainder: PyTorch rounds down, and ${unreadText(geometry)} at the end ` +
+      "stay unused. Some visualisers call such a size invalid."
+    : "Where the division leaves a remainder, PyTorch rounds down. Some visualisers call such a " +
       "size invalid.";
 }
 
@@ -81,7 +81,7 @@ function legendItems(geometry, output) {
   const items = [["window", "Window", times(geometry.axes.map((axis) => axis.kernel))]];
   items.push(["padding", "Padding", paddingText(geometry)]);
   if (geometry.possible) {
-    items.push(["unread", "Unread border", unreadText(geometry) || "none"]);
+    items.push(["unread", "Unused border", unreadText(geometry) || "none"]);
     items.push(["skipped", "Skipped", skippedText(geometry) || "none"]);
   }
   if (output.some((value) => value < 0)) {
