@@ -1,10 +1,16 @@
 """A grid: split as a sweep, equal variants folded, impossible ones told, drawn as heat maps."""
 
+import io
+import re
 from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
 
 from convscope.errors import UserError
 from convscope.explain.grid import (
@@ -18,6 +24,9 @@ from convscope.explain.grid import (
 from convscope.explain.heat import colour, heat_maps, ink, short
 from convscope.explain.heat_html import grid_html
 from convscope.explain.heat_png import grid_png
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 OVERRIDES = ["conv.kernel_size=1,3,7", "conv.stride=1,2", "conv.padding=0,1,half"]
 
@@ -140,9 +149,9 @@ def test_heat_maps_have_a_map_per_padding_and_a_cell_per_variant(grid: Grid) -> 
     ]
     padded = maps["final map, height x width"][1]
     assert (padded.facet, padded.row_name, padded.column_name) == (
-        "conv.padding 1",
-        "conv.kernel_size",
-        "conv.stride",
+        "padding 1",
+        "kernel size",
+        "stride",
     )
     assert [[cell.text for cell in row] for row in padded.cells] == [
         ["19x19", "4x4"],
@@ -158,14 +167,14 @@ def test_heat_maps_have_a_map_per_padding_and_a_cell_per_variant(grid: Grid) -> 
 @pytest.mark.parametrize(
     ("overrides", "axes", "facets"),
     [
-        (["conv.stride=1,2"], ("", "conv.stride"), [""]),
-        (["conv.kernel_size=1,2"], ("conv.kernel_size", ""), [""]),
-        (["conv.padding=0,1"], ("", "conv.padding"), [""]),
-        (["conv.kernel_size=1,3", "data=mnist,cifar10"], ("conv.kernel_size", "data"), [""]),
-        (["conv.stride=1,2", "data=mnist,cifar10"], ("data", "conv.stride"), [""]),
+        (["conv.stride=1,2"], ("", "stride"), [""]),
+        (["conv.kernel_size=1,2"], ("kernel size", ""), [""]),
+        (["conv.padding=0,1"], ("", "padding"), [""]),
+        (["conv.kernel_size=1,3", "data=mnist,cifar10"], ("kernel size", "data"), [""]),
+        (["conv.stride=1,2", "data=mnist,cifar10"], ("data", "stride"), [""]),
         (
             ["conv.stride=1,2", "conv.kernel_size=3,5", "data=mnist,cifar10"],
-            ("conv.kernel_size", "conv.stride"),
+            ("kernel size", "stride"),
             ["data mnist", "data cifar10"],
         ),
         (["conv.stride=2"], ("", ""), [""]),
@@ -212,6 +221,26 @@ def test_the_page_is_self_contained_and_holds_the_maps(grid: Grid) -> None:
         assert part not in page
 
 
+def test_the_legend_has_the_smallest_and_the_largest_value_and_the_mark_of_the_impossible(
+    grid: Grid,
+) -> None:
+    page = grid_html(grid).decode()
+    legends = re.findall(r'<ul class=legend aria-label="Legend">(.*?)</ul>', page)
+    told = [re.sub(r"<[^>]*>", "", legend.replace("</li><li>", "|")) for legend in legends]
+    # MACs: kernel 1 at stride 2 without padding, kernel 7 at stride 1 with half padding. Receptive
+    # field of kernel 7 at stride 2: 7, pooled 7 + 2, then 9 + 6 * 4 and 33 + 6 * 8.
+    assert told == [
+        f"{least}  {most}| impossible: a layer has no output"
+        for least, most in (("1x1", "19x19"), ("20.2k", "25.2M"), ("2", "81"))
+    ]
+    assert "Darker is larger, on a logarithmic scale." in page
+    assert "MACs: multiply-accumulates per image in the conv and linear layers;" in page
+    possible = grid_html(examine_grid(["conv.stride=1,2"])).decode()
+    assert "impossible: a layer" not in possible
+    impossible = grid_html(examine_grid(["conv.kernel_size=9,11", "conv.padding=0"])).decode()
+    assert "linear-gradient(to right" not in impossible
+
+
 def test_what_a_user_typed_is_escaped_in_the_page() -> None:
     for kernel in (3, 7):  # possible; impossible
         grid = examine_grid(["study='<b>','<i>'", f"conv.kernel_size={kernel}", "conv.padding=0"])
@@ -229,3 +258,45 @@ def test_the_picture_is_a_png_and_grows_with_the_grid(grid: Grid) -> None:
     assert three[1] > 2 * one[1]
     with pytest.raises(UserError, match=r"^--png draws at most 40 maps of 30 by 30 variants, got "):
         grid_png(examine_grid(["conv.stride=range(1,32)"]))
+
+
+def test_the_picture_has_a_bar_from_the_smallest_to_the_largest_colour_below_each_map(
+    grid: Grid,
+) -> None:
+    picture = np.asarray(Image.open(io.BytesIO(grid_png(grid))).convert("RGB")).astype(int)
+    bottom = picture[-90:]
+
+    def columns(level: float) -> list[int]:
+        near = abs(bottom - np.array(colour(level))).sum(axis=2) <= 6
+        return np.flatnonzero(near.any(axis=0)).tolist()
+
+    light, dark = columns(0.01), columns(0.99)
+    third = picture.shape[1] / 3
+    for number in range(3):
+        inside = [
+            [x for x in found if number * third <= x < (number + 1) * third]
+            for found in (light, dark)
+        ]
+        assert inside[0]
+        assert inside[1]
+        assert max(inside[0]) < min(inside[1])
+
+
+def test_the_page_fits_a_phone_and_keeps_its_colours_on_paper(
+    grid: Grid, browser: "Browser", tmp_path: Path
+) -> None:
+    (tmp_path / "grid.html").write_bytes(grid_html(grid))
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.goto((tmp_path / "grid.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    # Three strides and a column of kernel sizes are seen without scrolling sideways.
+    assert page.locator(".maps .wide").evaluate_all("a => a.every(m => m.scrollWidth <= 328)")
+    for part in (".bar", ".swatch"):
+        box = page.locator(part).first.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) > 12
+    page.emulate_media(media="print")
+    assert page.locator(".heat td, .bar, .swatch").evaluate_all(
+        "all => all.every(at => getComputedStyle(at).printColorAdjust === 'exact')"
+    )
+    page.close()

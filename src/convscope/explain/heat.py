@@ -79,6 +79,22 @@ def heat_maps(grid: Grid) -> dict[str, list[HeatMap]]:
     return {quantity.title: list(_maps(grid, quantity)) for quantity in QUANTITIES}
 
 
+SCALE = "Darker is larger, on a logarithmic scale"
+"""What the colours of all maps mean."""
+
+
+def ends(maps: Iterable[HeatMap]) -> tuple[str, str] | None:
+    """The smallest and the largest value of a quantity's maps; None where all are impossible."""
+    texts = {
+        cell.level: cell.text
+        for drawn in maps
+        for row in drawn.cells
+        for cell in row
+        if cell.level is not None
+    }
+    return (texts[min(texts)], texts[max(texts)]) if texts else None
+
+
 def colour(level: float) -> tuple[int, int, int]:
     """Red, green and blue, 0 to 255, from light (0) to dark (1)."""
     position = level * (len(_LIGHT_TO_DARK) - 1)
@@ -124,13 +140,18 @@ def _maps(grid: Grid, quantity: Quantity) -> Iterable[HeatMap]:
             return _cell(grid.variants[tuple(words[key] for key in keys)], quantity, level)
 
         yield HeatMap(
-            facet=", ".join(f"{key} {value}" for key, value in chosen.items()),
-            row_name=row_key,
+            facet=", ".join(f"{_key_text(key)} {value}" for key, value in chosen.items()),
+            row_name=_key_text(row_key),
             rows=rows,
-            column_name=column_key,
+            column_name=_key_text(column_key),
             columns=columns,
             cells=tuple(tuple(cell(row, column) for column in columns) for row in rows),
         )
+
+
+def _key_text(key: str) -> str:
+    """`conv.kernel_size` as `kernel size`; other keys as typed."""
+    return key.removeprefix("conv.").replace("_", " ") if key.startswith("conv.") else key
 
 
 def _axes(keys: list[str]) -> tuple[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from convscope.explain.grid import Grid, grid_table, impossible_sentences
-from convscope.explain.heat import Cell, HeatMap, colour, heat_maps, ink
+from convscope.explain.grid import GRID_LEGEND, Grid, grid_table, impossible_sentences
+from convscope.explain.heat import SCALE, Cell, HeatMap, colour, ends, heat_maps, ink
 from convscope.tables import Table
 
 _STYLE = Path(__file__).with_name("heat.css")
@@ -14,7 +14,8 @@ _STYLE = Path(__file__).with_name("heat.css")
 
 def grid_html(grid: Grid) -> bytes:
     sections = "".join(
-        f"<h2>{escape(title)}</h2><div class=maps>{''.join(map(_heat_map, maps))}</div>"
+        f"<section><h2>{escape(title)}</h2>{_legend(maps)}"
+        f"<div class=maps>{''.join(map(_heat_map, maps))}</div></section>"
         for title, maps in heat_maps(grid).items()
     )
     impossible = "".join(f"<li>{escape(sentence)}</li>" for sentence in impossible_sentences(grid))
@@ -22,12 +23,26 @@ def grid_html(grid: Grid) -> bytes:
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Which variants are worth training</title><style>{_STYLE.read_text()}</style>"
-        f"<h1>Which variants are worth training</h1><p>{escape(grid.summary)}.</p>{sections}"
-        f"<h2>Variants</h2><div class=wide>{_table(grid_table(grid))}</div>"
+        f"<h1>Which variants are worth training</h1><p>{escape(grid.summary)}. {SCALE}.</p>"
+        f"{sections}<h2>Variants</h2><div class=wide>{_table(grid_table(grid))}</div>"
+        f"<p>{escape(GRID_LEGEND)}.</p>"
         + (f"<h2>Impossible</h2><ul>{impossible}</ul>" if impossible else "")
         + "</html>\n"
     )
     return text.encode()
+
+
+def _legend(maps: list[HeatMap]) -> str:
+    """The colours from the smallest to the largest value, and the mark of the impossible."""
+    parts = []
+    found = ends(maps)
+    if found is not None:
+        shades = ",".join(f"rgb({' '.join(map(str, colour(step / 8)))})" for step in range(9))
+        bar = f'<span class=bar style="background:linear-gradient(to right,{shades})"></span>'
+        parts.append(f"<li>{escape(found[0])} {bar} {escape(found[1])}</li>")
+    if any(cell.level is None for drawn in maps for row in drawn.cells for cell in row):
+        parts.append('<li><span class="swatch none"></span> impossible: a layer has no output</li>')
+    return f'<ul class=legend aria-label="Legend">{"".join(parts)}</ul>'
 
 
 def _heat_map(drawn: HeatMap) -> str:
@@ -63,4 +78,4 @@ def _table(table: Table) -> str:
         f"<tr>{''.join(f'<td{k}>{escape(c)}</td>' for k, c in zip(kinds, row, strict=True))}</tr>"
         for row in table.rows
     )
-    return f"<table class=list><tr>{names}</tr>{rows}</table>"
+    return f"<table class=list><thead><tr>{names}</tr></thead>{rows}</table>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 
 from matplotlib.axes import Axes
@@ -10,11 +11,12 @@ from matplotlib.patches import Rectangle
 
 from convscope.errors import UserError
 from convscope.explain.grid import Grid
-from convscope.explain.heat import HeatMap, colour, heat_maps, ink
+from convscope.explain.heat import SCALE, HeatMap, colour, ends, heat_maps, ink
 
 MOST_MAPS = 40
 MOST_VALUES = 30
 _CELL = 0.62
+_LEGEND = 0.12
 _DPI = 120
 
 
@@ -36,20 +38,42 @@ def grid_png(grid: Grid) -> bytes:
     widths = _CELL * max(across, 3) + 0.9
     heights = _CELL * down * 0.8 + 0.95
     figure = Figure(
-        figsize=(len(maps) * widths, len(by_facet) * heights + 0.35),
+        figsize=(len(maps) * widths, len(by_facet) * heights + 0.8),
         layout="constrained",
         dpi=_DPI,
         facecolor="white",
     )
-    axes = figure.subplots(len(by_facet), len(maps), squeeze=False)
+    *axes, legends = figure.subplots(
+        len(by_facet) + 1,
+        len(maps),
+        squeeze=False,
+        height_ratios=[*[heights] * len(by_facet), _LEGEND],
+    )
+    for legend, drawn in zip(legends, maps.values(), strict=True):
+        _draw_legend(legend, drawn)
     for row, facet in zip(axes, by_facet, strict=True):
         for cell, title, drawn in zip(row, maps, facet, strict=True):
             _draw(cell, drawn)
             cell.set_title("\n".join(part for part in (title, drawn.facet) if part), fontsize=9)
-    figure.supxlabel(f"{grid.summary}; impossible ones are hatched", fontsize=8)
+    figure.supxlabel(f"{SCALE}; impossible variants are hatched. {grid.summary}.", fontsize=8)
     file = BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def _draw_legend(axes: Axes, maps: Sequence[HeatMap]) -> None:
+    """The colours from the smallest to the largest value of a quantity."""
+    found = ends(maps)
+    axes.set_visible(found is not None)
+    if found is None:
+        return
+    axes.imshow([[colour(step / 255) for step in range(256)]], aspect="auto", extent=(0, 1, 0, 1))
+    axes.set_xticks([0, 1], found, fontsize=8)
+    axes.set_yticks([])
+    smallest, largest = axes.get_xticklabels()
+    smallest.set_horizontalalignment("left")
+    largest.set_horizontalalignment("right")
+    axes.tick_params(length=0)
 
 
 def _draw(axes: Axes, drawn: HeatMap) -> None:
