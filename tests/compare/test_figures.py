@@ -1,8 +1,10 @@
 """Figures: their numbers against hand calculation; what a reader sees where there are none."""
 
+import itertools
 import json
 import math
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +27,11 @@ from convscope.compare.figures import (
     parallel,
     styled,
 )
-from convscope.compare.figures.marks import ON_DARK
+from convscope.compare.figures.marks import ON_DARK, entries, looks
+from convscope.compare.figures.quantities import log_ticks
 from convscope.compare.figures.style import CELL_INK
 from convscope.compare.frame import tabulate, with_settings
+from convscope.compare.groups import grouped
 from convscope.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,12 +97,61 @@ def test_accuracy_against_speed_shows_means_intervals_and_the_front(runs: DataFr
     # k5-s2 is slower than k3-s2 and less accurate; the fastest comes first.
     assert front["customdata"] == [of["k3-s2-p1"], of["k3-s1-p1"], of["k5-s1-p2"]]
     assert front["line"]["shape"] == "hv"
-    assert by_group(points, "text")[of["k5-s2-p2"]] == ""
+    assert by_group(points, "text") == {group: variant for variant, group in of.items()}
     assert by_group(points, "hovertext")[of["k3-s2-p1"]] == (
         "k3-s2-p1<br>97.20 % (95 % interval 96.70 % to 97.70 %), 3 runs<br>"
         "4,010 samples/s (95 % interval 3,985 samples/s to 4,035<br>samples/s)<br>"
         "on the front: no other is better in both"
     )
+
+
+def test_an_interval_beyond_an_axis_is_cut_there_and_marked(
+    make_study: Make, tmp_path: Path
+) -> None:
+    speeds = {"k3-s1-p1": [1_000.0, 9_000.0, 2_000.0], "k5-s1-p2": [40_000.0, 40_100.0, 40_200.0]}
+
+    def metrics(variant: str, seed: int) -> dict[str, float]:
+        return {"test_accuracy": 0.98, "train_samples_per_sec": speeds[variant][seed]}
+
+    runs = load(make_study(tmp_path / "s", (3, 5), (1,), ("half",), metrics=metrics))
+
+    figure = accuracy_against(runs)
+
+    _, points, beyond = data(figure)
+    axis = figure["layout"]["xaxis"]
+    left, right = (10**end for end in axis["range"])
+    slow = groups(runs)["k3-s1-p1"]
+    # Of a mean of 4,000 and a standard deviation of 4,359 the interval ends at -6,828.
+    assert stats.t.interval(0.95, 2, 4_000, stats.sem(speeds["k3-s1-p1"]))[0] < 0
+    bars = dict(zip(points["customdata"], points["error_x"]["arrayminus"], strict=True))
+    assert 4_000 - bars[slow] == pytest.approx(left)
+    assert 0 < left < 4_000 < 40_200 < right
+    assert (beyond["x"], beyond["customdata"]) == ([pytest.approx(left)], [slow])
+    assert beyond["marker"]["symbol"] == ["triangle-left"]
+    assert "-6,828 samples/s" in beyond["hovertext"][0].replace("<br>", " ")
+    assert "triangle: the interval goes on beyond the axis" in text_of(figure)
+
+
+def test_what_a_mark_hides_is_named_where_it_is_pointed_at(make_runs: Runs) -> None:
+    runs = make_runs({(3, 1, 1): [0.98], (3, 1, 0): [0.98], (5, 1, 2): [0.9]})
+
+    *_, points = data(accuracy_against(runs))
+
+    hints = {text.split("<br>")[0]: text.split("<br>")[-1] for text in points["hovertext"]}
+    assert hints["k3-s1-p1"] == "at the same place: k3-s1-p0"
+    assert hints["k3-s1-p0"] == "at the same place: k3-s1-p1"
+    assert "same place" not in hints["k5-s1-p2"]
+    assert points["marker"]["opacity"] < 1
+
+
+@pytest.mark.parametrize("spans", [(1e3, 1e4), (1e3, 6e4), (2e3, 9e3), (1e2, 1e7)])
+def test_ticks_of_a_logarithmic_axis_are_few_and_round(spans: tuple[float, float]) -> None:
+    low, high = map(math.log10, spans)
+
+    ticks = log_ticks(low, high)
+
+    assert 2 <= len(ticks) <= 5
+    assert all(f"{tick:.0e}"[0] in "1235" and low <= math.log10(tick) <= high for tick in ticks)
 
 
 def test_a_single_seed_has_no_interval(make_study: Make, tmp_path: Path) -> None:
@@ -129,6 +182,15 @@ def test_settings_have_a_panel_each_and_are_never_joined(make_study: Make, tmp_p
     )
     with pytest.raises(UserError, match="setting must be one of lr 0.01; lr 0.02, got lr 3"):
         heat(runs, setting="lr 3")
+
+
+def results_by_name(variant: str, seed: int) -> dict[str, float]:
+    """Results that differ from variant to variant and from seed to seed."""
+    place = zlib.crc32(variant.encode()) / 2**32
+    return {
+        "test_accuracy": 0.9 + 0.09 * place + seed / 1000,
+        "train_samples_per_sec": 1_000 * 30**place + 10 * seed,
+    }
 
 
 def flat(values: Any) -> list[Any]:
@@ -208,10 +270,11 @@ def test_effects_are_the_means_of_a_full_grid(runs: DataFrame) -> None:
     assert bars["x"][-1] == pytest.approx(8 * within / total, abs=1e-12)
     assert sum(bars["x"]) == pytest.approx(1, abs=1e-12)
     assert means["hovertext"][3].startswith("stride 2<br>96.85 % (95 % interval ")
-    # Kernel 3: 1 + 2 + 2 + 2 * 2 and 2 more of the pool; each step after a stride counts double.
-    sees = [r["receptive_field"] for r in runs.to_dict("records") if r["variant"] == "k3-s2-p1"]
-    assert f"sees {sees[0]:g} px" not in means["hovertext"][3]
-    assert means["hovertext"][3].endswith("map 4 units")
+    assert means["hovertext"][3].endswith("<br>6 runs")
+    # A level's variants have different maps and receptive fields: their mean is that of none.
+    assert effects(runs)["layout"]["yaxis"]["ticktext"] == (
+        *("kernel size 3", "kernel size 5", "stride 1", "stride 2"),
+    )
 
 
 def test_parallel_coordinates_hold_every_group_once(runs: DataFrame) -> None:
@@ -229,6 +292,29 @@ def test_parallel_coordinates_hold_every_group_once(runs: DataFrame) -> None:
         speed = 10 ** dimensions["samples/s"]["values"][places[of[variant]]]
         assert speed == pytest.approx(SPEED[variant] + 10)
     assert "padding" not in dimensions, "all are equal on that axis"
+
+
+def test_ticks_of_parallel_coordinates_are_values_that_there_are(
+    make_study: Make, tmp_path: Path
+) -> None:
+    grid = ((3, 5, 7, [5, 3, 3]), (1, 2, 3), (0, "half", 5))
+    runs = load(make_study(tmp_path / "s", *grid, (0,), results_by_name))
+    finished = runs[runs["status"] == "finished"]
+
+    figure = parallel(runs)
+
+    dimensions = {one["label"]: one for one in data(figure)[0]["dimensions"]}
+    for dimension in dimensions.values():
+        assert set(dimension["tickvals"]) <= set(dimension["values"]), dimension["label"]
+        assert {min(dimension["values"]), max(dimension["values"])} <= set(dimension["tickvals"])
+    written = set(dimensions["sees px"]["ticktext"])
+    assert written <= {f"{value:g}" for value in finished["receptive_field"]}
+    assert dimensions["kernel"]["ticktext"] == ["3", "5", "5.3.3", "7"]
+    assert dimensions["padding"]["ticktext"] == ["valid", "half", "p5"]
+    key = figure["layout"]["coloraxis2"]
+    assert (key["showscale"], key["colorbar"]["tickformat"]) == (True, ".3~%")
+    assert "line colour: test accuracy" in text_of(figure)
+    assert figure["layout"]["meta"]["least_width"] == 92 * len(dimensions)
 
 
 def test_parallel_coordinates_leave_out_what_has_no_number(
@@ -305,6 +391,27 @@ def test_curves_are_the_mean_over_the_seeds_within_a_band(one: DataFrame) -> Non
     assert line["hovertext"][2] == "k3-s1-p1<br>epoch 3: 97.00 %<br>1 run"
 
 
+def test_axes_of_curves_hold_all_of_them(make_study: Make, tmp_path: Path) -> None:
+    grid = ((3, 5, 7), (1, 2), (0, "half"))
+    runs = load(make_study(tmp_path / "s", *grid, (0, 1, 2), results_by_name))
+    learn(runs, {seed: [0.1 + seed / 100, 0.9, 0.98, 0.99 - seed / 1000] for seed in range(3)})
+
+    figure = curves(runs)
+
+    drawn, layout = data(figure), figure["layout"]
+    lines, bands = ([t for t in drawn if (t["mode"] == "none") == is_band] for is_band in (0, 1))
+    assert len(lines) == len(bands) == 12
+    low, high = layout["yaxis"]["range"]
+    values = [value for trace in drawn for value in trace["y"]]
+    assert (min(values), max(values)) == (0.1, 0.99)
+    assert low < 0.1 < 0.99 < high < 1.05
+    # Bands of three kernel sizes in each panel, and one zoom for all panels.
+    panels = [note["text"] for note in layout["annotations"]]
+    assert panels == [f"stride {s}, padding {p}" for s in (1, 2) for p in ("valid", "half")]
+    assert [layout[f"yaxis{n}"]["matches"] for n in (2, 3, 4)] == ["y"] * 3
+    assert [layout[f"xaxis{n}"]["matches"] for n in (2, 3, 4)] == ["x"] * 3
+
+
 def test_an_unfinished_run_does_not_bend_its_group_s_curve(one: DataFrame) -> None:
     learn(one, {0: [0.5, 0.9], 1: [0.1]})
     one.loc[one["seed"] == 1, "status"] = "interrupted"
@@ -376,6 +483,34 @@ def test_marks_stand_out_from_their_page() -> None:
     for light, dark in ON_DARK.items():
         assert contrast(light, LIGHT) >= 3
         assert contrast(dark, DARK) >= 3
+
+
+def test_no_two_variants_look_alike_unless_the_legend_says_so(make_runs: Runs) -> None:
+    kernels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, (1, 3, 3), (5, 3, 3), (7, 5, 3), (9, 5, 3), "3x5"]
+    strides = [1, 2, 3, (2, 1, 1), (1, 2, 1), (2, 2, 1), (1, 1, 2)]
+    runs = make_runs(
+        {(k, s, p): [0.9] for k in kernels for s in strides for p in ("half", 1, 4, "1x2")}
+    )
+    of = looks(grouped(runs))
+
+    seen = of[["colour", "size", "shape", "fill", "ring"]].apply(tuple, axis="columns")
+    assert len(seen) > 300
+    assert seen.nunique() == len(seen)
+    for factor in ("kernel_size", "stride", "padding_policy"):
+        named = [name for name, _ in entries(of, factor)]
+        assert sorted(named) == sorted(of[factor].unique())
+    lines = of[["colour", "width", "shape", "dash"]].apply(tuple, axis="columns")
+    assert lines.nunique() == len(lines)
+
+
+def test_levels_that_look_alike_share_one_entry_of_the_legend(make_runs: Runs) -> None:
+    runs = make_runs({(11, 1, padding): [0.9] for padding in range(10)})
+    of = looks(grouped(runs))
+
+    # 0 is valid, 5 half and 10 would be full: of the others three have a look of their own.
+    names = [name for name, _ in entries(of, "padding_policy")]
+
+    assert names == ["valid", "half", "p1", "p2", "p3", "p4 and 4 more"]
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -475,6 +610,33 @@ def test_figures_are_drawn_without_error_or_request(hostile: DataFrame, browser:
     title = page.locator("#accuracy_against .annotation-text").all_text_contents()
     assert any(HOSTILE in text.replace("\n", "") for text in title), title
     assert overlapping(page.locator(".xtick text, .ytick text, .annotation-text")) == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_texts_of_the_points_overlap_nothing(
+    width: int, make_study: Make, tmp_path: Path, browser: "Browser"
+) -> None:
+    grid = ((3, 5, 7), (1, 2), ("half", "full"))
+    runs = load(make_study(tmp_path / "s", *grid, (0, 1, 2), results_by_name))
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_content("<!doctype html><title>points</title><div id=place></div>")
+    page.add_script_tag(path=Path(plotly.__file__).parent / "package_data" / "plotly.min.js")
+    page.evaluate(
+        "({data, layout}) => Plotly.newPlot('place', data, layout)",
+        json.loads(styled(accuracy_against(runs), dark=False).to_json()),
+    )
+    names = page.locator(".textpoint text")
+    texts = [text for text in names.all_text_contents() if text]
+    assert len(texts) >= 9, "of 12 variants most are named"
+    best = runs.groupby("variant")["test_accuracy"].mean().idxmax()
+    assert best in texts
+    assert overlapping(page.locator(".textpoint text, .xtick text, .ytick text")) == []
+    ticks = page.locator(".xtick text").evaluate_all(
+        "ticks => ticks.map(tick => tick.getBoundingClientRect()).map(b => [b.left, b.right])"
+    )
+    gaps = [right[0] - left[1] for left, right in itertools.pairwise(sorted(ticks))]
+    assert min(gaps) > 8
     page.close()
 
 

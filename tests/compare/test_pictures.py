@@ -8,6 +8,7 @@ from io import BytesIO
 import matplotlib as mpl
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from pandas import DataFrame
 from PIL import Image
@@ -87,6 +88,35 @@ def test_points_are_the_means_and_the_front_a_staircase(
     assert list(front.get_ydata()) == pytest.approx([0.972, 0.982, 0.993])
     assert front.get_drawstyle() == "steps-post"
     assert {text.get_text() for text in axes.texts} >= {"k3-s2-p1", "k5-s1-p2"}
+
+
+def test_an_interval_is_cut_at_the_axis_and_marked(make_runs: Runs, drawn: list[Figure]) -> None:
+    runs = make_runs({(3, 1, 1): [0.98] * 3, (5, 1, 2): [0.97] * 3})
+    slow = (runs["variant"] == "k3-s1-p1").to_numpy()
+    # Their interval ends at -6,828.
+    runs["train_samples_per_sec"] = [*(1_000.0, 9_000.0, 2_000.0), *(40_000.0,) * 3]
+    assert slow.tolist() == [True] * 3 + [False] * 3
+
+    accuracy_png(runs)
+
+    (axes,) = drawn[0].axes
+    left, _ = axes.get_xlim()
+    assert left > 0
+    triangles = [c for c in axes.collections if isinstance(c, PathCollection)]
+    assert [tuple(triangle.get_offsets()[0]) for triangle in triangles] == [(left, 0.98)]
+    bars = [c.get_segments()[0] for c in axes.collections if isinstance(c, LineCollection)]
+    assert min(float(x) for bar in bars for x, _ in bar) == left
+
+
+def test_a_long_legend_fits_beside_the_points(make_runs: Runs, drawn: list[Figure]) -> None:
+    accuracy_png(
+        make_runs({(k, s, p): [0.9] for k in range(1, 12) for s in (1, 2, 3) for p in range(6)})
+    )
+
+    (axes,) = drawn[0].axes
+    legend = axes.get_legend().get_window_extent()
+    assert legend.y0 >= 0
+    assert legend.y1 <= drawn[0].bbox.height
 
 
 def test_cells_are_the_means_and_holes_are_named(runs: DataFrame, drawn: list[Figure]) -> None:

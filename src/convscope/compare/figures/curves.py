@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,9 @@ import plotly.graph_objects as go
 from pandas import DataFrame
 
 from convscope.compare.figures.histories import Curve, learned
-from convscope.compare.figures.labels import apart
+from convscope.compare.figures.labels import placed
 from convscope.compare.figures.marks import key, key_height, looks
-from convscope.compare.figures.quantities import rows
+from convscope.compare.figures.quantities import log_ticks, rows
 from convscope.compare.figures.settings import MOST_PANELS, SINGLE, parts
 from convscope.compare.figures.stack import axes, axis_key, panel_title, stacked
 from convscope.compare.figures.style import figure
@@ -23,16 +24,18 @@ from convscope.tables import numbered, percent
 
 _HEIGHT = 240
 """Of a panel, pixels."""
-_MOST_BANDS = 8
+_MOST_BANDS = 4
+"""Groups of a panel; more bands hide each other and the lines."""
 _FEW_EPOCHS = 12
-_BAND = 0.18
+_BAND, _MARGIN = 0.14, 0.05
 
 
 def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     """A metric per epoch: the mean over a group's runs, from least to greatest a band.
 
-    Where a group has finished runs these alone count. A panel per setting, or per stride where
-    there is but one setting; bands only where no panel has more than 8 groups.
+    Where a group has finished runs these alone count. A panel per setting; where there is but one
+    setting a panel per stride, or per stride and padding where that leaves room for bands, which
+    are drawn where no panel has more than 4 groups. All panels share their axes, when zoomed too.
 
     Args:
         runs: `frame`'s table; each run's history is read beside its record.
@@ -56,10 +59,13 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     titles = [
         f"{metric}, mean over seeds",
         "band: least to greatest seed" if banded else "",
+        "drag over the last epochs to see them closely",
         *_missing(len(panels) - len(shown), unreadable),
     ]
     layout = stacked(titles, [_HEIGHT] * len(shown), legend=key_height(look))
     traces = key(look, lines=True)
+    epochs = _epochs(found)
+    values = _values(found, metric, banded=banded) | {"title": {"text": metric}}
     for number, (title, part) in enumerate(shown):
         on = axes(number)
         ends = _ends(part, found) if title == SINGLE else {}
@@ -67,18 +73,32 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
             if banded:
                 traces.append(_band(group, found[group], about["colour"]) | on)
             traces.append(_line(group, about, found[group], metric, ends.get(group, "")) | on)
-        layout[axis_key(on["xaxis"])] |= _epochs(found)
-        layout[axis_key(on["yaxis"])] |= _values(found, metric) | {"title": {"text": metric}}
+        first = axes(0) if number else {"xaxis": None, "yaxis": None}
+        layout[axis_key(on["xaxis"])] |= epochs | {"matches": first["xaxis"]}
+        layout[axis_key(on["yaxis"])] |= values | {"matches": first["yaxis"]}
     layout["annotations"] = [panel_title(number, name) for number, (name, _) in enumerate(shown)]
     return figure(traces, layout)
 
 
 def _panels(groups: DataFrame, look: DataFrame) -> list[tuple[str, DataFrame]]:
-    """A panel per setting; of a single one a panel per stride."""
+    """A panel per setting; of a single one a panel per stride, or per stride and padding."""
     if groups["setting"].nunique() > 1:
         return parts(groups)
-    strides = sorted(look["stride"].unique(), key=in_order)
-    return [(f"stride {stride}", groups[look["stride"] == stride]) for stride in strides]
+    by_stride = _split(groups, look, ["stride"])
+    by_both = _split(groups, look, ["stride", "padding_policy"])
+    has_room = len(by_both) <= MOST_PANELS and _most(by_both) <= _MOST_BANDS
+    return by_both if _most(by_stride) > _MOST_BANDS and has_room else by_stride
+
+
+def _split(groups: DataFrame, look: DataFrame, factors: list[str]) -> list[tuple[str, DataFrame]]:
+    names = look[factors].rename(columns={"padding_policy": "padding"})
+    titles = names.apply(lambda row: ", ".join(f"{n} {v}" for n, v in row.items()), axis="columns")
+    levels = sorted(names.drop_duplicates().itertuples(), key=lambda one: [*map(in_order, one[1:])])
+    return [(titles[level.Index], groups[(titles == titles[level.Index])]) for level in levels]
+
+
+def _most(panels: list[tuple[str, DataFrame]]) -> int:
+    return max(len(part) for _, part in panels)
 
 
 def _ends(groups: DataFrame, found: dict[str, Curve]) -> dict[str, str]:
@@ -86,7 +106,9 @@ def _ends(groups: DataFrame, found: dict[str, Curve]) -> dict[str, str]:
     last = {str(group): found[str(group)].means[-1] for group in groups.index}
     low, high = min(last.values()), max(last.values())
     places = {group: (1.0, (mean - low) / ((high - low) or 1)) for group, mean in last.items()}
-    return apart(dict(zip(last, groups["setting"], strict=True)), places)
+    labels = dict(zip(last, groups["setting"], strict=True))
+    kept = placed(labels, places, sorted(last, key=lambda group: -last[group]))
+    return {group: label.text for group, label in kept.items()}
 
 
 def _missing(panels: int, unreadable: list[str]) -> list[str]:
@@ -125,8 +147,8 @@ def _line(
         "x": epochs,
         "y": curve.means,
         **(written if end else {}),
-        "line": {"color": about["colour"], "dash": about["dash"], "width": 1.5},
-        "marker": {"symbol": about["shape"] + about["fill"], "size": 7},
+        "line": {"color": about["colour"], "dash": about["dash"], "width": about["width"]},
+        "marker": {"symbol": about["shape"] + about["fill"], "size": 0.7 * about["size"]},
         "customdata": [group] * len(epochs),
         "hovertext": [
             _hint(about["label"], epoch, of, metric) for epoch, of in curve.values.items()
@@ -152,19 +174,28 @@ def _epochs(found: dict[str, Curve]) -> dict[str, Any]:
     return {"title": {"text": "epoch"}, **({"dtick": 1} if last <= _FEW_EPOCHS else {})}
 
 
-def _values(found: dict[str, Curve], metric: str) -> dict[str, Any]:
-    """An axis on which the second half of the training can be told apart.
+def _values(found: dict[str, Curve], metric: str, *, banded: bool) -> dict[str, Any]:
+    """An axis that holds every curve, and every band where they are drawn."""
+    shown = [
+        value
+        for curve in found.values()
+        for value in ([v for of in curve.values.values() for v in of] if banded else curve.means)
+    ]
+    low, high = min(shown), max(shown)
+    if metric.endswith("/loss") and low > 0:
+        low, high = math.log10(low), math.log10(high)
+        range_ = _with_margin(low, high)
+        ticks = log_ticks(*range_)
+        return {
+            "type": "log",
+            "range": range_,
+            "tickvals": ticks,
+            "ticktext": [f"{tick:,g}" for tick in ticks],
+        }
+    tick_format = ".3~%" if metric.endswith("/accuracy") else ",~g"
+    return {"tickformat": tick_format, "range": _with_margin(low, high)}
 
-    A network gains tens of points in its first epoch, and differs in tenths of them in the last.
-    """
-    if metric.endswith("/loss"):
-        return {"type": "log", "dtick": "D2"}
-    if not metric.endswith("/accuracy"):
-        return {"tickformat": ",~g"}
-    late = [curve.means[len(curve.means) // 2 :] for curve in found.values()]
-    low, high = (
-        min(map(min, late)),
-        max(max(max(v) for v in c.values.values()) for c in found.values()),
-    )
-    margin = (high - low or 0.01) / 10
-    return {"tickformat": ".3~%", "range": [low - margin, high + margin]}
+
+def _with_margin(low: float, high: float) -> tuple[float, float]:
+    margin = _MARGIN * (high - low or abs(high) or 1)
+    return low - margin, high + margin

@@ -20,7 +20,7 @@ from convscope.compare.figures.text import escaped, lines
 from convscope.tables import numbered, percent
 
 _ACCURACY = QUANTITIES["test_accuracy"]
-_LEVEL, _TERM = 38, 26
+_LEVEL, _TERM = 26, 26
 """Height of a row of the upper and of the lower panel, pixels."""
 _NAMES = {"kernel_size": "kernel size", "padding_policy": "padding"}
 
@@ -31,7 +31,6 @@ class Level:
 
     y: float
     name: str
-    sizes: str
     mean: float
     low: float
     high: float
@@ -74,10 +73,7 @@ def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
     layout["xaxis"] |= {"tickformat": _ACCURACY.tick_format, "zeroline": False}
     layout["yaxis"] |= {
         "tickvals": [level.y for level in shown.levels],
-        "ticktext": [
-            f"{escaped(level.name)}<br><span style='font-size:10px'>{level.sizes}</span>"
-            for level in shown.levels
-        ],
+        "ticktext": [escaped(level.name) for level in shown.levels],
         "range": [rows - 0.5, -0.5],
         "zeroline": False,
     }
@@ -116,7 +112,6 @@ def _levels(found: Effects) -> list[Level]:
             Level(
                 y=number + 0.5 * factors.index(factor),
                 name=f"{_NAMES.get(factor, factor)} {level['level']}",
-                sizes=f"sees {level['receptive_field']:.3g} px, map {level['final_map']:.3g} units",
                 mean=level["mean"],
                 low=level["low"],
                 high=level["high"],
@@ -157,7 +152,7 @@ def _level_hint(level: Level) -> str:
     return lines(
         level.name,
         f"{percent(level.mean)}{interval}",
-        f"{numbered(level.runs, 'run')}; on average {level.sizes}",
+        numbered(level.runs, "run"),
     )
 
 

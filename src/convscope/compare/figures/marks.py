@@ -1,19 +1,22 @@
 """How a variant looks, in every figure alike.
 
 Colour is the kernel size, shape the stride; the padding is how a shape is filled and how a line is
-dashed. Usual sizes keep their colour and shape whatever else is shown.
+dashed. Usual sizes keep their colour and shape whatever else is shown. Where there are more kernel
+sizes than colours, a colour comes again with another size of mark and width of line. Levels for
+which no look is left share the last, and one entry of the legend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pandas import DataFrame
 
 from convscope.compare.effects import levels_of
-from convscope.compare.figures.quantities import rows
 from convscope.compare.grid import in_order
+
+Look = TypeVar("Look")
 
 NEUTRAL = "#8c8c8c"
 _USUAL_COLOURS = {
@@ -41,103 +44,143 @@ After M. Okabe and K. Ito, Color Universal Design (2008), darkened or lightened 
 out from the page by a contrast of 3 (WCAG 2.2, 1.4.11).
 """
 
+_SIZES, _WIDTHS = (10, 6, 14), (1.5, 0.75, 3)
+"""Of marks and of lines, pixels: of a colour's first use, its second and its third."""
+
 _USUAL_SHAPES = {"1": "circle", "2": "square", "3": "diamond", "4": "triangle-up"}
-_MORE_SHAPES = ("triangle-down", "pentagon", "star", "cross")
+_MORE_SHAPES = (
+    *("triangle-down", "pentagon", "star", "cross", "hexagon", "triangle-left", "triangle-right"),
+    *("octagon", "diamond-tall", "hexagram", "star-diamond"),
+)
 _LAST_SHAPE = "x"
 
-_FILLS = {"valid": "-open", "half": "", "full": "-open-dot"}
-_OTHER_FILL = "-dot"
-_DASHES = {"valid": "dash", "half": "solid", "full": "dot"}
-_OTHER_DASH = "dashdot"
+_THIN, _THICK = 1.5, 3.5
+"""Outlines, pixels."""
+_USUAL_FILLS = {
+    "valid": ("-open", _THIN, "dash"),
+    "half": ("", _THIN, "solid"),
+    "full": ("-open-dot", _THIN, "dot"),
+}
+_MORE_FILLS = (
+    ("-dot", _THIN, "dashdot"),
+    ("-open", _THICK, "longdash"),
+    ("-open-dot", _THICK, "longdashdot"),
+)
+_LAST_FILL = ("-dot", _THICK, "12px,3px,3px,3px,3px,3px")
+"""How a shape is filled, its outline, and the dash of a line."""
+
 _INK = "#10151c"
 """Of the dot in a filled shape."""
-_KEY_TITLE, _KEY_ENTRY, _SIZE = 30, 19, 10
+_KEY_TITLE, _KEY_ENTRY = 30, 19
+
+_FACTORS = {
+    "kernel_size": ("kernel size", ["colour", "size", "width"]),
+    "stride": ("stride", ["shape"]),
+    "padding_policy": ("padding", ["fill", "ring", "dash"]),
+}
+"""Of each factor its title, and the columns of `looks` that show it."""
 
 
 def looks(groups: DataFrame) -> DataFrame:
     """How each group looks, in its order.
 
-    `kernel_size, stride, padding_policy` are its levels as text (`effects.levels_of`), `colour,
-    shape, outline, fill` and `dash` what they look like, in Plotly's names.
+    `kernel_size, stride, padding_policy` are its levels as text (`effects.levels_of`). What they
+    look like, in Plotly's names: `colour`, and `size` of a mark and `width` of a line; `shape`;
+    `fill`, `ring` (width of the outline), `outline` (its colour) and `dash`.
     """
     levels = levels_of(groups)
-    colours = _assigned(levels["kernel_size"], _USUAL_COLOURS, _MORE_COLOURS, NEUTRAL)
-    shapes = _assigned(levels["stride"], _USUAL_SHAPES, _MORE_SHAPES, _LAST_SHAPE)
-    padding = levels["padding_policy"]
+    kernel, stride, padding = (levels[factor] for factor in _FACTORS)
+    colours = _assigned(kernel, _USUAL_COLOURS_OF_SIZE, _ALL_COLOURS, _LAST_COLOUR)
+    shapes = _assigned(stride, _USUAL_SHAPES, [*_MORE_SHAPES, *_USUAL_SHAPES.values()], _LAST_SHAPE)
+    fills = _assigned(padding, _USUAL_FILLS, _MORE_FILLS, _LAST_FILL)
+    colour, size, width = zip(*kernel.map(colours), strict=True)
+    fill, ring, dash = zip(*padding.map(fills), strict=True)
+    outline = [_INK if filled == "-dot" else own for filled, own in zip(fill, colour, strict=True)]
     return levels.assign(
-        colour=levels["kernel_size"].map(colours),
-        shape=levels["stride"].map(shapes),
-        outline=[
-            _INK if policy not in _FILLS else colours[kernel]
-            for policy, kernel in zip(padding, levels["kernel_size"], strict=True)
-        ],
-        fill=[_FILLS.get(policy, _OTHER_FILL) for policy in padding],
-        dash=[_DASHES.get(policy, _OTHER_DASH) for policy in padding],
+        colour=colour,
+        size=size,
+        width=width,
+        shape=stride.map(shapes),
+        fill=fill,
+        ring=ring,
+        outline=outline,
+        dash=dash,
     )
+
+
+_ALL_COLOURS = [
+    (colour, size, width)
+    for size, width in zip(_SIZES, _WIDTHS, strict=True)
+    for colour in (*_MORE_COLOURS, *_USUAL_COLOURS.values())
+]
+_USUAL_COLOURS_OF_SIZE = {
+    level: (colour, _SIZES[0], _WIDTHS[0]) for level, colour in _USUAL_COLOURS.items()
+}
+_LAST_COLOUR = (NEUTRAL, _SIZES[0], _WIDTHS[0])
 
 
 def key(looks: DataFrame, *, lines: bool = False) -> list[dict[str, Any]]:
     """Traces without data: their legend explains the looks, of lines too if asked for."""
-    entries = [
-        *(
-            ("kernel size", name, _disc(look["colour"]))
-            for name, look in rows(distinct(looks, "kernel_size"))
-        ),
-        *(("stride", name, _shape(look)) for name, look in rows(distinct(looks, "stride"))),
-        *(
-            ("padding", name, _filled(look) | (_dashed(look) if lines else {}))
-            for name, look in rows(distinct(looks, "padding_policy"))
-        ),
-    ]
+    drawn = {"kernel_size": _coloured, "stride": _shaped, "padding_policy": _filled}
     return [
         {
             "type": "scatter",
-            "mode": "markers",
+            "mode": "lines+markers" if lines and factor != "stride" else "markers",
             "x": [None],
             "y": [None],
             "name": name,
             "legendgroup": title,
             "legendgrouptitle": {"text": title},
-            **drawn,
+            **drawn[factor](look),
         }
-        for title, name, drawn in entries
+        for factor, (title, _) in _FACTORS.items()
+        for name, look in entries(looks, factor)
     ]
 
 
-def distinct(looks: DataFrame, levels: str) -> DataFrame:
-    """A row per level of one column, indexed by it, in order."""
-    first = looks.drop_duplicates(levels).set_index(levels)
-    return first.loc[sorted(first.index, key=in_order)]
+def entries(looks: DataFrame, factor: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """What a legend says of a factor: each look once, with the level or levels that have it."""
+    first = looks.drop_duplicates(factor).set_index(factor)
+    first = first.loc[sorted(first.index, key=in_order)]
+    alike = first.groupby(_FACTORS[factor][1], sort=False)
+    return [(_named(list(part.index)), part.iloc[0].to_dict()) for _, part in alike]
+
+
+def _named(levels: Sequence[str]) -> str:
+    return levels[0] if len(levels) == 1 else f"{levels[0]} and {len(levels) - 1} more"
 
 
 def key_height(looks: DataFrame) -> int:
     """Of the legend, pixels."""
-    longest = max(looks[name].nunique() for name in ("kernel_size", "stride", "padding_policy"))
-    return _KEY_TITLE + _KEY_ENTRY * int(longest)
+    longest = max(len(entries(looks, factor)) for factor in _FACTORS)
+    return _KEY_TITLE + _KEY_ENTRY * longest
 
 
-def _disc(colour: str) -> dict[str, Any]:
-    return {"marker": {"symbol": "circle", "color": colour, "size": _SIZE}}
+def _coloured(look: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "marker": {"symbol": "circle", "color": look["colour"], "size": look["size"]},
+        "line": {"color": look["colour"], "width": look["width"]},
+    }
 
 
-def _shape(look: Mapping[str, Any]) -> dict[str, Any]:
-    return {"marker": {"symbol": look["shape"], "color": NEUTRAL, "size": _SIZE}}
+def _shaped(look: Mapping[str, Any]) -> dict[str, Any]:
+    return {"marker": {"symbol": look["shape"], "color": NEUTRAL, "size": _SIZES[0]}}
 
 
 def _filled(look: Mapping[str, Any]) -> dict[str, Any]:
-    outline = {"width": 1.5, "color": _INK if look["fill"] == _OTHER_FILL else NEUTRAL}
+    outline = {"width": look["ring"], "color": _INK if look["fill"] == "-dot" else NEUTRAL}
     symbol = f"circle{look['fill']}"
-    return {"marker": {"symbol": symbol, "color": NEUTRAL, "size": _SIZE, "line": outline}}
-
-
-def _dashed(look: Mapping[str, Any]) -> dict[str, Any]:
-    return {"mode": "lines+markers", "line": {"color": NEUTRAL, "dash": look["dash"]}}
+    return {
+        "marker": {"symbol": symbol, "color": NEUTRAL, "size": _SIZES[0], "line": outline},
+        "line": {"color": NEUTRAL, "dash": look["dash"]},
+    }
 
 
 def _assigned(
-    levels: Iterable[str], usual: Mapping[str, str], more: Sequence[str], last: str
-) -> dict[str, str]:
+    levels: Iterable[str], usual: Mapping[str, Look], more: Sequence[Look], last: Look
+) -> dict[str, Look]:
     """Usual levels have their own look, the others what is left, then all the last."""
     present = sorted(set(levels), key=in_order)
-    free = iter([*more, *(look for level, look in usual.items() if level not in present)])
+    taken = [usual[level] for level in present if level in usual]
+    free = iter([look for look in more if look not in taken])
     return {level: usual.get(level) or next(free, last) for level in present}

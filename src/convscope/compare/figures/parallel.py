@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -28,7 +28,12 @@ _NUMBERS = {
     "macs": "MACs",
     "train_samples_per_sec": "samples/s",
 }
-_STEPS = 4
+_MOST_TICKS = 7
+"""Of numbers, the least and the greatest among them."""
+_NEAREST = 0.045
+"""Ticks that are nearer to each other would overlap: part of the axis."""
+_AXIS = 92
+"""Width that the texts of an axis need, pixels."""
 _LONGEST = 12
 """Characters of a name beside an axis."""
 
@@ -49,7 +54,7 @@ def parallel(runs: DataFrame) -> go.Figure:
     dimensions = [
         *(_places(title, values) for title, values in _named(whole).items() if _differs(values)),
         *(_numbers(title, whole[values.name]) for title, values in numbers.items()),
-        _dimension("accuracy %", plain(whole[ACCURACY.column]), ACCURACY.short),
+        _dimension("accuracy %", list(whole[ACCURACY.column]), ACCURACY.short),
     ]
     trace = {
         "type": "parcoords",
@@ -60,11 +65,14 @@ def parallel(runs: DataFrame) -> go.Figure:
         "tickfont": {"size": 10},
     }
     layout = {
-        "height": 430,
-        "margin": {"l": 40, "r": 60, "t": 118, "b": 24},
+        "height": 490,
+        "margin": {"l": 40, "r": 60, "t": 134, "b": 64},
+        "coloraxis2": {"showscale": True, "colorbar": _COLOUR_KEY},
+        "meta": {"least_width": _AXIS * len(dimensions)},
         "title": heading(
             "Means of each group",
             "drag along an axis to select",
+            "line colour: test accuracy, by the key below",
             f"{numbered(without, 'group')} without all numbers left out" if without else "",
         ),
     }
@@ -89,17 +97,19 @@ def _places(title: str, values: Series) -> dict[str, Any]:
     numeric = is_numeric_dtype(values)
     present = values.dropna().unique()
     ordered = sorted(present) if numeric else sorted(map(str, present), key=in_order)
-    names = [f"{value:g}" if numeric else _cut(value) for value in ordered]
+    names = [f"{value:,g}" if numeric else _cut(value) for value in ordered]
     places = {value: place for place, value in enumerate(ordered)}
     # What a group does not have is a place of its own, below.
     shown = [places.get(value if numeric else str(value), -1) for value in values]
     if -1 in shown:
         places, names = {"–": -1, **places}, ["–", *names]
+    of_place = dict(zip(places.values(), names, strict=True))
+    ticks = spaced(list(of_place), len(of_place))
     return {
         "label": escaped(title),
         "values": shown,
-        "tickvals": list(places.values()),
-        "ticktext": [escaped(name) for name in names],
+        "tickvals": ticks,
+        "ticktext": [escaped(of_place[int(tick)]) for tick in ticks],
     }
 
 
@@ -109,17 +119,48 @@ def _cut(name: str) -> str:
 
 def _numbers(title: str, values: Series) -> dict[str, Any]:
     if not QUANTITIES[str(values.name)].is_log(values):
-        return _dimension(title, plain(values), abbreviated)
+        return _dimension(title, list(values), abbreviated)
     logs = [math.log10(value) for value in values]
     return _dimension(title, logs, lambda log: abbreviated(10**log))
 
 
 def _dimension(title: str, values: list[float], text: Callable[[float], str]) -> dict[str, Any]:
-    low, high = min(values), max(values)
-    ticks = [low + (high - low) * step / _STEPS for step in range(_STEPS + 1 if high > low else 1)]
+    ticks = spaced(values, _MOST_TICKS)
     return {
         "label": title,
         "values": values,
         "tickvals": ticks,
         "ticktext": [text(tick) for tick in ticks],
     }
+
+
+def spaced(values: Sequence[float], most: int) -> list[float]:
+    """At most so many of the values, the least and the greatest among them, with room between.
+
+    The others are those nearest to even steps between the two.
+    """
+    present = sorted(set(values))
+    low, high = present[0], present[-1]
+    room = _NEAREST * (high - low)
+    kept = [low, high] if high > low else [low]
+    for step in range(1, most - 1):
+        even = low + (high - low) * step / (most - 1)
+        nearest = min(present, key=lambda value: abs(value - even))
+        if all(abs(nearest - other) >= room for other in kept):
+            kept.append(nearest)
+    return sorted(kept)
+
+
+_COLOUR_KEY = {
+    "orientation": "h",
+    "tickformat": ACCURACY.tick_format,
+    "nticks": 5,
+    "thickness": 10,
+    "len": 0.6,
+    "x": 0,
+    "xanchor": "left",
+    "y": 0,
+    "yref": "container",
+    "yanchor": "bottom",
+    "outlinewidth": 0,
+}

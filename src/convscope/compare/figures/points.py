@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pandas import DataFrame
 
 from convscope.compare import pareto
-from convscope.compare.figures.labels import apart
+from convscope.compare.figures.labels import Label, placed
 from convscope.compare.figures.marks import looks
 from convscope.compare.figures.quantities import QUANTITIES, Quantity
 from convscope.compare.figures.settings import MOST_PANELS, SINGLE, parts
@@ -18,8 +18,10 @@ from convscope.tables import numbered
 
 COSTS = ("train_samples_per_sec", "macs", "params")
 ACCURACY = QUANTITIES["test_accuracy"]
-_MARGIN, _ROOM = 0.06, 0.2
-"""On either side of the points, and where their labels are, as parts of the range."""
+_MARGIN = 0.08
+"""On either side of the points, as part of the range."""
+_MOST_NAMED = 30
+"""Points of a panel that are all named where there is room; of more, the front and the best."""
 
 Range = tuple[float, float]
 
@@ -32,13 +34,13 @@ class Panel:
         title: the setting, "" where there is but one.
         groups: of `groups.grouped`.
         front: ids of those on the Pareto front, cheapest first; none where settings differ.
-        labels: what is written beside a group, by id.
+        labels: what is written beside a group, by id, and where.
     """
 
     title: str
     groups: DataFrame
     front: list[str]
-    labels: dict[str, str]
+    labels: dict[str, Label]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Points:
     y: Range
     log_x: bool
     note: str
+
+    @property
+    def x_values(self) -> Range:
+        """The range of `x` as values of the cost."""
+        low, high = self.x
+        return (10**low, 10**high) if self.log_x else self.x
 
 
 def measured_groups(runs: DataFrame) -> DataFrame:
@@ -84,8 +92,6 @@ def points(runs: DataFrame, cost: Quantity) -> Points:
         raise UserError(f"no finished run has {cost.title}")
     log_x = cost.is_log(groups[cost.column])
     x, y = _range(groups, cost, log_x), _range(groups, ACCURACY, log=False)
-    room = (x[1] - x[0]) * _ROOM
-    x = (x[0], x[1] + room) if cost.more_is_better else (x[0] - room, x[1])
     by_setting = parts(groups)
     panels = [
         _panel(title, part, cost, x, y, log_x=log_x) for title, part in by_setting[:MOST_PANELS]
@@ -123,13 +129,19 @@ def _panel(
 ) -> Panel:
     one_setting = title != SINGLE
     front = pareto.front(groups, cost.column) if one_setting else []
-    named = groups.loc[front if one_setting else list(groups.index)]
-    across = named[cost.column].map(math.log10) if log_x else named[cost.column]
+    across = groups[cost.column].map(math.log10) if log_x else groups[cost.column]
     places = zip(
         (across - x[0]) / (x[1] - x[0]),
-        (named[ACCURACY.column] - y[0]) / (y[1] - y[0]),
+        (groups[ACCURACY.column] - y[0]) / (y[1] - y[0]),
         strict=True,
     )
-    texts = named["variant" if one_setting else "setting"]
-    labels = dict(zip(named.index, texts, strict=True))
-    return Panel(title, groups, front, apart(labels, dict(zip(named.index, places, strict=True))))
+    by_accuracy = groups.sort_values(ACCURACY.column, ascending=False, kind="stable").index
+    foremost = dict.fromkeys([*by_accuracy[:1], *front])
+    texts = groups["variant" if one_setting else "setting"]
+    labels = placed(
+        dict(zip(groups.index, texts, strict=True)),
+        dict(zip(groups.index, places, strict=True)),
+        foremost,
+        by_accuracy if len(groups) <= _MOST_NAMED else (),
+    )
+    return Panel(title, groups, front, labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from pandas import DataFrame, Series
 from convscope.errors import UserError
 from convscope.tables import percent
 
+_MOST_TICKS = 5
 _LOG_FROM = 4
 """Largest by smallest value from which an axis is logarithmic."""
 
@@ -55,6 +57,17 @@ class Quantity:
         return bool(
             self.may_be_log and values.min() > 0 and values.max() / values.min() >= _LOG_FROM
         )
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values from 10**low to 10**high, so few that their texts stand apart at 360 pixels."""
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
+        if len(inside) <= _MOST_TICKS:
+            return inside
+    return inside[:: math.ceil(len(inside) / _MOST_TICKS)]
 
 
 def abbreviated(value: float) -> str:

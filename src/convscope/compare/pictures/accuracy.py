@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from pandas import DataFrame
 
 from convscope.compare.figures.marks import NEUTRAL
-from convscope.compare.figures.points import ACCURACY, COSTS, Panel, Points, points
-from convscope.compare.figures.quantities import Quantity, chosen, rows
+from convscope.compare.figures.points import ACCURACY, COSTS, Panel, Points, Range, points
+from convscope.compare.figures.quantities import Quantity, chosen, log_ticks, rows
 from convscope.compare.pictures.canvas import (
     PERCENT,
     SMALL,
     TEXT,
     TITLE,
     legend,
+    legend_height,
     mark,
     new_figure,
     plain_axes,
@@ -33,12 +34,12 @@ def accuracy_png(runs: DataFrame, cost: str = "train_samples_per_sec") -> bytes:
     """`figures.accuracy_against` as a picture; raises as it does."""
     against = chosen("cost", cost, COSTS)
     shown = points(runs, against)
-    figure = new_figure(_PANEL * len(shown.panels))
+    figure = new_figure(max(_PANEL * len(shown.panels), legend_height(shown.looks)))
     for place, panel in enumerate(shown.panels, start=1):
         axes = figure.add_subplot(len(shown.panels), 1, place)
         _scales(axes, shown, against)
         _front(axes, panel, against)
-        _points(axes, panel, shown.looks, against)
+        _points(axes, panel, shown, against)
         axes.set_title(panel.title, loc="left", fontsize=TITLE, parse_math=False)
     legend(figure.axes[0], shown.looks)
     return png(figure, shown.note)
@@ -46,13 +47,11 @@ def accuracy_png(runs: DataFrame, cost: str = "train_samples_per_sec") -> bytes:
 
 def _scales(axes: Axes, shown: Points, cost: Quantity) -> None:
     plain_axes(axes)
-    low, high = shown.x
     if shown.log_x:
-        low, high = 10**low, 10**high
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(low, high)
+        axes.xaxis.set_major_locator(FixedLocator(log_ticks(*shown.x)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(*shown.x_values)
     axes.set_ylim(*shown.y)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: cost.short(value)))
     axes.yaxis.set_major_formatter(PERCENT)
@@ -72,34 +71,56 @@ def _front(axes: Axes, panel: Panel, cost: Quantity) -> None:
     )
 
 
-def _points(axes: Axes, panel: Panel, looks: DataFrame, cost: Quantity) -> None:
-    side, align = (5, "left") if cost.more_is_better else (-5, "right")
-    for name, group in rows(panel.groups.join(looks[["colour", "shape", "fill"]])):
+def _points(axes: Axes, panel: Panel, shown: Points, cost: Quantity) -> None:
+    looks = shown.looks.drop(columns=["kernel_size", "stride", "padding_policy"])
+    groups = panel.groups.sort_values(ACCURACY.column, kind="stable").join(looks)
+    for name, group in rows(groups):
         x, y = group[cost.column], group[ACCURACY.column]
-        axes.errorbar(
-            x,
-            y,
-            xerr=_half(group, cost),
-            yerr=_half(group, ACCURACY),
-            ecolor=_INTERVAL,
-            elinewidth=1,
-            fmt="none",
-            zorder=2,
-        )
-        axes.plot(x, y, **mark(group["shape"], group["fill"], group["colour"]))
-        axes.annotate(
-            panel.labels.get(name, ""),
-            (x, y),
-            (side, 5),
-            textcoords="offset points",
-            ha=align,
-            fontsize=SMALL,
-            parse_math=False,
-        )
+        _interval(axes, group, ACCURACY, shown.y, cost)
+        if cost.measured:
+            _interval(axes, group, cost, shown.x_values, cost)
+        axes.plot(x, y, **mark(group))
+        if label := panel.labels.get(name):
+            up, right = label.position.split()
+            align_x, align_y = _ALIGN[right], _ALIGN[up]
+            axes.annotate(
+                label.text,
+                (x, y),
+                (5 * align_x[0], 5 * align_y[0]),
+                textcoords="offset points",
+                ha=align_x[1],
+                va=align_y[1],
+                fontsize=SMALL,
+                parse_math=False,
+            )
 
 
-def _half(group: Mapping[str, Any], shown: Quantity) -> float | None:
-    """Half the interval's width; None of a single run."""
-    if not shown.measured or math.isnan(group[f"{shown.column}_high"]):
-        return None
-    return float(group[f"{shown.column}_high"] - group[shown.column])
+_ALIGN = {
+    "left": (-1, "right"),
+    "center": (0, "center"),
+    "right": (1, "left"),
+    "top": (1, "bottom"),
+    "middle": (0, "center"),
+    "bottom": (-1, "top"),
+}
+"""Of Plotly's places of a label, the direction from the point and how the text is set."""
+
+
+def _interval(
+    axes: Axes, group: Mapping[str, Any], quantity: Quantity, ends: Range, cost: Quantity
+) -> None:
+    """A bar of the interval; a triangle at the axis's end where it goes on."""
+    low, high = (group[f"{quantity.column}_{end}"] for end in ("low", "high"))
+    if math.isnan(low):
+        return
+    x, y = group[cost.column], group[ACCURACY.column]
+    cut_low, cut_high = max(low, ends[0]), min(high, ends[1])
+    if quantity is ACCURACY:
+        axes.vlines(x, cut_low, cut_high, _INTERVAL, linewidth=1, zorder=2)
+        triangles = ((x, cut_low, "v", low < cut_low), (x, cut_high, "^", high > cut_high))
+    else:
+        axes.hlines(y, cut_low, cut_high, _INTERVAL, linewidth=1, zorder=2)
+        triangles = ((cut_low, y, "<", low < cut_low), (cut_high, y, ">", high > cut_high))
+    for across, up, marker, is_cut in triangles:
+        if is_cut:
+            axes.scatter(across, up, s=16, color=NEUTRAL, marker=marker, clip_on=False, zorder=2)

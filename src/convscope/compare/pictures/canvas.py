@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -12,15 +12,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from pandas import DataFrame
 
-from convscope.compare.figures.marks import NEUTRAL, distinct
-from convscope.compare.figures.quantities import rows
+from convscope.compare.figures.marks import NEUTRAL, entries
 
 SMALL, TEXT, TITLE = 8, 9, 10
 """Sizes of letters, points."""
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
 _WIDTH, _DPI = 8.0, 200
+_ENTRY = 0.19
+"""Height of a line of a legend, hundreds of pixels."""
 _RULE = "#dfe2e6"
-_SHAPES = {
+_SHAPES: dict[str, Any] = {
     "circle": "o",
     "square": "s",
     "diamond": "D",
@@ -29,6 +30,13 @@ _SHAPES = {
     "pentagon": "p",
     "star": "*",
     "cross": "P",
+    "hexagon": "h",
+    "triangle-left": "<",
+    "triangle-right": ">",
+    "octagon": "8",
+    "diamond-tall": "d",
+    "hexagram": (6, 1, 0),
+    "star-diamond": (4, 1, 0),
     "x": "X",
 }
 """Plotly's names of shapes as matplotlib has them."""
@@ -59,16 +67,19 @@ def plain_axes(axes: Axes) -> None:
         side.set_visible(False)
 
 
-def mark(shape: str, fill: str, colour: str) -> dict[str, Any]:
+def mark(look: Mapping[str, Any]) -> dict[str, Any]:
     """A point's look from `marks.looks`; what Plotly draws with a dot is half filled."""
+    colour = look["colour"]
     return {
         "linestyle": "none",
-        "marker": _SHAPES[shape],
-        "markersize": 6.5,
+        "marker": _SHAPES[look["shape"]],
+        "markersize": 0.65 * look["size"],
+        "markeredgewidth": 0.7 * look["ring"],
         "color": colour,
-        "fillstyle": {"-open-dot": "bottom", "-dot": "left"}.get(fill, "full"),
-        "markerfacecolor": "white" if fill == "-open" else colour,
+        "fillstyle": {"-open-dot": "bottom", "-dot": "left"}.get(look["fill"], "full"),
+        "markerfacecolor": "white" if look["fill"] == "-open" else colour,
         "markerfacecoloralt": "white",
+        "alpha": 0.85,
         "zorder": 3,
     }
 
@@ -84,11 +95,20 @@ def legend(axes: Axes, looks: DataFrame) -> None:
     )
 
 
+def legend_height(looks: DataFrame) -> float:
+    """What a figure needs for `legend`, in hundreds of pixels."""
+    return _ENTRY * (len(list(_handles(looks))) + 2)
+
+
 def _handles(looks: DataFrame) -> Iterator[Line2D]:
-    for name, look in rows(distinct(looks, "kernel_size")):
-        yield Line2D([], [], label=f"kernel size {name}", **mark("circle", "", look["colour"]))
-    for name, look in rows(distinct(looks, "stride")):
-        yield Line2D([], [], label=f"stride {name}", **mark(look["shape"], "", NEUTRAL))
-    for name, look in rows(distinct(looks, "padding_policy")):
-        yield Line2D([], [], label=f"padding {name}", **mark("circle", look["fill"], NEUTRAL))
+    plain = {"shape": "circle", "fill": "", "ring": 1.5, "size": 10, "colour": NEUTRAL}
+    shown = {
+        "kernel_size": ("kernel size", ("colour", "size")),
+        "stride": ("stride", ("shape",)),
+        "padding_policy": ("padding", ("fill", "ring")),
+    }
+    for factor, (title, columns) in shown.items():
+        for name, look in entries(looks, factor):
+            own = plain | {column: look[column] for column in columns}
+            yield Line2D([], [], label=f"{title} {name}", **mark(own))
     yield Line2D([], [], label="Pareto front", color=NEUTRAL, linestyle=":")

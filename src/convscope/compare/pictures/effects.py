@@ -13,7 +13,7 @@ from convscope.compare.figures.marks import NEUTRAL
 from convscope.compare.figures.style import ACCENT
 from convscope.compare.pictures.canvas import PERCENT, SMALL, TEXT, new_figure, plain_axes, png
 
-_LEVEL, _TERM, _AROUND = 0.36, 0.25, 1.5
+_LEVEL, _TERM, _AROUND = 0.26, 0.25, 1.5
 
 
 def effects_png(runs: DataFrame, setting: str | None = None) -> bytes:
@@ -32,8 +32,7 @@ def _means(axes: Axes, levels: list[Level]) -> None:
     for level in levels:
         axes.plot([level.low, level.high], [level.y] * 2, color=ACCENT, linewidth=1.5)
         axes.plot(level.mean, level.y, "o", color=ACCENT, markersize=6)
-    names = [f"{level.name}\n{level.sizes}" for level in levels]
-    axes.set_yticks([level.y for level in levels], names)
+    axes.set_yticks([level.y for level in levels], [level.name for level in levels])
     axes.set_ylim(levels[-1].y + 0.5, -0.5)
     axes.xaxis.set_major_formatter(PERCENT)
     axes.set_title("adjusted mean test accuracy, 95 % interval", loc="left", fontsize=TEXT)
