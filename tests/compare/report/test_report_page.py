@@ -135,6 +135,38 @@ def test_nothing_but_tables_scrolls_sideways(opened: Open, width: int) -> None:
     assert tab.locator("tbody th").first.evaluate("cell => cell.clientHeight") < 40
 
 
+def test_a_table_wider_than_the_page_says_so_and_can_be_scrolled_to_its_end(opened: Open) -> None:
+    tab = opened(360)
+    heads = tab.locator("thead th").all_inner_texts()
+    assert (len(heads), heads[0], heads[-1]) == (11, "variant", "params")
+    hint, box, last = tab.locator(".hint"), tab.locator(".wide"), tab.locator("thead th").last
+
+    def hidden() -> int:
+        """Columns whose right edge lies outside the box."""
+        edges: list[float] = tab.locator("thead th").evaluate_all(
+            "heads => heads.map(head => head.getBoundingClientRect().right)"
+        )
+        edge = box.evaluate("box => box.getBoundingClientRect().right")
+        return sum(right > edge + 2 for right in edges)
+
+    assert hidden() > 5
+    assert hint.inner_text() == f"{hidden()} more columns to the right: scroll the table sideways →"
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    tab.locator(".hint:empty").wait_for(state="attached")
+    assert hidden() == 0
+    # The name stays beside the last column.
+    name = tab.locator("tbody th").first.bounding_box()
+    assert name is not None
+    assert name["x"] >= 0
+    assert last.evaluate("cell => cell.getBoundingClientRect().left") > name["x"] + name["width"]
+
+
+def test_all_columns_are_in_sight_on_a_laptop(opened: Open) -> None:
+    tab = opened(1280)
+    assert tab.locator(".hint").inner_text() == ""
+    assert tab.locator(".wide").evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_figures_follow_the_colour_scheme(opened: Open) -> None:
     tab = opened(color_scheme="dark")
     ink = "document.querySelector('#accuracy-macs .xtick text').style.fill"

@@ -42,7 +42,8 @@ def html_report(document: Document, mark: str) -> bytes:
     style = folder.joinpath("report.css").read_text("utf-8")
     drawn: dict[str, Themes] = {}
     sections = "".join(_section(section, drawn) for section in document.sections)
-    scripts = [get_plotlyjs(), folder.joinpath("report.js").read_text("utf-8")] if drawn else []
+    script = folder.joinpath("report.js").read_text("utf-8")
+    scripts = [get_plotlyjs(), script] if drawn else [script]
     # In a script element only `<` could end it, or start a comment.
     figures = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = (
@@ -63,7 +64,7 @@ def html_report(document: Document, mark: str) -> bytes:
 def _policy(scripts: Sequence[str]) -> str:
     """Nothing is loaded, and only these scripts run: no text of a record can become one."""
     digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
-    allowed = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests] or ["'none'"]
+    allowed = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
     return (
         f"default-src 'none'; script-src {' '.join(allowed)};"
         " style-src 'unsafe-inline'; img-src data: blob:"
@@ -109,9 +110,9 @@ def _table(listing: Listing) -> str:
         + "</tr>\n"
         for number, row in enumerate(listing.table.rows)
     )
-    # Scrolls on its own, by keyboard too.
+    # Scrolls on its own, by keyboard too; report.js says what lies outside.
     return (
-        "<div class=wide role=region aria-label=Table tabindex=0>\n<table>\n"
+        "<p class=hint aria-hidden=true></p>\n<div class=wide role=region aria-label=Table tabindex=0>\n<table>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
     )
 

@@ -38,6 +38,28 @@
     places.filter((place) => place.dataset.drawn).forEach((place) => draw(place, theme()));
   });
   const tables = [...document.querySelectorAll("table")];
+
+  // A table that is wider than the page says how much of it lies to the right.
+  const tell = (table) => {
+    const box = table.parentElement;
+    const edge = box.getBoundingClientRect().right;
+    const outside = [...table.tHead.rows[0].cells].filter(
+      (cell) => cell.getBoundingClientRect().right > edge + 2,
+    ).length;
+    const columns = outside === 1 ? "1 more column" : `${outside} more columns`;
+    box.previousElementSibling.textContent = outside
+      ? `${columns} to the right: scroll the table sideways →`
+      : "";
+    box.classList.toggle("more", outside > 0);
+  };
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries) tell(target.firstElementChild);
+  });
+  for (const table of tables) {
+    table.parentElement.addEventListener("scroll", () => tell(table), { passive: true });
+    resized.observe(table.parentElement);
+  }
+
   addEventListener("beforeprint", () => {
     for (const table of tables) {
       table.style.width = "max-content";
