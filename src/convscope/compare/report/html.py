@@ -112,7 +112,8 @@ def _table(listing: Listing) -> str:
     )
     # Scrolls on its own, by keyboard too; report.js says what lies outside.
     return (
-        "<p class=hint aria-hidden=true></p>\n<div class=wide role=region aria-label=Table tabindex=0>\n<table>\n"
+        "<p class=hint aria-hidden=true></p>\n"
+        "<div class=wide role=region aria-label=Table tabindex=0>\n<table>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
     )
 

@@ -2,11 +2,29 @@
 
 import { abbreviated, count, percent, plain, spread } from "./text.js";
 
+// As the variant's label has them: the sizes of all layers, and no policy that is none.
 const WINDOW = [
-  { key: "kernel_size", title: "Kernel", hint: "kernel size of the first layer, pixels" },
-  { key: "stride", title: "Stride", hint: "stride of the first layer, pixels" },
-  { key: "padding_policy", title: "Padding", hint: "padding policy", words: true },
+  {
+    key: "kernel_size",
+    title: "Kernel",
+    hint: "kernel size, pixels; sorted and filtered by the first layer's",
+    text: ({ variant }) => variant.split("-")[0].slice(1),
+  },
+  {
+    key: "stride",
+    title: "Stride",
+    hint: "stride, pixels; sorted and filtered by the first layer's",
+    text: ({ variant }) => variant.split("-")[1].slice(1),
+  },
+  {
+    key: "padding_policy",
+    title: "Padding",
+    hint: "padding policy; pixels where no policy fits",
+    words: true,
+    text: (row) => (NO_POLICY.has(row.padding_policy) ? row.variant.split("-")[2] : row.padding_policy),
+  },
 ];
+const NO_POLICY = new Set(["other", "same"]);
 
 // A row without a finished run has its reason here instead.
 export const MEASURED = [
@@ -19,7 +37,7 @@ export const MEASURED = [
   {
     key: "test_accuracy_low",
     title: "95 % interval",
-    hint: "of the mean accuracy; thin: from the worst seed to the best",
+    hint: "thick: 95 % interval of the mean accuracy; thin: from the worst seed to the best",
     interval: true,
   },
   {
@@ -58,9 +76,15 @@ export function columnsOf(groups) {
     ...MEASURED,
     { key: "runs", title: "Runs", hint: "finished runs, one per seed", text: runs },
     ...NETWORK,
-    ...varied.map((key) => ({ key, title: key.split(".").at(-1), hint: "differs between runs" })),
+    ...varied.map((key) => ({ key, title: titleOf(key), hint: "differs between runs" })),
     ...WINDOW,
   ];
+}
+
+// `Max epochs` of trainer.max_epochs; the hint has the key as it is typed.
+function titleOf(key) {
+  const words = key.split(".").at(-1).replaceAll("_", " ");
+  return words === "lr" ? "LR" : words[0].toUpperCase() + words.slice(1);
 }
 
 export function cellText(column, row) {

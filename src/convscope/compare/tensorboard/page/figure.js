@@ -12,7 +12,7 @@ const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: [
 export function figureOf(name, choices, reveal) {
   const plot = element("div", { class: "plot" });
   const note = element("p", { class: "note", role: "status" });
-  const root = element("figure", { "data-name": name }, plot, note);
+  const root = element("figure", { "data-name": name }, element("div", { class: "sideways" }, plot), note);
   let asked = null;
   let again = false;
 
@@ -25,6 +25,7 @@ export function figureOf(name, choices, reveal) {
     asked = question;
     again = false;
     root.setAttribute("aria-busy", "true");
+    if (!plot.childElementCount) note.textContent = "Drawing …";
     try {
       const [Plotly, figure] = await Promise.all([plotly(), ask("figure", parameters)]);
       if (question === asked) await draw(Plotly, figure, JSON.stringify([answer.where, chosen]));
@@ -38,6 +39,8 @@ export function figureOf(name, choices, reveal) {
   async function draw(Plotly, figure, what) {
     note.textContent = "";
     plot.hidden = false;
+    // Narrower, its texts would overlap: it scrolls in its own box.
+    plot.style.minWidth = `${figure.layout.meta?.least_width ?? 0}px`;
     // Zoomed and hidden parts stay as they are while the same thing is shown.
     await Plotly.react(plot, figure.data, { ...figure.layout, uirevision: what, autosize: true }, CONFIG);
     plot.removeAllListeners("plotly_click");

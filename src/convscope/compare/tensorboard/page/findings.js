@@ -2,6 +2,7 @@
 
 import { element } from "./element.js";
 import { ask } from "./server.js";
+import { numbered } from "./text.js";
 
 const PARTS = {
   verdict: "What the runs say",
@@ -18,6 +19,8 @@ export function findingsView() {
     if (question === asked) return;
     asked = question;
     root.setAttribute("aria-busy", "true");
+    const runs = numbered(answer.runs.length, "run");
+    root.replaceChildren(element("p", { class: "note" }, `Working out what ${runs} say … of many runs this takes a while.`));
     const words = await ask("words", { where: answer.where }).catch((error) => ({ error }));
     if (question !== asked) return;
     root.removeAttribute("aria-busy");

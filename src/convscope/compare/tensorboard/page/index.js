@@ -9,10 +9,10 @@ const LOOK_EVERY_MS = 3000;
 export async function render() {
   document.documentElement.lang = "en";
   const page = new Page();
-  const first = page.refresh();
+  // In sight before the server is busy with many runs.
   await styled();
   document.body.append(...page.parts);
-  await first;
+  await page.refresh();
   // For the first figure; who draws it says what is wrong.
   plotly().catch(() => {});
   setInterval(() => page.look(), LOOK_EVERY_MS);

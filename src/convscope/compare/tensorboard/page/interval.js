@@ -20,6 +20,16 @@ export function interval(row, scale) {
   return element("div", { class: "interval", role: "img", "aria-label": said, title: said }, ...parts);
 }
 
+// What the bars mean, each beside a bar.
+export function intervalKey() {
+  const meanings = { bar: "95 % interval of the mean", range: "worst to best seed", mean: "mean" };
+  const entries = Object.entries(meanings).map(([kind, meaning]) => {
+    const sample = element("span", { class: "interval sample" }, element("span", { class: kind }));
+    return element("span", {}, sample, meaning);
+  });
+  return element("p", { class: "note key" }, "Bars: ", ...entries);
+}
+
 // A single run has no interval.
 function ends(row) {
   return typeof row.test_accuracy_low === "number"

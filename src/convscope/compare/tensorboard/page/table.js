@@ -2,10 +2,11 @@
 
 import { MEASURED, cellText, columnsOf } from "./columns.js";
 import { element } from "./element.js";
-import { interval, scaleOf } from "./interval.js";
+import { interval, intervalKey, scaleOf } from "./interval.js";
 import { keeper, refill } from "./kept.js";
 import { legend, mark, marksOf } from "./marks.js";
 import { sorted } from "./order.js";
+import { outside } from "./outside.js";
 import * as state from "./state.js";
 
 const MOST_PICKED = 2;
@@ -19,7 +20,8 @@ export function tableView() {
     { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Table of the runs" },
     element("table", { class: "runs" }, head, body),
   );
-  const root = element("div", {}, scrolled, element("p", { class: "note" }, `${legend()}. ${PICK}.`));
+  const note = element("p", { class: "note" }, `${legend()}. ${PICK}.`);
+  const root = element("div", {}, outside(scrolled), scrolled, intervalKey(), note);
   const kept = keeper();
   const marks = marksOf(() => show());
   let shown = null;
