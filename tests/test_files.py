@@ -108,3 +108,11 @@ def test_a_folder_is_left_where_it_stands(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     with pytest.raises(IsADirectoryError, match="new is a folder"):
         create(tmp_path / "new")
+
+
+def test_a_name_with_a_line_break_makes_no_second_line(tmp_path: Path) -> None:
+    path = tmp_path / "a\nb\x1b[2J"
+    path.mkdir()
+    with pytest.raises(NotRegularFile) as error:
+        read_regular(path, 10)
+    assert str(error.value) == f"{str(path)!r} is not a regular file"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
-from convscope.errors import UserError
+from convscope.errors import UserError, on_one_line
 
 DATASETS = ("auto", "mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "image_folder")
 
@@ -275,4 +275,4 @@ def brief(value: object) -> str:
 def as_typed(value: object) -> str:
     """A value as one types it: null, true and false for Python's words, on one line."""
     text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
-    return text if text.isprintable() and text.strip() == text != "" else repr(text)
+    return on_one_line(text)

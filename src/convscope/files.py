@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from convscope.errors import UserError
+from convscope.errors import UserError, on_one_line
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
@@ -24,14 +24,14 @@ class NotRegularFile(UserError):
     """A folder, a pipe, a socket, a device, or a link where none is followed."""
 
     def __init__(self, path: str | Path) -> None:
-        super().__init__(f"{path} is not a regular file")
+        super().__init__(f"{on_one_line(str(path))} is not a regular file")
 
 
 class FileTooLarge(UserError):
     """More bytes than the file may have."""
 
     def __init__(self, path: str | Path, most_bytes: int) -> None:
-        super().__init__(f"{path} has more than {most_bytes:,} bytes")
+        super().__init__(f"{on_one_line(str(path))} has more than {most_bytes:,} bytes")
 
 
 def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, follow_links: bool = False) -> int:

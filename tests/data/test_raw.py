@@ -348,6 +348,19 @@ def test_a_root_of_others_is_read_alone_with_a_cache_of_ones_own(
     assert np.array_equal(again.test_images, first.test_images)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+@pytest.mark.parametrize("name", ["mnist", "image_folder"])
+def test_a_root_or_cache_that_loops_is_named(name: str, tiny_mnist: Tiny, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(UserError, match=f"^{loop}/"):
+        load(name, loop, cache_root=tmp_path / "own")
+    if name == "mnist":
+        tiny_mnist.write(tmp_path / "data")
+        with pytest.raises(UserError, match=f"^{loop}/data-[0-9a-f]{{12}} cannot be written: "):
+            load(name, tmp_path / "data", cache_root=loop)
+
+
 def test_two_roots_do_not_share_a_place_in_one_cache(tiny_mnist: Tiny, tmp_path: Path) -> None:
     own = tmp_path / "own"
     for place in ("a/data", "b/data"):

@@ -80,7 +80,7 @@ def folder_of(root: Path, cache: Path | None) -> Path:
     """
     if cache is None:
         return root / FOLDER
-    place = root.resolve()
+    place = Path(os.path.realpath(root))
     digest = hashlib.sha256(os.fsencode(place)).hexdigest()
     return cache / f"{place.name or 'root'}-{digest[:12]}"
 

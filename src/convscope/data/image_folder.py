@@ -126,7 +126,8 @@ def _check_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) ->
 
 def _visible_folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and _may_be_meant(e.name))
+        # Unlike an entry's own answer, a link that loops is none.
+        return sorted(e.name for e in entries if os.path.isdir(e.path) and _may_be_meant(e.name))
 
 
 def _may_be_meant(name: str) -> bool:
