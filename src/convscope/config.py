@@ -179,6 +179,8 @@ class TrainConfig:
     """Runs of each variant, with seeds from `seed` on."""
     plan: bool
     """Say what a sweep would do and how long it would take; train and write nothing."""
+    fail_fast: bool
+    """End a sweep at its first failed run; the same command goes on with it."""
     rerun: bool
     """Move a finished run of the same config aside and train anew."""
     compile: bool

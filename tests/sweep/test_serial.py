@@ -117,6 +117,16 @@ def test_a_variant_that_fails_does_not_stop_the_others(command) -> None:
     assert "Traceback" not in ended.err
 
 
+def test_a_sweep_ends_at_its_first_failure_where_that_is_asked_for(command) -> None:
+    sweep = ("-m", *TINY, "optim.lr=1e30,0.02", "fail_fast=true")
+    ended = command(*sweep)
+    assert ended.code == 1
+    assert [record["status"] for record in records().values()] == ["failed"]
+    assert ended.err.endswith(
+        "the sweep ended at its first failed run (fail_fast=true); the same command goes on\n"
+    )
+
+
 def test_seeds_and_presets_make_a_grid(command) -> None:
     ended = command("-m", *TINY, "conv=k3-s2-p1,k5-s2-p2", "seed=range(2)")
     assert ended.code == 0

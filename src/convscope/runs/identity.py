@@ -11,6 +11,7 @@ EXCLUDED = {
     "rerun": "whether an old result is believed",
     "repeat": "how many seeds; each run has its own",
     "plan": "nothing is trained",
+    "fail_fast": "whether a sweep goes on",
     "throughput": "how speed is measured once a run is finished",
     "objective": "which variants a search tries, not what a run does",
     "trials": "how many a search tries",

@@ -12,6 +12,7 @@ from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import RunHeld, RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.attempt import attempt
+from convscope.training.distributed.processes import RankProcesses
 from convscope.training.request import RunRequest
 from convscope.training.steps import StepPlan
 
@@ -20,11 +21,14 @@ STEPS = {"cpu": 300, "mps": 300, "cuda": 3000}
 SPEED = ("train_samples_per_sec", "step_ms")
 
 
-def measure_alone(request: RunRequest) -> RunRecord | None:
+def measure_alone(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
     """Train a few hundred steps of a finished run elsewhere, and put their speed into its record.
 
     The record's `environment.alone` says with how many threads, and holds what was measured while
     the run was trained. TensorBoard's summary gets the new values too.
+
+    Args:
+        processes: as for `train`.
 
     Returns:
         The run's record; None where another process holds the run. One that is not `finished` tells
@@ -34,7 +38,7 @@ def measure_alone(request: RunRequest) -> RunRecord | None:
         UserError: nothing can be written.
     """
     with tempfile.TemporaryDirectory() as folder:
-        ended = attempt(_shortened(request, Path(folder) / "run"))
+        ended = attempt(_shortened(request, Path(folder) / "run"), processes)
     if ended is None or ended.status != "finished":
         return ended
     measured = {name: ended.metrics[name] for name in SPEED}

@@ -7,21 +7,25 @@ import dataclasses
 from convscope.errors import UserError
 from convscope.runs.lock import RunHeld
 from convscope.runs.record import RunRecord, utc_now
+from convscope.training.distributed.processes import RankProcesses
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
 
-def attempt(request: RunRequest) -> RunRecord | None:
+def attempt(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
     """Train a run; None where another process trains it.
 
     Where an old record is damaged, the one returned says so, and is not written.
+
+    Args:
+        processes: as for `train`.
 
     Raises:
         UserError: what is written cannot be: no other run could write either.
     """
     try:
-        return train(request, _keep_quiet)
+        return train(request, _keep_quiet, processes)
     except RunHeld:
         return None
     except UserError as error:

@@ -54,17 +54,20 @@ def sweep(
     if len(runs) < len(requests):
         notify(f"{len(requests)} jobs are {len(runs)} different runs")
     console = new_console()
-    if checked[0].config.plan:
+    config = checked[0].config
+    if config.plan:
         show_plan(runs, console)
         return []
     tell_set_aside(runs, notify)
-    by_id = _trained(runs, launcher, notify)
-    if checked[0].config.throughput == "exclusive":
+    by_id = _trained(runs, launcher, notify, config.fail_fast)
+    if config.throughput == "exclusive":
         by_id |= _measured_alone(runs, by_id, launcher, notify)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
     show_comparison(records, console)
     if any(record.status == "interrupted" for record in records):
         notify(f"the sweep was stopped; {RESUME}")
+    elif config.fail_fast and any(record.status == "failed" for record in records):
+        notify("the sweep ended at its first failed run (fail_fast=true); the same command goes on")
     elif any(record.speed_is_shared for record in records):
         notify(
             "samples/s were measured while other runs were trained beside: the same command with"
@@ -96,7 +99,9 @@ def tell_set_aside(runs: Sequence[PlannedRun], notify: Notify) -> None:
             notify(f"set aside: {aside.reason}")
 
 
-def _trained(runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify) -> Records:
+def _trained(
+    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify, fail_fast: bool
+) -> Records:
     from convscope.sweep.plan import done_and_left
 
     by_id, left = done_and_left(runs)
@@ -107,7 +112,7 @@ def _trained(runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify) -> 
         from convscope.sweep.order import cheap_first
         from convscope.sweep.train_all import train_all
 
-        by_id |= train_all(cheap_first(left, launcher.at_once), launcher, notify)
+        by_id |= train_all(cheap_first(left, launcher.at_once), launcher, notify, fail_fast)
     return by_id
 
 

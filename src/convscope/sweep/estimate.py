@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
+from tqdm import tqdm
 
-from convscope.model import ConvNet
-from convscope.step.stepper import Stepper, graph_capture
-from convscope.step.update import Update, make_optimizer
 from convscope.sweep.plan import PlannedRun
-from convscope.tracking.throughput import synchronizer
-from convscope.training.batches import train_batches, train_images
-from convscope.training.request import RunRequest
+from convscope.training.distributed.messages import Call, Failed, Returned
+from convscope.training.distributed.processes import child
+from convscope.training.request import RunRequest, hand
 
-WARMUP_STEPS, MEASURED_STEPS = 3, 6
 RUN_SECONDS = 0.5
 """What a run takes besides its batches: files, checkpoints, pictures."""
+MEASURE = "convscope.sweep.step_cost:measure_handed"
+"""What measures: named, since it brings Lightning, 4 s that this process need not wait for."""
+_POLL_S = 0.2
+"""How long a signal may wait."""
 
 
 @dataclass(frozen=True)
@@ -30,82 +30,72 @@ class StepCost:
 
 
 class Estimator:
-    """Measures each distinct network and batch once."""
+    """Measures each distinct network and batch once, in the process that trains runs one by one."""
 
     def __init__(self) -> None:
-        self._costs: dict[tuple[object, ...], StepCost | None] = {}
+        self._costs: dict[tuple[object, ...], StepCost | str] = {}
+
+    def measure(self, runs: Iterable[PlannedRun]) -> None:
+        """Measure what these runs need, with a progress bar where standard error is a terminal."""
+        requests = {_key(run.request): run.request for run in runs if run.steps_left}
+        new = {key: request for key, request in requests.items() if key not in self._costs}
+        with tqdm(
+            new.items(), "measuring steps", leave=False, disable=not sys.stderr.isatty()
+        ) as bar:
+            for key, request in bar:
+                self._costs[key] = _measured(request)
 
     def seconds(self, run: PlannedRun) -> float:
         """Wall seconds until the run is finished; 0 where nothing is left to train.
 
-        0 too where the steps cannot be taken, for want of memory say: the run will fail, and say
-        why.
+        0 too where the steps cannot be taken, as `problem` tells: the run will fail, and say why.
         """
-        if not run.steps_left:
+        cost = self._cost(run)
+        if not isinstance(cost, StepCost):
             return 0.0
-        request = run.request
-        cost = self._cost(request)
-        if cost is None:
-            return 0.0
-        evaluated = run.epochs_left * request.val_batches + request.test_batches
+        evaluated = run.epochs_left * run.request.val_batches + run.request.test_batches
         return RUN_SECONDS + run.steps_left * cost.train + evaluated * cost.evaluate
 
-    def _cost(self, request: RunRequest) -> StepCost | None:
-        config = request.config
-        key = (
-            request.geometry.input_shape,
-            request.geometry.convs,
-            tuple(config.model.channels),
-            tuple(config.model.pool_after),
-            config.data.batch_size,
-            request.hardware,
-        )
-        if key not in self._costs:
-            try:
-                self._costs[key] = measure(request)
-            except (RuntimeError, MemoryError):
-                self._costs[key] = None
-        return self._costs[key]
+    def problem(self, run: PlannedRun) -> str | None:
+        """Why a run's steps could not be measured; None where they could, or need not be."""
+        cost = self._cost(run)
+        return cost if isinstance(cost, str) else None
+
+    def _cost(self, run: PlannedRun) -> StepCost | str | None:
+        if not run.steps_left:
+            return None
+        self.measure([run])
+        return self._costs[_key(run.request)]
 
 
-def measure(request: RunRequest) -> StepCost:
-    """Time a few steps on real images; what Lightning adds to a step is next to nothing."""
-    hardware, config = request.hardware, request.config
-    device = hardware.torch_device
-    batches = train_batches(request, train_images(request, device))
-    network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
-    stepper = Stepper(
-        Update(
-            network,
-            make_optimizer(network, config.optim, device),
-            config.trainer.gradient_clip_val,
-        ),
-        batches,
-        lambda step: config.optim.lr,
-        capacity=max(WARMUP_STEPS, MEASURED_STEPS),
-        capture=graph_capture(batches),
-        after_step=lambda: None,
-        # The run will tell.
-        notify=lambda line: None,
+def _key(request: RunRequest) -> tuple[object, ...]:
+    config = request.config
+    return (
+        request.geometry.input_shape,
+        request.geometry.convs,
+        tuple(config.model.channels),
+        tuple(config.model.pool_after),
+        config.data.batch_size,
+        request.hardware,
     )
 
-    @torch.no_grad()
-    def evaluate(steps: range) -> None:
-        for step in steps:
-            network(batches.batch(step)[0])
 
-    synchronize = synchronizer(device)
-    with torch.autocast(
-        device.type, hardware.autocast_dtype, hardware.precision == "bf16-mixed", False
-    ):
-        return StepCost(_seconds(stepper.take, synchronize), _seconds(evaluate, synchronize))
-
-
-def _seconds(act: Callable[[range], object], synchronize: Callable[[], None]) -> float:
-    """Of one step, once warm."""
-    act(range(WARMUP_STEPS))
-    synchronize()
-    started = time.perf_counter()
-    act(range(WARMUP_STEPS, WARMUP_STEPS + MEASURED_STEPS))
-    synchronize()
-    return (time.perf_counter() - started) / MEASURED_STEPS
+def _measured(request: RunRequest) -> StepCost | str:
+    """The cost, or why it could not be measured."""
+    process, said = child(), None
+    process.call(Call(MEASURE, (hand(request), request.hardware)))
+    try:
+        while said is None:
+            said = process.next_said(_POLL_S)
+        _, message = said
+        if isinstance(message, Failed):
+            return message.reason
+        if message is None:
+            return f"the process {process.how_ended(0)}"
+        assert isinstance(message, Returned)
+        cost: StepCost = message.value
+        return cost
+    finally:
+        if said is None or not isinstance(said[1], Returned):
+            # Interrupted, or nobody knows what it has left in memory.
+            process.end()

@@ -14,32 +14,37 @@ from convscope.tables import Table, count, numbered
 
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
-    """One row per run, in the order in which they would be trained."""
+    """One row per run, in the order in which they would be trained; impossible ones have none."""
+    possible = [run for run in cheap_first(runs) if run.state != "impossible"]
     columns = ("<variant", "seed", "<state", "map", "MACs", "params", "epochs left", "time")
-    return Table(columns, tuple(_row(run, estimator) for run in cheap_first(runs)))
+    return Table(columns, tuple(_row(run, estimator) for run in possible))
 
 
 def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
-    geometry = run.request.checked.geometry
+    geometry = run.request.geometry
     seconds = estimator.seconds(run)
     return (
         run.request.checked.variant,
         str(run.request.config.seed),
         run.state,
-        pair_token(geometry.final_map) if geometry else "–",
-        count(geometry.macs if geometry else None),
-        count(geometry.params if geometry else None),
+        pair_token(geometry.final_map),
+        count(geometry.macs),
+        count(geometry.params),
         str(run.epochs_left),
         clock(seconds) if seconds else "–",
     )
 
 
 def plan_words(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
-    """Why some are impossible, how many of each state there are, and how long the rest takes."""
+    """Why some are impossible or not measured, how many of each state there are, the time left."""
     words = [
         f"{run.request.checked.variant}: {run.request.checked.impossible}"
         for run in {run.request.checked.variant: run for run in runs}.values()
         if run.request.checked.impossible is not None
+    ]
+    problems = {(run.request.checked.variant, estimator.problem(run)): None for run in runs}
+    words += [
+        f"{variant} could not be measured: {problem}" for variant, problem in problems if problem
     ]
     states = Counter(run.state for run in runs)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())

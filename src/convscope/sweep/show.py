@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
     """What a sweep would do: every run, how far it is, and what is left of it."""
     from convscope.sweep.estimate import Estimator
+    from convscope.sweep.order import cheap_first
     from convscope.sweep.plan_table import plan_table, plan_words
 
     estimator = Estimator()
+    estimator.measure(cheap_first(runs))
     print_table(plan_table(runs, estimator), console)
     for line in plan_words(runs, estimator):
         console.print(line, soft_wrap=True, markup=False, highlight=False)

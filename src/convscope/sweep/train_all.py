@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord
 from convscope.sweep.attempt import attempt
+from convscope.sweep.estimate import Estimator
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress
@@ -18,11 +19,14 @@ Seconds = Callable[[PlannedRun], float]
 
 
 def train_all(
-    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify
+    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify, fail_fast: bool
 ) -> dict[str, RunRecord]:
     """Train runs in this order; one that fails does not stop the others, a signal does.
 
     A run that another process trains is left to it, and waited for at the end.
+
+    Args:
+        fail_fast: a run that fails stops the others too.
 
     Returns:
         A record per run that was reached, by identity.
@@ -30,16 +34,13 @@ def train_all(
     Raises:
         UserError: the disk is full or not writable.
     """
-    return _all(runs, launcher, _seconds(launcher), notify, alone=False)
+    return _all(runs, launcher, _seconds(launcher), notify, alone=False, fail_fast=fail_fast)
 
 
 def _seconds(launcher: Launcher) -> Seconds | None:
     """What estimates a run's wall seconds where runs are trained here, one by one."""
     if not launcher.is_here:
         return None
-    # Here: it brings Lightning, 4 s that an engine's driver need not wait for.
-    from convscope.sweep.estimate import Estimator
-
     return Estimator().seconds
 
 
@@ -48,7 +49,7 @@ def measure_all(
 ) -> dict[str, RunRecord]:
     """Measure the speed of finished runs again, each with its machine alone, as `train_all`."""
     notify(f"measuring {numbered(len(runs), 'run')} again, each alone")
-    return _all(runs, launcher, None, notify, alone=True)
+    return _all(runs, launcher, None, notify, alone=True, fail_fast=False)
 
 
 def _all(
@@ -57,11 +58,12 @@ def _all(
     seconds: Seconds | None,
     notify: Notify,
     alone: bool,
+    fail_fast: bool,
 ) -> dict[str, RunRecord]:
     show_bar = ordered[0].request.config.trainer.enable_progress_bar
     progress = SweepProgress(ordered, seconds, notify, show_bar)
     try:
-        records = _until_ended(ordered, launcher, progress, notify, alone)
+        records = _until_ended(ordered, launcher, progress, notify, alone, fail_fast)
     finally:
         progress.close()
     notify(progress.summary())
@@ -74,6 +76,7 @@ def _until_ended(
     progress: SweepProgress,
     notify: Notify,
     alone: bool,
+    fail_fast: bool,
 ) -> dict[str, RunRecord]:
     records: dict[str, RunRecord] = {}
     held: deque[PlannedRun] = deque()
@@ -99,6 +102,9 @@ def _until_ended(
         run, record = launcher.next_ended()
         note(run, record)
         if record is not None and record.status == "interrupted":
+            return records
+        if fail_fast and record is not None and record.status == "failed":
+            launcher.cancel()
             return records
     return records
 

@@ -186,6 +186,9 @@ class HandedRequest:
     data_cache: Path | None
     id: str
     directory: RunDirectory
+    steps: StepPlan
+    val_batches: int
+    test_batches: int
 
     def receive(self, hardware: Hardware) -> RunRequest:
         """The same run, here.
@@ -202,7 +205,13 @@ class HandedRequest:
                 f"{data.name} under {self.data_root}, or the device ({hardware.device}), is not"
                 " here what it is where the command was typed"
             )
-        return _settled(self.checked, images, hardware, self.id, self.directory)
+        settled = _settled(self.checked, images, hardware, self.id, self.directory)
+        return replace(
+            settled,
+            steps=self.steps,
+            val_batches=self.val_batches,
+            test_batches=self.test_batches,
+        )
 
 
 def hand(request: RunRequest) -> HandedRequest:
@@ -214,6 +223,9 @@ def hand(request: RunRequest) -> HandedRequest:
         None if cache is None else Path(cache).absolute(),
         request.id,
         RunDirectory(request.directory.path.absolute()),
+        request.steps,
+        request.val_batches,
+        request.test_batches,
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from convscope.errors import UserError
 from convscope.geometry import ImpossibleVariant
 from convscope.runs.lock import Claim, ClaimLost, RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
+from convscope.training.distributed.experiment import DeviceFailed, RanksExperiment
 from convscope.training.hardware import free_memory
 from convscope.training.log import logged_to
 from convscope.training.record import environment, first_record, write_config
@@ -22,7 +24,7 @@ from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals
 
 if TYPE_CHECKING:
-    from convscope.training.distributed.experiment import RanksExperiment
+    from convscope.training.distributed.processes import RankProcesses
     from convscope.training.experiment import Experiment
 
 log = logging.getLogger(__name__)
@@ -34,12 +36,15 @@ Prepare = Callable[
 ]
 
 
-def train(request: RunRequest, notify: Notify = print) -> RunRecord:
+def train(
+    request: RunRequest, notify: Notify = print, processes: RankProcesses | None = None
+) -> RunRecord:
     """Train a run to its end, or give the record of the run that did so before.
 
     Args:
         request: what to train; a geometry that is impossible is recorded as skipped.
         notify: is told, a line each, what a person at the terminal wants to know.
+        processes: train it, and are kept for the next run; by default this process does.
 
     Returns:
         The record, `finished`, `failed`, `interrupted` or `skipped`. It is not written where the
@@ -50,7 +55,7 @@ def train(request: RunRequest, notify: Notify = print) -> RunRecord:
         UserError: the directory cannot be written, or what lies in it is damaged.
     """
     if request.config.trainer.fast_dev_run:
-        return _develop(request, notify)
+        return _develop(request, notify, processes)
     directory = request.directory
     if request.config.rerun and directory.record.exists():
         moved = move_aside(directory.path)
@@ -60,7 +65,9 @@ def train(request: RunRequest, notify: Notify = print) -> RunRecord:
         return finished
     with RunLock(directory.path) as lock:
         # It may have been finished while the claim was waited for.
-        return _finished(request, notify) or _train_claimed(request, lock.claim, notify)
+        return _finished(request, notify) or _train_claimed(
+            request, lock.claim, notify, processes
+        )
 
 
 def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
@@ -83,7 +90,9 @@ def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
     return record
 
 
-def _train_claimed(request: RunRequest, claim: Claim, notify: Notify) -> RunRecord:
+def _train_claimed(
+    request: RunRequest, claim: Claim, notify: Notify, processes: RankProcesses | None
+) -> RunRecord:
     directory = request.directory
     write_config(request)
     record = first_record(request)
@@ -93,7 +102,7 @@ def _train_claimed(request: RunRequest, claim: Claim, notify: Notify) -> RunReco
         return skipped
     started = time.perf_counter()
     # Before: Lightning, when it is imported, lets its messages go to the terminal.
-    prepare = _experiments(request)
+    prepare = _experiments(request, processes)
     with logged_to(directory.train_log):
         ended = _run(request, record, prepare, claim, notify)
         free_memory(request.hardware)
@@ -143,12 +152,10 @@ def _run(
             return replace(record, status="failed", reason=_one_line(error, directory.train_log))
 
 
-def _experiments(request: RunRequest) -> Prepare:
-    """What makes the run's experiment: in this process, or in one for each of several devices."""
-    if request.hardware.devices > 1:
-        from convscope.training.distributed.experiment import RanksExperiment
-
-        return RanksExperiment
+def _experiments(request: RunRequest, processes: RankProcesses | None) -> Prepare:
+    """What makes the run's experiment: in this process, or in one for each device."""
+    if request.hardware.devices > 1 or processes is not None:
+        return partial(RanksExperiment, processes=processes)
     # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
     from convscope.training.experiment import Experiment
 
@@ -156,16 +163,18 @@ def _experiments(request: RunRequest) -> Prepare:
 
 
 def _one_line(error: Exception, train_log: Path) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else 'no message'} (see {train_log})"
+    text = next(iter(str(error).strip().splitlines()), "no message")
+    # The type of an error in another process is told by its text.
+    kind = "" if isinstance(error, DeviceFailed) else f"{type(error).__name__}: "
+    return f"{kind}{text} (see {train_log})"
 
 
-def _develop(request: RunRequest, notify: Notify) -> RunRecord:
+def _develop(request: RunRequest, notify: Notify, processes: RankProcesses | None) -> RunRecord:
     """A few batches of everything; nothing is left on disk."""
     record = first_record(request)
     if request.checked.impossible is not None:
         return _skipped(record, request.checked.impossible)
-    prepare = _experiments(request)
+    prepare = _experiments(request, processes)
     with logged_to(None):
         ended = _try(request, record, prepare, notify)
         free_memory(request.hardware)

@@ -156,5 +156,9 @@ class EngineLauncher:
         record = replace(first_record(run.request), status="interrupted", reason=stop.signum.name)
         return run, record
 
+    def cancel(self) -> None:
+        self._waiting.clear()
+        self.engine.cancel()
+
     def close(self) -> None:
         self.engine.close()

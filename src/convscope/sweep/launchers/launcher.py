@@ -47,5 +47,8 @@ class Launcher(Protocol):
             UserError: what is written cannot be: no other run could write either.
         """
 
+    def cancel(self) -> None:
+        """End what still trains, so that it can be resumed."""
+
     def close(self) -> None:
         """End what still trains, so that it can be resumed, and let go of the engine."""

@@ -1,4 +1,4 @@
-"""One run after the other, in this process."""
+"""One run after the other, on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class SerialLauncher:
-    """Trains a run when it is asked for the next one that has ended."""
+    """Trains a run when it is asked for the next one that has ended.
+
+    In a process of its own: what crashes there, in PyTorch or for want of memory, costs one run.
+    """
 
     at_once = 1
     is_here = True
@@ -33,9 +36,14 @@ class SerialLauncher:
     def next_ended(self) -> tuple[PlannedRun, RunRecord | None]:
         from convscope.sweep.alone import measure_alone
         from convscope.sweep.attempt import attempt
+        from convscope.training.distributed.processes import child
 
         run, alone = self._waiting.popleft()
-        return run, measure_alone(run.request) if alone else attempt(run.request)
+        train = measure_alone if alone else attempt
+        return run, train(run.request, child())
+
+    def cancel(self) -> None:
+        self._waiting.clear()
 
     def close(self) -> None:
         """Nothing trains, and there is no engine."""

@@ -1,4 +1,4 @@
-"""As `convscope.training.experiment`, on several devices."""
+"""As `convscope.training.experiment`, in processes of its own: on several devices, or on one."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ class RankTraceback(Exception):
 
 
 class RanksExperiment:
-    """An `Experiment` by a process per device; they run within `with` alone.
+    """An `Experiment` by a process per device.
 
     Args:
         signals: asked often; what they raise ends the processes.
         notify: is told a line per epoch.
         claim: on the run's folder; None where nothing is written.
+        processes: are kept for the next run, unless this one leaves them in a state that nobody
+            knows; by default they end with `with`.
 
     Raises:
         UserError: from `with` or `run`, where a rank raised one, or its process died.
@@ -49,27 +51,30 @@ class RanksExperiment:
         signals: Signals,
         notify: Callable[[str], None],
         claim: Claim | None,
+        processes: RankProcesses | None = None,
     ) -> None:
         self._request = request
         self._signals = signals
         self._notify = notify
         self._claim = claim
         self._size = request.hardware.devices
-        self._processes = RankProcesses()
+        self._are_kept = processes is not None
+        self._processes = processes or RankProcesses()
         self._ended: dict[int, Ended] = {}
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="convscope-")
         try:
-            self._processes.start(map(self._part, range(self._size)))
+            self._processes.start([self._part(rank) for rank in range(self._size)])
             self._begun = self._until_begun()
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._processes.end()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._are_kept or kind not in (None, UserError):
+            self._processes.end()
         self._folder.cleanup()
 
     @property
@@ -111,6 +116,7 @@ class RanksExperiment:
             elif isinstance(message, Begun | Ended):
                 return rank, message
             elif rank not in self._ended:
+                assert message is None or isinstance(message, Failed)
                 raise self._failure(rank, message)
 
     def _heard(self) -> Said | None:
@@ -127,7 +133,8 @@ class RanksExperiment:
         for dead, words in last.items():
             if words is None:
                 how = self._processes.how_ended(dead)
-                return UserError(f"the process of device {dead + 1} of {self._size} {how}")
+                of = f" of device {dead + 1} of {self._size}" if self._size > 1 else ""
+                return UserError(f"the process{of} {how}")
         assert message is not None
         return _error(message)
 

@@ -1,9 +1,10 @@
-"""What a run's command and its ranks tell each other: pickles, over the ranks' stdin and stdout."""
+"""What a command and the processes it starts tell each other: pickles, over stdin and stdout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from convscope.ranks import Ranks
 from convscope.runs.lock import Claim
@@ -13,7 +14,7 @@ from convscope.training.request import HandedRequest
 
 @dataclass(frozen=True)
 class Part:
-    """A rank's part in a run: the first thing it reads."""
+    """A rank's part in a run, to be trained."""
 
     handed: HandedRequest
     hardware: Hardware
@@ -22,6 +23,23 @@ class Part:
     """A file that is not there yet, through which the ranks find each other."""
     claim: Claim | None
     """The command's, on the run's folder."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function to call there."""
+
+    function: str
+    """Its place, `package.module:name`: the command need not import what the function needs."""
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The command's answer to a line."""
+
+
+Asked = Part | Call | Shown
 
 
 @dataclass(frozen=True)
@@ -39,14 +57,16 @@ class Line:
     text: str
 
 
-SHOWN = b"\n"
-"""The command's answer to a line."""
-
-
 @dataclass(frozen=True)
 class Ended:
     metrics: dict[str, float]
     """The summary's; those of the first rank count."""
+
+
+@dataclass(frozen=True)
+class Returned:
+    value: Any
+    """What a function returned."""
 
 
 @dataclass(frozen=True)
@@ -58,4 +78,4 @@ class Failed:
     trace: str
 
 
-Message = Begun | Line | Ended | Failed
+Message = Begun | Line | Ended | Returned | Failed

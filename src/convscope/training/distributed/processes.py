@@ -13,45 +13,57 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from convscope.runs.environment import PACKAGE
-from convscope.training.distributed.messages import SHOWN, Message, Part
+from convscope.training.distributed.messages import Asked, Call, Message, Part, Shown
 
 Said = tuple[int, Message | None]
 """Rank and message; None where the rank's process has ended."""
 
 
 class RankProcesses:
-    """A process per rank; messages come in the order in which they were sent."""
+    """A process per rank; messages come in the order in which they were sent.
 
-    def __init__(self) -> None:
+    Args:
+        environment: variables of the processes besides those of this one.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(environment or {})
         self._processes: list[subprocess.Popen[bytes]] = []
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
 
-    def start(self, parts: Iterable[Part]) -> None:
-        for part in parts:
+    def start(self, parts: Sequence[Part]) -> None:
+        """Have a process train each part."""
+        self._start_processes(len(parts))
+        for process, part in zip(self._processes, parts, strict=True):
+            _write(process, part)
+
+    def call(self, call: Call) -> None:
+        """Have the one process there is call a function."""
+        self._start_processes(1)
+        _write(self._processes[0], call)
+
+    def _start_processes(self, number: int) -> None:
+        """Start them, unless those of before still live."""
+        if len(self._processes) == number and all(p.poll() is None for p in self._processes):
+            return
+        self.end()
+        self._said = queue.SimpleQueue()
+        for rank in range(number):
             with _signals_blocked():
                 process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "convscope.training.distributed.rank"],
-                    env=os.environ | {"PYTHONPATH": _source_first()},
+                    env=os.environ | {"PYTHONPATH": _source_first()} | self._environment,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                 )
             self._processes.append(process)
-            listener = threading.Thread(
-                target=self._listen, args=(part.ranks.rank, process), daemon=True
-            )
-            listener.start()
-            _write(process, pickle.dumps(part))
-
-    def _listen(self, rank: int, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        with process.stdout as stdout, suppress(EOFError, pickle.UnpicklingError):
-            while True:
-                self._said.put((rank, pickle.load(stdout)))
-        self._said.put((rank, None))
+            arguments = (rank, process, self._said)
+            threading.Thread(target=_listen, args=arguments, daemon=True).start()
 
     def next_said(self, seconds: float) -> Said | None:
         """What a rank says next; None where none does by then."""
@@ -61,7 +73,7 @@ class RankProcesses:
 
     def tell_shown(self, rank: int) -> None:
         """Answer a line."""
-        _write(self._processes[rank], SHOWN)
+        _write(self._processes[rank], Shown())
 
     def how_ended(self, rank: int) -> str:
         """How a process ended that says no more, in words."""
@@ -80,6 +92,26 @@ class RankProcesses:
             if process.stdin is not None:
                 with suppress(BrokenPipeError):
                     process.stdin.close()
+        self._processes = []
+
+
+@cache
+def child() -> RankProcesses:
+    """The process that trains a command's runs one by one, so that a crash costs one of them.
+
+    It starts when it is first asked for something, goes on from run to run, since its imports take
+    seconds, and ends with this process.
+    """
+    # Below the bar of the sweep.
+    return RankProcesses({"TQDM_POSITION": "1"})
+
+
+def _listen(rank: int, process: subprocess.Popen[bytes], said: queue.SimpleQueue[Said]) -> None:
+    assert process.stdout is not None
+    with process.stdout as stdout, suppress(EOFError, pickle.UnpicklingError):
+        while True:
+            said.put((rank, pickle.load(stdout)))
+    said.put((rank, None))
 
 
 @contextmanager
@@ -99,11 +131,11 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _write(process: subprocess.Popen[bytes], content: bytes) -> None:
+def _write(process: subprocess.Popen[bytes], message: Asked) -> None:
     assert process.stdin is not None
     # A rank that is gone is told of by the thread that listens to it.
     with suppress(BrokenPipeError):
-        process.stdin.write(content)
+        process.stdin.write(pickle.dumps(message))
         process.stdin.flush()
 
 

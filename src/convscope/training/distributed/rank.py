@@ -1,4 +1,4 @@
-"""A rank's process, `python -m convscope.training.distributed.rank`: trains on its device.
+"""A rank's process, `python -m convscope.training.distributed.rank`: does what it is asked for.
 
 It claims nothing and writes no record: that is the command's, which hears the signals and ends it.
 What else a run leaves on disk the first rank writes.
@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import os
 import pickle
+import pkgutil
 import queue
 import socket
 import threading
 import traceback
+from contextlib import suppress
 from datetime import timedelta
-from typing import cast
+from typing import Any
 
 import torch
 import torch.distributed
 
 from convscope.errors import UserError
-from convscope.training.distributed.messages import Begun, Ended, Failed, Line, Message, Part
+from convscope.training.distributed.messages import (
+    Begun,
+    Call,
+    Ended,
+    Failed,
+    Line,
+    Message,
+    Part,
+    Returned,
+    Shown,
+)
 
 _MEETING = timedelta(minutes=30)
 """That the ranks wait for each other: the command ends them long before, where one has died."""
@@ -28,14 +40,21 @@ _LOOPBACK = ("lo", "lo0")
 
 def main() -> None:
     command = Command()
-    try:
-        command.send(Ended(_train(command.part, command)))
-        command.wait_for_end()
-    except UserError as error:
-        command.send(Failed(str(error), True, traceback.format_exc()))
-    except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
-        reason = f"{type(error).__name__}: {error}"
-        command.send(Failed(reason, False, traceback.format_exc()))
+    while True:
+        # Also when it has trained its part: gloo may abort a rank whose peer is gone.
+        asked = command.next_asked()
+        try:
+            if isinstance(asked, Part):
+                command.send(Ended(_train(asked, command)))
+            else:
+                command.send(Returned(_call(asked)))
+        except UserError as error:
+            command.send(Failed(str(error), True, traceback.format_exc()))
+        except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
+            reason = f"{type(error).__name__}: {error}"
+            command.send(Failed(reason, False, traceback.format_exc()))
+            # Nobody knows what it has left in memory.
+            return
 
 
 class Command:
@@ -45,9 +64,8 @@ class Command:
         self._out = os.fdopen(os.dup(1), "wb")
         # What else is printed must not get among the messages.
         os.dup2(2, 1)
-        with open(0, "rb", closefd=False) as stdin:
-            self.part = cast(Part, pickle.load(stdin))
-        self._shown: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Part | Call] = queue.SimpleQueue()
+        self._shown: queue.SimpleQueue[Shown] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, message: Message) -> None:
@@ -58,19 +76,27 @@ class Command:
         self.send(Line(line))
         self._shown.get()
 
-    def wait_for_end(self) -> None:
-        """Stay until the command ends this process: gloo may abort a rank whose peer is gone."""
-        threading.Event().wait()
+    def next_asked(self) -> Part | Call:
+        """Wait for what is asked for next."""
+        return self._asked.get()
 
     def _listen(self) -> None:
-        while answer := os.read(0, 1):
-            self._shown.put(answer)
+        with open(0, "rb", closefd=False) as stdin, suppress(EOFError, pickle.UnpicklingError):
+            while True:
+                said = pickle.load(stdin)
+                (self._shown if isinstance(said, Shown) else self._asked).put(said)
         # Nobody holds the claim on the run any more.
         os._exit(1)
 
 
+def _call(call: Call) -> Any:
+    return pkgutil.resolve_name(call.function)(*call.arguments)
+
+
 def _train(part: Part, command: Command) -> dict[str, float]:
-    _meet(part)
+    torch.set_num_threads(part.hardware.threads)
+    if part.ranks.size > 1:
+        _meet(part)
     # Here: Lightning asks the environment, which is set by now, for its rank.
     from convscope.training.experiment import Experiment
     from convscope.training.log import logged_to
@@ -91,7 +117,6 @@ def _meet(part: Part) -> None:
     """Take this rank's device and its place among the ranks."""
     ranks = part.ranks
     os.environ |= {"RANK": str(ranks.rank), "LOCAL_RANK": str(ranks.rank), "NODE_RANK": "0"}
-    torch.set_num_threads(part.hardware.threads)
     device = None
     if part.hardware.accelerator == "cuda":
         device = torch.device("cuda", ranks.rank)

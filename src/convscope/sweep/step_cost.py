@@ -1,0 +1,73 @@
+"""Wall seconds of a training step and of a batch of evaluation, measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from convscope.model import ConvNet
+from convscope.step.stepper import Stepper, graph_capture
+from convscope.step.update import Update, make_optimizer
+from convscope.sweep.estimate import StepCost
+from convscope.tracking.throughput import synchronizer
+from convscope.training.batches import train_batches, train_images
+from convscope.training.hardware import Hardware
+from convscope.training.request import HandedRequest, RunRequest
+
+WARMUP_STEPS, MEASURED_STEPS = 3, 6
+
+
+def measure_handed(handed: HandedRequest, hardware: Hardware) -> StepCost:
+    """Measure a run's steps in this process, with the threads that the run will have.
+
+    Raises:
+        UserError: its images or its device are not there.
+        RuntimeError: its steps cannot be taken, for want of memory say.
+    """
+    torch.set_num_threads(hardware.threads)
+    return measure(handed.receive(hardware))
+
+
+def measure(request: RunRequest) -> StepCost:
+    """Time a few steps on real images; what Lightning adds to a step is next to nothing."""
+    hardware, config = request.hardware, request.config
+    device = hardware.torch_device
+    batches = train_batches(request, train_images(request, device))
+    network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
+    stepper = Stepper(
+        Update(
+            network,
+            make_optimizer(network, config.optim, device),
+            config.trainer.gradient_clip_val,
+        ),
+        batches,
+        lambda step: config.optim.lr,
+        capacity=max(WARMUP_STEPS, MEASURED_STEPS),
+        capture=graph_capture(batches),
+        after_step=lambda: None,
+        # The run will tell.
+        notify=lambda line: None,
+    )
+
+    @torch.no_grad()
+    def evaluate(steps: range) -> None:
+        for step in steps:
+            network(batches.batch(step)[0])
+
+    synchronize = synchronizer(device)
+    with torch.autocast(
+        device.type, hardware.autocast_dtype, hardware.precision == "bf16-mixed", False
+    ):
+        return StepCost(_seconds(stepper.take, synchronize), _seconds(evaluate, synchronize))
+
+
+def _seconds(act: Callable[[range], object], synchronize: Callable[[], None]) -> float:
+    """Of one step, once warm."""
+    act(range(WARMUP_STEPS))
+    synchronize()
+    started = time.perf_counter()
+    act(range(WARMUP_STEPS, WARMUP_STEPS + MEASURED_STEPS))
+    synchronize()
+    return (time.perf_counter() - started) / MEASURED_STEPS
