@@ -65,9 +65,7 @@ def train(
         return finished
     with RunLock(directory.path) as lock:
         # It may have been finished while the claim was waited for.
-        return _finished(request, notify) or _train_claimed(
-            request, lock.claim, notify, processes
-        )
+        return _finished(request, notify) or _train_claimed(request, lock.claim, notify, processes)
 
 
 def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:

@@ -37,8 +37,8 @@ class RanksExperiment:
         signals: asked often; what they raise ends the processes.
         notify: is told a line per epoch.
         claim: on the run's folder; None where nothing is written.
-        processes: are kept for the next run, unless this one leaves them in a state that nobody
-            knows; by default they end with `with`.
+        processes: are kept for the next run where they have said how this one ended; by default
+            they end with `with`.
 
     Raises:
         UserError: from `with` or `run`, where a rank raised one, or its process died.
@@ -60,20 +60,21 @@ class RanksExperiment:
         self._size = request.hardware.devices
         self._are_kept = processes is not None
         self._processes = processes or RankProcesses()
+        self._are_idle = False
         self._ended: dict[int, Ended] = {}
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="convscope-")
         try:
-            self._processes.start([self._part(rank) for rank in range(self._size)])
+            self._processes.start(map(self._part, range(self._size)))
             self._begun = self._until_begun()
-        except BaseException as error:
-            self.__exit__(type(error))
+        except BaseException:
+            self.__exit__()
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if not self._are_kept or kind not in (None, UserError):
+    def __exit__(self, *_: object) -> None:
+        if not (self._are_kept and self._are_idle):
             self._processes.end()
         self._folder.cleanup()
 
@@ -90,6 +91,7 @@ class RanksExperiment:
             rank, message = self._next()
             if isinstance(message, Ended):
                 self._ended[rank] = message
+        self._are_idle = True
         return self._ended[0].metrics
 
     def _part(self, rank: int) -> Part:
@@ -129,6 +131,7 @@ class RanksExperiment:
         last = {rank: message} | self._last_words(besides=rank)
         for words in last.values():
             if words is not None and words.explained:
+                self._are_idle = self._size == 1
                 return _error(words)
         for dead, words in last.items():
             if words is None:

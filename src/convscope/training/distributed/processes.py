@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 
@@ -36,10 +36,11 @@ class RankProcesses:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
 
-    def start(self, parts: Sequence[Part]) -> None:
+    def start(self, parts: Iterable[Part]) -> None:
         """Have a process train each part."""
-        self._start_processes(len(parts))
-        for process, part in zip(self._processes, parts, strict=True):
+        listed = list(parts)
+        self._start_processes(len(listed))
+        for process, part in zip(self._processes, listed, strict=True):
             _write(process, part)
 
     def call(self, call: Call) -> None:
