@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ import plotly
 import plotly.graph_objects as go
 import pytest
 from pandas import DataFrame
+from plotly.io import _base_renderers, _renderers
 from scipy import stats
 
 from convscope.compare import load
@@ -655,3 +657,42 @@ def overlapping(texts: Any) -> list[tuple[str, str]]:
         if min(a["right"], b["right"]) - max(a["left"], b["left"]) > 2
         and min(a["bottom"], b["bottom"]) - max(a["top"], b["top"]) > 4
     ]
+
+
+@pytest.mark.parametrize("chosen", ["plotly_mimetype", "vscode"])
+def test_a_saved_notebook_shows_its_figures_without_a_network(
+    chosen: str,
+    runs: DataFrame,
+    browser: "Browser",
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """What Jupyter keeps of a cell's outputs is put into a page, as nbconvert does it."""
+    kept: list[str] = []
+    display = SimpleNamespace(
+        display=lambda bundle, raw: kept.append(bundle["text/html"]),
+        display_html=lambda html, raw: kept.append(html),
+    )
+    for module in (_renderers, _base_renderers):
+        monkeypatch.setattr(module, "ipython_display", display)
+    monkeypatch.setattr(_renderers, "nbformat", SimpleNamespace(__version__="5.0"))
+    monkeypatch.setattr(plotly.io.renderers, "default", chosen)
+    accuracy_against(runs, "macs")._ipython_display_()
+    effects(runs).show()
+    assert [len(html) > 1_000_000 for html in kept] == [True, False, False]
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(f"<!doctype html><meta charset=utf-8>{''.join(kept)}", "utf-8")
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(notebook.as_uri())
+    page.locator(".js-plotly-plot").nth(1).locator("svg").first.wait_for()
+    assert page.locator(".js-plotly-plot").first.locator(".point").count() == len(ACCURACY)
+    context.close()
+
+
+def test_another_renderer_that_the_user_chose_stays(
+    runs: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plotly.io.renderers, "default", "svg")
+    accuracy_against(runs, "macs")
+    assert plotly.io.renderers.default == "svg"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from convscope.compare.figures.marks import NEUTRAL, ON_DARK
 
@@ -23,11 +24,24 @@ _LINES_ON_DARK = ("#35618f", "#93bde2", "#f7fbff")
 One hue, ordered by lightness alone, so that any colour vision tells them apart. On each colour of
 cells `CELL_INK` has a contrast of 4.5 at least (WCAG 2.2, 1.4.3).
 """
+_DATA_ONLY = ("plotly_mimetype", "vscode", "nteract")
+"""Renderers that Plotly chooses in Jupyter, VS Code and nteract."""
 
 
 def figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
     """A figure for a light page."""
+    _show_in_saved_notebooks()
     return go.Figure({"data": traces, "layout": {**layout, "template": _template(dark=False)}})
+
+
+def _show_in_saved_notebooks() -> None:
+    """Let the first figure of a Jupyter session bring Plotly's script along, 5 MB.
+
+    Plotly's own choice there is the figure's data only, which a page made by nbconvert does not
+    draw. Another renderer that the user chose stays.
+    """
+    if pio.renderers.default in _DATA_ONLY:
+        pio.renderers.default += "+notebook"
 
 
 def styled(figure: go.Figure, dark: bool) -> go.Figure:
