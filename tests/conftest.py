@@ -1,7 +1,11 @@
-"""A tiny run on digits, which need no file; what it left for TensorBoard; a browser for pages."""
+"""A tiny run on digits, which need no file; what it left for TensorBoard; a browser for pages;
+files that are none."""
 
+import os
 import re
 import shutil
+import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +39,36 @@ FLAGS = (
 
 Ask = Callable[..., "RunRequest"]
 Scalars = dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class OddFile:
+    """What is no regular file: to be made at a path."""
+
+    kind: str
+    make: Callable[[Path], None]
+
+
+def _bind_socket(path: Path) -> None:
+    # A socket's path has at most 107 bytes: bound in a short folder, then moved.
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, socket.socket(socket.AF_UNIX) as one:
+        one.bind(f"{short}/s")
+        shutil.move(f"{short}/s", path)
+
+
+ODD_FILES: dict[str, Callable[[Path], None]] = {
+    "pipe": lambda path: os.mkfifo(path),
+    "socket": _bind_socket,
+    "folder": lambda path: path.mkdir(),
+    "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+}
+
+
+@pytest.fixture(params=ODD_FILES)
+def odd_file(request: pytest.FixtureRequest) -> OddFile:
+    """Each kind of file that is not to be opened, in turn."""
+    return OddFile(request.param, ODD_FILES[request.param])
 
 
 @pytest.fixture(scope="session")

@@ -1,37 +1,18 @@
 """Regular files are read, within bounds; what is none is refused at once, and never followed."""
 
 import os
-import socket
 import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from convscope.files import FileTooLarge, NotRegularFile, create, open_regular, read_regular
 
+OddFile = Any
+"""As in conftest.py."""
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="such files are POSIX's")
-
-
-def bind_socket(path: Path) -> None:
-    # A socket's path has at most 107 bytes: bound in a short folder, then moved.
-    with tempfile.TemporaryDirectory(dir="/tmp") as short, socket.socket(socket.AF_UNIX) as one:
-        one.bind(f"{short}/s")
-        os.rename(f"{short}/s", path)
-
-
-def loop(path: Path) -> None:
-    path.symlink_to(path.name)
-
-
-ODD: dict[str, Callable[[Path], None]] = {
-    "pipe": os.mkfifo,
-    "socket": bind_socket,
-    "folder": os.mkdir,
-    "link to a device": lambda path: path.symlink_to("/dev/zero"),
-    "link to a link": loop,
-}
 
 
 def test_a_regular_file_is_read_whole(tmp_path: Path) -> None:
@@ -52,12 +33,13 @@ def test_a_file_without_an_end_is_not_read_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND])
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str, flags: int) -> None:
-    ODD[kind](tmp_path / "odd")
+def test_what_is_no_regular_file_is_refused_at_once(
+    tmp_path: Path, odd_file: OddFile, flags: int
+) -> None:
+    odd_file.make(tmp_path / "odd")
     descriptors = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
-    for follow in (False, True) if kind != "link to a link" else (False,):
+    for follow in (False, True) if odd_file.kind != "link to itself" else (False,):
         with pytest.raises(NotRegularFile, match=r"odd is not a regular file$"):
             open_regular(tmp_path / "odd", flags, follow_links=follow)
     if sys.platform == "linux":
@@ -85,9 +67,12 @@ def test_a_link_is_followed_where_that_is_asked_for_alone(tmp_path: Path) -> Non
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("kind", [kind for kind in ODD if kind != "folder"])
-def test_a_new_file_takes_the_place_of_what_stood_there(tmp_path: Path, kind: str) -> None:
-    ODD[kind](tmp_path / "new")
+def test_a_new_file_takes_the_place_of_what_stood_there(tmp_path: Path, odd_file: OddFile) -> None:
+    odd_file.make(tmp_path / "new")
+    if odd_file.kind == "folder":
+        with pytest.raises(IsADirectoryError, match="new is a folder"):
+            create(tmp_path / "new")
+        return
     with create(tmp_path / "new") as file:
         file.write(b"content")
     assert not (tmp_path / "new").is_symlink()
@@ -102,12 +87,6 @@ def test_what_a_link_points_at_is_not_written_to(tmp_path: Path) -> None:
     with create(tmp_path / "new") as file:
         file.write(b"other")
     assert (tmp_path / "mine").read_bytes() == b"mine"
-
-
-def test_a_folder_is_left_where_it_stands(tmp_path: Path) -> None:
-    (tmp_path / "new").mkdir()
-    with pytest.raises(IsADirectoryError, match="new is a folder"):
-        create(tmp_path / "new")
 
 
 def test_a_name_with_a_line_break_makes_no_second_line(tmp_path: Path) -> None:

@@ -207,14 +207,13 @@ def test_a_record_cut_in_half_is_named_and_the_rest_is_shown(tab: Any, study: Pa
     assert str(broken) in reason
 
 
-def test_no_link_leads_out_of_the_logdir(
+def test_no_link_leads_out_of_a_study(
     tab: Any, study: Path, make_study: MakeStudy, tmp_path: Path
 ) -> None:
     secret = make_study(tmp_path / "secret", [7], [2], [3], [0], metrics=planted)
     (run,) = secret.iterdir()
     history = run / "history.csv"
     History(history).append({"epoch": 1, "step": 1, "val/accuracy": 0.123456})
-    (study.parent / "other").symlink_to(secret)
     (study / run.name).symlink_to(run)
     inside = next(study.glob("*k3*seed0*"))
     (inside / "history.csv").symlink_to(history)
@@ -226,6 +225,14 @@ def test_no_link_leads_out_of_the_logdir(
     assert any(f"{study / run.name} is a link" in reason for reason in told["aside"])
     assert any(f"{copied / 'run.json'} is not a regular file" in r for r in told["aside"])
     assert b"0.123456" not in get(tab, "/figure", name="curves").data
+    # A study itself may be a link: one level, and no further.
+    (study.parent / "other").symlink_to(secret)
+    (study.parent / "further").symlink_to(tmp_path)
+    (secret / "beyond").symlink_to(inside)
+    told = ask(tab, "/runs")
+    assert [group["label"] for group in told["groups"]][3:] == ["k7-s2-p3"]
+    assert {run["study"] for run in told["runs"]} == {"s", "secret"}
+    assert [run["run"] for run in told["runs"] if run["study"] == "secret"] == [run.name]
 
 
 @pytest.mark.parametrize(
