@@ -1,9 +1,10 @@
-"""One value of a record changed: whatever reads the study shows the record or sets it aside."""
+"""One value of a record or of a history changed: the run is shown or set aside, nothing raises."""
 
 import copy
 import dataclasses
 import io
 import json
+import math
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,10 @@ from rich.console import Console
 from werkzeug.test import Client
 
 import convscope
+from convscope.compare import report
 from convscope.compare.command import main
+from convscope.compare.figures import FIGURES
+from convscope.compare.figures.histories import learned
 from convscope.compare.frame import Reader
 from convscope.compare.tensorboard import ConvScopePlugin
 from convscope.errors import UserError
@@ -201,11 +205,67 @@ def hold(study: Study, changes: int, seed: int, folder: Path, patch: pytest.Monk
     return aside
 
 
+def damaged(history: bytes, dice: random.Random) -> bytes:
+    """A history with one cell, line or byte changed."""
+    lines = history.decode().split("\n")
+    line, action = dice.randrange(len(lines)), dice.choice(("cell", "cell", "line", "byte", "cut"))
+    if action == "cell":
+        cells = lines[line].split(",")
+        cells[dice.randrange(len(cells))] = dice.choice(
+            ("", "nan", "-inf", "1e999", "1e308", "-1", "0", "x", '"', "9" * 400, "9" * 5000, "1_0")
+        )
+        lines[line] = ",".join(cells)
+    elif action == "line":
+        lines[line : line + dice.randrange(2)] = [dice.choice(lines), "\0" * dice.randrange(9)]
+    content = "\n".join(lines).encode()
+    if action == "cut":
+        return content[: dice.randrange(len(content))]
+    if action == "byte":
+        place = dice.randrange(len(content))
+        return content[:place] + bytes([dice.randrange(256)]) + content[place + 1 :]
+    return content
+
+
+def hold_history(study: Study, changes: int, seed: int, folder: Path) -> None:
+    """Damage the history of the trained run again and again."""
+    path = study.request.directory.history
+    whole, record = path.read_bytes(), study.request.directory.record
+    finished = record.read_bytes()
+    stopped = dataclasses.replace(study.record, status="interrupted", reason="SIGTERM")
+    runs = Reader([study.folder]).read()[0]
+    write_record(record, stopped)
+    dice = random.Random(seed)
+    try:
+        for number in range(changes):
+            path.write_bytes(content := damaged(whole, dice))
+            try:
+                for metric in ("train/loss", "val/accuracy"):
+                    curves, unreadable = learned(runs, metric)
+                    assert all("\n" not in line for line in unreadable)
+                    assert all(
+                        map(math.isfinite, curves[next(iter(curves))].means) if curves else ()
+                    )
+                (planned,) = plan_runs([study.request])
+                assert planned.epochs_done >= 0
+                if number % 20 == 0:
+                    FIGURES["curves"](runs).to_json()
+                    report.write(runs, [], folder / "report.html", None)
+            except Exception as error:
+                raise AssertionError(f"change {number} of seed {seed}: {content!r}") from error
+    finally:
+        path.write_bytes(whole)
+        record.write_bytes(finished)
+
+
 def test_a_record_with_one_value_changed_is_shown_or_set_aside(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aside = hold(study, 40, 0, tmp_path, monkeypatch)
-    assert 10 < aside < 40
+    aside = hold(study, 30, 0, tmp_path, monkeypatch)
+    assert 10 < aside < 30
+
+
+def test_a_damaged_history_is_told_of(study: Study, tmp_path: Path) -> None:
+    hold_history(study, 100, 0, tmp_path)
 
 
 @pytest.mark.fuzz
@@ -215,3 +275,4 @@ def test_records_with_one_value_changed_are_shown_or_set_aside(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     hold(study, 500, seed, tmp_path, monkeypatch)
+    hold_history(study, 1000, seed, tmp_path)

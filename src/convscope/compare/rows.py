@@ -114,7 +114,7 @@ def _own(run: Row | Series, key: str) -> Any:
         return _plain(key, run[key])
     value: Any = run["record"].config
     for part in key.split("."):
-        value = value.get(part) if value else None
+        value = value.get(part) if isinstance(value, dict) else None
     return brief(value) if isinstance(value, list) else value
 
 

@@ -1,14 +1,16 @@
 """What run.json must hold: schema 1, key by key.
 
 Keys that a later version adds below `config`, `dataset`, `metrics`, `environment` or in a layer of
-`geometry` are kept as they are, within the bounds of `_is_bounded`.
+`geometry` are kept as they are.
 """
+
+from __future__ import annotations
 
 import math
 import re
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -21,6 +23,7 @@ Status = Literal["running", "finished", "interrupted", "failed", "skipped"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 REASONED = ("interrupted", "failed", "skipped")
 
+_CONV_KEYS = ("kernel_size", "stride", "padding")
 DATASET_KEYS = ("name", "train", "val", "test", "input_shape", "fingerprint")
 LAYER_KEYS = (
     *("name", "in_shape", "out_shape", "kernel_size", "stride", "padding", "receptive_field"),
@@ -33,7 +36,8 @@ _LARGEST = 10**300
 """Of any number: what reads records may turn it into a float."""
 _LARGEST_COUNT = 2**53
 """Up to it a float, and so JavaScript and pandas, has every whole number."""
-_DEEPEST = 12
+_LEVELS = 12
+"""Of values within values."""
 
 
 Test = Callable[[object], bool]
@@ -56,7 +60,12 @@ def _is_switch(value: object) -> bool:
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    return (
+        isinstance(value, int)
+        and value is not True
+        and value is not False
+        and (-_LARGEST <= value <= _LARGEST)
+    )
 
 
 def _is_count(value: object) -> bool:
@@ -84,6 +93,10 @@ def _is_metric(value: object) -> bool:
     return _is_number(value) or isinstance(value, float)
 
 
+def _is_single(value: object) -> bool:
+    return value is None or isinstance(value, (str, bool)) or _is_number(value)
+
+
 def _is_time(value: object) -> bool:
     if not isinstance(value, str):
         return False
@@ -101,20 +114,15 @@ def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _is_bounded(value: object, deepest: int = _DEEPEST) -> bool:
-    """Whether no number is beyond what its readers can count with, and no value nested too deep."""
-    if isinstance(value, dict | list):
-        items = value.values() if isinstance(value, dict) else value
-        return deepest > 0 and all(_is_bounded(item, deepest - 1) for item in items)
-    return not isinstance(value, int | float) or isinstance(value, bool) or _is_number(value)
-
-
 def _or_null(test: Test) -> Test:
     return _one_of(lambda value: value is None, test)
 
 
-def _one_of(*tests: Test) -> Test:
-    return lambda value: any(test(value) for test in tests)
+def _one_of(first: Test, *others: Test) -> Test:
+    if not others:
+        return first
+    rest = _one_of(*others)
+    return lambda value: first(value) or rest(value)
 
 
 def _list_of(test: Test, length: int | None = None) -> Test:
@@ -143,11 +151,9 @@ def _is_border(value: object) -> bool:
 
 def _is_conv(value: object) -> bool:
     """Pixels per layer, as `geometry.conv_config` writes them; or what was typed, with a `same`."""
-    if not isinstance(value, dict) or not value.keys() >= {
-        field.name for field in fields(ConvConfig)
-    }:
+    if not _has(_CONV_KEYS)(value):
         return False
-    kernels, strides, paddings = (value[field.name] for field in fields(ConvConfig))
+    kernels, strides, paddings = (value[key] for key in _CONV_KEYS)  # type: ignore[index]
     entry = _list_of(_is_pixels, 2)
     if (
         all(map(_list_of(entry), (kernels, strides)))
@@ -218,8 +224,6 @@ _NESTED: dict[str, Rule] = {
     ),
     "geometry[].skipped": _PAIR,
     "geometry[].padding_share": Rule(_is_share, "be a share, 0 to 1"),
-    "metrics.test_accuracy": Rule(_or_null(_is_share), "be a share, 0 to 1, or null"),
-    "metrics.best_val_accuracy": Rule(_or_null(_is_share), "be a share, 0 to 1, or null"),
     "environment.git": Rule(_or_null(_is_object), "be an object or null"),
     "environment.versions": Rule(_or_null(_object_of(_is_text)), "be an object of text or null"),
     "environment.device": _TEXT_OR_NULL,
@@ -234,20 +238,24 @@ _NESTED: dict[str, Rule] = {
 """Of keys further in, where a record has them."""
 
 
-@cache
-def _config_rules() -> dict[str, Rule]:
-    """The types of the config's keys, from its dataclasses; where a record has the key."""
-    return dict(_typed(TrainConfig, "config"))
+_METRICS = {
+    name: Rule(_is_share, "be a share, 0 to 1") for name in ("test_accuracy", "best_val_accuracy")
+}
+_SHALLOW = Rule(lambda value: False, f"have at most {_LEVELS} levels")
+_BOUNDED = Rule(_is_number, "be a number up to 1e300")
 
 
 def _typed(kind: Any, prefix: str) -> Iterator[tuple[str, Rule]]:
+    """The types of the config's keys, from its dataclasses."""
     for name, hint in get_type_hints(kind).items():
         key = f"{prefix}.{name}"
         if is_dataclass(hint):
             yield key, Rule(_is_object, "be an object")
-            if hint is not ConvConfig:
-                yield from _typed(hint, key)
-        elif hint is not Any:
+            yield from _typed(hint, key)
+        elif hint is Any:
+            if kind is not ConvConfig:
+                yield key, Rule(_one_of(_is_single, _list_of(_is_single)), "be a value or a list")
+        else:
             tests = [_TYPES[one] for one in _alternatives(hint)]
             words = " or ".join(words for _, words in tests)
             yield key, Rule(_one_of(*(test for test, _ in tests)), f"be {words}")
@@ -284,41 +292,69 @@ def problem_of(document: object) -> str | None:
         return f"{unknown[0]} is not a key of schema {SCHEMA}"
     if (document["status"] in REASONED) != (document["reason"] is not None):
         return f"reason must say why a run is {' or '.join(REASONED)}, and be null otherwise"
-    return _problem_within(document)
-
-
-def _problem_within(document: dict[str, Any]) -> str | None:
-    for key, rule in (_config_rules() | _NESTED).items():
-        for place, value in _values(document, key.split("."), ""):
-            if not rule.test(value):
-                return _broken(place, rule, value)
     for key in ("config", "dataset", "geometry", "environment"):
-        if not _is_bounded(document[key]):
-            return (
-                f"{key} must have numbers up to 1e300 and at most {_DEEPEST} levels,"
-                f" got {_brief(document[key])}"
-            )
+        problem = _problem_within(document[key], _tree().keys[key], key, _LEVELS)
+        if problem is not None:
+            return problem
+    for name, rule in _METRICS.items():
+        value = document["metrics"].get(name)
+        if value is not None and not rule.test(value):
+            return _broken(f"metrics.{name}", rule, value)
     return None
 
 
-def _values(node: Any, path: list[str], place: str) -> Iterator[tuple[str, Any]]:
-    """The values at a path, which may be missing; `geometry[]` is each of a list."""
-    if not path:
-        yield place, node
-        return
-    name = path[0].removesuffix("[]")
-    if not isinstance(node, dict) or name not in node:
-        return
-    place = f"{place}.{name}" if place else name
-    if name == path[0]:
-        yield from _values(node[name], path[1:], place)
-        return
-    for number, item in enumerate(node[name]):
-        yield from _values(item, path[1:], f"{place}[{number}]")
+@dataclass
+class _Node:
+    """The rule for a value, and those for what is within it: by key, or `every` item of a list."""
+
+    rule: Rule | None = None
+    keys: dict[str, _Node] = field(default_factory=dict)
+    every: _Node | None = None
 
 
-def _broken(key: str, rule: Rule, value: object) -> str:
-    return f"{key} must {rule.words}, got {_brief(value)}"
+_FREE = _Node()
+"""No rule, as for what a later version adds."""
+
+
+@cache
+def _tree() -> _Node:
+    """All rules for what is within a record: one pass holds them against it."""
+    root = _Node()
+    for path, rule in {**dict(_typed(TrainConfig, "config")), **_NESTED}.items():
+        node = root
+        for part in path.split("."):
+            node = node.keys.setdefault(part.removesuffix("[]"), _Node())
+            if part.endswith("[]"):
+                node.every = node.every or _Node()
+                node = node.every
+        node.rule = rule
+    return root
+
+
+def _problem_within(value: object, node: _Node, place: str, levels: int) -> str | None:
+    """Which value breaks its rule or is more than its readers can count with, or None."""
+    if node.rule is not None and not node.rule.test(value):
+        return _broken(place, node.rule, value)
+    if isinstance(value, (dict, list)):
+        if levels == 0:
+            return _broken(place, _SHALLOW, value)
+        of_list = node.every or _FREE
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            child = node.keys.get(key, _FREE) if isinstance(key, str) else of_list
+            within = f"{place}.{key}" if isinstance(key, str) else f"{place}[{key}]"
+            problem = _problem_within(item, child, within, levels - 1)
+            if problem is not None:
+                return problem
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and not _is_number(value):
+        return _broken(place, _BOUNDED, value)
+    return None
+
+
+def _broken(place: str, rule: Rule, value: object) -> str:
+    # A key that somebody else wrote may be of any length and hold line breaks.
+    shown = place if place.isprintable() and len(place) <= _SHOWN else _brief(place)
+    return f"{shown} must {rule.words}, got {_brief(value)}"
 
 
 def _brief(value: object) -> str:
