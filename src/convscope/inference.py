@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,26 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from convscope.checkpoint import read_best
+from convscope.data.pixels import fitted
 from convscope.errors import UserError
 from convscope.geometry import convs_from, network_geometry
 from convscope.model import ConvNet
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record
 from convscope.runs.study import find_run
+from convscope.tables import percent
+
+Picture = str | Path | Image.Image
+"""An image file, or an image that Pillow has opened: of any size, grey or in colour."""
+Pictures = Picture | Sequence[Picture] | NDArray[np.uint8] | Tensor
+"""One or many; arrays are (batch, height, width[, channels]) or one of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedVariant:
     """A network in evaluation mode and what its images must go through.
 
@@ -38,39 +46,81 @@ class TrainedVariant:
     classes: tuple[str, ...]
     input_shape: tuple[int, int, int]
 
-    def preprocess(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Normalise uint8 images (batch, height, width[, channels]) or one of them.
+    def __repr__(self) -> str:
+        """The run's name, its test accuracy, and what goes in and comes out."""
+        return (
+            f"<TrainedVariant {self.record.name}:"
+            f" test accuracy {percent(self.record.metrics.get('test_accuracy'))},"
+            f" input {'x'.join(map(str, self.input_shape))}, {len(self.classes)} classes>"
+        )
+
+    def preprocess(self, images: Pictures) -> Tensor:
+        """Normalise images as training does.
+
+        Files and Pillow's images are scaled and cropped to the input's size, and are made grey
+        where the input is; arrays are uint8 and have that size.
 
         Returns:
             (batch, channels, height, width), float32.
 
         Raises:
-            UserError: another type or shape.
+            UserError: another type or shape, or a file that is no image.
         """
-        pixels = torch.as_tensor(images)
-        channels, height, width = self.input_shape
-        if channels == 1 and pixels.shape[-1:] != (1,):
-            pixels = pixels[..., None]
-        if pixels.ndim == 3:
-            pixels = pixels[None]
-        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (height, width, channels):
-            raise UserError(
-                f"images must be uint8 of shape (batch, {height}, {width}, {channels}),"
-                f" got {pixels.dtype} of shape {tuple(np.shape(images))}"
-            )
+        pixels = self._pixels(images)
         # To the bit as `DeviceImages` does it.
         scale = (1 / torch.tensor(self.std, dtype=torch.float64)).float()
         return ((pixels.float() - torch.tensor(self.mean)) * scale).permute(0, 3, 1, 2)
 
+    def _pixels(self, images: Pictures) -> Tensor:
+        """uint8, (batch, height, width, channels)."""
+        if not isinstance(images, np.ndarray | Tensor):
+            return self._fitted(images)
+        if isinstance(images, np.ndarray):
+            # PyTorch takes no other arrays, or warns of them.
+            images = np.require(images, requirements=["C", "W"])
+        channels, height, width = self.input_shape
+        shape = tuple(images.shape)
+        try:
+            pixels = torch.as_tensor(images)
+        except TypeError as error:
+            raise self._other_array(f"{images.dtype} of shape {shape}") from error
+        if channels == 1 and shape[-1:] != (1,):
+            pixels = pixels[..., None]
+        if pixels.ndim == 3:
+            pixels = pixels[None]
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (height, width, channels):
+            raise self._other_array(f"{pixels.dtype} of shape {shape}")
+        return pixels
+
+    def _fitted(self, images: Picture | Sequence[Picture]) -> Tensor:
+        several = images if isinstance(images, list | tuple) else [images]
+        for image in several:
+            if not isinstance(image, Picture):
+                raise UserError(
+                    "images must be paths, PIL images or a list of them, or a uint8 array,"
+                    f" got {type(image).__name__}"
+                )
+        channels, height, width = self.input_shape
+        pixels = np.empty((len(several), height, width, channels), np.uint8)
+        for number, image in enumerate(several):
+            pixels[number] = fitted(image, self.input_shape)
+        return torch.from_numpy(pixels)
+
+    def _other_array(self, got: str) -> UserError:
+        channels, height, width = self.input_shape
+        return UserError(
+            f"images must be uint8 of shape (batch, {height}, {width}, {channels}), got {got}"
+        )
+
     @torch.inference_mode()
-    def scores(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
+    def scores(self, images: Pictures) -> Tensor:
         """Probability of each class, (batch, classes), in the precision of the training."""
         mixed = self.record.environment["precision"] == "bf16-mixed"
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
             scores: Tensor = self.network(self.preprocess(images))
         return scores.float().softmax(dim=1)
 
-    def predict(self, images: NDArray[np.uint8] | Tensor) -> list[str]:
+    def predict(self, images: Pictures) -> list[str]:
         """The likeliest class of each image, by name."""
         return [self.classes[label] for label in self.scores(images).argmax(dim=1).tolist()]
 

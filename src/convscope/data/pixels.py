@@ -84,23 +84,57 @@ def decode(path: Path | str, content: bytes, image_size: int | None, channels: i
             raise ColouredImage
         image, turned = _upright(image)
         transparent = _is_transparent(image)
-        wanted = GREY if channels == 1 else "RGB"
-        if image.mode != wanted:
-            image = image.convert(wanted)
+        image = _converted(image, channels)
         if image_size is not None:
-            image = _centre_square(image, image_size)
+            image = _centre(image, image_size, image_size)
         pixels = np.asarray(image)
     return Picture(pixels.reshape(*pixels.shape[:2], channels), turned, transparent)
 
 
+def fitted(image: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """An image's pixels, (height, width, channels), for a network with inputs of one shape.
+
+    As ``decode``, but scaled until it covers height x width, and made grey where the inputs are.
+
+    Args:
+        image: A file's path, or what Pillow has opened.
+        shape: (channels, height, width).
+
+    Raises:
+        UserError: It is no image that can be used.
+    """
+    channels, height, width = shape
+    path, content = "the image", None
+    if not isinstance(image, Image.Image):
+        path = str(image)
+        content = read(path)
+    with without_warnings(), _explained(path, content):
+        if isinstance(image, Image.Image):
+            _check_depth(path, image)
+        else:
+            image = _opened(path, content or b"")
+        upright, _ = _upright(image)
+        pixels = np.asarray(_centre(_converted(upright, channels), width, height))
+    return pixels.reshape(height, width, channels)
+
+
 def _opened(path: Path | str, content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content))
+    _check_depth(path, image)
+    return image
+
+
+def _check_depth(path: Path | str, image: Image.Image) -> None:
     if image.mode[0] in "IF":
         raise UserError(
             f"{as_typed(path)} has more than 8 bits per channel (Pillow mode {image.mode}); "
             f"convert it to 8 bits"
         )
-    return image
+
+
+def _converted(image: Image.Image, channels: int) -> Image.Image:
+    wanted = GREY if channels == 1 else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
@@ -125,17 +159,20 @@ def _is_transparent(image: Image.Image) -> bool:
     return lowest != 255
 
 
-def _centre_square(image: Image.Image, side: int) -> Image.Image:
-    shorter = min(image.size)
-    width, height = (side if size == shorter else int(side * size / shorter) for size in image.size)
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    if width * height <= MOST_SCALED_PIXELS:
-        scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-        return scaled.crop((left, top, left + side, top + side))
+def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The centre, width x height, of an image that is scaled until it just covers that size."""
+    if image.width * height <= image.height * width:
+        scaled_width, scaled_height = width, int(width * image.height / image.width)
+    else:
+        scaled_width, scaled_height = int(height * image.width / image.height), height
+    left, top = round((scaled_width - width) / 2), round((scaled_height - height) / 2)
+    if scaled_width * scaled_height <= MOST_SCALED_PIXELS:
+        scaled = image.resize((scaled_width, scaled_height), Image.Resampling.BILINEAR)
+        return scaled.crop((left, top, left + width, top + height))
     # Cut out while it is scaled: the same but for rounding, by one grey level at most.
-    across, down = image.width / width, image.height / height
-    box = (left * across, top * down, (left + side) * across, (top + side) * down)
-    return image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    across, down = image.width / scaled_width, image.height / scaled_height
+    box = (left * across, top * down, (left + width) * across, (top + height) * down)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
 
 
 @contextmanager
@@ -147,7 +184,7 @@ def without_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path | str, content: bytes) -> Iterator[None]:
+def _explained(path: Path | str, content: bytes | None) -> Iterator[None]:
     """Whatever Pillow raises, in one line that names the file."""
     try:
         yield
@@ -159,8 +196,8 @@ def _explained(path: Path | str, content: bytes) -> Iterator[None]:
         raise UserError(f"{as_typed(path)} is not an image that can be read: {reason}") from error
 
 
-def _reason(error: Exception, content: bytes) -> str:
-    if not content:
+def _reason(error: Exception, content: bytes | None) -> str:
+    if content == b"":
         return "it is empty"
     if isinstance(error, UnidentifiedImageError):
         return "it has no known image format"

@@ -1,0 +1,79 @@
+"""`python scripts/predict.py`: which class a trained run takes each image for.
+
+Exit codes: 0 done, 2 bad input, 1 nobody reads on, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import NoReturn
+
+from convscope.errors import UserError
+
+HELP = """\
+Which class a trained run takes each image for, and with what probability.
+
+  python scripts/predict.py RUN IMAGE ...
+      RUN is a run's folder, STUDY/RUN below outputs, or a run's name in any study there. Images
+      of any size are scaled and cropped as those that it was trained on.
+"""
+BAD_INPUT, BROKEN_PIPE = 2, 1
+_OUTPUTS = Path("outputs")
+_AT_ONCE = 256
+"""Images in memory at a time."""
+
+
+def main() -> int:
+    """Run the command that `sys.argv` asks for."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without, say, dashes is no reason to fail.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        _predict(sys.argv[1:])
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        # The reader has seen enough. Python would try to write the rest as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: see --help")
+
+
+def _predict(arguments: Sequence[str]) -> None:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    given = parser.parse_intermixed_args(list(arguments))
+    if given.help:
+        print(HELP, end="")
+        return
+    if len(given.words) < 2:
+        raise UserError(f"name a run and at least one image, got {len(given.words)}: see --help")
+    run, *images = given.words
+    from convscope import load
+    from convscope.tables import Table, new_console, percent, print_table
+
+    variant = load(run, _OUTPUTS)
+    rows = []
+    for start in range(0, len(images), _AT_ONCE):
+        some = images[start : start + _AT_ONCE]
+        probabilities, labels = variant.scores(some).max(dim=1)
+        for image, label, share in zip(some, labels.tolist(), probabilities.tolist(), strict=True):
+            rows.append((image, variant.classes[label], percent(share)))
+    print_table(Table(("<image", "<class", "probability"), tuple(rows)), new_console())
