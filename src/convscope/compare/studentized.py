@@ -19,6 +19,9 @@ Array = NDArray[Any]
 _RANGES = np.linspace(0, 16, 3201)
 """In standard deviations; among any number of groups worth training the range ends well below."""
 
+_AT_ONCE = 20_000
+"""Values of `q` that are worked out together: 25 MB an array."""
+
 _T = np.arange(-30, 8, 0.25)
 """Nodes for the logarithm of the estimated standard deviation, over its own rough spread."""
 
@@ -35,6 +38,23 @@ def survival(q: ArrayLike, groups: int, df: ArrayLike) -> Array:
         df: degrees of freedom of the standard error, at least 1, as `q` or one for all.
     """
     q, df = np.broadcast_arrays(np.asarray(q, float), np.asarray(df, float))
+    if q.size > _AT_ONCE and df.min() == df.max() and np.isfinite(q).all():
+        # One curve for all, read between so many points that the error stays as it is.
+        points = np.linspace(0, np.log1p(q.max()), _AT_ONCE // 4)
+        curve = PchipInterpolator(points, survival(np.expm1(points), groups, df.flat[0]))
+        return np.clip(curve(np.log1p(q)), 0, 1)
+    pairs = q.ravel(), df.ravel()
+    # Half a million pairs of a thousand groups at once would take gigabytes.
+    chances = [
+        _survival(q_part, groups, df_part)
+        for q_part, df_part in zip(
+            *(np.array_split(part, 1 + q.size // _AT_ONCE) for part in pairs), strict=True
+        )
+    ]
+    return np.concatenate(chances).reshape(q.shape)
+
+
+def _survival(q: Array, groups: int, df: Array) -> Array:
     log_s = _T / np.sqrt(2 * df)[..., None]
     s = np.exp(log_s)
     weight = np.exp(df[..., None] * (log_s - s**2 / 2 + 0.5))

@@ -1,7 +1,9 @@
 """The tab in a real TensorBoard and a real browser."""
 
+import itertools
 import json
 import math
+import re
 import shutil
 import statistics
 from collections.abc import Callable, Mapping
@@ -188,6 +190,76 @@ def test_two_picked_variants_side_by_side(tab: Any) -> None:
     tab.find(".diff thead").get_by_text("k5-s2-p2, seed 2").wait_for()
 
 
+def test_the_table_explains_its_bars(tab: Any) -> None:
+    assert tab.variants
+    key = tab.find(".key")
+    assert key.inner_text().split("\n")[0].startswith("Bars:")
+    for kind, meaning in (
+        ("bar", "95 % interval of the mean"),
+        ("range", "worst to best seed"),
+        ("mean", "mean"),
+    ):
+        entry = key.locator(f"> span:has(.{kind})")
+        assert entry.inner_text() == meaning
+        sample = entry.locator(f".{kind}").bounding_box()
+        drawn = tab.row("k3-s1-p1").locator(f".interval .{kind}").bounding_box()
+        assert sample["height"] == drawn["height"], "a sample is as thick as what it stands for"
+
+
+MODULE = "/data/plugin/convscope/page/{}.js"
+
+
+def test_columns_name_a_variant_as_its_label_does(tab: Any) -> None:
+    assert tab.variants
+    shown = tab.find("body").evaluate(
+        """async (body, address) => {
+          const { columnsOf, cellText } = await import(address);
+          const told = { padding_policy: "other", "trainer.max_epochs": 2, threads: 1, runs: 1 };
+          const row = { variant: "k1.3.3-s2.1.1-p4", kernel_size: 1, stride: 2, ...told };
+          return columnsOf([row]).map((one) => [one.title, cellText(one, row)]);
+        }""",
+        MODULE.format("columns"),
+    )
+    cells = dict(shown)
+    assert (cells["Kernel"], cells["Stride"], cells["Padding"]) == ("1.3.3", "2.1.1", "p4")
+    assert {"Max epochs", "Threads"} <= cells.keys()
+    assert all(title[0].isupper() or title[0] == "9" for title in cells)
+
+
+def test_whole_numbers_have_one_notation(tab: Any) -> None:
+    assert tab.variants
+    values = [7, 4608, 4917248, 0.02, 1234.5, 0.00001, None]
+    shown = tab.find("body").evaluate(
+        "async (body, [address, values]) => values.map((await import(address)).plain)",
+        [MODULE.format("text"), values],
+    )
+    assert shown == ["7", "4,608", "4,917,248", "0.02", "1,234.5", "0.00001", "–"]
+
+
+@pytest.mark.parametrize(
+    ("view", "route", "says", "done"),
+    [
+        ("Findings", "words", "Working out what 13 runs say …", ".findings section"),
+        ("Accuracy and cost", "figure", "Drawing …", "figure .main-svg"),
+    ],
+)
+def test_what_takes_long_says_so_at_once(
+    tab: Any, view: str, route: str, says: str, done: str
+) -> None:
+    assert tab.variants
+    held: list[Any] = []
+    asked = re.compile(rf"/convscope/{route}(\?|$)")
+    tab.page.route(asked, lambda request: held.append(request))
+    tab.view(view)
+    # The answer has not come, and does not come before this is in sight.
+    tab.frame.get_by_text(says).wait_for()
+    assert tab.find(done).count() == 0
+    for request in held:
+        request.continue_()
+    tab.find(done).first.wait_for()
+    assert tab.frame.get_by_text(says).count() == 0
+
+
 def test_every_view_is_dark_where_tensorboard_is(open_tab: OpenTab, address: str) -> None:
     tab = open_tab(address, color_scheme="dark")
     assert tab.variants
@@ -315,3 +387,22 @@ def test_fits_a_narrow_page(open_tab: OpenTab, address: str) -> None:
         for name in VIEWS.get(title, []):
             tab.figure(name)
         assert tab.find("html").evaluate("e => e.scrollWidth <= innerWidth")
+    tab.view("Table")
+    # Pick, Variant, …, Padding: at 500 pixels most are outside, and all can be reached.
+    hint = tab.find(".hint").inner_text()
+    assert hint.endswith(" more columns to the right: scroll the table sideways →")
+    assert int(hint.split()[0]) >= 6
+    tab.find(".scrolled").first.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    tab.find(".hint:empty").wait_for(state="attached")
+
+
+def test_axes_of_parallel_coordinates_keep_their_distance(open_tab: OpenTab, address: str) -> None:
+    tab = open_tab(address, width=360, view="parallel")
+    tab.figure("parallel")
+    titles = tab.find("figure .axis-title").evaluate_all(
+        "titles => titles.map(title => title.getBoundingClientRect().left)"
+    )
+    assert len(titles) >= 6
+    assert min(right - left for left, right in itertools.pairwise(sorted(titles))) > 60
+    box = tab.find(".sideways:has(.main-svg)")
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
