@@ -224,9 +224,13 @@ def test_the_command_names_the_class_of_each_image(
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
-        ({"dataset": {"classes": ["a", "b"]}}, "RuntimeError"),
+        (
+            {"dataset": {"classes": ["a", "b"]}},
+            "best.ckpt does not fit the network of .*run.json; add",
+        ),
         ({"dataset": {"mean": None}}, "no record of a run"),
-        ({"config": {"model": {"channels": [10**9, 8], "pool_after": []}}}, "RuntimeError"),
+        ({"config": {"model": {"channels": [10**9, 8], "pool_after": []}}}, "does not fit"),
+        ({"config": {"model": {"channels": [4, 8]}}}, r"does not say .*: KeyError\('pool_after'\)"),
     ],
 )
 def test_weights_that_do_not_fit_the_record_are_refused(

@@ -19,7 +19,7 @@ from convscope.errors import UserError
 from convscope.geometry import convs_from, network_geometry
 from convscope.model import ConvNet
 from convscope.runs.directory import RunDirectory
-from convscope.runs.record import RunRecord, current_record
+from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import find_run
 from convscope.tables import percent
 
@@ -132,20 +132,14 @@ def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
     if record.status != "finished":
         raise UserError(f"{directory.path} is {record.status}: it has no trained network to load")
     weights = read_best(directory, record.id)["state_dict"]
-    try:
-        return _variant(record, weights)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise UserError(
-            f"{directory.best} does not fit what {directory.record} says of its network"
-            f" ({type(error).__name__}); add rerun=true to train it anew"
-        ) from error
+    with reading(record):
+        try:
+            return _variant(record, weights)
+        except RuntimeError as error:
+            raise UserError(
+                f"{directory.best} does not fit the network of {directory.record};"
+                " add rerun=true to train it anew"
+            ) from error
 
 
 def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant:

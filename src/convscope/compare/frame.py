@@ -37,7 +37,7 @@ from convscope.errors import UserError
 from convscope.geometry import convs_from, padding_policy
 from convscope.runs.directory import RunDirectory, SetAside
 from convscope.runs.identity import EXCLUDED, identity
-from convscope.runs.record import RunRecord, current_record
+from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import runs_below
 
 METRICS = (
@@ -186,12 +186,8 @@ def row(record: RunRecord) -> Row:
     Raises:
         UserError: the record does not say what was trained.
     """
-    try:
+    with reading(record):
         return _row(record)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{record.path or record.name} does not say what was trained: {error!r}"
-        ) from error
 
 
 def _row(record: RunRecord) -> Row:

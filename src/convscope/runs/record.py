@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +69,21 @@ class RunRecord:
     def speed_is_shared(self) -> bool:
         """Whether its samples/s are of a time when other runs may have had its machine too."""
         return bool(self.environment.get("shared")) and "alone" not in self.environment
+
+
+@contextmanager
+def reading(record: RunRecord) -> Iterator[None]:
+    """Within it, what a record lacks of what is read from it is told in one line.
+
+    Raises:
+        UserError: the record does not say what was trained.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{record.path or record.name} does not say what was trained: {error!r}"
+        ) from error
 
 
 def utc_now() -> str:

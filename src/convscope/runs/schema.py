@@ -206,6 +206,7 @@ _NESTED: dict[str, Rule] = {
     "dataset.mean": _NUMBERS,
     "dataset.std": _NUMBERS,
     "dataset.fingerprint": _TEXT_OR_NULL,
+    "dataset.used": Rule(_object_of(_or_null(_is_count)), "be an object of whole numbers"),
     "geometry[]": Rule(_has(LAYER_KEYS), f"be an object with {', '.join(LAYER_KEYS)}"),
     "geometry[].kind": Rule(_is_text, "be text"),
     "geometry[].in_shape": _SHAPE,

@@ -74,15 +74,10 @@ def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
     record = current_record(request.directory.path)
     if record.status not in ("finished", "skipped"):
         return None
-    before, now = record.environment, environment(request)
-    changed = [
-        name
-        for name, old, new in (
-            ("convscope", before["versions"].get("source"), now["versions"]["source"]),
-            ("torch", before["versions"].get("torch"), now["versions"]["torch"]),
-        )
-        if old != new
-    ]
+    before = record.environment["versions"] or {}
+    now = environment(request)["versions"]
+    names = {"source": "convscope", "torch": "torch"}
+    changed = [name for key, name in names.items() if before.get(key) != now[key]]
     notice = f", with another {' and '.join(changed)} than now" if changed else ""
     notify(f"{record.name} is {record.status} already{notice}; rerun=true trains it anew")
     return record

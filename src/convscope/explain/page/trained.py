@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from convscope.checkpoint import read_best
 from convscope.errors import UserError
 from convscope.geometry import ConvShape
 from convscope.runs.directory import RunDirectory
-from convscope.runs.record import RunRecord, current_record
+from convscope.runs.record import RunRecord, current_record, reading
+
+if TYPE_CHECKING:
+    from convscope.data.images import Images
 
 _WEIGHT = "network.features.conv1.weight"
 _MOST_FILTERS = 64
@@ -47,13 +50,8 @@ def read_trained(run: Path) -> Trained:
     """
     record = current_record(run)
     filters = _filters(RunDirectory(run), record)
-    first = {key: values[0] for key, values in record.config["conv"].items()}
-    (top, bottom), (left, right) = first["padding"]
-    conv = ConvShape(
-        kernel_size=(first["kernel_size"][0], first["kernel_size"][1]),
-        stride=(first["stride"][0], first["stride"][1]),
-        padding=((top, bottom), (left, right)),
-    )
+    with reading(record):
+        conv = _conv1(record)
     count = min(len(filters), _MOST_FILTERS, _FILTER_BYTES // filters[0].nbytes)
     if count == 0:
         raise UserError(f"{run}: one filter of conv1 has {filters[0].size:,} weights, too many")
@@ -62,9 +60,19 @@ def read_trained(run: Path) -> Trained:
         "filters_in_all": len(filters),
         "shape": [count, *filters.shape[1:]],
         "filters": _base64(filters[:count]),
-        **_images(record),
+        **_shown(_images(record)),
     }
     return Trained(conv=conv, content=content)
+
+
+def _conv1(record: RunRecord) -> ConvShape:
+    first = {key: values[0] for key, values in record.config["conv"].items()}
+    (top, bottom), (left, right) = first["padding"]
+    return ConvShape(
+        kernel_size=(first["kernel_size"][0], first["kernel_size"][1]),
+        stride=(first["stride"][0], first["stride"][1]),
+        padding=((top, bottom), (left, right)),
+    )
 
 
 def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
@@ -83,16 +91,23 @@ def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
     return weight
 
 
-def _images(record: RunRecord) -> dict[str, Any]:
+def _images(record: RunRecord) -> Images:
+    """The images that the run was trained on, where they still lie there."""
     from convscope.data.sources import load
 
-    data = record.config["data"]
-    images = load(data["name"], data["root"], data["image_size"], data.get("cache"))
+    with reading(record):
+        data = record.config["data"]
+        place = data["name"], data["root"], data["image_size"], data.get("cache")
+    images = load(*place)
     if images.fingerprint != record.dataset["fingerprint"]:
         raise UserError(
             f"the {images.name} images under data.root={data['root']} are not those that "
             f"{record.name} was trained on"
         )
+    return images
+
+
+def _shown(images: Images) -> dict[str, Any]:
     _, first = np.unique(images.test_labels, return_index=True)
     chosen = [int(index) for index in first[:_MOST_IMAGES]]
     height, width = images.test_images.shape[1:3]
