@@ -171,9 +171,10 @@ def launcher_choice(hydra_config: DictConfig) -> str:
 
 def exit_code(records: Sequence[RunRecord]) -> int:
     for record in records:
-        if record.status == "interrupted":
-            return 128 + signal.Signals[record.reason or "SIGINT"]
-    return FAILED if any(record.status == "failed" for record in records) else 0
+        reason = record.reason or ""
+        if record.status == "interrupted" and reason in signal.Signals.__members__:
+            return 128 + signal.Signals[reason]
+    return FAILED if any(record.status in ("failed", "interrupted") for record in records) else 0
 
 
 def _notify(line: str) -> None:

@@ -91,6 +91,42 @@ def test_ctrl_c_ends_all_and_the_same_command_resumes(typed: Type, tmp_path: Pat
     assert {record["status"] for record in found.values()} == {"interrupted"}
 
 
+@pytest.mark.parametrize(
+    ("process", "reason"),
+    [
+        ("raylet/raylet", "Ray was lost on this machine: its raylet died"),
+        ("gcs/gcs_server", "Ray's cluster was lost: its head (GCS) does not answer"),
+    ],
+)
+def test_a_lost_cluster_ends_the_sweep_with_its_table(
+    process: str, reason: str, typed: Type, tmp_path: Path
+) -> None:
+    sweep = typed("-m", *RAY, *TINY, *GRID, "trainer.max_epochs=100000")
+    sweep.after_an_epoch("k3-s1-p1", "seed0")
+    os.kill(child_of(sweep.process.pid, process), signal.SIGKILL)
+    code, out, err = sweep.ended()
+    assert code == 1
+    assert err.count(reason) == 1
+    assert "the sweep was stopped; the same command resumes it" in err
+    assert "tried again" not in err
+    assert f"interrupted, seed 0: {reason}" in out
+    for word in ("Traceback", "state-dump", "raylet.out"):
+        assert word not in out + err
+
+
+def child_of(parent: int, program: str) -> int:
+    """Process id of a process's child whose command line has this in it."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace")
+            status = (folder / "status").read_text()
+        except OSError:
+            continue
+        if program in words.split("\0")[0] and f"PPid:\t{parent}\n" in status:
+            return int(folder.name)
+    raise AssertionError(f"{parent} has no child {program}")
+
+
 def test_ctrl_c_while_ray_ends_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "shutdown", lambda: os.kill(os.getpid(), signal.SIGINT))
     made()

@@ -35,6 +35,10 @@ class Death:
     may_pass: bool
 
 
+class EngineLost(Exception):
+    """An engine is gone: it starts no process any more and tells of none, in one line."""
+
+
 Outcome = RunRecord | Death | None
 """What `work` returned (None: another process trains the run), or why it did not return."""
 
@@ -58,7 +62,11 @@ class Engine(Protocol):
         """
 
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
-        """Identity and outcome of a run whose process has ended; None where none has by then."""
+        """Identity and outcome of a run whose process has ended; None where none has by then.
+
+        Raises:
+            EngineLost: the engine is gone.
+        """
 
     def cancel(self) -> None:
         """Ask processes to end as Ctrl-C does, and wait until they have."""
@@ -114,7 +122,10 @@ class EngineLauncher:
     def next_ended(self) -> tuple[PlannedRun, RunRecord | None]:
         with Signals() as signals:
             while True:
-                ended = self.engine.next_ended(_POLL_S)
+                try:
+                    ended = self.engine.next_ended(_POLL_S)
+                except EngineLost as lost:
+                    return self._ended_by(str(lost))
                 try:
                     signals.check()
                 except Interrupted as stop:
@@ -152,9 +163,12 @@ class EngineLauncher:
         # A second signal: whoever sends it does not want to wait.
         with suppress(Interrupted):
             self.engine.cancel()
+        return self._ended_by(stop.signum.name)
+
+    def _ended_by(self, reason: str) -> tuple[PlannedRun, RunRecord]:
+        """A run that stands for all that were being trained: what is on disk can be resumed."""
         run, _ = next(iter(self._running.values()))
-        record = replace(first_record(run.request), status="interrupted", reason=stop.signum.name)
-        return run, record
+        return run, replace(first_record(run.request), status="interrupted", reason=reason)
 
     def cancel(self) -> None:
         self._waiting.clear()

@@ -29,7 +29,9 @@ class RayOptions:
 
     @property
     def init_arguments(self) -> dict[str, Any]:
-        return {name: value for name, value in self.init.items() if value is not None}
+        given = {name: value for name, value in self.init.items() if value is not None}
+        # Ray's own words on a process that died are long, and what it means is told in one line.
+        return {"log_to_driver": False} | given
 
 
 @dataclass

@@ -19,9 +19,9 @@ from convscope.config import TrainerConfig
 from convscope.errors import UserError
 from convscope.mistakes import LAUNCHER
 from convscope.runs.record import RunRecord
-from convscope.sweep.launchers.engine import Death, Outcome
+from convscope.sweep.launchers.engine import Death, EngineLost, Outcome
 from convscope.sweep.launchers.options import RayOptions
-from convscope.sweep.launchers.ray_address import check_answers
+from convscope.sweep.launchers.ray_address import answers, check_answers
 from convscope.sweep.launchers.worker import work
 from convscope.tables import numbered
 from convscope.training.hardware import Hardware, resolve_hardware
@@ -36,6 +36,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead")
 import ray  # It reads its environment when it is imported.
 from ray.exceptions import (
+    LocalRayletDiedError,
     NodeDiedError,
     OutOfMemoryError,
     RayError,
@@ -131,8 +132,15 @@ class RayEngine:
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
         ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=seconds)
         if not ended:
+            # Ray itself would end this process a minute after.
+            if not answers(ray.get_runtime_context().gcs_address):
+                raise EngineLost("Ray's cluster was lost: its head (GCS) does not answer")
             return None
-        return self._runs.pop(ended[0]), _outcome(ended[0])
+        try:
+            outcome = _outcome(ended[0])
+        except LocalRayletDiedError as error:
+            raise EngineLost("Ray was lost on this machine: its raylet died") from error
+        return self._runs.pop(ended[0]), outcome
 
     def cancel(self) -> None:
         tasks = list(self._runs)
@@ -176,6 +184,8 @@ def _outcome(task: Any) -> Outcome:
         record: RunRecord | None = ray.get(task)
     except RayTaskError as error:
         return Death(_first_line(error.cause or error), may_pass=False)
+    except LocalRayletDiedError:
+        raise
     except RayError as error:
         return Death(_death(error), may_pass=True)
     return record

@@ -30,8 +30,7 @@ def check_answers(address: str) -> None:
             from ray._private.services import canonicalize_bootstrap_address
 
             found = canonicalize_bootstrap_address(address) or address
-        with grpc.insecure_channel(found) as channel:
-            channel.unary_unary(_HEALTH)(b"", timeout=_ANSWER_S)
+        _ask_health(found)
     except (ConnectionError, ValueError) as error:
         reason = str(error).partition(". ")[0]
         raise UserError(_no_answer(address, found, reason)) from error
@@ -40,6 +39,20 @@ def check_answers(address: str) -> None:
         if error.code() is not grpc.StatusCode.UNAUTHENTICATED and not _uses_tls():
             reason = error.details().rpartition("last error: ")[2]
             raise UserError(_no_answer(address, found, reason)) from error
+
+
+def answers(address: str) -> bool:
+    """Whether a Ray that was reached before still answers at host:port."""
+    try:
+        _ask_health(address)
+    except grpc.RpcError as error:
+        return error.code() is grpc.StatusCode.UNAUTHENTICATED or _uses_tls()
+    return True
+
+
+def _ask_health(address: str) -> None:
+    with grpc.insecure_channel(address) as channel:
+        channel.unary_unary(_HEALTH)(b"", timeout=_ANSWER_S)
 
 
 def _uses_tls() -> bool:
