@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import os
+import random
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -172,6 +173,54 @@ def test_what_is_no_regular_file_is_named(
     else:
         path.symlink_to("/dev/zero" if kind == "device" else "nowhere")
     assert refused("mnist", tmp_path) == f"{path} is not a regular file"
+
+
+def test_a_folder_of_the_files_name_is_named(tiny_mnist: Tiny, tmp_path: Path) -> None:
+    for path, content in tiny_mnist.files.items():
+        tiny_mnist.write(tmp_path, {f"{path}/{Path(path).name}": content})
+    path = tiny_mnist.known.files[0].path
+    told = (
+        f"{tmp_path}/{path} is a folder; put the file {Path(path).name} that is in it in its place"
+    )
+    assert refused("mnist", tmp_path) == told
+    with pytest.raises(UserError) as error:
+        resolve_auto(tmp_path)
+    assert str(error.value) == told
+
+
+def damaged(draw: random.Random, content: bytes) -> bytes:
+    changed = bytearray(content)
+    for _ in range(draw.choice((1, 3, 100))):
+        changed[draw.randrange(len(changed))] = draw.randrange(256)
+    return draw.choice((content[: draw.randrange(len(content))], bytes(changed), b"", content))
+
+
+@pytest.mark.parametrize("tiny", ["tiny_mnist", "tiny_cifar10"])
+def test_damage_anywhere_gives_what_was_published_or_one_line(
+    tiny: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    data: Tiny = request.getfixturevalue(tiny)
+    whole = 0
+    for seed in range(40):
+        draw, root = random.Random(seed), tmp_path / f"{seed}"
+        for contents in (data.archives, data.files) if draw.random() < 0.4 else (data.archives,):
+            some = draw.sample(sorted(contents), draw.randrange(1, len(contents) + 1))
+            for path in some if contents is data.files else contents:
+                harmed = damaged(draw, contents[path]) if draw.random() < 0.2 else contents[path]
+                data.write(root, {path: harmed})
+        try:
+            images = load(data.known.name, root, cache_root=draw.choice((None, root / "own")))
+        except UserError as error:
+            said = str(error)
+        else:
+            said = f"{root}/"
+            whole += 1
+            expected = data.train_images.reshape(images.train_images.shape)
+            assert np.array_equal(images.train_images, expected)
+            assert np.array_equal(images.test_labels, data.test_labels)
+        assert said.startswith(f"{root}/")
+        assert len(said.splitlines()) == 1
+    assert 5 < whole < 35
 
 
 def touch(root: Path, *paths: str) -> None:

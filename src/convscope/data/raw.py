@@ -86,6 +86,7 @@ def read_verified(file: RawFile, root: Path) -> bytes:
         UserError: The file is missing or damaged.
     """
     path = root / file.path
+    _is_there(path)
     try:
         content = read_regular(path, MOST_BYTES, follow_links=True)
     except OSError as error:
@@ -97,9 +98,12 @@ def read_verified(file: RawFile, root: Path) -> bytes:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file lies there; raise NotRegularFile where something else does."""
+    """Whether a file lies there; raise UserError where something else does."""
     if path.is_file():
         return True
+    if (path / path.name).is_file():
+        # As some unpackers leave it.
+        raise UserError(f"{path} is a folder; put the file {path.name} that is in it in its place")
     if os.path.lexists(path):
         raise NotRegularFile(path)
     return False
