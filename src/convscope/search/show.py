@@ -42,6 +42,7 @@ def show_plan(
     rest = [one for one in candidates if one.id not in ids]
     left = max(0, min(most - len(known), len(rest)))
     estimator = Estimator()
+    estimator.measure(one.run for one in rest)
     seconds = left * statistics.mean(estimator.seconds(one.run) for one in rest) if rest else 0
     if known:
         line(console, f"{numbered(len(known), 'trial')} known: {outcomes(known)}")

@@ -39,6 +39,8 @@ class Estimator:
         """Measure what these runs need, with a progress bar where standard error is a terminal."""
         requests = {_key(run.request): run.request for run in runs if run.steps_left}
         new = {key: request for key, request in requests.items() if key not in self._costs}
+        if not new:
+            return
         with tqdm(
             new.items(), "measuring steps", leave=False, disable=not sys.stderr.isatty()
         ) as bar:

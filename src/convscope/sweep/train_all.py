@@ -34,14 +34,15 @@ def train_all(
     Raises:
         UserError: the disk is full or not writable.
     """
-    return _all(runs, launcher, _seconds(launcher), notify, alone=False, fail_fast=fail_fast)
+    seconds = _seconds(runs) if launcher.is_here else None
+    return _all(runs, launcher, seconds, notify, alone=False, fail_fast=fail_fast)
 
 
-def _seconds(launcher: Launcher) -> Seconds | None:
-    """What estimates a run's wall seconds where runs are trained here, one by one."""
-    if not launcher.is_here:
-        return None
-    return Estimator().seconds
+def _seconds(runs: Sequence[PlannedRun]) -> Seconds:
+    """What estimates these runs' wall seconds where they are trained here, one by one."""
+    estimator = Estimator()
+    estimator.measure(runs)
+    return estimator.seconds
 
 
 def measure_all(

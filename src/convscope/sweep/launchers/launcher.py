@@ -20,7 +20,7 @@ class Launcher(Protocol):
 
     @property
     def is_here(self) -> bool:
-        """Whether runs are trained one by one in this process."""
+        """Whether runs are trained one by one on this machine."""
 
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         """What runs are computed on, where they are trained; it is part of their identity.
