@@ -1,8 +1,6 @@
 """How fast training is, and how fast it could be: `python scripts/benchmark.py --quick`."""
 
-import sys
-
-from convscope.benchmark.command import main
+from convscope.entry import benchmark
 
 if __name__ == "__main__":
-    sys.exit(main())
+    benchmark()

@@ -1,8 +1,6 @@
 """Which variants are better, by how much, at what cost: `python scripts/compare.py STUDY`."""
 
-import sys
-
-from convscope.compare.command import main
+from convscope.entry import compare
 
 if __name__ == "__main__":
-    sys.exit(main())
+    compare()

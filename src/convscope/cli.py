@@ -24,6 +24,7 @@ from convscope.errors import UserError
 from convscope.jobs import train_one
 from convscope.mistakes import check_choices, check_sweeper, explain, is_explained
 from convscope.runs.record import RunRecord
+from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, tell, tell_error
 from convscope.tables import new_console
 from convscope.training.show import show_run
 from convscope.training.signals import Interrupted
@@ -31,26 +32,40 @@ from convscope.training.signals import Interrupted
 if TYPE_CHECKING:
     from convscope.sweep.launchers.launcher import Launcher
 
-FAILED, BAD_INPUT = 1, 2
+FAILED = 1
 _HYDRA_KEY = re.compile(r"[+~]*(hydra(?!/sweeper=|[./]launcher\b)[./][^=]*)")
 
 
 def train() -> None:
     """`python scripts/train.py`: train one variant, or with -m a grid of them."""
+    with command_streams() as out:
+        try:
+            _train()
+        except _Trained:
+            raise
+        except SystemExit as end:
+            sys.stdout.flush()
+            if not end.code and out is not None and out.error is not None:
+                # Help, a config or a plan: what was printed was all there was to do.
+                sys.exit(CANNOT_WRITE)
+            raise
+
+
+class _Trained(SystemExit):
+    """The exit code says how runs ended, whether or not that could be printed."""
+
+
+def _train() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Errors are explained below, not by Hydra.
     register_schema()
-    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=CONFIG_NAME)(
+    run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=CONFIG_NAME)(
         _run_job
     )
     try:
         _check_arguments()
-        main()
+        run()
     except UserError as error:
-        _refuse(str(error))
-    except BrokenPipeError:
-        # The reader has seen enough. Python would try to write the rest as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
+        _refuse(error)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except Interrupted as stop:
@@ -58,7 +73,7 @@ def train() -> None:
     except Exception as error:
         if not is_explained(error):
             raise
-        _refuse(explain(error, sys.argv[1:]))
+        _refuse(UserError(explain(error, sys.argv[1:])))
 
 
 def _check_arguments() -> None:
@@ -95,8 +110,8 @@ def _unknown_option(message: str) -> NoReturn:
     raise UserError(f"{message}\nwrite values as KEY=VALUE, such as conv.stride=2: see --help")
 
 
-def _refuse(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+def _refuse(error: UserError) -> NoReturn:
+    tell_error(error)
     sys.exit(BAD_INPUT)
 
 
@@ -114,14 +129,14 @@ def _run_job(config: DictConfig) -> None:
         launcher = launcher_choice(hydra_config)
         if launcher != "basic":
             raise UserError(f"hydra/launcher={launcher} is for many runs: add -m, or repeat=N")
-        record = train_one(overrides, _notify)
+        record = train_one(overrides, tell)
     except UserError as error:
         # Here, as below, rather than in `train`: Hydra would print a line of its own before.
-        _refuse(str(error))
+        _refuse(error)
     except Interrupted as stop:
         sys.exit(128 + stop.signum)
-    show_run(record, new_console(), _notify)
-    sys.exit(exit_code([record]))
+    show_run(record, new_console(), tell)
+    raise _Trained(exit_code([record]))
 
 
 def run_sweep(jobs: Sequence[Sequence[str]], hydra_config: DictConfig) -> NoReturn:
@@ -156,13 +171,13 @@ def _run_many(
     from convscope.sweep.launchers.choose import make_launcher
 
     options = cast(dict[str, Any], OmegaConf.to_container(hydra_config.launcher, resolve=True))
-    launcher = make_launcher(launcher_choice(hydra_config), options, _notify)
+    launcher = make_launcher(launcher_choice(hydra_config), options, tell)
     try:
         command = shlex.join(["python", "scripts/train.py", *sys.argv[1:]])
-        records = do(launcher, command, _notify)
+        records = do(launcher, command, tell)
     finally:
         launcher.close()
-    sys.exit(exit_code(records))
+    raise _Trained(exit_code(records)) if records else SystemExit()
 
 
 def launcher_choice(hydra_config: DictConfig) -> str:
@@ -175,7 +190,3 @@ def exit_code(records: Sequence[RunRecord]) -> int:
         if record.status == "interrupted" and reason in signal.Signals.__members__:
             return 128 + signal.Signals[reason]
     return FAILED if any(record.status in ("failed", "interrupted") for record in records) else 0
-
-
-def _notify(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -6,15 +6,13 @@ Exit codes: 0 done, 2 bad input, 1 nobody reads on, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
 from convscope.errors import UserError
+from convscope.streams import run_command
 
 HELP = """\
 Which class a trained run takes each image for, and with what probability.
@@ -23,7 +21,6 @@ Which class a trained run takes each image for, and with what probability.
       RUN is a run's folder, STUDY/RUN below outputs, or a run's name in any study there. Images
       of any size are scaled and cropped as those that it was trained on.
 """
-BAD_INPUT, BROKEN_PIPE = 2, 1
 _OUTPUTS = Path("outputs")
 _AT_ONCE = 256
 """Images in memory at a time."""
@@ -31,23 +28,7 @@ _AT_ONCE = 256
 
 def main() -> int:
     """Run the command that `sys.argv` asks for."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal without, say, dashes is no reason to fail.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    try:
-        _predict(sys.argv[1:])
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except BrokenPipeError:
-        # The reader has seen enough. Python would try to write the rest as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+    return run_command(lambda: _predict(sys.argv[1:]))
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,48 +5,32 @@ Exit codes: 0 done, 2 bad input, 1 nobody reads on, 130 Ctrl-C.
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from convscope.compare.arguments import HELP, Asked, parse
 from convscope.compare.export import FORMATS as EXPORTS
-from convscope.compare.page import Page, as_markdown, harmless, show
+from convscope.compare.page import Page, as_markdown, show
 from convscope.errors import UserError
+from convscope.streams import run_command, tell
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from convscope.runs.directory import SetAside
 
-BAD_INPUT, BROKEN_PIPE = 2, 1
-
 
 def main() -> int:
     """Run the command that `sys.argv` asks for."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal without, say, dashes is no reason to fail.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    try:
-        asked = parse(sys.argv[1:])
-        _COMMANDS[asked.command](asked)
-        sys.stdout.flush()
-    except UserError as error:
-        _notify(f"error: {error}")
-        return BAD_INPUT
-    except BrokenPipeError:
-        # The reader has seen enough. Python would try to write the rest as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+    return run_command(_command)
+
+
+def _command() -> None:
+    asked = parse(sys.argv[1:])
+    _COMMANDS[asked.command](asked)
 
 
 def _help(asked: Asked) -> None:
@@ -56,7 +40,7 @@ def _help(asked: Asked) -> None:
 def _table(asked: Asked) -> None:
     runs, aside = _read(asked.words)
     for left in aside:
-        _notify(f"set aside: {left.reason}")
+        tell(f"set aside: {left.reason}")
     if runs.empty:
         raise UserError(f"there is no run to compare in {' '.join(asked.words) or 'outputs'}")
     from convscope.compare.choose import chosen
@@ -77,7 +61,7 @@ def _table(asked: Asked) -> None:
 
         _print_page(lambda width: compared(runs, asked.runs, width), asked.format)
     if asked.report is not None:
-        _notify(f"wrote {asked.report}")
+        tell(f"wrote {asked.report}")
 
 
 def _read(words: Sequence[str]) -> tuple[DataFrame, list[SetAside]]:
@@ -119,10 +103,6 @@ def _print_page(page_of_width: Callable[[int], Page], form: str) -> None:
 
 def _print(text: str) -> None:
     print(text, end="")
-
-
-def _notify(text: str) -> None:
-    print(harmless(text), file=sys.stderr, flush=True)
 
 
 def _typed() -> str:

@@ -6,46 +6,31 @@ Exit codes: 0 done, 2 bad input or an impossible variant, 1 nobody reads on, 130
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convscope.errors import UserError
 from convscope.explain.arguments import HELP, Asked, parse
+from convscope.streams import run_command
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from convscope.geometry import ConvShape
 
-BAD_INPUT, BROKEN_PIPE = 2, 1
 _TUTORIAL_INPUT = (5, 5)
 
 
 def main() -> int:
     """Run the command that `sys.argv` asks for."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal without, say, dashes is no reason to fail.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    try:
-        asked = parse(sys.argv[1:])
-        _COMMANDS[asked.command](asked)
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except BrokenPipeError:
-        # The reader has seen enough. Python would try to write the rest as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0
+    return run_command(_command)
+
+
+def _command() -> None:
+    asked = parse(sys.argv[1:])
+    _COMMANDS[asked.command](asked)
 
 
 def _help(asked: Asked) -> None:

@@ -1,11 +1,15 @@
-"""Ctrl-C and SIGTERM: noted when they come, acted on where it does no harm."""
+"""Ctrl-C, SIGTERM and a closed terminal: noted when they come, acted on where it does no harm."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any, Self
+
+# Windows has none.
+_HANG_UP = (signal.SIGHUP,) if sys.platform != "win32" else ()
 
 
 class Interrupted(Exception):
@@ -29,8 +33,10 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._before[signum] = signal.signal(signum, self._note)
+            for signum in (signal.SIGINT, signal.SIGTERM, *_HANG_UP):
+                # Under nohup, a terminal that goes away is not to end the run.
+                if signum == signal.SIGINT or signal.getsignal(signum) != signal.SIG_IGN:
+                    self._before[signum] = signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
