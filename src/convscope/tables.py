@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from convscope.geometry.label import pair_token
 from convscope.runs.record import RunRecord
+from convscope.text import harmless
 
 Layer = Mapping[str, Any]
 RESUME = "the same command resumes it"
@@ -37,11 +38,20 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
+def in_each(columns: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:
+    """Names of columns changed, and set as before."""
+    return tuple("<" * name.startswith("<") + change(name.removeprefix("<")) for name in columns)
+
+
 def markdown(table: Table) -> str:
-    names = [column.removeprefix("<") for column in table.columns]
+    names = [_in_cell(column.removeprefix("<")) for column in table.columns]
     rule = [":--" if column.startswith("<") else "--:" for column in table.columns]
-    lines = [names, rule, *([cell.replace("|", "\\|") for cell in row] for row in table.rows)]
+    lines = [names, rule, *(map(_in_cell, row) for row in table.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _in_cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def new_console() -> Console:
@@ -58,11 +68,11 @@ def print_table(table: Table, console: Console) -> None:
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in table.columns:
         left = column.startswith("<")
-        drawn.add_column(
-            column.removeprefix("<"), justify="left" if left else "right", overflow="fold"
-        )
+        # Text, here and below: Rich reads markup in what is plain.
+        name = Text(harmless(column.removeprefix("<")))
+        drawn.add_column(name, justify="left" if left else "right", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*(Text(harmless(cell)) for cell in row))
     # As wide as it needs: a number folded at the terminal's edge would read as another.
     widest = console.options.update(max_width=_WIDEST)
     drawn.width = console.measure(drawn, options=widest).maximum
@@ -77,23 +87,26 @@ def say(console: Console, text: str = "", first: str = "", rest: str = "") -> No
 
     Wrapped where a person reads, one line in a pipe.
     """
-    if console.is_terminal:
-        text = textwrap.fill(
-            text,
-            width=console.width,
-            initial_indent=first,
-            subsequent_indent=rest,
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
-    else:
-        text = first + text
-    line(console, text)
+    first, text = harmless(first), harmless(text)
+    if not console.is_terminal:
+        line(console, first + text)
+        return
+    wrapped = textwrap.wrap(
+        text,
+        width=console.width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    for one in wrapped or [""]:
+        line(console, one)
 
 
 def line(console: Console, text: str = "") -> None:
-    """Text as it stands."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """One line as it stands: neither Rich nor the terminal reads anything in it."""
+    plain = Text(harmless(text))
+    console.print(plain, highlight=False, soft_wrap=True)
 
 
 def points(console: Console, heading: str, sentences: Sequence[str]) -> None:

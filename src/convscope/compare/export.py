@@ -10,8 +10,8 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A spreadsheet runs text that begins so."""
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+"""A spreadsheet runs text that begins so; some run full-width signs too."""
 
 
 def as_json(rows: Sequence[Row]) -> str:
@@ -21,9 +21,10 @@ def as_json(rows: Sequence[Row]) -> str:
 def as_csv(rows: Sequence[Row]) -> str:
     """A line per row below the keys of the first; what is None is left empty."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    writer = csv.writer(file, lineterminator="\n")
+    if rows:
+        writer.writerow(map(_cell, rows[0]))
+    writer.writerows(map(_cell, row.values()) for row in rows)
     return file.getvalue()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from convscope.tables import Table, line, markdown, points, print_table, say
+from convscope.tables import Table, in_each, line, markdown, points, print_table, say
+from convscope.text import in_markdown
 
 
 @dataclass(frozen=True)
@@ -31,42 +30,35 @@ class Page:
 
 def show(page: Page, console: Console) -> None:
     if page.heading:
-        say(console, harmless(page.heading))
+        say(console, page.heading)
     width = max(len(name) for name, _ in page.facts) + 2
     for name, text in page.facts:
-        say(console, harmless(text), first=name.ljust(width), rest=" " * width)
+        say(console, text, first=name.ljust(width), rest=" " * width)
     if page.table.rows:
         line(console)
-        print_table(_with_cells(page.table, harmless), console)
+        print_table(page.table, console)
     if page.legend:
         say(console, page.legend)
     for heading, sentences in page.lists.items():
-        points(console, heading, list(map(harmless, sentences)))
+        points(console, heading, sentences)
 
 
 def as_markdown(page: Page) -> str:
     parts = [
-        _in_markdown(page.heading or ""),
-        "\n".join(f"- {name}: {_in_markdown(text)}" for name, text in page.facts),
-        markdown(_with_cells(page.table, _in_markdown)) if page.table.rows else "",
-        _in_markdown(page.legend),
+        in_markdown(page.heading or ""),
+        "\n".join(f"- {in_markdown(name)}: {in_markdown(text)}" for name, text in page.facts),
+        markdown(_escaped(page.table)) if page.table.rows else "",
+        in_markdown(page.legend),
     ]
     for heading, sentences in page.lists.items():
         if sentences:
-            parts += [heading, "\n".join(f"- {_in_markdown(one)}" for one in sentences)]
+            parts += [
+                in_markdown(heading),
+                "\n".join(f"- {in_markdown(one)}" for one in sentences),
+            ]
     return "\n\n".join(part for part in parts if part)
 
 
-def harmless(text: str) -> str:
-    """Control and invisible characters escaped: names in records may hold what moves a cursor."""
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
-    )
-
-
-def _in_markdown(text: str) -> str:
-    return re.sub(r"[\\`*~\[\]]", r"\\\g<0>", html.escape(harmless(text), quote=False))
-
-
-def _with_cells(table: Table, change: Callable[[str], str]) -> Table:
-    return replace(table, rows=tuple(tuple(map(change, row)) for row in table.rows))
+def _escaped(table: Table) -> Table:
+    rows = tuple(tuple(map(in_markdown, row)) for row in table.rows)
+    return Table(in_each(table.columns, in_markdown), rows)

@@ -16,7 +16,7 @@ from convscope.search.space import Candidate, Space, candidates_of, space_of
 from convscope.sweep.command import check_devices, tell_set_aside
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.show import show_comparison, write_reports
-from convscope.tables import RESUME, new_console, tensorboard_command
+from convscope.tables import RESUME, line, new_console, tensorboard_command
 
 if TYPE_CHECKING:
     from convscope.search.loop import Search
@@ -73,7 +73,8 @@ def search(
     show_comparison(records, console)
     show_found(found.trials, objectives, console)
     _tell_end(found, notify)
-    console.print(f"\n{tensorboard_command(records[0])}", soft_wrap=True, highlight=False)
+    line(console)
+    line(console, tensorboard_command(records[0]))
     write_reports(runs, command, console, notify)
     return records
 

@@ -12,7 +12,7 @@ from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.show import show_comparison, show_plan, write_reports
-from convscope.tables import RESUME, new_console, tensorboard_command
+from convscope.tables import RESUME, line, new_console, tensorboard_command
 
 if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
@@ -73,7 +73,8 @@ def sweep(
             "samples/s were measured while other runs were trained beside: the same command with"
             " throughput=exclusive measures each again, alone"
         )
-    console.print(f"\n{tensorboard_command(records[0])}", soft_wrap=True, highlight=False)
+    line(console)
+    line(console, tensorboard_command(records[0]))
     write_reports(runs, command, console, notify)
     return records
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from convscope.runs.record import RunRecord
-from convscope.tables import print_table
+from convscope.tables import line, print_table
 
 if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
@@ -24,8 +24,8 @@ def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
     estimator = Estimator()
     estimator.measure(cheap_first(runs))
     print_table(plan_table(runs, estimator), console)
-    for line in plan_words(runs, estimator):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    for sentence in plan_words(runs, estimator):
+        line(console, sentence)
 
 
 def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
@@ -38,7 +38,7 @@ def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
 
     runs, _ = tabulate([row(record) for record in records])
     best_first = chosen(runs, None, BEST_FIRST, single=False)
-    console.print()
+    line(console)
     show(compared(best_first, single=False, width=console.width), console)
 
 
@@ -66,4 +66,4 @@ def _write_report(
     except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
         notify(f"{study} has no new report: {' '.join(str(error).split()) or repr(error)}")
     else:
-        console.print(f"report: {page}", soft_wrap=True, markup=False, highlight=False)
+        line(console, f"report: {page}")

@@ -13,6 +13,7 @@ from convscope.tables import (
     RESUME,
     count,
     layer_table,
+    line,
     percent,
     print_table,
     say,
@@ -32,21 +33,20 @@ def show_run(record: RunRecord, console: Console, notify: Callable[[str], None])
     if record.status == "interrupted":
         notify(f"{record.name} was stopped ({record.reason}); {RESUME}")
         return
-    console.print()
+    line(console)
     print_table(layer_table(record.geometry), console)
     say(console, LAYERS_LEGEND)
     metrics = record.metrics
-    console.print(
-        f"\n{record.dataset['name']} {record.variant}:"
+    line(console)
+    line(
+        console,
+        f"{record.dataset['name']} {record.variant}:"
         f" test accuracy {percent(metrics.get('test_accuracy'))},"
         f" validation {percent(metrics.get('best_val_accuracy'))},"
         f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
         f" {count(record.params)} parameters, {count(record.macs)} MACs",
-        highlight=False,
-        soft_wrap=True,
     )
     study = Path(record.config["output_dir"]) / record.study
     if (study / record.name).is_dir():
-        console.print(
-            f"{study / record.name}\n{tensorboard_command(record)}", soft_wrap=True, highlight=False
-        )
+        line(console, str(study / record.name))
+        line(console, tensorboard_command(record))

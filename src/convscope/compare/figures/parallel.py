@@ -19,6 +19,7 @@ from convscope.compare.figures.text import escaped
 from convscope.compare.frame import setting_keys, short
 from convscope.compare.grid import in_order
 from convscope.tables import numbered
+from convscope.text import cut
 
 _LEVELS = {"kernel_size": "kernel", "stride": "stride", "padding_policy": "padding"}
 _NUMBERS = {
@@ -97,7 +98,7 @@ def _places(title: str, values: Series) -> dict[str, Any]:
     numeric = is_numeric_dtype(values)
     present = values.dropna().unique()
     ordered = sorted(present) if numeric else sorted(map(str, present), key=in_order)
-    names = [f"{value:,g}" if numeric else _cut(value) for value in ordered]
+    names = [f"{value:,g}" if numeric else cut(value, _LONGEST) for value in ordered]
     places = {value: place for place, value in enumerate(ordered)}
     # What a group does not have is a place of its own, below.
     shown = [places.get(value if numeric else str(value), -1) for value in values]
@@ -111,10 +112,6 @@ def _places(title: str, values: Series) -> dict[str, Any]:
         "tickvals": ticks,
         "ticktext": [escaped(of_place[int(tick)]) for tick in ticks],
     }
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _numbers(title: str, values: Series) -> dict[str, Any]:

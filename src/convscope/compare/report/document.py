@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convscope.errors import UserError
 from convscope.tables import Table
 
 if TYPE_CHECKING:
@@ -78,3 +79,8 @@ class Document:
     title: str
     lead: str
     sections: tuple[Section, ...]
+
+
+def why_not(error: Exception) -> str:
+    """Why a figure is not drawn: there is nothing to show, or drawing it failed."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -14,7 +14,6 @@ from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from convscope.compare.figures import styled
-from convscope.compare.page import harmless
 from convscope.compare.report.document import (
     Answer,
     Block,
@@ -25,8 +24,9 @@ from convscope.compare.report.document import (
     Listing,
     Paragraph,
     Section,
+    why_not,
 )
-from convscope.errors import UserError
+from convscope.text import harmless
 
 Themes = dict[str, Any]
 """A Plotly figure for a `light` and a `dark` page, each its `data` and `layout`."""
@@ -122,8 +122,8 @@ def _drawing(drawing: Drawing, drawn: dict[str, Themes]) -> str:
     title = f"<h3>{_text(drawing.title)}</h3>\n"
     try:
         figure = drawing.figure()
-    except UserError as error:
-        return f"<figure>\n{title}<p>Not drawn: {_text(str(error))}.</p>\n</figure>\n"
+    except Exception as error:  # noqa: BLE001 (the page says so, and has all else)
+        return f"<figure>\n{title}<p>Not drawn: {_text(why_not(error))}.</p>\n</figure>\n"
     drawn[drawing.key] = {
         "light": _plain(figure),
         "dark": _plain(styled(figure, dark=True)),

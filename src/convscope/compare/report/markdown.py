@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from convscope.compare.page import harmless
 from convscope.compare.report.document import (
     Answer,
     Block,
@@ -15,21 +14,18 @@ from convscope.compare.report.document import (
     Drawing,
     Listing,
     Paragraph,
+    why_not,
 )
-from convscope.errors import UserError
-from convscope.tables import Table, markdown
-
-_SPECIAL = re.compile(r"[\\`*_\[\]~#$]")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-"""A bar as entity: in a table's cell a backslash before it would itself be escaped."""
+from convscope.tables import Table, in_each, markdown
+from convscope.text import harmless, in_markdown
 
 
 def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, bytes]]:
     """The text, and the pictures by their name in `folder`, which lies beside the text."""
     pictures: dict[str, bytes] = {}
-    blocks = [f"# {escape(document.title)}", escape(document.lead)]
+    blocks = [f"# {in_markdown(document.title)}", in_markdown(document.lead)]
     for section in document.sections:
-        blocks.append(f"## {escape(section.heading)}")
+        blocks.append(f"## {in_markdown(section.heading)}")
         blocks += [_block(block, folder, pictures) for block in section.blocks]
     return ("\n\n".join(filter(None, blocks)) + "\n").encode(), pictures
 
@@ -37,11 +33,11 @@ def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, b
 def _block(block: Block, folder: str, pictures: dict[str, bytes]) -> str:
     match block:
         case Answer(text):
-            return f"**{escape(text)}**"
+            return f"**{in_markdown(text)}**"
         case Paragraph(text):
-            return escape(text)
+            return in_markdown(text)
         case Bullets(lines):
-            return "\n".join(f"- {escape(line)}" for line in lines)
+            return "\n".join(f"- {in_markdown(line)}" for line in lines)
         case Code(lines):
             return _fenced("\n".join(map(harmless, lines)))
         case Listing(table, best):
@@ -52,10 +48,10 @@ def _block(block: Block, folder: str, pictures: dict[str, bytes]) -> str:
 
 def _table(table: Table, best: frozenset[int]) -> str:
     rows = (
-        tuple(f"**{escape(cell)}**" if number in best else escape(cell) for cell in row)
+        tuple(f"**{in_markdown(cell)}**" if number in best else in_markdown(cell) for cell in row)
         for number, row in enumerate(table.rows)
     )
-    return markdown(Table(table.columns, tuple(rows)))
+    return markdown(Table(in_each(table.columns, in_markdown), tuple(rows)))
 
 
 def _fenced(text: str) -> str:
@@ -67,20 +63,12 @@ def _fenced(text: str) -> str:
 def _drawing(drawing: Drawing, folder: str, pictures: dict[str, bytes]) -> str:
     if drawing.picture is None:
         return ""
-    title = f"### {escape(drawing.title)}"
+    title = f"### {in_markdown(drawing.title)}"
     try:
         content = drawing.picture()
-    except UserError as error:
-        return f"{title}\n\nNot drawn: {escape(str(error))}."
+    except Exception as error:  # noqa: BLE001 (the page says so, and has all else)
+        return f"{title}\n\nNot drawn: {in_markdown(why_not(error))}."
     name = f"{drawing.key}.png"
     pictures[name] = content
-    image = f"![{escape(drawing.title)}]({quote(folder)}/{name})"
-    return f"{title}\n\n{image}\n\n{escape(drawing.caption)}"
-
-
-def escape(text: str) -> str:
-    """Plain text as Markdown that shows it as it is, also within a table."""
-    text = _SPECIAL.sub(r"\\\g<0>", harmless(text))
-    text = re.sub("[&<>|]", lambda found: _ENTITIES[found[0]], text)
-    # What would start a list.
-    return re.sub(r"^(\d+)(?=[.)](?: |$))|^(?=[-+])", r"\1\\", text)
+    image = f"![{in_markdown(drawing.title)}]({quote(folder)}/{name})"
+    return f"{title}\n\n{image}\n\n{in_markdown(drawing.caption)}"
