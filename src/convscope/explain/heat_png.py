@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from convscope.errors import UserError
 from convscope.explain.grid import Grid
 from convscope.explain.heat import SCALE, HeatMap, colour, ends, heat_maps, ink
+from convscope.plain_pictures import plain_text
 
 MOST_MAPS = 40
 MOST_VALUES = 30
@@ -20,6 +21,7 @@ _LEGEND = 0.12
 _DPI = 120
 
 
+@plain_text()
 def grid_png(grid: Grid) -> bytes:
     """One row of maps per choice of the keys besides kernel size and stride.
 

@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from tensorboard.plugins.text.summary_v2 import text_pb
 from torch.utils.tensorboard import SummaryWriter
 
 from convscope.files import open_regular
+from convscope.plain_pictures import plain_text
 from convscope.runs.directory import EVENT_FILES
 
 
@@ -35,3 +37,9 @@ def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
 def write_text(writer: SummaryWriter, tag: str, markdown: str) -> None:
     """Markdown under this tag; `SummaryWriter.add_text` would append `/text_summary` to it."""
     writer._get_file_writer().add_summary(text_pb(tag, markdown))  # type: ignore[no-untyped-call]
+
+
+def add_figure(writer: SummaryWriter, tag: str, figure: Figure, step: int | None = None) -> None:
+    """Draw a figure of Matplotlib as an image under this tag; its text is no markup."""
+    with plain_text():
+        writer.add_figure(tag, figure, step)

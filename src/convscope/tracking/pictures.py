@@ -13,6 +13,7 @@ from torchvision.utils import make_grid
 
 from convscope.geometry import NetworkGeometry
 from convscope.model import ConvNet
+from convscope.plain_pictures import plain_label, plain_text
 
 _TILE_PIXELS = 64
 _MOST_MAPS = 64
@@ -85,6 +86,7 @@ def _tiles(tiles: Tensor) -> Tensor:
     return picture
 
 
+@plain_text()
 def confusion_picture(confusion: Tensor, classes: Sequence[str]) -> Figure:
     """Counts (true class, predicted class) as a matrix shaded by the share of the true class."""
     counts = confusion.cpu()
@@ -94,8 +96,9 @@ def confusion_picture(confusion: Tensor, classes: Sequence[str]) -> Figure:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted class", ylabel="true class", title="test images")
     if len(classes) <= _MOST_NUMBERED_CLASSES:
-        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-        axes.set_yticks(range(len(classes)), classes)
+        names = list(map(plain_label, classes))
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
         for row in range(len(classes)):
             for column in range(len(classes)):
                 _number(axes, row, column, int(counts[row, column]), float(shares[row, column]))

@@ -232,9 +232,15 @@ class Experiment:
             metrics = summarise(self.request, self._trainer.callback_metrics, rows)
             writer, step = self._tracker.writer, self._trainer.global_step
             write_pictures(
-                writer, step, self.network, self.request, self._example(), self._module.confusion
+                writer,
+                step,
+                self.network,
+                self.request,
+                self._example(),
+                self._module.confusion,
+                self._notify,
             )
-            write_summary(writer, step, metrics)
+            write_summary(writer, step, metrics, self._notify)
             return metrics
         except Interrupted:
             raise

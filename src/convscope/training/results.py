@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -14,10 +14,11 @@ from convscope.geometry import NetworkGeometry
 from convscope.model import ConvNet
 from convscope.runs.history import Row
 from convscope.tracking.charts import CHARTS
-from convscope.tracking.events import write_text
+from convscope.tracking.events import add_figure, write_text
 from convscope.tracking.hparams import close_row, open_row
 from convscope.tracking.pictures import check_shapes, confusion_picture, run_pictures
 from convscope.training.request import RunRequest
+from convscope.training.signals import Interrupted
 
 _MEDIANS = {
     "train_samples_per_sec": "throughput/train_samples_per_sec",
@@ -55,7 +56,7 @@ def describe(writer: SummaryWriter, network: ConvNet, request: RunRequest, image
     titles = {f"summary/{name}": title for name, title in _SUMMARY.items()}
     open_row(writer, hyperparameters(request), foremost=_FOREMOST, metrics=titles)
     write_text(writer, "geometry", geometry_text(geometry))
-    writer.add_figure("geometry/window", window_picture(geometry.layers[0]))
+    add_figure(writer, "geometry/window", window_picture(geometry.layers[0]))
 
 
 def _write_sizes(writer: SummaryWriter, geometry: NetworkGeometry) -> None:
@@ -101,27 +102,56 @@ def write_pictures(
     request: RunRequest,
     image: Tensor,
     confusion: Tensor,
+    notify: Callable[[str], None],
 ) -> None:
     """Write the trained filters, the maps of one test image, the confusion matrix.
 
     Args:
         image: (1, channels, height, width), normalised.
         confusion: counts (true class, predicted class) of the test images.
+        notify: is told of what cannot be drawn.
     """
-    for tag, picture in run_pictures(network, request.geometry, image).items():
-        writer.add_image(tag, picture, step)
-    figure = confusion_picture(confusion, request.images.classes)
-    writer.add_figure("confusion/test", figure, step)
+
+    def filters_and_maps() -> None:
+        for tag, picture in run_pictures(network, request.geometry, image).items():
+            writer.add_image(tag, picture, step)
+
+    def confusion_matrix() -> None:
+        figure = confusion_picture(confusion, request.images.classes)
+        add_figure(writer, "confusion/test", figure, step)
+
+    _optional("filters/ and feature_maps/", filters_and_maps, notify)
+    _optional("confusion/test", confusion_matrix, notify)
 
 
-def write_summary(writer: SummaryWriter, step: int, metrics: Mapping[str, float]) -> None:
+def write_summary(
+    writer: SummaryWriter,
+    step: int,
+    metrics: Mapping[str, float],
+    notify: Callable[[str], None],
+) -> None:
     """Write `test/` and `summary/`, which complete the run's row in HPARAMS."""
-    for name in ("loss", "accuracy"):
-        writer.add_scalar(f"test/{name}", metrics[f"test_{name}"], step, new_style=True)
-    for name in _SUMMARY:
-        if name in metrics:
-            writer.add_scalar(f"summary/{name}", metrics[name], new_style=True)
-    close_row(writer, succeeded=True)
+
+    def scalars() -> None:
+        for name in ("loss", "accuracy"):
+            writer.add_scalar(f"test/{name}", metrics[f"test_{name}"], step, new_style=True)
+        for name in _SUMMARY:
+            if name in metrics:
+                writer.add_scalar(f"summary/{name}", metrics[name], new_style=True)
+        close_row(writer, succeeded=True)
+
+    _optional("test/ and summary/", scalars, notify)
+
+
+def _optional(what: str, write: Callable[[], None], notify: Callable[[str], None]) -> None:
+    """Write what TensorBoard shows of a run: where it cannot be, the run has its metrics still."""
+    try:
+        write()
+    except Interrupted:
+        raise
+    except Exception as error:  # noqa: BLE001 (told, and the run is trained and tested)
+        reason = " ".join(str(error).split()) or "no message"
+        notify(f"{what} missing in TensorBoard: {type(error).__name__}: {reason}")
 
 
 def hyperparameters(request: RunRequest) -> dict[str, str | float]:

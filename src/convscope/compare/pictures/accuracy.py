@@ -14,6 +14,7 @@ from convscope.compare.figures.marks import NEUTRAL
 from convscope.compare.figures.points import ACCURACY, COSTS, Panel, Points, Range, points
 from convscope.compare.figures.quantities import Quantity, chosen, log_ticks, rows
 from convscope.compare.pictures.canvas import (
+    MOST_OF_A_TITLE,
     PERCENT,
     SMALL,
     TEXT,
@@ -25,11 +26,13 @@ from convscope.compare.pictures.canvas import (
     plain_axes,
     png,
 )
+from convscope.plain_pictures import plain_label, plain_text
 
 _PANEL = 3.6
 _INTERVAL = "#b5b5b5"
 
 
+@plain_text()
 def accuracy_png(runs: DataFrame, cost: str = "train_samples_per_sec") -> bytes:
     """`figures.accuracy_against` as a picture; raises as it does."""
     against = chosen("cost", cost, COSTS)
@@ -40,7 +43,7 @@ def accuracy_png(runs: DataFrame, cost: str = "train_samples_per_sec") -> bytes:
         _scales(axes, shown, against)
         _front(axes, panel, against)
         _points(axes, panel, shown, against)
-        axes.set_title(panel.title, loc="left", fontsize=TITLE, parse_math=False)
+        axes.set_title(plain_label(panel.title, MOST_OF_A_TITLE), loc="left", fontsize=TITLE)
     legend(figure.axes[0], shown.looks)
     return png(figure, shown.note)
 
@@ -84,14 +87,13 @@ def _points(axes: Axes, panel: Panel, shown: Points, cost: Quantity) -> None:
             up, right = label.position.split()
             align_x, align_y = _ALIGN[right], _ALIGN[up]
             axes.annotate(
-                label.text,
+                plain_label(label.text),
                 (x, y),
                 (5 * align_x[0], 5 * align_y[0]),
                 textcoords="offset points",
                 ha=align_x[1],
                 va=align_y[1],
                 fontsize=SMALL,
-                parse_math=False,
             )
 
 

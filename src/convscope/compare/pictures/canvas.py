@@ -13,10 +13,13 @@ from matplotlib.ticker import FuncFormatter
 from pandas import DataFrame
 
 from convscope.compare.figures.marks import NEUTRAL, entries
+from convscope.plain_pictures import plain_label
 
 SMALL, TEXT, TITLE = 8, 9, 10
 """Sizes of letters, points."""
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
+MOST_OF_A_TITLE = 110
+"""Characters across a picture."""
 _WIDTH, _DPI = 8.0, 200
 _ENTRY = 0.19
 """Height of a line of a legend, hundreds of pixels."""
@@ -53,7 +56,7 @@ def new_figure(height: float) -> Figure:
 
 def png(figure: Figure, title: str = "") -> bytes:
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=TITLE, parse_math=False)
+        figure.suptitle(plain_label(title, MOST_OF_A_TITLE), x=0.01, ha="left", fontsize=TITLE)
     file = BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()

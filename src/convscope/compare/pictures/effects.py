@@ -12,10 +12,12 @@ from convscope.compare.figures.effects import Level, share_text, shown_effects
 from convscope.compare.figures.marks import NEUTRAL
 from convscope.compare.figures.style import ACCENT
 from convscope.compare.pictures.canvas import PERCENT, SMALL, TEXT, new_figure, plain_axes, png
+from convscope.plain_pictures import plain_text
 
 _LEVEL, _TERM, _AROUND = 0.26, 0.25, 1.5
 
 
+@plain_text()
 def effects_png(runs: DataFrame, setting: str | None = None) -> bytes:
     """`figures.effects` as a picture; raises as it does."""
     shown = shown_effects(runs, setting)

@@ -13,6 +13,7 @@ from convscope.compare.figures.cells import VALUES, Cells, Panel, cells
 from convscope.compare.figures.quantities import chosen
 from convscope.compare.figures.style import CELL_INK, CELLS
 from convscope.compare.pictures.canvas import SMALL, TEXT, new_figure, plain_axes, png
+from convscope.plain_pictures import plain_text
 
 _ACROSS = 3
 _ROW, _AROUND, _TITLE = 0.34, 0.75, 0.3
@@ -20,6 +21,7 @@ _HOLE, _HOLE_INK = "#ececec", "#6b7076"
 _COLOURS = LinearSegmentedColormap.from_list("cells", CELLS)
 
 
+@plain_text()
 def heat_png(runs: DataFrame, value: str = "test_accuracy", setting: str | None = None) -> bytes:
     """`figures.heat` as a picture; raises as it does."""
     shown = chosen("value", value, VALUES)
