@@ -37,6 +37,7 @@ def request_run(
         "conv.stride=2",
         "optim.lr=0.05",
         "trainer.limit_train_batches=40",
+        "trainer.max_epochs=4",
         f"trainer.precision={request.param}",
         "study=sizes",
     )
