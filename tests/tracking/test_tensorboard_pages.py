@@ -1,6 +1,8 @@
 """TensorBoard's own tabs in a real browser, held against the records."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +92,20 @@ def test_parallel_coordinates_draw_a_line_for_each_finished_run(study: Study, ta
     scales = page.locator("tf-hparams-parallel-coords-view").get_by_text("Logarithmic")
     numeric = len(KEYS) - 2 + len(METRICS)
     assert scales.count() == numeric
+
+
+def test_the_readmes_address_shows_the_learning_curves_alone(study: Study, tab: Open) -> None:
+    """Unasked, TIME SERIES begins with what comes first by name: sizes, a point for each layer."""
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
+    found = re.search(r"http://localhost:6006/(\?\S+)#timeseries", readme)
+    assert found is not None
+    page = tab("scalars")
+    page.goto(f"{study.server.url}{found[1].replace(chr(92), '')}#timeseries")
+    cards = page.locator("card-view scalar-card .tag-path")
+    page.get_by_text("Tags matching filter").wait_for()
+    cards.nth(3).wait_for()
+    shown = [text.strip() for text in cards.all_inner_texts()]
+    assert shown == ["train/accuracy", "train/loss", "val/accuracy", "val/loss"]
 
 
 def test_custom_scalars_draw_each_group_for_all_runs(study: Study, tab: Open) -> None:

@@ -42,7 +42,8 @@ def survival(q: ArrayLike, groups: int, df: ArrayLike) -> Array:
         # One curve for all, read between so many points that the error stays as it is.
         points = np.linspace(0, np.log1p(q.max()), _AT_ONCE // 4)
         curve = PchipInterpolator(points, survival(np.expm1(points), groups, df.flat[0]))
-        return np.clip(curve(np.log1p(q)), 0, 1)
+        read: Array = np.clip(curve(np.log1p(q)), 0, 1)
+        return read
     pairs = q.ravel(), df.ravel()
     # Half a million pairs of a thousand groups at once would take gigabytes.
     chances = [
