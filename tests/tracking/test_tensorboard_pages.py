@@ -101,10 +101,9 @@ def test_the_readmes_address_shows_the_learning_curves_alone(study: Study, tab: 
     assert found is not None
     page = tab("scalars")
     page.goto(f"{study.server.url}{found[1].replace(chr(92), '')}#timeseries")
-    cards = page.locator("card-view scalar-card .tag-path")
-    page.get_by_text("Tags matching filter").wait_for()
+    cards = page.locator("metrics-filtered-view scalar-card tb-truncated-path")
     cards.nth(3).wait_for()
-    shown = [text.strip() for text in cards.all_inner_texts()]
+    shown = [card.get_attribute("title") for card in cards.all()]
     assert shown == ["train/accuracy", "train/loss", "val/accuracy", "val/loss"]
 
 
