@@ -439,7 +439,8 @@ def test_on_paper_nothing_overlaps_and_nothing_is_there_to_press(
 
 
 def test_a_dark_page_is_printed_light_with_its_shades(plain: Path, lesson: Open) -> None:
-    page = lesson(plain, color_scheme="dark")
+    page = lesson(plain, width=360, color_scheme="dark")
+    page.compare()
     page.first.type(kernel_size=2, stride=3, padding=1)
     dark = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.page.evaluate(
@@ -448,13 +449,18 @@ def test_a_dark_page_is_printed_light_with_its_shades(plain: Path, lesson: Open)
           const pen = canvas.getContext("2d", { willReadFrequently: true });
           const at = Math.round(1.15 * canvas.width / 7);
           window.printed = { ground: [...pen.getImageData(at, at, 1, 1).data].slice(0, 3),
-            ratio: canvas.width / parseFloat(canvas.style.width) };
+            ratio: canvas.width / parseFloat(canvas.style.width), width: canvas.style.width };
         })"""
     )
     paper = page.page.pdf(format="A4")
-    assert paper.count(b"/Type /Page\n") == 2
-    # The ground of the first pixel within the padding, and dots per pixel.
-    assert page.page.evaluate("window.printed") == {"ground": [255, 255, 255], "ratio": 3}
+    assert paper.count(b"/Type /Page\n") == 3
+    # The ground of the first pixel within the padding, dots per pixel, and 7 cells of 46 pixels,
+    # which half a phone has no room for.
+    assert page.page.evaluate("window.printed") == {
+        "ground": [255, 255, 255],
+        "ratio": 3,
+        "width": "322px",
+    }
     assert page.page.evaluate("document.documentElement.className") == ""
     assert page.page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
     page.page.emulate_media(media="print", color_scheme="dark")
