@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,23 @@ def test_a_name_with_a_line_break_makes_no_second_line(tmp_path: Path) -> None:
     with pytest.raises(NotRegularFile) as error:
         read_regular(path, 10)
     assert str(error.value) == f"{str(path)!r} is not a regular file"
+
+
+def test_a_small_file_takes_little_memory_whatever_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(b"content")
+    tracemalloc.start()
+    try:
+        assert read_regular(path, 1 << 30) == b"content"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_file_that_tells_no_size_is_read_to_its_end_or_refused() -> None:
+    path = "/proc/self/status"
+    assert os.stat(path).st_size == 0
+    assert read_regular(path, 100_000).startswith(b"Name:")
+    with pytest.raises(FileTooLarge):
+        read_regular(path, 10)

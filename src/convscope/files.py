@@ -81,10 +81,14 @@ def read_regular(path: str | Path, most_bytes: int, *, follow_links: bool = Fals
         OSError: as `os.open`, or while it is read.
     """
     with os.fdopen(open_regular(path, follow_links=follow_links), "rb") as file:
-        # Not by the size alone: a file may grow while it is read.
-        if os.fstat(file.fileno()).st_size > most_bytes:
+        size = os.fstat(file.fileno()).st_size
+        if size > most_bytes:
             raise FileTooLarge(path, most_bytes)
-        content = file.read(most_bytes + 1)
+        # As many bytes as it has, for as many as it may have would be allocated.
+        content = file.read(size + 1)
+        if len(content) > size:
+            # It grows while it is read, or is one of /proc, which have no size.
+            content += file.read(most_bytes + 1 - len(content))
     if len(content) > most_bytes:
         raise FileTooLarge(path, most_bytes)
     return content
