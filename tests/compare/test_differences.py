@@ -161,9 +161,9 @@ def test_a_thousand_runs_are_compared_within_a_second() -> None:
     rng = np.random.default_rng(0)
     spread = rng.uniform(0.5, 3, 200)[:, None]
     runs = studies(0.98 + 0.001 * spread * rng.standard_normal((1, 200, 5)))
-    started = time.perf_counter()
+    started = time.process_time()
     found = differences(runs)
-    assert time.perf_counter() - started < 2, "twice what it is to take, on a busy machine"
+    assert time.process_time() - started < 2, "twice what it is to take, by the processor's time"
     assert len(found) == 19_900
     assert set(found["method"]) == {"Tukey HSD", "Games-Howell"}
 

