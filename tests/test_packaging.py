@@ -1,12 +1,16 @@
-"""The wheel: what is in it, and that it works away from the clone."""
+"""The wheel: what is in it, what it asks for, and that it works away from the clone."""
 
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 CLONE = Path(__file__).parents[1]
 # Does what the command that pip puts into the environment does, and says where it comes from.
@@ -80,3 +84,41 @@ def test_its_sweeper_and_its_help_come_with_it(installed: Path, tmp_path: Path) 
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[1:] == ["error: conv.stride must be at least 1, got 0"]
     assert list(tmp_path.iterdir()) == []
+
+
+FIXED = {
+    "filelock": ("4.2.1", "CVE-2025-68146, CVE-2026-22701, CVE-2026-112911, CVE-2026-112934"),
+    "grpcio": ("1.66.2", "CVE-2024-7246, CVE-2024-11407"),
+    "hydra-core": ("1.3.7", "CVE-2026-68508, CVE-2026-106439"),
+    "pillow": ("12.3.0", "CVE-2026-42308, CVE-2026-55798, CVE-2026-59197 to CVE-2026-59200"),
+    "playwright": ("1.55.1", "CVE-2025-59288"),
+    "pytest": ("9.0.3", "CVE-2025-71176"),
+    "pytorch-lightning": ("2.6.6", "CVE-2026-31221, GHSA-w37p-236h-pfx3"),
+    "ray": ("2.56.0", "CVE-2025-62593, CVE-2026-27482, CVE-2026-57516"),
+    "scikit-learn": ("1.5.0", "CVE-2024-5206"),
+    "torch": ("2.13.0", "CVE-2025-3000, CVE-2025-32434, CVE-2026-4538, CVE-2026-24747"),
+    "tqdm": ("4.66.3", "CVE-2024-34062"),
+    "werkzeug": ("3.1.6", "GHSA-29vq-49wr-vm6x, GHSA-87hc-h4r5-73f7"),
+}
+"""The first versions without known advisories, and those that older ones have."""
+
+
+def floors() -> dict[str, Version]:
+    project = tomllib.loads((CLONE / "pyproject.toml").read_text())["project"]
+    listed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    requirements = [Requirement(one) for one in listed if not one.startswith("convscope")]
+    return {one.name: Version(next(iter(one.specifier)).version) for one in requirements}
+
+
+@pytest.mark.parametrize("package", FIXED)
+def test_no_version_with_a_known_advisory_is_taken(package: str) -> None:
+    first_fixed, _ = FIXED[package]
+    assert floors()[package] >= Version(first_fixed)
+
+
+def test_the_tested_versions_are_among_those_that_are_taken() -> None:
+    lines = (CLONE / "constraints.txt").read_text().splitlines()
+    pinned = [line.lower().replace("_", "-").split("==") for line in lines if "==" in line]
+    tested = {package: Version(version) for package, version in pinned}
+    for package, floor in floors().items():
+        assert tested[package] >= floor, package
