@@ -1,12 +1,15 @@
 """Speed measured again, with nothing beside it."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record
+from convscope.sweep import alone
 from convscope.sweep.alone import STEPS, measure_alone
 from convscope.training.request import RunRequest
 from convscope.training.train import train
@@ -35,8 +38,8 @@ def test_speed_alone_takes_the_place_of_speed_beside_others(
 ) -> None:
     before = on_disk(shared)
     threads = shared.hardware.threads
-    alone = replace(shared, hardware=replace(shared.hardware, shared=False))
-    returned = measure_alone(alone)
+    unshared = replace(shared, hardware=replace(shared.hardware, shared=False))
+    returned = measure_alone(unshared)
 
     after = on_disk(shared)
     assert returned == after
@@ -59,6 +62,23 @@ def test_speed_alone_takes_the_place_of_speed_beside_others(
     shown = scalars(shared.directory.path)
     assert shown["summary/step_ms"][-1][1] == pytest.approx(step_ms)
     assert sorted(p.name for p in shared.directory.path.parent.iterdir()) == [shared.directory.name]
+
+
+def test_a_run_that_is_deleted_meanwhile_is_not_made_anew(
+    shared: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_then_train(*arguments: Any) -> RunRecord | None:
+        shutil.rmtree(shared.directory.path)
+        return attempt(*arguments)
+
+    attempt = alone.attempt
+    monkeypatch.setattr(alone, "attempt", delete_then_train)
+    record = measure_alone(shared)
+    assert record is not None
+    assert (record.status, record.reason) == (
+        *("failed", f"{shared.directory.path} was deleted or moved meanwhile"),
+    )
+    assert not shared.directory.path.exists()
 
 
 def test_a_measurement_is_of_some_hundred_steps(

@@ -43,6 +43,9 @@ def measure_alone(request: RunRequest, processes: RankProcesses | None = None) -
         return ended
     measured = {name: ended.metrics[name] for name in SPEED}
     path = request.directory.path
+    if not request.directory.record.exists():
+        # A claim would make the folder anew.
+        return replace(ended, status="failed", reason=f"{path} was deleted or moved meanwhile")
     try:
         with RunLock(path):
             record = _with_speed(read_record(request.directory.record), measured, request)
