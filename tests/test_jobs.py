@@ -339,6 +339,18 @@ def test_what_of_the_images_is_not_used_is_told_once(tmp_path: Path) -> None:
     ]
 
 
+def test_large_images_are_told_with_the_way_to_scale_them(tmp_path: Path) -> None:
+    told: list[str] = []
+    command = [*own_images(tmp_path, 5, side=513).split(), "data.batch_size=4"]
+    Resolver(told.append).prepare([command, [*command, "seed=1"]])
+    assert told == [
+        "images of 513x513 pixels (height x width) take much memory and time:"
+        " data.image_size=64 would scale them"
+    ]
+    Resolver(told.append).prepare([[*command, "data.image_size=600"]])
+    assert len(told) == 1
+
+
 def test_a_cache_of_ones_own_is_the_same_run(tmp_path: Path) -> None:
     command = own_images(tmp_path / "shared", 5)
     own = tmp_path / "own"

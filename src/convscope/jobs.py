@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 OF_A_SEARCH = ("objective", "trials")
 """Keys that say which variants are tried, and nothing of a run."""
+LARGE_PIXELS = 512 * 512
+"""Of an image, above which a run says that it could be scaled."""
 _DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
@@ -105,6 +107,12 @@ class Resolver:
         config = self._composer.compose(overrides)
         facts = self._facts(outlined(config.data.name), config.data.root, config.data.image_size)
         used = fitted(config, as_written(overrides), facts)
+        _, height, width = facts.input_shape
+        if config.data.image_size is None and height * width > LARGE_PIXELS:
+            self._tell(
+                f"images of {height}x{width} pixels (height x width) take much memory and time:"
+                " data.image_size=64 would scale them"
+            )
         for key, before in vars(config.data).items():
             if (after := getattr(used.data, key)) != before:
                 self._tell(
