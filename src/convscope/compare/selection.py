@@ -182,6 +182,8 @@ class _Selection:
         if any(nulls) and isinstance(op, ast.Eq | ast.NotEq):
             return [compare(left is None, right is None) for left, right in _pairs(lefts, rights)]
         self._check_kinds(first, lefts, second, rights)
+        self._check_shares(first, rights)
+        self._check_shares(second, lefts)
         return [
             left is not None
             and right is not None
@@ -197,6 +199,7 @@ class _Selection:
             )
         values, allowed = self._values(item), [self._literal(one) for one in among.elts]
         self._check_kinds(item, values, among, allowed)
+        self._check_shares(item, allowed)
         kinds = [(_kind(one), one) for one in allowed]
         return [
             value is not None and ((_kind(value), value) in kinds) is wanted for value in values
@@ -248,6 +251,18 @@ class _Selection:
                 f"{self._text(first)} must be compared with {' or '.join(sorted(mine))},"
                 f" got {self._text(second)}"
             )
+
+    def _check_shares(self, node: ast.expr, others: Values) -> None:
+        """Raise UserError where an accuracy is compared with a number of per cent."""
+        if not isinstance(node, ast.Name | ast.Attribute) or "accuracy" not in self._name(node):
+            return
+        for other in others:
+            if other is not None and _kind(other) == "a number" and other > 1:
+                example = f"{other / 100:g}" if other <= 100 else "0.98"
+                raise UserError(
+                    f"accuracies are fractions: compare {self._text(node)} with {example},"
+                    f" got {_shown(self._source)}"
+                )
 
     def _text(self, node: ast.expr) -> str:
         return _shown(ast.get_source_segment(self._source, node) or "")
