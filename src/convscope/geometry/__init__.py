@@ -5,8 +5,13 @@ Plain integers, known before anything is built: no torch, no Hydra.
 
 from convscope.geometry.coverage import Border
 from convscope.geometry.label import conv_config, convs_from, padding_policy, variant_label
-from convscope.geometry.network import LayerGeometry, NetworkGeometry, network_geometry
-from convscope.geometry.parse import parse_conv
+from convscope.geometry.network import (
+    LayerGeometry,
+    NetworkGeometry,
+    network_geometry,
+    require_batch_norm,
+)
+from convscope.geometry.parse import conv_of_label, parse_conv
 from convscope.geometry.receptive import receptive_interval, seen_pixels
 from convscope.geometry.revive import smallest_fix
 from convscope.geometry.shapes import (
@@ -27,11 +32,13 @@ __all__ = [
     "Pair",
     "Sides",
     "conv_config",
+    "conv_of_label",
     "convs_from",
     "network_geometry",
     "padding_policy",
     "parse_conv",
     "receptive_interval",
+    "require_batch_norm",
     "seen_pixels",
     "smallest_fix",
     "variant_label",

@@ -12,7 +12,13 @@ from convscope.geometry.coverage import (
 )
 from convscope.geometry.label import padding_policy, variant_label
 from convscope.geometry.revive import require_possible
-from convscope.geometry.shapes import ConvShape, GeometryError, Pair, Sides
+from convscope.geometry.shapes import (
+    ConvShape,
+    GeometryError,
+    ImpossibleVariant,
+    Pair,
+    Sides,
+)
 from convscope.geometry.sizes import conv_output, pool_output
 
 Shape = tuple[int, int, int]
@@ -132,6 +138,30 @@ def network_geometry(
         variant=variant_label(convs),
         padding_policy=padding_policy(convs),
     )
+
+
+def require_batch_norm(geometry: NetworkGeometry, batch_size: int, devices: int) -> None:
+    """Check that batch norm has more than one value per channel to train with, as PyTorch asks.
+
+    Args:
+        batch_size: images of a training step, over all devices; each normalises its own part.
+
+    Raises:
+        ImpossibleVariant: a conv layer's output is 1x1, and a device's part is one image.
+    """
+    if batch_size > devices:
+        return
+    for layer in geometry.layers:
+        if layer.kind == "conv" and layer.out_shape[1:] == (1, 1):
+            fix = f"data.batch_size={2 * devices}"
+            raise ImpossibleVariant(
+                f"batch norm after {layer.name} would have one value per channel: output 1x1, and"
+                f" 1 image per {'step' if devices == 1 else 'device'};"
+                f" {fix} would make it possible",
+                layer=layer.name,
+                variant=geometry.variant,
+                fix=fix,
+            )
 
 
 def _conv_layer(

@@ -27,6 +27,11 @@ _SIZE = "an integer or height x width such as 3x5"
 _PADDING = "an integer, height x width such as 1x2, valid, half, full or same"
 _NUMBER = r"(-?(?:0|[1-9][0-9]*))"
 _ENTRY = re.compile(rf"{_NUMBER}(?:x{_NUMBER})?")
+_TOKEN = r"(?:0|[1-9][0-9]{0,5})(?:x(?:0|[1-9][0-9]{0,5}))?"
+_LABEL = re.compile(
+    rf"k({_TOKEN}(?:\.{_TOKEN})*)-s({_TOKEN}(?:\.{_TOKEN})*)"
+    rf"-p((?:same|{_TOKEN})(?:\.(?:same|{_TOKEN}))*)"
+)
 
 
 def parse_conv(
@@ -52,6 +57,26 @@ def parse_conv(
     if any(refused):
         raise _strided_same(convs, paddings, refused)
     return convs
+
+
+def conv_of_label(label: str) -> dict[str, object] | None:
+    """What to type under `conv` for a variant, from its label; None for what is no label.
+
+    Takes all that `variant_label` writes: `k7-s2-p3`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`.
+    """
+    match = _LABEL.fullmatch(label)
+    if match is None:
+        return None
+    keys = ("kernel_size", "stride", "padding")
+    return {
+        key: _typed_values(tokens.split("."))
+        for key, tokens in zip(keys, match.groups(), strict=True)
+    }
+
+
+def _typed_values(tokens: Sequence[str]) -> object:
+    values = [int(token) if token.isdecimal() else token for token in tokens]
+    return values[0] if len(values) == 1 else values
 
 
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:

@@ -20,6 +20,8 @@ from convscope.geometry.shapes import (
 )
 from convscope.geometry.sizes import conv_output, first_empty
 
+_MOST_TRIES = 200_000
+"""Layers worked out before `smallest_fix` gives up: a few tenths of a second."""
 _Values = list[Pair | None]
 """One key's value per layer; None where padding is `same` with unequal sides, which stays."""
 
@@ -60,7 +62,8 @@ def smallest_fix(
 
     Returns:
         An override such as `conv.padding=1` or `conv.stride=[2,1,1]`, not quoted. None if the
-        variant is possible as it stands, or if no such change within the accepted values helps.
+        variant is possible as it stands, or if no such change within the accepted values helps, or
+        none is found among `_MOST_TRIES` (a network of hundreds of layers).
     """
     size = input_shape[1:]
     empty = first_empty(size, convs, pool_after)
@@ -68,11 +71,15 @@ def smallest_fix(
         return None
     index, reached = empty
     short = [axis for axis, out in enumerate(conv_output(reached, convs[index])) if out == 0]
+    tries = 0
     # Padding every layer as wide as the widest kernel always helps: no step need be larger.
     for step in range(1, len(convs) * max(max(conv.kernel_size) for conv in convs) + 1):
         for key, change in (("padding", step), ("kernel_size", -step), ("stride", -step)):
             values = _values(key, convs)
             for changed in _changes(values, change, index, short):
+                tries += len(convs)
+                if tries > _MOST_TRIES:
+                    return None
                 if _accepted(key, changed) and _possible(size, convs, key, changed, pool_after):
                     return override(key, [pair_token(v) if v else "same" for v in changed])
     return None
