@@ -1,17 +1,49 @@
-"""Where Hydra looks for plugins: hands many runs to `convscope.cli`, and writes nothing."""
+"""Where Hydra looks for plugins: our sweepers, which write nothing, and choices without a file."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from convscope.errors import UserError
+from convscope.expand import alternatives, jobs_of
+from convscope.presets import is_preset, preset
+
+
+class Presets(ConfigSource):
+    """Gives Hydra the choices of `convscope.presets`; files come before it in the search path."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "convscope"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        group, _, choice = config_path.partition("/")
+        return ConfigResult(
+            provider=self.provider,
+            path=self.full_path(),
+            config=OmegaConf.create(preset(group, choice)),
+            header={"package": "_global_" if group == "experiment" else group},
+        )
+
+    def is_config(self, config_path: str) -> bool:
+        group, _, choice = config_path.partition("/")
+        return is_preset(group, choice)
+
+    def is_group(self, config_path: str) -> bool:
+        return False
+
+    def available(self) -> bool:
+        return True
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        return []
 
 
 class ConvScopeSweeper(Sweeper):
@@ -37,21 +69,14 @@ class ConvScopeSweeper(Sweeper):
         from convscope.cli import run_sweep
 
         assert self.config is not None
-        return run_sweep(_jobs(self.overrides(arguments)), self.config.hydra)
+        return run_sweep(jobs_of(self.overrides(arguments)), self.config.hydra)
 
     def overrides(self, arguments: list[str]) -> list[Override]:
-        """What the preset and the command line say.
-
-        Raises:
-            UserError: values that are named twice, or not at all.
-        """
+        """What the preset and the command line say."""
         assert self.hydra_context is not None
         preset = [f"{key}={values}" for key, values in self.params.items()]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*preset, *arguments])
-        for override in overrides:
-            _check_values(override)
-        return overrides
+        return parser.parse_overrides([*preset, *arguments])
 
 
 class SearchSweeper(ConvScopeSweeper):
@@ -61,31 +86,7 @@ class SearchSweeper(ConvScopeSweeper):
         from convscope.cli import run_search
 
         assert self.config is not None
-        # Of one key the last counts, as in a sweep.
-        last = {override.get_key_element(): override for override in self.overrides(arguments)}
-        swept = {
-            key: list(override.sweep_string_iterator())
-            for key, override in last.items()
-            if override.is_sweep_override()
-        }
-        (fixed,) = _jobs([override for key, override in last.items() if key not in swept])
+        found = alternatives(self.overrides(arguments))
+        fixed = [word for one in found if not one.is_swept for word in one.words]
+        swept = {one.key: one.values for one in found if one.is_swept}
         return run_search(fixed, swept, self.config.hydra)
-
-
-def _jobs(overrides: list[Override]) -> list[list[str]]:
-    (jobs,) = BasicSweeper.split_arguments(overrides, None)
-    return jobs
-
-
-def _check_values(override: Override) -> None:
-    """Raise UserError where a sweep names one value twice, or names none."""
-    key = override.get_key_element()
-    if not override.is_sweep_override():
-        return
-    if not override.is_discrete_sweep():
-        typed = str(override.input_line).partition("=")[2]
-        raise UserError(f"{key} must name its values, as 1,2,3 or range(1,4) do, got {typed}")
-    values = list(override.sweep_string_iterator())
-    doubles = [value for value in values if values.count(value) > 1]
-    if doubles:
-        raise UserError(f"{key} must name each value once, got {doubles[0]} twice")

@@ -61,17 +61,16 @@ def cases(words: Sequence[str], quick: bool, resolver: Resolver) -> list[Case]:
             impossible variant.
     """
     given = split(words)
-    for key in given:
-        if key.lstrip("+~") in _SET_HERE:
-            raise UserError(f"{key.lstrip('+~')} cannot be given: the benchmark sets it itself")
+    keys = {one.key for one in given}
+    for key in sorted(keys & set(_SET_HERE)):
+        raise UserError(f"{key} cannot be given: the benchmark sets it itself")
     chosen = dict(QUICK_DEFAULTS if quick else DEFAULTS)
-    if any(key.lstrip("+").startswith("conv.") for key in given):
+    if any(key.startswith("conv.") for key in keys):
         del chosen["conv"]
-    grid = chosen | given
-    jobs = [
-        [*(f"{key}={value}" for key, value in zip(grid, values, strict=True))]
-        for values in product(*grid.values())
+    defaults = [
+        [f"{key}={value}" for value in values] for key, values in chosen.items() if key not in keys
     ]
+    jobs = [list(job) for job in product(*defaults, *(one.words for one in given))]
     made: dict[str, Case] = {}
     for job, checked in zip(jobs, resolver.prepare([[*job, *ALIKE] for job in jobs]), strict=True):
         if checked.impossible is not None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
-from math import prod
+from itertools import compress, product
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 
 from convscope.compose import config_dir
 from convscope.errors import UserError
+from convscope.expand import Alternatives, alternatives
 from convscope.explain.phrases import counted, size
 from convscope.explain.tables import MACS_MEANING
 from convscope.explain.variants import Examiner, Variant
@@ -22,7 +21,6 @@ from convscope.geometry.label import pair_token
 from convscope.mistakes import explain, is_explained
 from convscope.tables import Table, whole_percent
 
-MOST_VARIANTS = 10_000
 GRID_LEGEND = (
     f"RF: receptive field of the last layer, in pixels; {MACS_MEANING}; padding: share of outputs"
     " that touch padding, in the conv layer where it is largest; equal: other ways to type the same"
@@ -89,31 +87,28 @@ def examine_grid(overrides: Sequence[str]) -> Grid:
         UserError: a key, group or value that no run could have, or too many combinations.
     """
     choices = split(overrides)
-    combinations = prod(map(len, choices.values()))
-    if combinations > MOST_VARIANTS:
-        raise UserError(f"a grid has at most {MOST_VARIANTS:,} combinations, got {combinations:,}")
+    several = [len(one.words) > 1 for one in choices]
     examiner = Examiner()
-    swept = {key: values for key, values in choices.items() if len(values) > 1}
     variants = {}
-    for values in product(*choices.values()):
-        words = dict(zip(choices, values, strict=True))
-        form = tuple(words[key] for key in swept)
-        variants[form] = examiner.examine([f"{key}={value}" for key, value in words.items()])
-    return Grid({key: tuple(values) for key, values in swept.items()}, variants)
+    for words in product(*(one.words for one in choices)):
+        form = tuple(word.partition("=")[2] for word in compress(words, several))
+        variants[form] = examiner.examine(words)
+    if not variants:
+        raise UserError("the grid has no variants: nothing matches its glob")
+    return Grid({one.key: tuple(one.values) for one in compress(choices, several)}, variants)
 
 
-def split(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """Each key with its values as typed; of a key given twice the last counts, as in a sweep.
+def split(overrides: Sequence[str]) -> list[Alternatives]:
+    """Each override with its values, split as a sweep splits them.
 
     Raises:
-        UserError: text that is no override.
+        UserError: text that is no override, a key with several values twice, or too many jobs.
     """
     # The parser asks the loader which files a glob means.
     loader = ConfigLoaderImpl(create_config_search_path(str(config_dir())))
     parser = OverridesParser.create(config_loader=loader)
     try:
-        parsed = parser.parse_overrides(list(overrides))
-        return {str(one.get_key_element()): _values(one) for one in parsed}
+        return alternatives(parser.parse_overrides(list(overrides)))
     except Exception as error:
         if not is_explained(error):
             raise
@@ -184,14 +179,6 @@ def _table_row(row: Row, keys: Sequence[str], others: Sequence[int]) -> tuple[st
         whole_percent(max(shares)),
         typed_as(row, keys),
     )
-
-
-def _values(override: Override) -> list[str]:
-    if not override.is_sweep_override():
-        return [override.get_value_element_as_str()]
-    if not override.is_discrete_sweep():
-        raise UserError(f"{override.input_line} names no values; write them as 1,2,3")
-    return [str(value) for value in override.sweep_string_iterator()]
 
 
 def _is_conv(key: str) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException
 
-from convscope.compose import compose_config
+from convscope.compose import Composer
 from convscope.config import ConvConfig, TrainConfig
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
@@ -20,10 +19,9 @@ from convscope.geometry import (
     NetworkGeometry,
     network_geometry,
     parse_conv,
+    require_batch_norm,
     variant_label,
 )
-
-_CONV_VALUES = ("conv.kernel_size", "conv.stride", "conv.padding")
 
 
 @dataclass(frozen=True)
@@ -69,28 +67,20 @@ def examine(overrides: Sequence[str]) -> Variant:
 
 
 class Examiner:
-    """Examines many variants, and composes once what they have in common.
-
-    Composing takes longer than everything else, so values of `conv` are put in afterwards.
-    """
+    """Examines many variants, and composes once what they have in common."""
 
     def __init__(self) -> None:
-        self._compose = cache(compose_config)
+        self._composer = Composer()
         self._facts = cache(dataset_facts)
 
     def examine(self, overrides: Sequence[str]) -> Variant:
-        values: dict[str, object] = {}
-        others = []
-        # An interpolation may refer to conv, so that all must be composed together.
-        apart = not any("${" in override for override in overrides)
         for override in overrides:
-            if apart and (value := conv_value(override)) is not None:
-                values |= value
-            else:
-                others.append(override)
-        config = self._compose(tuple(others))
-        conv = replace(config.conv, **values)
-        return self._variant(tuple(overrides), replace(config, conv=conv))
+            if _is_several(override):
+                raise UserError(
+                    f"{override} is more than one variant\n"
+                    f"write explain.py grid {override}, or a list as [1,2,3]"
+                )
+        return self._variant(tuple(overrides), self._composer.compose(overrides))
 
     def _variant(self, overrides: tuple[str, ...], config: TrainConfig) -> Variant:
         data, model = config.data, config.model
@@ -104,6 +94,7 @@ class Examiner:
             geometry = network_geometry(
                 facts.input_shape, convs, channels, pool_after, facts.classes
             )
+            require_batch_norm(geometry, data.batch_size, config.trainer.devices)
         except ImpossibleVariant as impossible:
             return Variant(
                 overrides,
@@ -127,25 +118,12 @@ def conv_shapes(conv: ConvConfig, layers: int) -> tuple[ConvShape, ...]:
 
 
 @cache
-def conv_value(override: str) -> dict[str, object] | None:
-    """`{"stride": 2}` of `conv.stride=2`; None for whatever Hydra must compose, or refuse.
-
-    Raises:
-        UserError: several values at once, which only a grid takes.
-    """
+def _is_several(override: str) -> bool:
+    """Whether it names several values, as for a sweep. What cannot be read is left to Hydra."""
     try:
-        parsed = OverridesParser.create().parse_override(override)
+        return bool(OverridesParser.create().parse_override(override).is_sweep_override())
     except HydraException:
-        return None
-    if parsed.is_sweep_override():
-        raise UserError(
-            f"{override} is more than one variant\n"
-            f"write explain.py grid {override}, or a list as [1,2,3]"
-        )
-    plain = parsed.type is OverrideType.CHANGE and parsed.package is None
-    if not plain or parsed.key_or_group not in _CONV_VALUES:
-        return None
-    return {parsed.key_or_group.removeprefix("conv."): parsed.value()}
+        return False
 
 
 def _begun(
