@@ -166,9 +166,100 @@ REFUSED = [
     ),
     ("-m sweep=grid,grid-seeds", "sweep must be one preset, got grid,grid-seeds"),
     (
-        "data=digits -m conv.stride=1,2",
-        "unrecognized arguments: conv.stride=1,2\n"
-        "write -m, and whatever else begins with -, after all of KEY=VALUE",
+        "data=digits -m conv.stride=1,0 --config-dir . seed=0",
+        "conv.stride must be at least 1, got 0",
+    ),
+    ("-m seed=range(1,3,0)", "seed must be a range of numbers with an end, got range(1,3,0)"),
+    (
+        "-m seed=range(0,1000000000000)",
+        "there can be at most 10,000 combinations, got 1,000,000,000,000",
+    ),
+    (
+        "-m seed=range(0,101) conv.stride=range(1,101)",
+        "there can be at most 10,000 combinations, got 10,100 (101 x 100)",
+    ),
+    (
+        "-m seed=range(0,101) repeat=100",
+        "a sweep has at most 10,000 runs, got 10,100 (101 combinations with repeat=100)",
+    ),
+    ("repeat=1000000000", "repeat must be at most 10000, got 1000000000"),
+    (
+        "seed=4294967295 repeat=2",
+        "seed must be at most 4294967294 where repeat is 2, got 4294967295",
+    ),
+    (
+        "-m optim.lr=range(0,inf)",
+        "optim.lr must be a range of numbers with an end, got range(0,inf)",
+    ),
+    ("-m sweep=glob(*)", "sweep must be one preset, got glob(*)"),
+    ("sweep=null", "sweep must be the name of one of its choices, got null: see --help"),
+    (
+        "hydra/launcher=1.5",
+        "hydra/launcher must be the name of one of its choices, got 1.5: see --help",
+    ),
+    (
+        "--resolve",
+        "Hydra refuses this command: The --resolve flag can only be used in conjunction"
+        " with --cfg or --help",
+    ),
+    (
+        "-m --run",
+        "Hydra refuses this command: Only one of --run, --multirun, --cfg, --info and"
+        " --shell_completion can be specified",
+    ),
+    (f"seed={'9' * 5000}", "seed must have numbers of at most 4,000 digits, got one of 5,000"),
+    (
+        f"data.root={'a' * 20_000}",
+        "data.root must be written in at most 20,000 characters, got 20,010",
+    ),
+    ("data.cutout=29", "data.cutout must be at most 28 on images of 28 pixels, got 29"),
+    ("data.shift=28", "data.shift must be at most 27 on images of 28 pixels, got 28"),
+    ("data.cutout=1000000000", "data.cutout must be at most 4096, got 1000000000"),
+    ("model.channels=[10000000]", "model.channels must be at most 1000000, got [10000000]"),
+    (
+        f"model.channels=[{','.join(['1'] * 1001)}]",
+        "model.channels must name at most 1000 layers, got 1001",
+    ),
+    (
+        "data.batch_size=1 conv.stride=3",
+        "batch norm after conv3 would have one value per channel: output 1x1, and 1 image per step;"
+        " data.batch_size=2 would make it possible",
+    ),
+    (
+        "model.pretrained=true",
+        "model.pretrained is not a key of the config\n"
+        "weights are random before training: there are no pretrained ones",
+    ),
+    (
+        "optim.name=sgd",
+        "optim.name is not a key of the config\n"
+        "the optimizer is AdamW: see optim.lr, optim.weight_decay and optim.warmup",
+    ),
+    (
+        "logger=wandb",
+        "logger is not a key of the config\n"
+        "every run writes for TensorBoard, and history.csv and run.json",
+    ),
+    ("data.lr=1", "data.lr is not a key of the config\ndid you mean optim.lr?"),
+    (
+        "model.depth=3",
+        "model.depth is not a key of the config\nmodel has model.channels, model.pool_after",
+    ),
+    (
+        "conv=k3s1",
+        "conv must be one of k1-s1-p0, k3-s1-p0, k3-s1-p1, k3-s2-p1, k5-s1-p2, k5-s2-p0, k5-s2-p2,"
+        " k7-s1-p3, or a label such as k7-s2-p3, got k3s1\ndid you mean conv=k3-s2-p1?",
+    ),
+    ("conv=k3-s0-p1", "conv.stride must be at least 1, got 0"),
+    ("conv=k2000-s1-p1", "conv.kernel_size must be at most 1000, got 2000"),
+    ("conv=k3.3-s1-p1", f"conv.kernel_size {LENGTH}, got 2: [3, 3]; for height x width write 3x3"),
+    (
+        "experiment=outputs/default/none",
+        "experiment must name an experiment or a run's folder, got outputs/default/none",
+    ),
+    (
+        "hydra={mode:MULTIRUN} conv.stride=2",
+        "hydra cannot be set: of Hydra's own keys only hydra/sweeper and the launcher's can",
     ),
     (
         "data.root=~/data",
@@ -381,6 +472,73 @@ def test_configs_of_ones_own_come_with_config_dir(command, tmp_path: Path) -> No
     assert ended.err.startswith(
         "error: conv3 would have an empty output: input 5x5, kernel_size 7, stride 1, padding 0;"
     )
+
+
+def test_a_config_of_ones_own_that_would_not_be_taken(command, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "conv" / "k7-s1-p3.yaml"
+    mine.parent.mkdir(parents=True)
+    shutil.copy(config_dir() / "conv" / "k7-s1-p3.yaml", mine)
+    arguments = ("--config-dir", str(tmp_path / "mine"), "conv=k7-s1-p3", "conv.stride=0")
+    assert command(*arguments).err == "error: conv.stride must be at least 1, got 0\n"
+    mine.write_text("kernel_size: 7\nstride: 1\npadding: 0\n")
+    ended = command(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines() == [
+        f"error: {mine} has the name of one of ConvScope's own configs, which would be taken",
+        "give it a name of its own",
+    ]
+
+
+@pytest.mark.parametrize("group", ["experiment", "sweep"])
+def test_a_preset_of_ones_own_without_its_header(command, tmp_path: Path, group: str) -> None:
+    mine = tmp_path / "mine" / group / "mine.yaml"
+    mine.parent.mkdir(parents=True)
+    for header in ("", "# @package _global_\n"):
+        mine.write_text(f"{header}conv: {{stride: 0}}\n")
+        ended = command("--config-dir", str(tmp_path / "mine"), f"{group}=mine")
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.splitlines() == (
+            ["error: conv.stride must be at least 1, got 0"]
+            if header
+            else [
+                f"error: {group}=mine sets {group}.…, which is nothing of a run",
+                "let its file begin with the line: # @package _global_",
+            ]
+        )
+
+
+def test_options_come_in_any_order(command) -> None:
+    ends = [
+        command(*words.split())
+        for words in (
+            "-m seed=0,1 --config-dir . conv.stride=0",
+            "seed=0,1 -m conv.stride=0 --config-dir=.",
+            "--config-dir . seed=0,1 conv.stride=0 --multirun",
+        )
+    ]
+    for ended in ends:
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err == "error: conv.stride must be at least 1, got 0\n"
+    shown = command("conv.stride=2", "--cfg", "job", "++conv.stride=3", "--package", "conv")
+    assert shown.code == 0
+    assert shown.out == "# @package conv\nkernel_size: 3\nstride: 3\npadding: 1\n"
+
+
+def test_what_a_machine_cannot_hold_is_refused_before_its_data_is_loaded(
+    command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("convscope.data.sources.load", loaded)
+    for many in ((), ("-m",)):
+        # 784 x 1,000,000 outputs of 4 bytes x 256 images, and 16 bytes for each weight.
+        ended = command(*many, "data=mnist", "model.channels=[1000000]")
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.startswith(
+            "error: k3-s1-p1 takes at least 803.2 GB of memory, and there are "
+        )
+        assert ended.err.count("\n") == 2
 
 
 @pytest.mark.parametrize("sweep", [(), ("-m",)], ids=["one", "sweep"])

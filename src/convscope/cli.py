@@ -5,24 +5,27 @@ Exit codes: 0 done, 1 a run failed, 2 bad input, 128 + n ended by signal n.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shlex
 import signal
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-import hydra
-from hydra._internal.utils import get_args_parser
+from hydra import version
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from convscope.compose import CONFIG_NAME, config_dir, register_schema
 from convscope.errors import UserError
 from convscope.jobs import train_one
-from convscope.mistakes import check_choices, check_sweeper, explain, is_explained
+from convscope.mistakes import check_sweeper, check_typed, explain, is_explained
 from convscope.runs.record import RunRecord
 from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, tell, tell_error
 from convscope.tables import new_console
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from convscope.sweep.launchers.launcher import Launcher
 
 FAILED = 1
-_HYDRA_KEY = re.compile(r"[+~]*(hydra(?!/sweeper=|[./]launcher\b)[./][^=]*)")
+_HYDRA_KEY = re.compile(r"[+~]*(hydra(?!/sweeper=|[./]launcher\b)(?:[./@][^=]*)?)(?==|$)")
 
 
 def train() -> None:
@@ -58,12 +61,12 @@ class _Trained(SystemExit):
 def _train() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Errors are explained below, not by Hydra.
     register_schema()
-    run = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=CONFIG_NAME)(
-        _run_job
-    )
+    version.setbase("1.3")
     try:
-        _check_arguments()
-        run()
+        parser = get_args_parser()
+        arguments = _parse(parser, sys.argv[1:])
+        # As hydra.main does, which takes options before or after all overrides alone.
+        _run_hydra(arguments, parser, _run_job, str(config_dir()), CONFIG_NAME)
     except UserError as error:
         _refuse(error)
     except KeyboardInterrupt:
@@ -76,22 +79,23 @@ def _train() -> None:
         _refuse(UserError(explain(error, sys.argv[1:])))
 
 
-def _check_arguments() -> None:
-    """Refuse in one line what Hydra would answer with its usage, or use to write files.
+def _parse(parser: ArgumentParser, typed: Sequence[str]) -> Namespace:
+    """Options and overrides, in any order.
 
     Raises:
-        UserError: an option that is none, or one of Hydra's that is not for a run.
+        UserError: what Hydra would answer with its usage, or use to write files.
     """
-    parser = get_args_parser()
     parser.error = _unknown_option  # type: ignore[method-assign]
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args(list(typed))
     for option in ("config_name", "config_path", "experimental_rerun"):
         if getattr(arguments, option) is not None:
             raise UserError(
                 f"--{option.replace('_', '-')} cannot be used here\n"
                 "put configs of your own below a folder given as --config-dir"
             )
-    check_choices(arguments.overrides)
+    if arguments.config_dir is not None:
+        _check_presets(Path(arguments.config_dir))
+    check_typed(arguments.overrides)
     check_sweeper(arguments.overrides)
     for override in arguments.overrides:
         key = _HYDRA_KEY.match(override)
@@ -100,13 +104,21 @@ def _check_arguments() -> None:
                 f"{key[1]} cannot be set: of Hydra's own keys only hydra/sweeper and the"
                 " launcher's can"
             )
+    return arguments
+
+
+def _check_presets(folder: Path) -> None:
+    """Raise UserError where a file would not be taken: Hydra takes ours of the same name."""
+    for ours in config_dir().rglob("*.yaml"):
+        theirs = folder / ours.relative_to(config_dir())
+        if theirs.is_file() and not filecmp.cmp(ours, theirs, shallow=False):
+            raise UserError(
+                f"{theirs} has the name of one of ConvScope's own configs, which would be taken\n"
+                "give it a name of its own"
+            )
 
 
 def _unknown_option(message: str) -> NoReturn:
-    if re.fullmatch(r"unrecognized arguments: [^-].*=.*", message):
-        raise UserError(
-            f"{message}\nwrite -m, and whatever else begins with -, after all of KEY=VALUE"
-        )
     raise UserError(f"{message}\nwrite values as KEY=VALUE, such as conv.stride=2: see --help")
 
 

@@ -11,6 +11,10 @@ from typing import Annotated, Any, get_type_hints
 
 from convscope.errors import UserError, on_one_line
 
+BEYOND_REASON = 1_000_000_000
+"""Of a count that no other bound holds: what is larger is a slip, and overflows somewhere."""
+MOST_LAYERS = 1_000
+MOST_SEED = 2**32 - 1
 DATASETS = ("auto", "mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "image_folder")
 
 
@@ -72,7 +76,7 @@ class NumberOf:
 
 COUNT_OR_SHARE = NumberOf((int, float), "a count (integer) or a share up to 1.0")
 COUNT_OR_SWITCH = NumberOf((int, bool), "an integer, true or false")
-TIME = Like(r"(?=.*[1-9])\d+:\d{2}:\d{2}:\d{2}", "DD:HH:MM:SS and above zero")
+TIME = Like(r"(?=.*[1-9])\d{1,5}:\d{2}:\d{2}:\d{2}", "DD:HH:MM:SS and above zero")
 FOLDER = Like(r"(?=.*\S)[^\x00-\x1f\x7f]+", "as a folder's path")
 
 
@@ -94,23 +98,23 @@ class DataConfig:
     """Folder with the raw files."""
     cache: Annotated[str | None, FOLDER]
     """Folder for decoded images; null keeps them beside the raw files, in `.convscope/`."""
-    batch_size: Annotated[int, Range(least=1)]
+    batch_size: Annotated[int, Range(least=1, most=BEYOND_REASON)]
     """Training images per optimizer step, over all devices."""
     val_fraction: Annotated[float, Range(above=0, below=1)]
     """Share of each class of the training set held back for validation: the same always."""
-    image_size: Annotated[int | None, Range(least=1)]
+    image_size: Annotated[int | None, Range(least=1, most=4_096)]
     """Height and width in pixels to which image_folder scales and crops; null keeps equal sizes."""
     flip: bool
     """Mirror half of the training images left to right."""
-    shift: Annotated[int, Range(least=0)]
+    shift: Annotated[int, Range(least=0, most=4_096)]
     """Largest shift of a training image in pixels, either way on both axes; 0 is none."""
-    cutout: Annotated[int, Range(least=0)]
+    cutout: Annotated[int, Range(least=0, most=4_096)]
     """Side in pixels of a square blanked in each training image; 0 is none."""
 
 
 @dataclass
 class ModelConfig:
-    channels: Annotated[list[int], Range(least=1)]
+    channels: Annotated[list[int], Range(least=1, most=1_000_000)]
     """Output channels, one entry per conv layer."""
     pool_after: Annotated[list[int], Range(least=1)]
     """Conv layers, counted from 1, that a 2x2 max-pool follows (ceil mode: 13 to 7)."""
@@ -130,33 +134,33 @@ class OptimConfig:
 class TrainerConfig:
     """Arguments of `pytorch_lightning.Trainer`, with its meaning; batches are optimizer steps."""
 
-    max_epochs: Annotated[int | None, Range(least=1)]
+    max_epochs: Annotated[int | None, Range(least=1, most=1_000_000)]
     """Stop after so many epochs; null leaves it to max_steps."""
-    max_steps: Annotated[int | None, Range(least=1)]
+    max_steps: Annotated[int | None, Range(least=1, most=BEYOND_REASON)]
     """Stop after so many optimizer steps; null is no limit."""
     max_time: Annotated[str | None, TIME]
     """Stop after this wall time, DD:HH:MM:SS; null is no limit."""
     accelerator: Annotated[str, OneOf(("auto", "cpu", "gpu", "cuda", "mps"))]
     """Device kind; auto takes a GPU or MPS where there is one."""
-    devices: Annotated[int, Range(least=1)]
+    devices: Annotated[int, Range(least=1, most=1_000)]
     """Number of devices; each takes an equal part of every batch. A sweep's runs take one each."""
     strategy: Annotated[str, OneOf(("auto", "ddp"))]
     """How several devices share a run; auto is ddp, and one device shares with none."""
     precision: Annotated[str, OneOf(("auto", "32-true", "bf16-mixed"))]
     """auto is bf16-mixed where the hardware computes in bfloat16, else 32-true."""
-    limit_train_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0)]
+    limit_train_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0, most=BEYOND_REASON)]
     """Optimizer steps per epoch, as a count (int) or a share (float)."""
-    limit_val_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0)]
+    limit_val_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0, most=BEYOND_REASON)]
     """Validation batches, as a count (int) or a share (float)."""
-    limit_test_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0)]
+    limit_test_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0, most=BEYOND_REASON)]
     """Test batches, as a count (int) or a share (float)."""
-    fast_dev_run: Annotated[Any, COUNT_OR_SWITCH, Range(least=0)]
+    fast_dev_run: Annotated[Any, COUNT_OR_SWITCH, Range(least=0, most=BEYOND_REASON)]
     """Run so many (true: 1) batches of everything, and leave nothing on disk."""
     gradient_clip_val: Annotated[float | None, Range(above=0)]
     """Largest norm of the gradient; null does not clip."""
     deterministic: bool
     """Use deterministic algorithms only (CUDA; the CPU's are)."""
-    log_every_n_steps: Annotated[int, Range(least=1)]
+    log_every_n_steps: Annotated[int, Range(least=1, most=BEYOND_REASON)]
     """Optimizer steps between two points of train/loss in TensorBoard."""
     enable_progress_bar: bool
     """Show a progress bar where standard error is a terminal."""
@@ -169,13 +173,13 @@ class TrainConfig:
     model: ModelConfig
     optim: OptimConfig
     trainer: TrainerConfig
-    seed: Annotated[int, Range(least=0, most=2**32 - 1)]
+    seed: Annotated[int, Range(least=0, most=MOST_SEED)]
     """Seed of the weights, the order of the batches and their augmentation."""
     study: str
     """Name of the folder below output_dir that holds the runs which belong together."""
     output_dir: Annotated[str, FOLDER]
     """Folder of all studies; what `tensorboard --logdir` is pointed at."""
-    repeat: Annotated[int, Range(least=1)]
+    repeat: Annotated[int, Range(least=1, most=10_000)]
     """Runs of each variant, with seeds from `seed` on."""
     plan: bool
     """Say what a sweep would do and how long it would take; train and write nothing."""
@@ -189,7 +193,7 @@ class TrainConfig:
     """exclusive measures runs that were trained beside others again after a sweep, each alone."""
     objective: Any
     """What a search looks for, as TensorBoard calls it, or a list of several: a Pareto front."""
-    trials: Annotated[int, Range(least=1)]
+    trials: Annotated[int, Range(least=1, most=BEYOND_REASON)]
     """Variants that a search tries in all; those that its study holds already count."""
 
 
@@ -213,14 +217,19 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
             f"data.batch_size must be a multiple of the {trainer.devices} devices,"
             f" got {config.data.batch_size}"
         )
-    if not config.model.channels:
+    layers = len(config.model.channels)
+    if not layers:
         raise UserError("model.channels must name at least one layer, got []")
+    if layers > MOST_LAYERS:
+        raise UserError(f"model.channels must name at most {MOST_LAYERS} layers, got {layers}")
+    if config.seed + config.repeat - 1 > MOST_SEED:
+        raise UserError(
+            f"seed must be at most {MOST_SEED - config.repeat + 1} where repeat is {config.repeat},"
+            f" got {config.seed}"
+        )
     for layer in config.model.pool_after:
-        if layer > len(config.model.channels):
-            raise UserError(
-                f"model.pool_after must name conv layers 1 to {len(config.model.channels)},"
-                f" got {layer}"
-            )
+        if layer > layers:
+            raise UserError(f"model.pool_after must name conv layers 1 to {layers}, got {layer}")
     if config.model.pool_after != sorted(set(config.model.pool_after)):
         raise UserError(
             "model.pool_after must name each layer once and in order,"

@@ -13,7 +13,8 @@ from convscope.compose import Composer
 from convscope.config import TrainConfig, TrainerConfig
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
-from convscope.mistakes import as_written
+from convscope.expand import MOST_JOBS
+from convscope.mistakes import as_written, key_of
 from convscope.training.request import (
     CheckedConfig,
     RunRequest,
@@ -46,7 +47,7 @@ def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRec
     checked, *more = resolver.prepare([overrides])
     if more:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
-    if checked.config.plan or any(word.startswith("sweep=") for word in overrides):
+    if checked.config.plan or any(key_of(word) == "sweep" for word in overrides):
         raise UserError("plan and sweep are for many runs: use scripts/train.py")
     if checked.impossible is not None:
         raise checked.impossible
@@ -70,15 +71,18 @@ class Resolver:
         notify: is told when `data=auto` falls back on digits, what is fitted to a small data set,
             and what of the images is not used.
         hardware: settles what the runs are computed on; by default this machine's.
+        is_here: whether the runs are trained by this process, and must fit in this machine.
     """
 
     def __init__(
         self,
         notify: Callable[[str], None],
         hardware: Callable[[TrainerConfig], Hardware] | None = None,
+        is_here: bool = True,
     ) -> None:
         self._notify = notify
         self._resolve_hardware = hardware
+        self._is_here = is_here
         self._composer = Composer()
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
@@ -95,16 +99,22 @@ class Resolver:
         Raises:
             UserError: a key, group or value that no run could have.
         """
+        configs = [self._composer.compose(overrides) for overrides in jobs]
+        runs = sum(config.repeat for config in configs)
+        if runs > MOST_JOBS:
+            raise UserError(
+                f"a sweep has at most {MOST_JOBS:,} runs, got {runs:,}"
+                f" ({len(configs):,} combinations with repeat={configs[0].repeat})"
+            )
         return [
-            check(replace(config, seed=seed), _as_typed_alone(overrides, config, seed), facts)
-            for overrides in jobs
-            for config, facts in [self._fitted(overrides)]
+            check(replace(used, seed=seed), _as_typed_alone(overrides, used, seed), facts)
+            for overrides, config in zip(jobs, configs, strict=True)
+            for used, facts in [self._fitted(overrides, config)]
             for seed in range(config.seed, config.seed + config.repeat)
         ]
 
-    def _fitted(self, overrides: Sequence[str]) -> tuple[TrainConfig, Facts]:
-        """The config that overrides make, on its data set, with what was not typed fitted to it."""
-        config = self._composer.compose(overrides)
+    def _fitted(self, overrides: Sequence[str], config: TrainConfig) -> tuple[TrainConfig, Facts]:
+        """The config on its data set, with what the overrides do not set fitted to it."""
         facts = self._facts(outlined(config.data.name), config.data.root, config.data.image_size)
         used = fitted(config, as_written(overrides), facts)
         _, height, width = facts.input_shape
@@ -131,11 +141,15 @@ class Resolver:
         """The run that a checked config asks for, on this machine.
 
         Raises:
-            UserError: data that cannot be had, or hardware that is not there.
+            UserError: data that cannot be had, or hardware or memory that is not there.
         """
         hardware = self._settle_hardware(checked.config)
         if checked.config.data.name == "auto":
             checked = self._settle_auto(checked)
+        if self._is_here:
+            from convscope.training.memory import require_memory
+
+            require_memory(checked, hardware)
         images = self._load(checked.config)
         defaults = self._default(checked.config.data.name)
         checked = replace(checked, config=self._as_used(checked.config))
@@ -195,4 +209,4 @@ def _as_typed_alone(overrides: Sequence[str], config: TrainConfig, seed: int) ->
     """The overrides that ask for this run and no other."""
     if config.repeat == 1:
         return list(overrides)
-    return [w for w in overrides if not w.startswith(("repeat=", "seed="))] + [f"seed={seed}"]
+    return [w for w in overrides if key_of(w) not in ("repeat", "seed")] + [f"seed={seed}"]

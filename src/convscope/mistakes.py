@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
@@ -34,22 +35,66 @@ _NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.I
 """What is no name of a choice, for Hydra ends in errors that are not its own."""
 LAUNCHER = "hydra.launcher."
 """What the keys of a launcher's options begin with."""
+_ADAMW = "the optimizer is AdamW: see optim.lr, optim.weight_decay and optim.warmup"
+_RANDOM = "weights are random before training: there are no pretrained ones"
+_INSTEAD = {
+    "optim.name": _ADAMW,
+    "optimizer": _ADAMW,
+    "pretrained": _RANDOM,
+    "weights": _RANDOM,
+    "logger": "every run writes for TensorBoard, and history.csv and run.json",
+}
+"""Keys that other tools have, and what there is instead."""
 _SWEEPERS = ("convscope", "optuna")
 """Of those that Hydra finds, its own writes files, and others may be installed."""
 
 
+MOST_CHARACTERS = 20_000
+"""Of one override; Hydra takes a second to read twice as many."""
+MOST_DIGITS = 4_000
+"""Of a number; Python reads 4,300."""
+_PRESETS = ("experiment", "sweep")
+"""Groups whose files set values of any group."""
+_COMPOSING = ("hydra", "omegaconf", "antlr4", "yaml")
+"""Packages that read what was typed, and the configs that it names."""
+
+
 def is_explained(error: BaseException) -> bool:
-    """Whether `explain` has words for an error, so that it is the user's to mend."""
-    return isinstance(error, HydraException | OmegaConfBaseException)
+    """Whether `explain` has words for an error, so that it is the user's to mend.
+
+    Hydra has errors of its own for most of what it cannot compose, and runs into Python's for the
+    rest: a ValueError at a group's choice that is no text, or at a number of 5,000 digits.
+    """
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return True
+    frames = [
+        str(frame.f_globals.get("__name__")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    ours = [name for name in frames if name in ("convscope", "hydra_plugins", *_COMPOSING)]
+    return isinstance(error, Exception) and ours[-1:] != [] and ours[-1] in _COMPOSING
 
 
-def check_choices(overrides: Sequence[str]) -> None:
-    """Refuse a group's choice that is no name.
+def check_typed(overrides: Sequence[str]) -> None:
+    """Refuse what Hydra would read for long or answer with words of its own.
 
     Raises:
-        UserError: names the group and what was typed.
+        UserError: an override that is too long, or a group's choice that is no name.
     """
+    for override in overrides:
+        if len(override) > MOST_CHARACTERS:
+            raise UserError(
+                f"{key_of(override)[:40]} must be written in at most {MOST_CHARACTERS:,}"
+                f" characters, got {len(override):,}"
+            )
+        digits = max(map(len, re.findall(r"[0-9]+", override)), default=0)
+        if digits > MOST_DIGITS:
+            raise UserError(
+                f"{key_of(override)[:40]} must have numbers of at most {MOST_DIGITS:,} digits,"
+                f" got one of {digits:,}"
+            )
     groups = [key for key, kind in _known_keys().items() if is_dataclass(kind)]
+    groups += [*_PRESETS, "hydra/launcher"]
     for key, value in as_written(overrides).items():
         if not key:
             raise UserError(f"cannot read the override ={value}: write KEY=VALUE")
@@ -76,10 +121,22 @@ def check_sweeper(overrides: Sequence[str]) -> None:
         )
 
 
+def key_of(override: str) -> str:
+    """The key or group that an override sets, adds (`+`, `++`) or removes (`~`)."""
+    return override.partition("=")[0].lstrip("+~")
+
+
 def as_written(overrides: Sequence[str]) -> dict[str, str]:
     """What was written behind each key; the last one counts, as in Hydra."""
-    pairs = [override.lstrip("+").partition("=") for override in overrides]
-    return {key: as_typed(value) for key, equals, value in pairs if equals}
+    typed: dict[str, str] = {}
+    for override in overrides:
+        key, (_, equals, value) = key_of(override), override.partition("=")
+        if equals:
+            if value.lstrip().startswith("{"):
+                # It may set keys below, which are then not as written before.
+                typed = {one: text for one, text in typed.items() if not one.startswith(f"{key}.")}
+            typed[key] = as_typed(value)
+    return typed
 
 
 def explain(error: BaseException, overrides: Sequence[str]) -> str:
@@ -94,7 +151,9 @@ def explain(error: BaseException, overrides: Sequence[str]) -> str:
             return _missing_config(cause)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             return _bad_key_or_value(cause, typed)
-    first = str(error).strip().splitlines()[0]
+    first = first_line(error)
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return f"Hydra refuses this command: {first}"
     if isinstance(error, OverrideParseException):
         if "=~" in error.override:
             return f"cannot read the override {error.override}\nwrite $HOME in place of ~"
@@ -111,12 +170,21 @@ def explain(error: BaseException, overrides: Sequence[str]) -> str:
     return first
 
 
+def first_line(error: BaseException) -> str:
+    """Of its message, or its type's name where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def _missing_config(error: MissingConfigException) -> str:
-    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-    options = sorted(error.options or [])
+    missing, options = error.missing_cfg_file or "", sorted(error.options or [])
     if not options:
-        return str(error).strip().splitlines()[0]
-    return f"{group} must be one of {', '.join(options)}, got {as_typed(choice)}" + near(
+        return first_line(error)
+    group = "/".join(missing.split("/")[: 2 if missing.startswith("hydra/") else 1])
+    choice = missing.removeprefix(f"{group}/")
+    if group == "experiment" and "/" in choice:
+        return f"experiment must name an experiment or a run's folder, got {as_typed(choice)}"
+    label = ", or a label such as k7-s2-p3" * (group == "conv")
+    return f"{group} must be one of {', '.join(options)}{label}, got {as_typed(choice)}" + near(
         choice, options, prefix=f"{group}="
     )
 
@@ -131,7 +199,13 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
     deeper = [known for known in typed if known.startswith(f"{key}.") and key in leaves()]
     if deeper:
         return _unknown_key(deeper[0])
-    message = str(error.msg).splitlines()[0]
+    message = next(iter(str(error.msg).splitlines()), "")
+    if key in _PRESETS and key in typed:
+        # Hydra puts a file's values below its group's name unless told otherwise.
+        return (
+            f"{key}={typed[key]} sets {key}.…, which is nothing of a run\n"
+            "let its file begin with the line: # @package _global_"
+        )
     if key not in _known_keys():
         return _unknown_key(key)
     if "does not support deletion" in message:
@@ -156,14 +230,17 @@ def unknown_option(key: str, options: Iterable[str]) -> str:
 
 def _unknown_key(key: str) -> str:
     parent, _, last = key.rpartition(".")
+    refused = f"{key[:100]} is not a key of the config"
     siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
-    ranked = sorted(
-        _known_keys(), key=lambda known: (_likeness(known, last), known in siblings), reverse=True
-    )
-    if _likeness(ranked[0], last) >= 0.6:
-        return f"{key} is not a key of the config\ndid you mean {ranked[0]}?"
-    listed = f"\n{parent} has {', '.join(siblings)}" if siblings else ""
-    return f"{key} is not a key of the config{listed}"
+    instead = next((words for name, words in _INSTEAD.items() if name in (key, last)), "")
+    if instead:
+        return f"{refused}\n{instead}"
+    # A word of another group is meant where it is nearly the same; of this group sooner.
+    for keys, least in ((siblings, 0.6), (_known_keys(), 0.8 if siblings else 0.6)):
+        nearest = max(keys, key=lambda known: _likeness(known, last), default="")
+        if _likeness(nearest, last) >= least:
+            return f"{refused}\ndid you mean {nearest}?"
+    return refused + f"\n{parent} has {', '.join(siblings)}" * bool(siblings)
 
 
 def _likeness(known: str, word: str) -> float:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from typing_extensions import override
 
-from convscope.errors import UserError
+from convscope.errors import UserError, in_short
 from convscope.text import harmless
 
 if TYPE_CHECKING:
@@ -146,5 +146,5 @@ def tell(line: str) -> None:
 
 def tell_error(error: UserError) -> None:
     """Print what is wrong, and in a second line what to do where that is known."""
-    for line in f"error: {error}".split("\n"):
+    for line in in_short(f"error: {error}").split("\n"):
         tell(line)

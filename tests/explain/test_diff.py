@@ -3,7 +3,7 @@
 import pytest
 
 from convscope.errors import UserError
-from convscope.explain.diff import rows, sentences, split, table
+from convscope.explain.diff import differs_in_data, rows, sentences, split, table
 from convscope.explain.variants import examine
 
 
@@ -72,3 +72,23 @@ def test_sentences_of_one_and_of_both() -> None:
         ],
         "Both:": ["78 % of the MACs are in conv3."],
     }
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "warning"),
+    [
+        (["conv.stride=1"], ["conv.stride=2"], None),
+        (["data=cifar10"], ["conv.stride=2", "data=cifar10"], None),
+        (["data=mnist"], ["data=cifar10"], None),
+        ([], ["data=digits", "data.batch_size=1"], "the second has data=digits data.batch_size=1"),
+        (["conv.stride=1"], ["data=cifar10"], "(mnist and cifar10)"),
+        (["++data.name=cifar10"], [], "only the first has ++data.name=cifar10"),
+    ],
+    ids=str,
+)
+def test_two_that_differ_in_data_unasked_are_told(
+    first: list[str], second: list[str], warning: str | None
+) -> None:
+    told = differs_in_data((first, second), (examine(first), examine(second)))
+    assert (told is None) == (warning is None)
+    assert told is None or (warning or "") in told

@@ -67,7 +67,7 @@ def _sample(asked: Asked) -> None:
 
 
 def _diff(asked: Asked) -> None:
-    from convscope.explain.diff import split
+    from convscope.explain.diff import differs_in_data, split
     from convscope.explain.variants import Examiner
 
     sides = split(asked.words)
@@ -76,6 +76,9 @@ def _diff(asked: Asked) -> None:
         return
     examiner = Examiner()
     first, second = (examiner.examine(side) for side in sides)
+    warning = differs_in_data(sides, (first, second))
+    if warning is not None:
+        print(warning, file=sys.stderr)
     if asked.json:
         from convscope.explain.records import diff_record
 

@@ -18,6 +18,7 @@ from convscope.explain.tables import (
 from convscope.explain.variants import Variant
 from convscope.geometry import LayerGeometry, NetworkGeometry
 from convscope.geometry.label import pair_token
+from convscope.mistakes import key_of
 from convscope.tables import Table, whole_percent, window_text
 
 SEPARATOR = "vs"
@@ -68,6 +69,21 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
         )
     middle = list(words).index(SEPARATOR)
     return list(words[:middle]), list(words[middle + 1 :])
+
+
+def differs_in_data(
+    sides: tuple[Sequence[str], Sequence[str]], variants: tuple[Variant, Variant]
+) -> str | None:
+    """What to tell where `data` was typed on one side only, and the two now differ in it."""
+    typed = [[word for word in side if key_of(word).partition(".")[0] == "data"] for side in sides]
+    first, second = (variant.facts for variant in variants)
+    if first == second or all(typed):
+        return None
+    where, words = ("first", typed[0]) if typed[0] else ("second", typed[1])
+    return (
+        f"only the {where} has {' '.join(words)}: the two differ in their data too"
+        f" ({first.name} and {second.name}); write it on both sides of {SEPARATOR} to compare alike"
+    )
 
 
 def rows(first: Variant, second: Variant) -> list[Row]:

@@ -9,6 +9,7 @@ from convscope.compose import compose_config
 from convscope.config import TrainConfig
 from convscope.errors import UserError
 from convscope.jobs import OF_A_SEARCH, Resolver
+from convscope.mistakes import key_of
 from convscope.runs.record import RunRecord
 from convscope.search.objectives import Objective, objectives_of
 from convscope.search.show import show_found, show_plan, space_words
@@ -50,7 +51,8 @@ def search(
     from convscope.search.sampler import Sampler
 
     sampler = Sampler(space, objectives, config.seed)
-    candidates = candidates_of(space, _of_runs(fixed), Resolver(notify, launcher.hardware))
+    resolver = Resolver(notify, launcher.hardware, launcher.is_here)
+    candidates = candidates_of(space, _of_runs(fixed), resolver)
     notify(space_words(space, candidates))
     _check_measured(candidates, objectives)
     console = new_console()
@@ -93,7 +95,7 @@ def _asked(
 
 def _of_runs(fixed: Sequence[str]) -> list[str]:
     """Without what a run's own command cannot have."""
-    return [word for word in fixed if word.partition("=")[0] not in OF_A_SEARCH]
+    return [word for word in fixed if key_of(word) not in OF_A_SEARCH]
 
 
 def _check(config: TrainConfig) -> None:

@@ -43,7 +43,7 @@ def sweep(
         raise UserError("the sweep has no jobs: nothing matches its glob")
     # Every job sets the same keys.
     refuse_search(jobs[0])
-    resolver = Resolver(notify, launcher.hardware)
+    resolver = Resolver(notify, launcher.hardware, launcher.is_here)
     checked = resolver.prepare(jobs)
     for one in checked:
         check_devices(one.config)

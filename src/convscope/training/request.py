@@ -19,6 +19,7 @@ from convscope.geometry import (
     conv_config,
     network_geometry,
     parse_conv,
+    require_batch_norm,
 )
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
 from convscope.runs.identity import EXCLUDED, identity
@@ -82,14 +83,16 @@ def check(
     )
     train_size = facts.left_to_train(config.data.val_fraction)
     plan_steps(config.trainer, train_size, config.data.batch_size)
+    _check_augmentation(config, min(facts.input_shape[1:]))
     convs, geometry, impossible = None, None, None
     try:
         convs = parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
         geometry = network_geometry(
             facts.input_shape, convs, config.model.channels, config.model.pool_after, facts.classes
         )
+        require_batch_norm(geometry, config.data.batch_size, config.trainer.devices)
     except ImpossibleVariant as error:
-        impossible = error
+        geometry, impossible = None, error
     return CheckedConfig(config, tuple(overrides), convs, geometry, impossible)
 
 
@@ -118,6 +121,18 @@ def fitted(config: TrainConfig, typed: Collection[str], facts: Facts) -> TrainCo
         each = max(2, left // (_STEPS_OF_A_SMALL_EPOCH * devices))
         data = replace(data, batch_size=devices * 2 ** (each.bit_length() - 1))
     return replace(config, data=data)
+
+
+def _check_augmentation(config: TrainConfig, side: int) -> None:
+    """Raise UserError where a shift or a square leaves nothing of an image, `side` pixels long."""
+    for key, pixels, most in (
+        ("data.shift", config.data.shift, side - 1),
+        ("data.cutout", config.data.cutout, side),
+    ):
+        if pixels > most:
+            raise UserError(
+                f"{key} must be at most {most} on images of {side} pixels, got {pixels}"
+            )
 
 
 @dataclass(frozen=True)

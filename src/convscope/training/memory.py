@@ -1,0 +1,60 @@
+"""Whether a run can fit in memory at all, from arithmetic, before its images are loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from convscope.errors import UserError
+from convscope.training.hardware import Hardware
+from convscope.training.request import CheckedConfig
+
+_BYTES_PER_PARAMETER = 16
+"""In float32: the weight, its gradient, and AdamW's two moments."""
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def require_memory(checked: CheckedConfig, hardware: Hardware) -> None:
+    """Refuse a run that this machine's memory cannot hold.
+
+    Raises:
+        UserError: names what it takes and what there is.
+    """
+    needed, there = least_bytes(checked), total_memory(hardware)
+    if there is not None and needed > there:
+        raise UserError(
+            f"{checked.variant} takes at least {needed / 1e9:,.1f} GB of memory, and there are"
+            f" {there / 1e9:,.1f} GB\n"
+            "set fewer model.channels, a smaller data.batch_size or a larger conv.stride"
+        )
+
+
+def least_bytes(checked: CheckedConfig) -> int:
+    """Bytes without which no training step is possible, over all devices.
+
+    The parameters, and four bytes per output of a conv layer: the backward pass reads it twice, as
+    batch norm's input and, after ReLU, as the next layer's, each in two bytes at least. Everything
+    else is left out, so that no run is refused that could be trained.
+    """
+    geometry, config = checked.geometry, checked.config
+    if geometry is None:
+        return 0
+    outputs = sum(layer.activation_bytes for layer in geometry.layers if layer.kind == "conv")
+    parameters = _BYTES_PER_PARAMETER * geometry.params * config.trainer.devices
+    return parameters + outputs * config.data.batch_size
+
+
+def total_memory(hardware: Hardware) -> int | None:
+    """Bytes that all devices of a run have together; None where the system does not tell."""
+    if hardware.accelerator == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory * hardware.devices
+    if not hasattr(os, "sysconf"):
+        return None
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdecimal() else machine
