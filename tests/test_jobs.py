@@ -220,6 +220,15 @@ def test_an_impossible_variant_has_a_name_and_an_identity_of_its_own(
     assert large.directory.name.startswith("digits-k15-s1-p0-seed0-")
 
 
+def test_sides_that_differ_are_pixels_in_the_label_and_same_in_the_folder(
+    ask: Callable[[str], RunRequest],
+) -> None:
+    run = ask("conv.kernel_size=4 conv.padding=same")
+    assert first_record(run).variant == "k4-s1-p1+2"
+    assert run.directory.name.startswith("digits-k4-s1-psame-seed0-")
+    assert ask("conv=k4-s1-p1+2").directory == ask("conv=k4-s1-psame").directory == run.directory
+
+
 def test_other_images_of_the_same_name_are_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
     images = load_digits()
     ids = []

@@ -36,7 +36,22 @@ def test_a_label_means_what_the_file_of_that_name_does(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    ["", "k3", "k3-s1", "k3-s1-p", "k03-s1-p1", "k3-s1-p1-", "K3-s1-p1", "k3-s1-phalf", "k-s-p"],
+    [
+        "",
+        "k3",
+        "k4-s1-p2+1",
+        "k5-s1-p1+2",
+        "k4-s2-p1+2",
+        "k4-s1-p1+2x1+1",
+        "k3.5-s1-p1.1+2",
+        "k3-s1",
+        "k3-s1-p",
+        "k03-s1-p1",
+        "k3-s1-p1-",
+        "K3-s1-p1",
+        "k3-s1-phalf",
+        "k-s-p",
+    ],
 )
 def test_what_is_no_label(label: str) -> None:
     assert conv_of_label(label) is None

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from convscope.geometry.label import pair_token
+from convscope.geometry.label import padding_pixels, pair_token
 from convscope.runs.record import RunRecord
 from convscope.text import harmless
 
@@ -146,14 +146,7 @@ def window_text(
     kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[Sequence[int]]
 ) -> str:
     """A window in one word per key: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
-    return f"k{pair_token(kernel_size)} s{pair_token(stride)} p{_padding(padding)}"
-
-
-def _padding(sides: Sequence[Sequence[int]]) -> str:
-    (top, bottom), (left, right) = sides
-    if top == bottom and left == right:
-        return pair_token((top, left))
-    return f"{top}+{bottom}" if (top, bottom) == (left, right) else f"{top}+{bottom}x{left}+{right}"
+    return f"k{pair_token(kernel_size)} s{pair_token(stride)} p{padding_pixels(padding)}"
 
 
 def map_text(layers: Sequence[Layer]) -> str | None:

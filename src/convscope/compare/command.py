@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from convscope.runs.directory import SetAside
 
+_MOST_SET_ASIDE = 20
+"""Told one by one; a folder that holds no studies may hold thousands of other things."""
+
 
 def main() -> int:
     """Run the command that `sys.argv` asks for."""
@@ -39,8 +42,10 @@ def _help(asked: Asked) -> None:
 
 def _table(asked: Asked) -> None:
     runs, aside = _read(asked.words)
-    for left in aside:
+    for left in aside[:_MOST_SET_ASIDE]:
         tell(f"set aside: {left.reason}")
+    if len(aside) > _MOST_SET_ASIDE:
+        tell(f"set aside: {len(aside) - _MOST_SET_ASIDE:,} more")
     if runs.empty:
         raise UserError(f"there is no run to compare in {' '.join(asked.words) or 'outputs'}")
     from convscope.compare.choose import chosen

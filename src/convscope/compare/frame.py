@@ -34,7 +34,7 @@ from pandas import DataFrame
 
 from convscope.config import brief, dotted
 from convscope.errors import UserError
-from convscope.geometry import convs_from, padding_policy
+from convscope.geometry import convs_from, padding_policy, variant_label
 from convscope.runs.directory import RunDirectory, SetAside
 from convscope.runs.identity import EXCLUDED, identity
 from convscope.runs.record import RunRecord, current_record, reading
@@ -58,7 +58,7 @@ Row = dict[str, Any]
 _CONV = ("conv.kernel_size", "conv.stride", "conv.padding")
 _DATASET = ("data.name", "data.fingerprint")
 _HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
-_LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.]+")
+_LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.+]+")
 """A variant as `geometry.label.variant_label` names it: `k3-s2-p1`, `k5.3.3-s1-p1x2`."""
 _LAST = ("command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
@@ -204,7 +204,7 @@ def _row(record: RunRecord) -> Row:
         "group": group_of(record.config),
         "status": record.status,
         "reason": record.reason,
-        "variant": record.variant,
+        "variant": _variant(record),
         **_window(record),
         "dataset": record.dataset["name"],
         "fingerprint": str(record.dataset["fingerprint"])[:8],
@@ -222,6 +222,14 @@ def _row(record: RunRecord) -> Row:
         **{key: brief(v) if isinstance(v, list) else v for key, v in config.items()},
         "record": record,
     }
+
+
+def _variant(record: RunRecord) -> str:
+    """The variant by its pixels, which older records name `psame` where sides differ."""
+    conv = record.config["conv"]
+    if "same" not in record.variant or "same" in conv["padding"]:
+        return record.variant
+    return variant_label(convs_from(conv))
 
 
 def _window(record: RunRecord) -> Row:

@@ -18,7 +18,7 @@ from convscope.explain.phrases import counted, size
 from convscope.explain.tables import MACS_MEANING
 from convscope.explain.variants import Examiner, Variant
 from convscope.geometry.label import pair_token
-from convscope.mistakes import explain, is_explained
+from convscope.mistakes import check_typed, explain, is_explained
 from convscope.tables import Table, whole_percent
 
 GRID_LEGEND = (
@@ -104,6 +104,7 @@ def split(overrides: Sequence[str]) -> list[Alternatives]:
     Raises:
         UserError: text that is no override, a key with several values twice, or too many jobs.
     """
+    check_typed(overrides)
     # The parser asks the loader which files a glob means.
     loader = ConfigLoaderImpl(create_config_search_path(str(config_dir())))
     parser = OverridesParser.create(config_loader=loader)

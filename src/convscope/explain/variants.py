@@ -22,6 +22,7 @@ from convscope.geometry import (
     require_batch_norm,
     variant_label,
 )
+from convscope.mistakes import check_typed
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Examiner:
         self._facts = cache(dataset_facts)
 
     def examine(self, overrides: Sequence[str]) -> Variant:
+        check_typed(overrides)
         for override in overrides:
             if _is_several(override):
                 raise UserError(

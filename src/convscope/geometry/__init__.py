@@ -4,7 +4,13 @@ Plain integers, known before anything is built: no torch, no Hydra.
 """
 
 from convscope.geometry.coverage import Border
-from convscope.geometry.label import conv_config, convs_from, padding_policy, variant_label
+from convscope.geometry.label import (
+    conv_config,
+    convs_from,
+    folder_label,
+    padding_policy,
+    variant_label,
+)
 from convscope.geometry.network import (
     LayerGeometry,
     NetworkGeometry,
@@ -34,6 +40,7 @@ __all__ = [
     "conv_config",
     "conv_of_label",
     "convs_from",
+    "folder_label",
     "network_geometry",
     "padding_policy",
     "parse_conv",

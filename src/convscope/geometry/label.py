@@ -18,6 +18,14 @@ def padding_token(conv: ConvShape) -> str:
     return pair_token((top, left)) if (top, left) == (bottom, right) else "same"
 
 
+def padding_pixels(padding: Sequence[Sequence[int]]) -> str:
+    """Padding in pixels: `1`, `1x2`, or `1+2` where one pixel more lies after than before."""
+    (top, bottom), (left, right) = padding
+    if top == bottom and left == right:
+        return pair_token((top, left))
+    return f"{top}+{bottom}" if (top, bottom) == (left, right) else f"{top}+{bottom}x{left}+{right}"
+
+
 def override(key: str, tokens: Sequence[str]) -> str:
     """`conv.<key>=…` from one token per layer: one value where all are equal, else a list."""
     value = tokens[0] if len(set(tokens)) == 1 else f"[{','.join(tokens)}]"
@@ -39,10 +47,21 @@ def joined_label(kernels: Sequence[str], strides: Sequence[str], paddings: Seque
 
 
 def variant_label(convs: Sequence[ConvShape]) -> str:
-    """Name of the variant: `k3-s2-p1`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`, `k4-s1-psame`.
+    """Name of the variant: `k3-s2-p1`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`, `k4-s1-p1+2`.
 
-    Two geometries of equally many layers share a label only if they are equal: `same` stands for
-    one pair of sides per kernel, and only for layers whose sides differ.
+    Two geometries of equally many layers share a label only if they are equal.
+    """
+    return joined_label(
+        [pair_token(conv.kernel_size) for conv in convs],
+        [pair_token(conv.stride) for conv in convs],
+        [padding_pixels(conv.padding) for conv in convs],
+    )
+
+
+def folder_label(convs: Sequence[ConvShape]) -> str:
+    """The variant in a run's folder name: as its label, but with `psame` where sides differ.
+
+    Runs have been named so from the first, and are found again by their folder.
     """
     return joined_label(
         [pair_token(conv.kernel_size) for conv in convs],

@@ -11,6 +11,7 @@ from convscope.geometry.label import (
     padding_token,
     pair_token,
     shell_quoted,
+    variant_label,
 )
 from convscope.geometry.shapes import (
     LARGEST,
@@ -28,9 +29,10 @@ _PADDING = "an integer, height x width such as 1x2, valid, half, full or same"
 _NUMBER = r"(-?(?:0|[1-9][0-9]*))"
 _ENTRY = re.compile(rf"{_NUMBER}(?:x{_NUMBER})?")
 _TOKEN = r"(?:0|[1-9][0-9]{0,5})(?:x(?:0|[1-9][0-9]{0,5}))?"
+_PADDED = rf"same|{_TOKEN}|[0-9]{{1,6}}\+[0-9]{{1,6}}(?:x[0-9]{{1,6}}\+[0-9]{{1,6}})?"
 _LABEL = re.compile(
     rf"k({_TOKEN}(?:\.{_TOKEN})*)-s({_TOKEN}(?:\.{_TOKEN})*)"
-    rf"-p((?:same|{_TOKEN})(?:\.(?:same|{_TOKEN}))*)"
+    rf"-p((?:{_PADDED})(?:\.(?:{_PADDED}))*)"
 )
 
 
@@ -62,20 +64,29 @@ def parse_conv(
 def conv_of_label(label: str) -> dict[str, object] | None:
     """What to type under `conv` for a variant, from its label; None for what is no label.
 
-    Takes all that `variant_label` writes: `k7-s2-p3`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`.
+    Takes all that `variant_label` writes: `k7-s2-p3`, `k5.3.3-s2.1.1-p2.1.1`, `k4-s1-p1+2`; and
+    `psame`, of a folder's name.
     """
     match = _LABEL.fullmatch(label)
     if match is None:
         return None
-    keys = ("kernel_size", "stride", "padding")
-    return {
-        key: _typed_values(tokens.split("."))
-        for key, tokens in zip(keys, match.groups(), strict=True)
-    }
+    lists = [tokens.split(".") for tokens in match.groups()]
+    kernel_size, stride, padding = map(_typed_values, lists)
+    conv = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+    if "+" in label:
+        # Sides that differ are those of `same`, or cannot be typed.
+        try:
+            convs = parse_conv(kernel_size, stride, padding, max(map(len, lists)))
+        except GeometryError:
+            return None
+        return conv if variant_label(convs) == label else None
+    return conv
 
 
 def _typed_values(tokens: Sequence[str]) -> object:
-    values = [int(token) if token.isdecimal() else token for token in tokens]
+    values = [
+        int(token) if token.isdecimal() else "same" if "+" in token else token for token in tokens
+    ]
     return values[0] if len(values) == 1 else values
 
 

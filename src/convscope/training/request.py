@@ -17,6 +17,7 @@ from convscope.geometry import (
     ImpossibleVariant,
     NetworkGeometry,
     conv_config,
+    folder_label,
     network_geometry,
     parse_conv,
     require_batch_norm,
@@ -184,7 +185,8 @@ def request_run(
     )
     checked = check(config, checked.overrides, loaded)
     key = identity(resolved(checked, images, hardware))
-    name = run_name(images.name, checked.variant, differences(config, defaults), config.seed, key)
+    label = checked.variant if checked.convs is None else folder_label(checked.convs)
+    name = run_name(images.name, label, differences(config, defaults), config.seed, key)
     directory = RunDirectory(Path(config.output_dir) / config.study / name)
     return _settled(checked, images, hardware, key, directory)
 
