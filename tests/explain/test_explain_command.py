@@ -145,6 +145,7 @@ def test_grid(explain: Explain, tmp_path: Path) -> None:
 def test_rules_are_listed_with_threshold_and_source(explain: Explain) -> None:
     out = done(explain("rules"))
     assert "\ntouches padding: at least 50 % of a layer's outputs\n" in out
+    assert "\nunused border: at least 1 pixel, input or padding\n" in out
     assert "Dumoulin and Visin (2016), relationship 6" in out
 
 

@@ -91,7 +91,7 @@ def test_the_picture_names_what_it_shows(one: LayerGeometry) -> None:
     labels = [text.get_text() for text in legend.get_texts()]
     assert ("padding" in labels) == (PADDING in shades(one))
     assert ("skipped: between windows" in labels) == (SKIPPED in shades(one))
-    assert ("unread input" in labels) == (UNREAD in shades(one))
+    assert ("unused border, input" in labels) == (UNREAD in shades(one))
     assert ("last window" in labels) == (one.out_shape[1:] not in ((1, 1),))
     height, width = one.out_shape[1:]
     assert figure.get_suptitle().endswith(f"to {height}x{width}")

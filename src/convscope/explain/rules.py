@@ -35,10 +35,12 @@ class Rule:
     Attributes:
         find: the sentence, None where the threshold is not reached. Its docstring says what it
             means and where that comes from.
+        title: what it finds, in words.
         threshold: the least (or most) that is worth saying, in words.
     """
 
     find: Callable[[NetworkGeometry], str | None]
+    title: str
     threshold: str
 
     @property
@@ -48,9 +50,9 @@ class Rule:
 
 def unread_border(geometry: NetworkGeometry) -> str | None:
     """Rows and columns at the end of the padded input that no window covers, because the stride
-    does not divide what the kernel leaves. The size is floored there: torch.nn.Conv2d, "Shape";
-    Dumoulin and Visin (2016), relationship 6. The lopsided padding shows in trained feature maps:
-    Alsallakh et al., "Mind the Pad" (ICLR 2021).
+    does not divide what the kernel leaves. The size is rounded down there: torch.nn.Conv2d,
+    "Shape"; Dumoulin and Visin (2016), relationship 6. The lopsided padding shows in trained
+    feature maps: Alsallakh et al., "Mind the Pad" (ICLR 2021).
     """
     facts = {}
     for layer in _convs(geometry):
@@ -115,8 +117,8 @@ def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
 
 
 def touches_padding(geometry: NetworkGeometry) -> str | None:
-    """Outputs whose window has padding in it: they mix the image with zeros. Where those prevail,
-    the border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021) are no border effects.
+    """Outputs whose window has padding in it: they mix the image with zeros. Where most do, the
+    border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach most of the map.
     """
     layers: dict[str, list[str]] = {}
     for layer in _convs(geometry):
@@ -249,20 +251,34 @@ def patches(geometry: NetworkGeometry) -> str | None:
 
 
 RULES = (
-    Rule(unread_border, f"at least {UNREAD_PIXELS} pixel, input or padding"),
-    Rule(skipped_pixels, f"at least {SKIPPED_PIXELS} input pixel"),
-    Rule(padding_only_outputs, f"at least {PADDING_ONLY_OUTPUTS} output of a layer"),
-    Rule(touches_padding, f"at least {share(PADDING_SHARE)} of a layer's outputs"),
-    Rule(grown_output, f"by at least {GROWN_PIXELS} pixel, high or wide"),
-    Rule(even_kernel, f"a height or width that {EVEN} divides"),
-    Rule(pointwise_kernel, f"a height and width of at most {POINTWISE} pixel"),
-    Rule(patches, f"a stride of at least {PATCH_PIXELS}"),
-    Rule(field_below_image, f"less than {share(FIELD_SHARE)} of the image's height or width"),
-    Rule(field_beyond_image, f"at least {FIELD_EXCESS:g} times the image's height or width"),
-    Rule(macs_in_one_layer, f"at least {share(MACS_SHARE)} of all MACs"),
-    Rule(small_final_map, f"at most {SMALL_MAP_UNITS} unit"),
+    Rule(unread_border, "unused border", f"at least {UNREAD_PIXELS} pixel, input or padding"),
+    Rule(skipped_pixels, "skipped pixels", f"at least {SKIPPED_PIXELS} input pixel"),
+    Rule(
+        padding_only_outputs,
+        "outputs of padding only",
+        f"at least {PADDING_ONLY_OUTPUTS} output of a layer",
+    ),
+    Rule(
+        touches_padding, "touches padding", f"at least {share(PADDING_SHARE)} of a layer's outputs"
+    ),
+    Rule(grown_output, "larger output", f"at least {GROWN_PIXELS} pixel in height or width"),
+    Rule(even_kernel, "even kernel", f"a height or width that {EVEN} divides"),
+    Rule(pointwise_kernel, "1x1 kernel", f"a height and width of at most {POINTWISE} pixel"),
+    Rule(patches, "patches", f"a stride of at least {PATCH_PIXELS}, equal to the kernel size"),
+    Rule(
+        field_below_image,
+        "receptive field below the image",
+        f"less than {share(FIELD_SHARE)} of the image's height or width",
+    ),
+    Rule(
+        field_beyond_image,
+        "receptive field beyond the image",
+        f"at least {FIELD_EXCESS:g} times the image's height or width",
+    ),
+    Rule(macs_in_one_layer, "MACs in one layer", f"at least {share(MACS_SHARE)} of all MACs"),
+    Rule(small_final_map, "small final map", f"at most {SMALL_MAP_UNITS} unit"),
 )
-"""In the order in which their sentences are told: the layers first, then the network."""
+"""In the order of their sentences: the layers first, then the network."""
 
 
 def findings(geometry: NetworkGeometry) -> dict[str, str]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from convscope.geometry import LayerGeometry
 
 READ, PADDING, SKIPPED, UNREAD, UNREAD_PADDING = range(5)
-"""Input that a window reads; padding; input between windows; input and padding beyond the last."""
+"""Input in a window; padding; input between windows; the unused border: input, padding."""
 
 
 def shades(layer: LayerGeometry) -> NDArray[np.int_]:

@@ -101,7 +101,7 @@ def show_rules(console: Console) -> None:
     say(console, "What explain.py says of a network, and from which threshold on:")
     for rule in RULES:
         line(console)
-        line(console, f"{rule.name.replace('_', ' ')}: {rule.threshold}")
+        line(console, f"{rule.title}: {rule.threshold}")
         meaning = " ".join((inspect.getdoc(rule.find) or "").split())
         say(console, meaning, first="  ", rest="  ")
 

@@ -1,4 +1,4 @@
-"""A picture of how a layer's window walks over its padded input."""
+"""A picture of how a layer's window moves over its padded input."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SHADES = {
     READ: ("#d6e6f5", "input"),
     PADDING: ("#f6e3b4", "padding"),
     SKIPPED: ("#9a9a9a", "skipped: between windows"),
-    UNREAD: ("#e58a7b", "unread input"),
-    UNREAD_PADDING: ("#f3c6bd", "unread padding"),
+    UNREAD: ("#e58a7b", "unused border, input"),
+    UNREAD_PADDING: ("#f3c6bd", "unused border, padding"),
 }
 _FIRST, _NEXT, _LAST = "#08519c", "#d94801", "#238b45"
 _WINDOWS = {_FIRST: "first window", _NEXT: "next across, down", _LAST: "last window"}
@@ -34,7 +34,7 @@ _DPI = 110
 def window_picture(layer: LayerGeometry) -> Figure:
     """The padded input with the first window, its two neighbours and the last; then the output.
 
-    Skipped pixels and the unread border have shades of their own, and each window has a dot at its
+    Skipped pixels and the unused border have shades of their own, and each window has a dot at its
     centre. Two corners of a large input are drawn once more, enlarged.
     """
     large = max(shades(layer).shape) > _MOST_CELLS

@@ -105,8 +105,8 @@ class Page {
       `${flatText(filters[this.filter], this.trained)} The test image is from ${dataset}, ` +
       `${times(size)}${cut}, normalised as in training: 0 is the mean of the training images` +
       (mean.length > 1
-        ? " in each colour, and padding is 0 too. The products of all colours add up to one output."
-        : ", and padding is 0 too.");
+        ? " in each colour. The products of all colours add up to one output." : ".") +
+      " Padding is 0 too: where the image has another value at its edge, padding shows as an edge.";
   }
 
   draw() {
