@@ -290,6 +290,30 @@ def test_a_batch_that_fits_few_images_is_taken_and_said(tmp_path: Path) -> None:
     assert "-batch_size16-" in run.directory.name
 
 
+@pytest.mark.parametrize(
+    ("typed", "name", "earlier"),
+    [
+        ("data.flip=true data.shift=2", "-flip_True-shift2", ""),
+        ("", "", "-flip_False-shift0"),
+        ("data.shift=2", "-shift2", "-flip_False"),
+    ],
+)
+def test_a_run_named_by_earlier_defaults_is_found(
+    typed: str, name: str, earlier: str, tmp_path: Path
+) -> None:
+    # Mirroring and shifts were on.
+    command = f"{own_images(tmp_path, 5)} data.batch_size=4 output_dir={tmp_path} {typed}"
+    run = request(command)
+    end = f"-seed0-{run.id[:8]}"
+    begin = "image_folder-k3-s1-p1-batch_size4"
+    assert run.directory.name == f"{begin}{name}{end}"
+    before = run.directory.path.with_name(f"{begin}{earlier}{end}")
+    before.mkdir(parents=True)
+    assert request(command).directory.path == before
+    run.directory.path.mkdir()
+    assert request(command).directory.path == run.directory.path
+
+
 def test_what_was_typed_or_fits_stays(tmp_path: Path) -> None:
     command = own_images(tmp_path, 72)
     with pytest.raises(UserError) as error:

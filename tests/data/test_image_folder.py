@@ -153,6 +153,8 @@ def broken(kind: str) -> bytes:
         for chunk in (b"IHDR" + size, b"IDAT"):
             length, checksum = len(chunk) - 4, zlib.crc32(chunk)
             file.write(struct.pack(">I", length) + chunk + struct.pack(">I", checksum))
+    elif kind == "PostScript":
+        Image.new("RGB", (12, 10)).save(file, "eps")
     elif kind == "16 bits":
         Image.fromarray(np.full((10, 12), 999, np.uint16)).save(file, "png")
     else:
@@ -168,6 +170,7 @@ def broken(kind: str) -> bytes:
         ("empty", "is not an image that can be read: it is empty$"),
         ("truncated", "is not an image that can be read: "),
         ("16 bits", "has more than 8 bits per channel"),
+        ("PostScript", "is a PostScript program; convert it to an image$"),
         (
             "huge",
             r"is not an image that can be read: Image size \(2500000000 pixels\) exceeds limit",
@@ -503,6 +506,12 @@ def test_near_misses_of_the_layout_are_named_with_what_to_do(
         f"{tmp_path}/{missing} cannot be read (No such file or directory): image_folder wants "
         f"{root}/{{train,test}}/<class>/<image>; {advice.format(root=tmp_path)}"
     )
+
+
+def test_official_files_are_no_classes(tmp_path: Path) -> None:
+    (tmp_path / "MNIST/raw").mkdir(parents=True)
+    with pytest.raises(UserError, match="<class>/<image>; set data.root to where they are$"):
+        dataset_facts("image_folder", tmp_path)
 
 
 def test_a_part_that_is_a_file(folder: Folder, tmp_path: Path) -> None:

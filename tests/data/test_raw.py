@@ -308,6 +308,11 @@ CIFAR = [file.path.rpartition("/")[2] for file in CIFAR10.files]
             ["train/cat/1.png", "test/cat/1.png"],
             "{root} has an image folder's parts: data=image_folder takes them",
         ),
+        (
+            CIFAR10,
+            ["jpeg/train/cat/1.png", "jpeg/test/cat/1.png"],
+            "{root}/jpeg is an image folder: data=image_folder data.root={root}/jpeg takes it",
+        ),
         (CIFAR100, ["cifar/train", "cifar/test", "notes.txt"], None),
         (MNIST, [], None),
     ],

@@ -14,6 +14,8 @@ from convscope.data.transfer import NoAnswer, Transfer
 from convscope.errors import UserError
 from convscope.files import create, open_regular
 
+MOST_BYTES = 1 << 28
+"""Of an archive; CIFAR's have 170 million."""
 CONNECT_SECONDS = 3.0
 """For a connection: name look-up, TCP and TLS together."""
 
@@ -125,6 +127,8 @@ def _write(content: Transfer, partial: Path, archive: Archive, progress: bool) -
             file.write(chunk)
             digest.update(chunk)
             bar.update(len(chunk))
+            if file.tell() > MOST_BYTES:
+                raise NoAnswer(f"{content.host} sent more than {MOST_BYTES:,} bytes")
         file.flush()
         os.fsync(file.fileno())
     if digest.hexdigest() != archive.md5:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from convscope.config import as_typed
-from convscope.data.nearby import folder_advice, parts_beside
+from convscope.data.nearby import entries, folder_advice, parts_beside
 from convscope.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -116,18 +116,12 @@ def _check_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) ->
             f" not in {there}/{more}{advice}"
         )
     if len(train) == 1:
-        inside = _visible_folders(root / "train" / train[0])
+        inside = [name for name, is_folder in entries(root / "train" / train[0]) if is_folder]
         advice = f"; if its folders ({_few(inside)}) are the classes, move them up" * bool(inside)
         raise UserError(
             f"{as_typed(root / 'train')} has one class only, {as_typed(train[0])}: two are needed"
             f"{advice}"
         )
-
-
-def _visible_folders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        # Unlike an entry's own answer, a link that loops is none.
-        return sorted(e.name for e in entries if os.path.isdir(e.path) and _may_be_meant(e.name))
 
 
 def _may_be_meant(name: str) -> bool:

@@ -30,11 +30,23 @@ _OFFICIAL_PATHS = {
 _OFFICIAL_NAMES = {path.partition("/")[0] for path in _OFFICIAL_PATHS}
 
 
+def entries(folder: Path) -> list[tuple[str, bool]]:
+    """Names in ``folder`` and whether each is a folder; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as scan:
+            visible = (entry for entry in scan if not entry.name.startswith("."))
+            return sorted(
+                (entry.name, os.path.isdir(entry.path)) for entry in islice(visible, MOST_ENTRIES)
+            )
+    except OSError:
+        return []
+
+
 def parts_beside(root: Path, part: str) -> list[str]:
     """Folders in ``root`` that by their names hold this part, but are not named so exactly."""
     return [
         name
-        for name, is_folder in _entries(root)
+        for name, is_folder in entries(root)
         if is_folder and name.lower().startswith(_PARTS[part]) and name not in ("train", "test")
     ]
 
@@ -44,7 +56,7 @@ def folder_advice(root: Path) -> str:
     renames = _renames(root)
     if renames:
         return renames + ("" if _has_test(root) else f" and {_MAKE_TEST}")
-    for name, is_folder in _entries(root):
+    for name, is_folder in entries(root):
         inside = root / name
         if is_folder and (_is_image_folder(inside) or _renames(inside)):
             return f"set data.root={as_typed(inside)}" + _and(_renames(inside))
@@ -52,7 +64,11 @@ def folder_advice(root: Path) -> str:
         return f"set data.root={as_typed(root.parent)}"
     if (root / "train").is_dir():
         return _MAKE_TEST
-    classes = [name for name, is_folder in _entries(root) if is_folder and _entries(root / name)]
+    classes = [
+        name
+        for name, is_folder in entries(root)
+        if is_folder and name not in _OFFICIAL_NAMES and entries(root / name)
+    ]
     if classes:
         few = ", ".join(map(as_typed, classes[:3])) + ", …" * (len(classes) > 3)
         return (
@@ -102,7 +118,7 @@ def official_advice(known: OfficialSet, root: Path) -> str | None:
             return f"{lies}: set data.root={as_typed(str(found.absolute()).removesuffix(ending))}"
         more = f", and so on with {len(misplaced) - 1} more" if len(misplaced) > 1 else ""
         return f"{lies}: move it to {as_typed(wanted[path])}{more}"
-    for name, _ in _entries(root):
+    for name, _ in entries(root):
         if _plain(name).startswith(_plain(known.name)) and name not in _OFFICIAL_NAMES:
             return (
                 f"{as_typed(root / name)} lies there, but not in the form that torchvision has:"
@@ -120,6 +136,12 @@ def other_data(root: Path, name: str) -> str | None:
     ]
     if _is_image_folder(root) or _renames(root):
         found.append(f"{as_typed(root)} has an image folder's parts: data=image_folder takes them")
+    found += [
+        f"{place} is an image folder: data=image_folder data.root={place} takes it"
+        for folder, is_folder in entries(root)
+        for place in [as_typed(root / folder)]
+        if is_folder and _is_image_folder(root / folder)
+    ]
     return "; ".join(found) or None
 
 
@@ -144,20 +166,8 @@ def _files(root: Path) -> Iterator[Path]:
     """Files down to ``_DEPTH``, those further up first."""
     folders = [(root, 0)]
     for folder, depth in folders:
-        for name, is_folder in _entries(folder):
+        for name, is_folder in entries(folder):
             if not is_folder:
                 yield folder / name
             elif depth < _DEPTH and len(folders) < MOST_FOLDERS:
                 folders.append((folder / name, depth + 1))
-
-
-def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """Names in ``folder`` and whether each is a folder; none where it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            visible = (entry for entry in entries if not entry.name.startswith("."))
-            return sorted(
-                (entry.name, os.path.isdir(entry.path)) for entry in islice(visible, MOST_ENTRIES)
-            )
-    except OSError:
-        return []

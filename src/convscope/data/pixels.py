@@ -110,7 +110,7 @@ def fitted(image: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDAr
         content = read(path)
     with without_warnings(), _explained(path, content):
         if isinstance(image, Image.Image):
-            _check_depth(path, image)
+            _check_kind(path, image)
         else:
             image = _opened(path, content or b"")
         upright, _ = _upright(image)
@@ -120,11 +120,14 @@ def fitted(image: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDAr
 
 def _opened(path: Path | str, content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content))
-    _check_depth(path, image)
+    _check_kind(path, image)
     return image
 
 
-def _check_depth(path: Path | str, image: Image.Image) -> None:
+def _check_kind(path: Path | str, image: Image.Image) -> None:
+    if image.format == "EPS":
+        # To load it, Pillow would have Ghostscript run it.
+        raise UserError(f"{as_typed(path)} is a PostScript program; convert it to an image")
     if image.mode[0] in "IF":
         raise UserError(
             f"{as_typed(path)} has more than 8 bits per channel (Pillow mode {image.mode}); "

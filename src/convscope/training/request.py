@@ -186,16 +186,25 @@ def request_run(
     checked = check(config, checked.overrides, loaded)
     key = identity(resolved(checked, images, hardware))
     label = checked.variant if checked.convs is None else folder_label(checked.convs)
-    name = run_name(images.name, label, differences(config, defaults), config.seed, key)
-    directory = RunDirectory(Path(config.output_dir) / config.study / name)
-    return _settled(checked, images, hardware, key, directory)
+
+    def directory(defaults: TrainConfig) -> RunDirectory:
+        differing = differences(config, defaults)
+        name = run_name(images.name, label, differing, config.seed, key)
+        return RunDirectory(Path(config.output_dir) / config.study / name)
+
+    current = directory(defaults)
+    if images.name == "image_folder" and not current.path.exists():
+        # The same run under the name that it has where it was trained with 0.1.0's defaults.
+        earlier = directory(replace(defaults, data=replace(defaults.data, flip=True, shift=2)))
+        current = earlier if earlier.path.exists() else current
+    return _settled(checked, images, hardware, key, current)
 
 
 @dataclass(frozen=True)
 class HandedRequest:
     """A request on its way to another process, which has a working directory of its own.
 
-    The images do not travel: the other process maps the same cache, or decodes its own.
+    The images do not travel: the other process loads the same cache, or decodes its own.
     """
 
     checked: CheckedConfig
