@@ -34,6 +34,7 @@ class RankProcesses:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = dict(environment or {})
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._directory = ""
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
 
     def start(self, parts: Iterable[Part]) -> None:
@@ -49,10 +50,14 @@ class RankProcesses:
         _write(self._processes[0], call)
 
     def _start_processes(self, number: int) -> None:
-        """Start them, unless those of before still live."""
-        if len(self._processes) == number and all(p.poll() is None for p in self._processes):
+        """Start them, unless those of before still live, in the working directory of now."""
+        here = os.getcwd()
+        still_live = all(process.poll() is None for process in self._processes)
+        # Else a relative `output_dir` would lie elsewhere for them.
+        if len(self._processes) == number and still_live and self._directory == here:
             return
         self.end()
+        self._directory = here
         self._said = queue.SimpleQueue()
         for rank in range(number):
             with _signals_blocked():
@@ -125,7 +130,8 @@ def _signals_blocked() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    blocked = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     try:
         yield
     finally:
