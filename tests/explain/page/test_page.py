@@ -125,7 +125,10 @@ def test_every_window_shows_its_products_and_their_sum(plain: Path, lesson: Open
 def test_the_formula_stands_with_its_numbers(plain: Path, lesson: Open) -> None:
     first = lesson(plain).first
     assert first.text(".symbols").replace("\n", "") == "floor((H + Pb + Pa − K) / S) + 1"
-    first.type(kernel_size=4, padding="same")
+    first.type(kernel_size="4x3", padding="same")
+    assert first.text(".variant") == "k4x3-s1-p1+2x1+1"
+    first.type(kernel_size=4)
+    assert first.text(".variant") == "k4-s1-p1+2"
     assert "floor((5 + 1 + 2 − 4) / 1) + 1 = floor(4) + 1 = 5" in flat(first.text(".numbers"))
     assert "Some visualisers call such a size invalid" in first.text(".floor")
     first.type(padding=0, kernel_size="2x3", stride="2x3")

@@ -109,8 +109,10 @@ function fixesFor(setting, geometry, kernelIsFree) {
 
 function variantLabel(setting, geometry) {
   const [[top, bottom], [left, right]] = geometry.axes.map((axis) => [axis.before, axis.after]);
-  const even = top === bottom && left === right && !geometry.refused;
-  const padding = even ? pairText([top, left]) : "same";
+  const sides = top === bottom && left === right ? pairText([top, left])
+    : top === left && bottom === right ? `${top}+${bottom}` : `${top}+${bottom}x${left}+${right}`;
+  // A refused `same` has no pixels.
+  const padding = geometry.refused ? "same" : sides;
   return `k${pairText(setting.kernel)}-s${pairText(setting.stride)}-p${padding}`;
 }
 
