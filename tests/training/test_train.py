@@ -103,6 +103,47 @@ def test_the_metrics_are_those_of_the_history(trained: RunRecord) -> None:
         assert product == pytest.approx(1000 * 32)
 
 
+def test_the_record_says_what_was_used_of_the_data(trained: RunRecord, ask: Ask) -> None:
+    """12 of the batches of 32 per epoch, two epochs, and all images to validate and to test."""
+    request = ask(Path("unused"), "conv.stride=2")
+    assert trained.dataset["used"] == {
+        "train": 12 * 32,
+        "val": trained.dataset["val"],
+        "test": trained.dataset["test"],
+        "steps": 24,
+        "most_frequent": int(np.bincount(request.images.test_labels).max()),
+    }
+
+
+def test_the_record_says_what_the_last_epoch_gained(trained: RunRecord) -> None:
+    assert trained.path is not None
+    first, last = History(trained.path / "history.csv").read()
+    gained = float(last["val/accuracy"] or 0) - float(first["val/accuracy"] or 0)
+    assert trained.metrics["val_accuracy_rise"] == gained
+    fall = float(first["val/loss"] or 0) - float(last["val/loss"] or 0)
+    assert trained.metrics["val_loss_fall"] == fall
+
+
+def test_limits_are_those_of_the_images_that_were_tested(ask: Ask, tmp_path: Path) -> None:
+    """An accuracy is a whole number of the images that the record calls used."""
+    request = ask(
+        tmp_path,
+        "trainer.limit_test_batches=3",
+        "trainer.limit_val_batches=0.5",
+        "trainer.max_epochs=1",
+        "trainer.max_steps=5",
+    )
+    record = train(request, silent)
+    assert record.status == "finished", record.reason
+    used = record.dataset["used"]
+    # 143 images to validate are 5 batches, half of them 2.
+    assert [used[part] for part in ("train", "val", "test", "steps")] == [160, 64, 96, 5]
+    for metric, images in (("test_accuracy", used["test"]), ("best_val_accuracy", used["val"])):
+        share = record.metrics[metric]
+        assert share == np.float32(round(share * images)) / np.float32(images)
+    assert "val_accuracy_rise" not in record.metrics
+
+
 def test_accuracies_are_counts_of_images(trained: RunRecord) -> None:
     for metric, images in (("test_accuracy", "test"), ("best_val_accuracy", "val")):
         share, count = trained.metrics[metric], trained.dataset[images]
@@ -223,6 +264,7 @@ def test_the_last_epoch_is_validated_where_time_ends_it(
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 40), (2, 60)]
     assert all(row["throughput/step_ms"] for row in rows)
     assert now == 60
+    assert record.dataset["used"]["steps"] == 60
 
 
 def test_time_that_ends_the_first_chunk_ends_a_whole_run(
@@ -235,6 +277,7 @@ def test_time_that_ends_the_first_chunk_ends_a_whole_run(
     assert record.status == "finished", record.reason
     rows = History(request.directory.history).read()
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 10)]
+    assert [record.dataset["used"][part] for part in ("train", "steps")] == [320, 10]
     assert "step_ms" not in record.metrics
 
 

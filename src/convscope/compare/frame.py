@@ -9,11 +9,15 @@
 | `kernel_size, stride, padding` | of the first layer on the height axis, pixels |
 | `setting` | what differs between the rows beside variant and seed, `lr 0.01, max_epochs 3` |
 | `label` | variant and setting, for people |
-| `dataset, fingerprint, test_images` | which images, and how many are behind `test_accuracy` |
+| `dataset, fingerprint` | which images |
+| `test_images, val_images` | how many of them are behind `test_accuracy` and `best_val_accuracy` |
+| `train_images, train_steps` | images of a training epoch, optimizer steps; NaN where not known |
+| `most_frequent` | test images of the most frequent class; NaN where not known |
 | `final_map` | units of the last feature map, height x width |
 | `receptive_field` | of one of its units on the height axis, pixels |
 | `params, macs` | of the network |
 | `test_accuracy, train_samples_per_sec, …` | every metric of the record; NaN where it has none |
+| `val_accuracy_rise, val_loss_fall` | of the last epoch, on the best one before it |
 | `device, threads, torch` | what it ran on; threads where its speed was measured |
 | `shared` | whether its speed was measured while other runs may have had the machine too |
 | `seed, optim.lr, model.channels, …` | the other config keys that can change a result, dotted |
@@ -39,6 +43,7 @@ from convscope.runs.directory import RunDirectory, SetAside
 from convscope.runs.identity import EXCLUDED, identity
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import runs_below
+from convscope.runs.used import used
 
 METRICS = (
     "test_accuracy",
@@ -50,8 +55,17 @@ METRICS = (
 )
 """Metrics that vary from seed to seed; there in every table, NaN where nothing was measured."""
 
+IMAGES_BEHIND = {"test_accuracy": "test_images", "best_val_accuracy": "val_images"}
+"""Of a metric that is a whole number of images, the column that says of how many."""
+
 _KNOWN_BEFORE = ("final_map", "receptive_field", "params", "macs")
 """Columns that follow from the geometry; NaN where the variant is impossible."""
+
+_MAY_BE_UNKNOWN = (
+    *("train_images", "val_images", "test_images", "train_steps", "most_frequent"),
+    *("val_accuracy_rise", "val_loss_fall"),
+)
+"""Columns that older records leave open, NaN there."""
 
 Row = dict[str, Any]
 
@@ -133,7 +147,7 @@ def tabulate(rows: Sequence[Row]) -> tuple[DataFrame, list[SetAside]]:
             aside.append(SetAside(Path(one["path"]), reason))
     ordered = sorted(by_id.values(), key=lambda r: (r["study"], r["run"]))
     table = DataFrame(ordered, columns=None if ordered else list(_ALWAYS))
-    for name in (*METRICS, *_KNOWN_BEFORE):
+    for name in (*METRICS, *_KNOWN_BEFORE, *_MAY_BE_UNKNOWN):
         table[name] = table[name].astype(float) if name in table else float("nan")
     return with_settings(table), aside
 
@@ -208,7 +222,7 @@ def _row(record: RunRecord) -> Row:
         **_window(record),
         "dataset": record.dataset["name"],
         "fingerprint": str(record.dataset["fingerprint"])[:8],
-        "test_images": record.dataset["test"],
+        **_used(record),
         **_known_before(record),
         **metrics,
         "device": environment["device"],
@@ -249,6 +263,12 @@ def _window(record: RunRecord) -> Row:
         "stride": stride,
         "padding": padding,
     }
+
+
+def _used(record: RunRecord) -> Row:
+    of = used(record)
+    images = {f"{part}_images": of[part] for part in ("train", "val", "test")}
+    return images | {"train_steps": of["steps"], "most_frequent": of["most_frequent"]}
 
 
 def _known_before(record: RunRecord) -> Row:

@@ -33,7 +33,9 @@ class RunRecord:
         command: What the user typed, or the call.
         config: The resolved config, plain values.
         dataset: `schema.DATASET_KEYS`: images per part, input_shape (channels, height, width);
-            None for what is not known because no data was loaded.
+            None for what is not known because no data was loaded. `used`: images of an epoch's
+            training (`train`), of a validation (`val`) and of the test (`test`), optimizer
+            `steps`, and test images of the `most_frequent` class; older records lack it.
         geometry: `NetworkGeometry.as_records()`; empty where the variant is impossible.
         params, macs: Of the whole network; None where the variant is impossible.
         metrics: The `summary/` tags without their prefix. JSON has no NaN: a value that is not

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from omegaconf import OmegaConf
 from convscope.runs.environment import git_state, source_fingerprint, source_versions
 from convscope.runs.record import RunRecord, utc_now
 from convscope.runs.replace import replace_file
+from convscope.runs.used import planned_use
 from convscope.training.request import RunRequest, resolved
 
 
@@ -17,6 +19,14 @@ def first_record(request: RunRequest) -> RunRecord:
     """The record of a run that begins now: `running`, without metrics."""
     geometry = request.checked.geometry
     images = request.images
+    config = resolved(request.checked, images, request.hardware)
+    parts = {
+        "train": len(request.train_indices),
+        "val": len(request.val_indices),
+        "test": len(images.test_labels),
+    }
+    used = planned_use(config, parts)
+    tested = images.test_labels[: used["test"]]
     return RunRecord(
         id=request.id,
         study=request.config.study,
@@ -24,12 +34,11 @@ def first_record(request: RunRequest) -> RunRecord:
         status="running",
         variant=request.checked.variant,
         command=request.checked.command,
-        config=resolved(request.checked, images, request.hardware),
+        config=config,
         dataset={
             "name": images.name,
-            "train": len(request.train_indices),
-            "val": len(request.val_indices),
-            "test": len(images.test_labels),
+            **parts,
+            "used": used | {"most_frequent": max(Counter(tested.tolist()).values())},
             "input_shape": list(images.input_shape),
             "classes": list(images.classes),
             "mean": list(images.mean),

@@ -74,9 +74,13 @@ def _write_sizes(writer: SummaryWriter, geometry: NetworkGeometry) -> None:
 def summarise(
     request: RunRequest, tested: Mapping[str, Tensor], history: Sequence[Row]
 ) -> dict[str, float]:
-    """The record's metrics: those of `summary/`, and the test loss.
+    """The record's metrics: those of `summary/`, the test loss, and how the last epoch went.
 
     `final_map` is the number of units of the last feature map, height times width.
+    `val_accuracy_rise` and `val_loss_fall` are what the last epoch gained on the best one before.
+
+    Args:
+        tested: what Lightning measured on the test set.
     """
     geometry = request.geometry
     metrics = {
@@ -88,11 +92,20 @@ def summarise(
     }
     if history:
         metrics["best_val_accuracy"] = max(float(row["val/accuracy"] or 0) for row in history)
+        metrics |= _last_epoch(history)
     for name, tag in _MEDIANS.items():
         measured = [value for row in history if (value := row[tag]) is not None]
         if measured:
             metrics[name] = statistics.median(measured)
     return metrics
+
+
+def _last_epoch(history: Sequence[Row]) -> dict[str, float]:
+    if len(history) < 2:
+        return {}
+    *accuracies, accuracy = (float(row["val/accuracy"] or 0) for row in history)
+    *losses, loss = (float(row["val/loss"] or 0) for row in history)
+    return {"val_accuracy_rise": accuracy - max(accuracies), "val_loss_fall": min(losses) - loss}
 
 
 def write_pictures(

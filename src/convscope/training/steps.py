@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from convscope.config import TrainerConfig
 from convscope.errors import UserError
+from convscope.runs.used import limit_batches
 
 WARMUP_STEPS = 10
 """Steps of an epoch's first chunk; no throughput counts the first chunk of a process."""
@@ -54,7 +55,7 @@ def limited(batches: int, limit: int | float, key: str) -> int:
     Raises:
         UserError: none is left.
     """
-    left = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    left = limit_batches(batches, limit)
     if left < 1:
         raise UserError(f"{key} must leave at least 1 of {batches} batches, got {limit}")
     return left

@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convscope.errors import UserError
 from convscope.geometry import ImpossibleVariant
+from convscope.runs.history import History
 from convscope.runs.lock import Claim, ClaimLost, RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
 from convscope.training.distributed.experiment import DeviceFailed, RanksExperiment
@@ -132,7 +133,9 @@ def _run(
                 write_record(directory.record, record)
                 tell(experiment.headline())
                 metrics = experiment.run()
-            return replace(record, status="finished", metrics=metrics)
+            return replace(
+                record, status="finished", metrics=metrics, dataset=_with_steps(record, request)
+            )
         except (Interrupted, KeyboardInterrupt) as stop:
             signum = stop.signum if isinstance(stop, Interrupted) else signal.SIGINT
             log.info("interrupted by %s", signum.name)
@@ -143,6 +146,14 @@ def _run(
         except Exception as error:
             log.exception("failed")
             return replace(record, status="failed", reason=_one_line(error, directory.train_log))
+
+
+def _with_steps(record: RunRecord, request: RunRequest) -> dict[str, Any]:
+    """The record's data set with the steps that were taken: `max_time` may have ended it early."""
+    used = record.dataset["used"]
+    steps = int(History(request.directory.history).read()[-1]["step"] or 0)
+    epoch = min(used["train"], steps * request.config.data.batch_size)
+    return record.dataset | {"used": used | {"train": epoch, "steps": steps}}
 
 
 def _experiments(request: RunRequest, processes: RankProcesses | None) -> Prepare:
