@@ -8,8 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
-from convscope.compare.differences import differences, sampling_error
+from convscope.compare.differences import (
+    differences,
+    image_interval,
+    sampling_error,
+    simultaneous_intervals,
+)
 
 Runs = Callable[..., DataFrame]
 IMAGES = 10_000
@@ -172,3 +178,71 @@ def test_error_of_a_test_set_is_the_binomials() -> None:
     assert sampling_error(0.99, 10_000) == pytest.approx(0.000994987)
     assert sampling_error(0.5, 100) == 0.05
     assert sampling_error(0.97, 360) == pytest.approx(stats.binom(360, 0.97).std() / 360)
+
+
+@pytest.mark.parametrize(("right", "images"), [(24, 24), (0, 24), (353, 359), (9_947, 10_000)])
+def test_the_interval_of_a_test_set_is_wilsons(right: int, images: int) -> None:
+    expected = proportion_confint(right, images, 0.05, method="wilson")
+    assert image_interval(right / images, images) == pytest.approx(expected, abs=1e-12)
+
+
+def test_some_pairs_are_as_among_all(make_runs: Runs) -> None:
+    rng = np.random.default_rng(5)
+    runs = studies(0.98 + 0.001 * rng.standard_normal((1, 5, 4)))
+    everything = differences(runs).set_index(["first", "second"])
+    some = differences(runs, only=[("0/0", "0/1"), ("0/4", "0/2"), ("0/3", "0/3"), ("0/0", "none")])
+    assert len(some) == 2
+    for pair in some.to_dict("records"):
+        expected = everything.loc[(pair.pop("first"), pair.pop("second"))]
+        assert pair == expected.to_dict()
+
+
+def test_a_ratio_is_scipys_difference_of_logarithms() -> None:
+    rates = [[9_000.0, 10_000.0, 11_500.0], [20_000.0, 21_000.0, 19_000.0]]
+    rows = [(f"g{g}", one) for g, sample in enumerate(rates) for one in sample]
+    runs = DataFrame(rows, columns=["group", "train_samples_per_sec"])
+    (pair,) = differences(
+        runs.assign(setting="", status="finished"), "train_samples_per_sec", ratio=True
+    ).itertuples()
+    expected = stats.tukey_hsd(*np.log(rates)[::-1])
+    interval = expected.confidence_interval()
+    assert pair.first == "g1"
+    assert pair.p_value == pytest.approx(expected.pvalue[0, 1], abs=1e-5)
+    assert (pair.low, pair.high) == pytest.approx((interval.low[0, 1], interval.high[0, 1]), 1e-4)
+
+
+def test_intervals_of_all_means_at_once_are_bonferronis() -> None:
+    accuracies = [[0.979, 0.980, 0.981], [0.9705, 0.9715], [0.96, 0.961, 0.962, 0.963]]
+    rows = [(f"g{g}", one) for g, sample in enumerate(accuracies) for one in sample]
+    runs = DataFrame(rows, columns=["group", "test_accuracy"])
+    found = simultaneous_intervals(runs.assign(setting="", status="finished", test_images=IMAGES))
+    df = 2 + 1 + 3
+    variance = sum(np.var(sample) * len(sample) for sample in accuracies) / df
+    for number, sample in enumerate(accuracies):
+        half = stats.t.ppf(1 - 0.05 / 6, df) * (variance / len(sample)) ** 0.5
+        low, high, groups = found.loc[f"g{number}"]
+        assert (low, high) == pytest.approx((np.mean(sample) - half, np.mean(sample) + half))
+        assert groups == 3
+
+
+@pytest.mark.parametrize("by", ["validation", "validation of the same weights", "test"])
+def test_the_interval_of_the_chosen_one_of_a_thousand_holds(by: str) -> None:
+    """1,000 variants of one true mean, 98.00 %, 10 seeds: of 60 studies at least 95 % are right.
+
+    Student's interval of one variant is right in 90 % of them where validation shares the seeds'
+    weights with the test, and in hardly any where the test itself chooses.
+    """
+    rng = np.random.default_rng(1)
+    held, plain = [], []
+    for _ in range(60):
+        spread = 0 if by == "validation" else 0.001
+        weights = 0.98 + spread * rng.standard_normal((1, 1000, 10))
+        tested = rng.binomial(IMAGES, weights) / IMAGES
+        chooses = tested if by == "test" else rng.binomial(6000, weights) / 6000
+        best = int(chooses[0].mean(axis=1).argmax())
+        low, high, _ = simultaneous_intervals(studies(tested)).loc[f"0/{best}"]
+        held.append(low <= 0.98 <= high)
+        of_best = stats.t.interval(0.95, 9, tested[0, best].mean(), stats.sem(tested[0, best]))
+        plain.append(of_best[0] <= 0.98 <= of_best[1])
+    assert np.mean(held) >= 0.95
+    assert bool(np.mean(plain) < 0.2) is (by == "test")

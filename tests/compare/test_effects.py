@@ -103,6 +103,39 @@ def test_a_hole_in_the_grid_by_hand(make_runs: Runs) -> None:
     assert levels["final_map"].tolist()[0] == (14 * 14 + 2 * 2) / 2
 
 
+def test_shares_of_a_balanced_grid_are_those_of_its_terms(make_runs: Runs) -> None:
+    rng = np.random.default_rng(4)
+    found = effects(
+        make_runs(
+            {(k, s, "half"): 0.98 + rng.normal(0, 0.01, 3) for k in (3, 5, 7) for s in (1, 2)}
+        )
+    )
+    assert found.shares.to_dict() == found.terms.set_index("term")["share"].to_dict()
+    assert found.shares.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_shares_of_an_unbalanced_grid_never_exceed_the_whole(make_runs: Runs, seed: int) -> None:
+    """Random numbers of runs, cells missing; against the R² of statsmodels' saturated model."""
+    rng = np.random.default_rng(seed)
+    cells = [(k, s, p) for k in (3, 5, 7) for s in (1, 2) for p in ("half", "full")]
+    living = [cell for cell in cells if rng.random() < 0.7] + [(3, 1, "half"), (5, 2, "half")]
+    runs = make_runs(
+        {
+            cell: (0.9 + 0.02 * (cell[0] == 3) * cell[1] + rng.normal(0, 0.005, size)).round(4)
+            for cell, size in zip(living, rng.integers(2, 5, len(living)), strict=True)
+        }
+    )
+    found = effects(runs)
+    seeds = 1 - ols("test_accuracy ~ C(variant)", runs).fit().rsquared
+    assert found.shares["seeds"] == pytest.approx(seeds)
+    assert found.shares.sum() == pytest.approx(1)
+    assert (found.shares >= 0).all()
+    added_up = found.terms["share"].sum()
+    assert ("variants" in found.shares) is bool(added_up > 1 + 1e-6)
+    assert ("confounded factors" in found.shares) is bool(added_up < 1 - 1e-6)
+
+
 def test_levels_are_in_the_order_of_their_size_and_named_as_typed(make_runs: Runs) -> None:
     found = effects(
         make_runs(

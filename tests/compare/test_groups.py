@@ -10,8 +10,10 @@ import pytest
 from pandas import DataFrame
 from scipy import stats
 
+from convscope.compare.columns import mean_text
 from convscope.compare.frame import with_settings
 from convscope.compare.groups import grouped
+from convscope.compare.rows import group_rows
 
 Runs = Callable[..., DataFrame]
 
@@ -32,6 +34,23 @@ def test_a_single_run_has_a_mean_and_no_interval(make_runs: Runs) -> None:
     group = grouped(make_runs({(3, 1, "half"): [0.98]})).iloc[0]
     assert group["test_accuracy"] == group["test_accuracy_max"] == 0.98
     assert all(math.isnan(group[f"test_accuracy_{of}"]) for of in ("std", "low", "high"))
+
+
+def test_seeds_that_agree_leave_an_interval_as_wide_as_rounding(make_runs: Runs) -> None:
+    """353 of 359 images, three times: a step of 1 / 359 hides 1 / (359 sqrt(12)) = 0.0804 %."""
+    runs = make_runs({(3, 1, "half"): [353 / 359] * 3}).assign(test_images=359, val_images=143)
+    group = grouped(runs).iloc[0]
+    half = 4.30265273 * 0.000804098 / 1.73205081
+    assert group["test_accuracy_std"] == pytest.approx(0, abs=1e-12)
+    assert group["test_accuracy_low"] == pytest.approx(353 / 359 - half, abs=1e-7)
+    assert group["test_accuracy_high"] == pytest.approx(353 / 359 + half, abs=1e-7)
+    # Of 143 images a step hides more; other metrics are not counted in images.
+    wider = group["best_val_accuracy_high"] - group["best_val_accuracy"]
+    assert wider == pytest.approx(half * 359 / 143, rel=1e-4)
+    assert group["step_ms_high"] - group["step_ms_low"] == pytest.approx(0, abs=1e-12)
+    (row,) = group_rows(runs)
+    assert mean_text(row, "test_accuracy") == "98.33 ± <0.08 %"
+    assert (row["test_images"], row["val_images"]) == (359, 143)
 
 
 def test_only_finished_runs_count_and_the_others_are_told(make_runs: Runs) -> None:

@@ -24,6 +24,7 @@ Asking both at any doubt would find about half as many true differences with 3 s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas import DataFrame
-from scipy.special import chdtrc
+from scipy.special import chdtrc, chdtri, stdtrit
 
+from convscope.compare.frame import IMAGES_BEHIND
+from convscope.compare.groups import hidden_std
 from convscope.compare.studentized import critical, survival
 
 LEVEL = 0.05
@@ -50,12 +53,34 @@ def sampling_error(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def differences(runs: DataFrame, metric: str = "test_accuracy") -> DataFrame:
-    """All pairs of groups that differ in their variant alone and have two finished runs or more.
+def image_interval(accuracy: float, images: int) -> tuple[float, float]:
+    """95 % interval for the accuracy on all images of which the test images are a sample.
+
+    Wilson's (1927): it holds near 0 and 1 too, where the standard error is too small or 0 (Brown,
+    Cai and DasGupta 2001).
+    """
+    z2 = float(chdtri(1, LEVEL)) / images
+    middle = (accuracy + z2 / 2) / (1 + z2)
+    half = math.sqrt(z2 * (accuracy * (1 - accuracy) + z2 / 4)) / (1 + z2)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def differences(
+    runs: DataFrame,
+    metric: str = "test_accuracy",
+    only: Iterable[tuple[str, str]] | None = None,
+    *,
+    ratio: bool = False,
+) -> DataFrame:
+    """All pairs of groups that differ in their variant only and have two finished runs or more.
 
     Args:
         runs: `frame`'s table.
         metric: of `frame.METRICS`.
+        only: pairs of groups, in any order, to leave the others out of the table. Its intervals and
+            p-values are adjusted for all pairs all the same.
+        ratio: compare the logarithms of a positive metric, a speed: the exponential of a difference
+            is how many times the other the first is.
 
     Returns:
         A row per pair: `first` and `second`, their groups, the first with the higher mean;
@@ -63,10 +88,32 @@ def differences(runs: DataFrame, metric: str = "test_accuracy") -> DataFrame:
         adjusted for all pairs of the setting; `differs` where that is below 5 %; `method`,
         `Tukey HSD` or `Games-Howell`: of the two, where both were asked, the less sure one.
     """
-    measured = runs[(runs["status"] == "finished") & runs[metric].notna()]
-    pairs = [_pairs(_samples(one, metric)) for _, one in measured.groupby("setting", sort=False)]
+    wanted = None if only is None else list(only)
+    pairs = [_pairs(samples, wanted) for samples in _settings(runs, metric, ratio=ratio).values()]
     pairs = [table for table in pairs if len(table)]
     return pd.concat(pairs, ignore_index=True) if pairs else DataFrame(columns=COLUMNS)
+
+
+def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> DataFrame:
+    """95 % intervals of the means of all groups of a setting at once (Bonferroni, Dunn 1961).
+
+    In 95 % of studies all of them hold, and so does that of a group which was chosen by its
+    results. They share one variance, or where that is doubted each has its own, if that is wider.
+
+    Returns:
+        Indexed by group, those with two finished runs or more: `low`, `high`, and `number` of
+        groups in the setting.
+    """
+    tables = []
+    for samples in _settings(runs, metric).values():
+        chance = 1 - LEVEL / (2 * len(samples.ids))
+        half = stdtrit(samples.df, chance) * np.sqrt(samples.pooled / samples.n)
+        if len(samples.ids) > 1 and _equal_spread(samples) < DOUBT:
+            own = stdtrit(samples.n - 1, chance) * np.sqrt(samples.variance / samples.n)
+            half = np.maximum(half, own)
+        bounds = {"low": samples.mean - half, "high": samples.mean + half}
+        tables.append(DataFrame(bounds | {"number": len(samples.ids)}, index=samples.ids))
+    return pd.concat(tables) if tables else DataFrame(columns=["low", "high", "number"])
 
 
 @dataclass(frozen=True)
@@ -88,6 +135,19 @@ class _Samples:
         return float(((self.n - 1) * self.variance).sum() / self.df)
 
 
+def _settings(runs: DataFrame, metric: str, *, ratio: bool = False) -> dict[str, _Samples]:
+    """The groups of each setting, where two have two runs or more."""
+    measured = runs[(runs["status"] == "finished") & runs[metric].notna()]
+    if ratio:
+        measured = measured[measured[metric] > 0]
+        measured = measured.assign(**{metric: np.log(measured[metric])})
+    found = {
+        str(setting): _samples(of_it, metric)
+        for setting, of_it in measured.groupby("setting", sort=False)
+    }
+    return {setting: samples for setting, samples in found.items() if len(samples.ids)}
+
+
 def _samples(runs: DataFrame, metric: str) -> _Samples:
     of = runs.groupby("group", sort=False)[metric].agg(["size", "mean", "var"])
     of = of[of["size"] > 1].sort_values("mean", ascending=False, kind="stable")
@@ -96,21 +156,21 @@ def _samples(runs: DataFrame, metric: str) -> _Samples:
 
 
 def _rounding(runs: DataFrame, metric: str) -> float:
-    """Variance that rounding alone hides where seeds agree to the last digit: step² / 12.
+    """Variance that rounding hides where seeds agree to the last digit.
 
     An accuracy is a whole number of images, other metrics are 32-bit floats.
     """
-    if metric == "test_accuracy":
-        step = 1 / runs["test_images"].min()
-    else:
-        step = np.finfo(np.float32).eps * (runs[metric].abs().max() or 1)
+    images = runs[IMAGES_BEHIND[metric]].min() if metric in IMAGES_BEHIND else math.nan
+    if images > 0:
+        return float(hidden_std(images) ** 2)
+    step = np.finfo(np.float32).eps * (runs[metric].abs().max() or 1)
     return float(step**2 / 12)
 
 
-def _pairs(samples: _Samples) -> DataFrame:
-    if len(samples.ids) < 2:
+def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> DataFrame:
+    i, j = _places(samples, only)
+    if not len(i):
         return DataFrame(columns=COLUMNS)
-    i, j = np.triu_indices(len(samples.ids), 1)
     difference = samples.mean[i] - samples.mean[j]
     half, p_value = _tukey(samples, i, j, difference)
     method = np.full(len(i), TUKEY, object)
@@ -131,6 +191,21 @@ def _pairs(samples: _Samples) -> DataFrame:
             "method": method,
         }
     )
+
+
+def _places(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array, Array]:
+    """Of each pair, the places of both groups, that with the higher mean first."""
+    if only is None:
+        first, second = np.triu_indices(len(samples.ids), 1)
+        return first, second
+    place = {group: number for number, group in enumerate(samples.ids)}
+    pairs = {
+        (min(place[one], place[other]), max(place[one], place[other]))
+        for one, other in only
+        if one != other and one in place and other in place
+    }
+    places = np.array(sorted(pairs), int).reshape(-1, 2)
+    return places[:, 0], places[:, 1]
 
 
 def _tukey(samples: _Samples, i: Array, j: Array, difference: Array) -> tuple[Array, Array]:

@@ -2,7 +2,8 @@
 
 Least squares on the variants that live. A term counts by what it adds to all terms that do not
 contain it (sums of squares of type II: Yates 1934, Langsrud 2003), and as many degrees of freedom
-as the living cells can tell apart.
+as the living cells can tell apart. In an unbalanced grid such sums overlap or leave a part open:
+`Effects.shares` never shows more than there is.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from pandas import DataFrame
+import pandas as pd
+from pandas import DataFrame, Series
 from scipy.special import fdtrc
 
 from convscope.compare.grid import Grid, Model, Term
 from convscope.errors import UserError
 
 SEEDS = "seeds"
+VARIANTS, CONFOUNDED = "variants", "confounded factors"
+_ADDS_UP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,14 @@ class Effects:
     Args:
         terms: A row per factor that varies, per interaction that the living cells show, and
             `seeds` for what runs of one variant differ in: `term` ("stride", "kernel_size x
-            stride"), `df`, `sum_of_squares` (type II), `share` of the total variance (adding up
-            to 1 where each variant has as many runs and the grid has no holes), `f`, `p_value`.
-            NaN where a factor never varies without another, and where no variant has two runs.
+            stride"), `df`, `sum_of_squares` (type II), `share` of it in the total (these add up to
+            1 where each variant has as many runs and the grid has no holes; else show `shares`),
+            `f`, `p_value`. NaN where a factor never varies without another, and where no variant
+            has two runs.
+        shares: Parts of the variance that add up to 1: of each term, of `CONFOUNDED` factors what
+            belongs to no single term, and of `SEEDS`. Where the terms' parts overlap, so that they
+            exceed 1, of all `VARIANTS` together and of `SEEDS`. No `SEEDS` where no variant has two
+            runs.
         levels: A row per factor and level: `factor`, `level` as text, `mean` of the metric with
             the other factors' levels all equally frequent, `low` and `high` of its 95 % interval,
             `runs`, and `receptive_field` and `final_map` as means over the level's variants.
@@ -38,6 +47,7 @@ class Effects:
     """
 
     terms: DataFrame
+    shares: Series
     levels: DataFrame
     main_effects_alone: bool
 
@@ -78,7 +88,8 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
         )
     model = grid.richest()
     hidden = len(grid.factors) > 1 and len(model.terms) == len(grid.factors)
-    return Effects(terms, _levels(grid, model, measured), main_effects_alone=hidden)
+    levels = _levels(grid, model, measured)
+    return Effects(terms, _partition(terms), levels, main_effects_alone=hidden)
 
 
 def _terms(grid: Grid) -> DataFrame:
@@ -99,6 +110,16 @@ def _terms(grid: Grid) -> DataFrame:
     table["p_value"] = fdtrc(table["df"], full.df, table["f"])
     table.loc[table.index[-1], ["f", "p_value"]] = math.nan
     return table
+
+
+def _partition(terms: DataFrame) -> Series:
+    shares = terms.set_index("term")["share"].dropna()
+    seeds = shares[shares.index == SEEDS]
+    open_part = 1 - shares.sum()
+    if open_part < -_ADDS_UP:
+        return pd.concat([Series({VARIANTS: 1 - seeds.sum()}), seeds])
+    confounded = Series({CONFOUNDED: open_part} if open_part > _ADDS_UP else {}, dtype=float)
+    return pd.concat([shares.drop(seeds.index), confounded, seeds])
 
 
 def _levels(grid: Grid, model: Model, runs: DataFrame) -> DataFrame:

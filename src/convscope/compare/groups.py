@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
 from pandas.api.typing import SeriesGroupBy
 from scipy.special import stdtrit
 
-from convscope.compare.frame import METRICS
+from convscope.compare.frame import IMAGES_BEHIND, METRICS
 
 CONFIDENCE = 0.95
 _OF_A_RUN = (
@@ -27,7 +30,8 @@ def grouped(table: DataFrame) -> DataFrame:
     - per metric of `METRICS`: `<metric>` its mean, `<metric>_std` the sample standard deviation
       (n - 1), `<metric>_low` and `<metric>_high` the 95 % interval of the mean by Student's t,
       `<metric>_min` and `<metric>_max`. NaN where nothing was measured, spread and interval also
-      with a single run.
+      with a single run. The interval of an accuracy knows that it is a whole number of images:
+      seeds that agree to the last one do not make it vanish.
     """
     if table.empty:
         return DataFrame(columns=["runs"])
@@ -52,7 +56,10 @@ def grouped(table: DataFrame) -> DataFrame:
             DataFrame(
                 {name: text.astype(object) for name, text in texts.items()}, first.index
             ).fillna({"seeds": "", "unfinished": ""}),
-            *(spread(finished[metric], metric).reindex(first.index) for metric in METRICS),
+            *(
+                spread(finished[metric], metric, _hidden(first, metric)).reindex(first.index)
+                for metric in METRICS
+            ),
         ],
         axis="columns",
     )
@@ -62,14 +69,33 @@ def _counts(statuses: Series) -> str:
     return ", ".join(f"{number} {status}" for status, number in statuses.value_counts().items())
 
 
-def spread(values: SeriesGroupBy, metric: str) -> DataFrame:
+def _hidden(first: DataFrame, metric: str) -> Series | float:
+    """Standard deviation that rounding to whole images hides, by group; 0 of other metrics."""
+    if metric not in IMAGES_BEHIND:
+        return 0.0
+    return hidden_std(first[IMAGES_BEHIND[metric]]).fillna(0.0)
+
+
+def hidden_std(images: Any) -> Any:
+    """Standard deviation that an accuracy on so many images hides where seeds agree.
+
+    That of values spread evenly over a step of 1 / images: 1 / (images sqrt(12)).
+    """
+    return 1 / (images * math.sqrt(12))
+
+
+def spread(values: SeriesGroupBy, metric: str, hidden: Series | float = 0.0) -> DataFrame:
     """Mean, sample standard deviation, 95 % interval of the mean, least and largest per group.
 
     The interval is mean +- t(0.975, n - 1) * s / sqrt(n), Student's.
+
+    Args:
+        hidden: least standard deviation of the interval, by group or of all.
     """
     n, mean, std = values.count(), values.mean(), values.std()
     # One value has no spread: its std is NaN, and with it the interval.
-    half = stdtrit((n - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * std / np.sqrt(n)
+    known = std.clip(lower=hidden if isinstance(hidden, float) else hidden.reindex(std.index))
+    half = stdtrit((n - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * known / np.sqrt(n)
     return DataFrame(
         {
             metric: mean,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pandas import DataFrame
 
+from convscope.compare.leaders import chosen_by
 from convscope.errors import UserError
 
 COSTS = {"train_samples_per_sec": -1, "step_ms": 1, "macs": 1, "params": 1}
 """What an accuracy may cost; -1 where more is better."""
+
+_MEASURED = ("train_samples_per_sec", "step_ms")
 
 
 def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[str]:
@@ -28,6 +31,14 @@ def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[s
     points = DataFrame({"cost": -COSTS[cost] * groups[cost], "metric": groups[metric]}).dropna()
     on_it = unbeaten(points).sort_values("cost", ascending=False, kind="stable")
     return [str(group) for group in on_it.index]
+
+
+def chosen_front(groups: DataFrame, cost: str) -> list[str]:
+    """The front by the accuracy that variants are chosen by, and none of a measured cost.
+
+    Means of speeds differ by chance too: what is faster is told where a test says so.
+    """
+    return [] if cost in _MEASURED else front(groups, cost, chosen_by(groups))
 
 
 def unbeaten(points: DataFrame) -> DataFrame:
