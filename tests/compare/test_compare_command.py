@@ -98,24 +98,27 @@ def test_a_line_per_variant_best_first(compare: Compare, study: Path) -> None:
         "model    channels 16-32-64, pool_after 1",
     ]
     head = next(place for place, line in enumerate(lines) if "test accuracy" in line)
-    assert lines[head].split()[:4] == ["variant", "test", "accuracy", "seeds"]
+    assert lines[head].split()[:5] == ["variant", "val", "accuracy", "test", "accuracy"]
     # (28 + 2 - 3) / 2 + 1 = 14, pooled 7, 4, 2; MACs as in the tests of tables.
     assert [" ".join(line.split()) for line in lines[head + 2 : head + 6]] == [
-        "* k3-s2-p1 98.00 ± 0.10 % 3 97.75 to 98.25 % 98.00 ± 0.00 % 30,000 8.5 2x2 29 176,320"
-        " 24,058",
-        "~ k5-s2-p2 97.95 ± 0.10 % 3 97.70 to 98.20 % 97.95 ± 0.00 % 20,000 12.8 2x2 55 488,640"
-        " 65,274",
-        "k3-s1-p1 97.00 ± 0.10 % 3 96.75 to 97.25 % 97.00 ± 0.00 % 10,000 25.6 14x14 12 4,629,376"
-        " 24,058",
-        "* best mean; ~ cannot be told apart from it (95 %); ±: standard deviation; map: last"
-        " feature map; sees: receptive field of one of its units, pixels",
+        "* k3-s2-p1 98.00 % 98.00 ± 0.10 % 3 97.75 to 98.25 % 30,000 8.5 2x2 29 176,320 24,058",
+        "~ k5-s2-p2 97.95 % 97.95 ± 0.10 % 3 97.70 to 98.20 % 20,000 12.8 2x2 55 488,640 65,274",
+        "k3-s1-p1 97.00 % 97.00 ± 0.10 % 3 96.75 to 97.25 % 10,000 25.6 14x14 12 4,629,376 24,058",
+        "* highest validation accuracy; ~ test accuracy not significantly different from its (95"
+        " %); ±: standard deviation; map: last feature map; RF: receptive field of one of its"
+        " units, pixels",
     ]
     below = lines[head + 7 :]
     assert below[0] == "Without a result:"
     assert below[1].startswith("- k7-s3-p0 skipped, seeds 0, 1, 2: conv2 would have an empty outp")
     assert below[2] == "- k9-s1-p4 failed, seed 0: NaN"
     assert below[4] == "In words:"
-    assert below[5].startswith("- k3-s2-p1 has the highest test accuracy, 98.00 % over 3 seeds")
+    assert below[5].startswith("- k3-s2-p1 has the highest validation accuracy of 3 variants, 98")
+    assert below[-2:] == [
+        "What limits that:",
+        "- The training was not tuned per variant: all share one learning rate, schedule and number"
+        " of epochs (0.02, 5 epochs). With others, another variant may be better.",
+    ]
 
 
 def on_terminal(study: Path, width: int, *arguments: str) -> list[str]:
@@ -139,9 +142,9 @@ def test_a_table_fits_its_terminal(study: Path, width: int, shown: bool) -> None
     lines = on_terminal(study, width)
     assert max(map(len, lines)) <= width
     (head,) = (line for line in lines if line.startswith("   variant"))
-    for always in ("test accuracy", "seeds", "map", "MACs", "params"):
+    for always in ("val accuracy", "test accuracy", "seeds", "samples/s", "map", "MACs"):
         assert always in head
-    assert ("95 % interval" in head) is ("val accuracy" in head) is shown
+    assert ("95 % interval" in head) is ("params" in head) is shown
     (best,) = (line for line in lines if line.startswith("*  k3-s2-p1"))
     assert "  98.00 ± 0.10 %  " in best
     assert max(map(len, on_terminal(study, width, "--runs"))) <= width
@@ -173,7 +176,7 @@ def test_markdown(compare: Compare, study: Path) -> None:
     lines = done(compare("--format", "markdown")).splitlines()
     assert lines[0] == "strides: 13 runs of 5 variants (9 finished, 3 skipped, 1 failed)"
     assert "- machine: device AMD EPYC, threads 2, torch 2.14.1" in lines
-    (best,) = (line for line in lines if line.startswith("| \\* | k3-s2-p1 | 98.00 ± 0.10 % | 3 |"))
+    (best,) = (line for line in lines if line.startswith("| \\* | k3-s2-p1 | 98.00 % | 98.00 ±"))
     assert best.endswith(" | 2x2 | 29 | 176,320 | 24,058 |")
     assert "- k9-s1-p4 failed, seed 0: NaN" in lines
 
@@ -211,12 +214,14 @@ def test_several_settings_have_columns(
     lines = done(compare()).splitlines()
     assert lines[0].startswith("rates, strides: 14 runs of 5 variants")
     (head,) = (line for line in lines if line.startswith("   variant"))
-    assert head.split()[:4] == ["variant", "study", "lr", "test"]
+    assert head.split()[:4] == ["variant", "study", "lr", "val"]
     assert [line.split()[:4] for line in lines if line.startswith("*  ")] == [
         ["*", "k3-s2-p1", "strides", "0.02"],
-        ["*", "k3-s1-p1", "rates", "1"],
     ]
-    assert any(line.startswith("* best mean of its setting; ") for line in lines)
+    assert any(
+        line.startswith("* highest validation accuracy of those compared with it; ")
+        for line in lines
+    )
 
 
 def test_a_setting_without_any_result(compare: Compare, study: Path, make_study: MakeStudy) -> None:
@@ -226,7 +231,7 @@ def test_a_setting_without_any_result(compare: Compare, study: Path, make_study:
         out = done(compare(*arguments))
         assert "- k3-s1-p1 (lr 9) failed, seed 0: the loss is nan\n" in out
         (head,) = (line for line in out.splitlines() if "  samples/s  " in line)
-        assert head.split()[1:3] == ["lr", "test"]
+        assert head.split()[1:3] == ["lr", "val"]
 
 
 def test_places(compare: Compare, study: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_picture_is_a_png_of_twice_800_pixels(
     assert dict(mpl.rcParams) == before
 
 
-def test_points_are_the_means_and_the_front_a_staircase(
+def test_points_are_the_means_and_the_front_joins_them(
     runs: DataFrame, drawn: list[Figure]
 ) -> None:
     accuracy_png(runs, "macs")
@@ -86,7 +86,7 @@ def test_points_are_the_means_and_the_front_a_staircase(
     ]
     # k5-s2 costs more than k3-s2 and is less accurate.
     assert list(front.get_ydata()) == pytest.approx([0.972, 0.982, 0.993])
-    assert front.get_drawstyle() == "steps-post"
+    assert front.get_drawstyle() == "default"
     assert {text.get_text() for text in axes.texts} >= {"k3-s2-p1", "k5-s1-p2"}
 
 

@@ -14,7 +14,8 @@ HELP = """\
 Which variants are better, by how much, and at what cost.
 
   python scripts/compare.py
-      All runs below outputs: one line per variant, over its seeds, the most accurate first.
+      All runs below outputs: one line per variant, over its seeds, the highest
+      validation accuracy first.
   python scripts/compare.py STUDY
       One study; also several, a run's name, or any folder that holds some.
   python scripts/compare.py STUDY --runs
@@ -34,7 +35,8 @@ Which variants are better, by how much, and at what cost.
 
 --runs               one line per run instead of one per variant and setting
 --where EXPRESSION   the lines for which it holds
---sort COLUMN        -test_accuracy by default
+--sort COLUMN        -best_val_accuracy by default: the test accuracy is for the report, not for
+                     the choice
 --format FORMAT      table (default), csv, json (a list of rows) or markdown
 --report FILE        write FILE.html or FILE.md
 
@@ -42,7 +44,7 @@ Runs that differ in their seed alone make one line. Statistics and report are of
 the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
 """
 FORMATS = ("table", "csv", "json", "markdown")
-BEST_FIRST = "-test_accuracy"
+BEST_FIRST = "-best_val_accuracy"
 _FOR_TABLES = ("runs", "where", "sort", "report")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from convscope.compare.frame import IMAGES_BEHIND
+from convscope.compare.groups import hidden_std
 from convscope.config import as_typed
 from convscope.tables import Table, count, percent
 
@@ -42,10 +44,11 @@ def group_table(
         _Column("<", lambda row: marks.get(row["group"], "")),
         _Column("<variant", lambda row: row["variant"]),
         *_keys(varied),
+        # Before the other: the lines are in its order, and the choice is made by it.
+        _Column("val accuracy", lambda row: percent(row["best_val_accuracy"])),
         _Column("test accuracy", lambda row: mean_text(row, "test_accuracy")),
         _Column("seeds", lambda row: count(row["runs"])),
         _Column("95 % interval", lambda row: _interval(row, "test_accuracy"), spare=2),
-        _Column("val accuracy", lambda row: mean_text(row, "best_val_accuracy"), spare=3),
         _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
         _Column("step ms", lambda row: _decimal(row["step_ms"]), spare=4),
         *_network_columns(),
@@ -58,8 +61,8 @@ def run_table(rows: Sequence[Row], varied: Mapping[str, str], width: int) -> Tab
     columns = [
         _Column("<run", lambda row: row["run"]),
         *_keys(varied),
+        _Column("val accuracy", lambda row: percent(row["best_val_accuracy"])),
         _Column("test accuracy", lambda row: percent(row["test_accuracy"])),
-        _Column("val accuracy", lambda row: percent(row["best_val_accuracy"]), spare=1),
         _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
         _Column("step ms", lambda row: _decimal(row["step_ms"]), spare=4),
         *_network_columns(spare=2),
@@ -71,9 +74,9 @@ def run_table(rows: Sequence[Row], varied: Mapping[str, str], width: int) -> Tab
 def _network_columns(spare: int = 0) -> list[_Column]:
     return [
         _Column("map", lambda row: row["map"] or "–"),
-        _Column("sees", lambda row: count(row["receptive_field"]), spare or 1),
+        _Column("RF", lambda row: count(row["receptive_field"]), spare or 1),
         _Column("MACs", lambda row: count(row["macs"]), spare),
-        _Column("params", lambda row: count(row["params"]), spare),
+        _Column("params", lambda row: count(row["params"]), spare or 1),
     ]
 
 
@@ -90,9 +93,16 @@ def value_text(value: Any) -> str:
 
 
 def mean_text(row: Row, metric: str) -> str:
-    """`98.75 ± 0.12 %`: mean and standard deviation over seeds, of an accuracy."""
-    mean, std = row[metric], row[f"{metric}_std"]
-    return percent(mean) if std is None else f"{100 * mean:.2f} ± {percent(std)}"
+    """`98.75 ± 0.12 %`: mean and standard deviation over seeds, of an accuracy.
+
+    `98.33 ± <0.08 %` where the seeds differ by less than so many images can show.
+    """
+    mean, std, images = row[metric], row[f"{metric}_std"], row[IMAGES_BEHIND[metric]]
+    if std is None:
+        return percent(mean)
+    hidden = percent(hidden_std(images) if images else 0.0)
+    is_hidden = images and std < hidden_std(images) and hidden != percent(0.0)
+    return f"{100 * mean:.2f} ± {f'<{hidden}' if is_hidden else percent(std)}"
 
 
 def _interval(row: Row, metric: str) -> str:

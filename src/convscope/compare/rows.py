@@ -18,7 +18,7 @@ Row = dict[str, Any]
 _WINDOW = ("variant", "kernel_size", "stride", "padding", "padding_policy")
 _NETWORK = ("final_map", "receptive_field", "params", "macs")
 _MACHINE = ("device", "threads", "torch")
-_WHOLE = {*_NETWORK, "padding", "threads", "test_images"}
+_WHOLE = {*_NETWORK, "padding", "threads", "val_images", "test_images"}
 """Columns of whole numbers, which pandas holds as floats where one is missing."""
 
 
@@ -27,14 +27,15 @@ def group_rows(runs: DataFrame) -> list[Row]:
 
     The keys, in order: `label`; the window's; config keys and machines that differ
     between the runs, by their column's name (a group's own values joined by commas);
-    `runs, seeds, unfinished, reason` as `groups.grouped` has them; per metric its mean under its
+    `runs, seeds, unfinished, reason` as `groups.grouped` has them; `val_images, test_images` behind
+    its accuracies; per metric its mean under its
     own name, then `_std, _low, _high, _min, _max`; `map` (height x width as text), `final_map`,
     `receptive_field, params, macs`; `study, group`.
     """
     keys = varied(runs)
     members = dict(iter(runs.groupby("group", sort=False)))
     metrics = [f"{name}{end}" for name in METRICS for end in _ENDS]
-    counts = ("runs", "seeds", "unfinished", "reason")
+    counts = ("runs", "seeds", "unfinished", "reason", "val_images", "test_images")
     return [
         {
             **_plain_row(group, ("label", *_WINDOW)),

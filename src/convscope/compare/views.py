@@ -14,11 +14,11 @@ from convscope.compare.frame import short
 from convscope.compare.leaders import leaders
 from convscope.compare.page import Page
 from convscope.compare.rows import group_rows, run_rows, shared, varied
-from convscope.compare.words import verdict
+from convscope.compare.words import caveats, verdict
 from convscope.tables import Table, count, numbered, percent
 
-BEST, NO_WORSE = "*", "~"
-WITHOUT_RESULT, IN_WORDS = "Without a result:", "In words:"
+BEST, CLOSE, BETTER = "*", "~", "+"
+WITHOUT_RESULT, IN_WORDS, CAVEATS = "Without a result:", "In words:", "What limits that:"
 _SEVERAL = 3
 _LONG = 40
 _PLACES = {"dataset": "data", "test_images": "data", "compile": "trainer"}
@@ -49,6 +49,7 @@ def compared(runs: DataFrame, single: bool, width: int) -> Page:
         lists={
             WITHOUT_RESULT: _without_result(runs.drop(finished.index)),
             IN_WORDS: verdict(runs),
+            CAVEATS: caveats(finished),
         },
     )
 
@@ -81,22 +82,24 @@ def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _marks(runs: DataFrame) -> dict[str, str]:
-    best, close = leaders(runs)
-    return dict.fromkeys(close, NO_WORSE) | dict.fromkeys(best, BEST)
+    best, close, better = leaders(runs)
+    return dict.fromkeys(close, CLOSE) | dict.fromkeys(better, BETTER) | dict.fromkeys(best, BEST)
 
 
 def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
     if not table.rows:
         return ""
-    of_setting = " of its setting" if runs["setting"].nunique() > 1 else ""
+    of_setting = " of those compared with it" if runs["setting"].nunique() > 1 else ""
+    shown = marks.values()
     meanings = [
-        (BEST in marks.values(), f"{BEST} best mean{of_setting}"),
-        (NO_WORSE in marks.values(), f"{NO_WORSE} cannot be told apart from it (95 %)"),
+        (BEST in shown, f"{BEST} highest validation accuracy{of_setting}"),
+        (CLOSE in shown, f"{CLOSE} test accuracy not significantly different from its (95 %)"),
+        (BETTER in shown, f"{BETTER} test accuracy significantly higher"),
         (any("±" in cell for row in table.rows for cell in row), "±: standard deviation"),
         ("map" in table.columns, "map: last feature map"),
-        ("sees" in table.columns, "sees: receptive field of one of its units, pixels"),
+        ("RF" in table.columns, "RF: receptive field of one of its units, pixels"),
     ]
-    return "; ".join(meaning for shown, meaning in meanings if shown)
+    return "; ".join(meaning for is_shown, meaning in meanings if is_shown)
 
 
 def _without_result(runs: DataFrame) -> list[str]:

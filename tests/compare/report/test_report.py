@@ -128,13 +128,13 @@ def test_a_page_has_its_parts_in_order(grid: Report) -> None:
 def test_the_table_has_every_variant_with_its_spread(grid: Report) -> None:
     _, page, text = grid
     head, *rows = page.rows
-    assert head[:4] == ["variant", "test accuracy", "seeds", "95 % interval"]
+    assert head[:5] == ["variant", "val accuracy", "test accuracy", "seeds", "95 % interval"]
     assert len(rows) == 9
     by_name = {row[0].split()[0]: row for row in rows}
     values = [planted("k5-s1-p2", seed)["test_accuracy"] for seed in range(3)]
     mean, std = statistics.mean(values), statistics.stdev(values)
     half = stats.t.ppf(0.975, 2) * std / math.sqrt(3)
-    assert by_name["k5-s1-p2"][1:4] == [
+    assert by_name["k5-s1-p2"][2:5] == [
         f"{100 * mean:.2f} ± {100 * std:.2f} %",
         "3",
         f"{100 * (mean - half):.2f} to {100 * (mean + half):.2f} %",

@@ -108,9 +108,9 @@ def test_every_figure_is_drawn_and_its_numbers_are_the_tables(opened: Open) -> N
     speed = columns.index("samples/s") - 1
     assert points.keys() == table.keys()
     for variant, (x, y) in points.items():
-        assert table[variant][0].startswith(f"{100 * y:.2f} ± ")
+        assert table[variant][1].startswith(f"{100 * y:.2f} ± ")
         assert table[variant][speed] == f"{x:,.0f}"
-    accuracies = {f"{float(row[0].split()[0]):.2f}" for row in table.values()}
+    accuracies = {f"{float(row[1].split()[0]):.2f}" for row in table.values()}
     cells = [
         f"{100 * value:.2f}"
         for trace in traces(tab, "heat")

@@ -44,7 +44,9 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     """
     against = chosen("cost", cost, COSTS)
     shown = points(runs, against)
-    front = "dotted: the Pareto front" if any(panel.front for panel in shown.panels) else ""
+    front = (
+        "dotted: Pareto front by validation" if any(panel.front for panel in shown.panels) else ""
+    )
     beyond = [_beyond(panel, shown, against) for panel in shown.panels]
     titles = [
         f"Accuracy against {against.title}",
@@ -115,7 +117,7 @@ def _points(panel: Panel, shown: Points, cost: Quantity) -> dict[str, Any]:
                 group["label"],
                 f"{with_interval(ACCURACY, group)}, {numbered(group['runs'], 'run')}",
                 with_interval(cost, group),
-                "on the front: no other is better in both" if name in panel.front else "",
+                "on the front, by validation accuracy" if name in panel.front else "",
                 beside,
             )
             for (name, group), beside in zip(
@@ -209,8 +211,8 @@ def _front(panel: Panel, cost: Quantity) -> dict[str, Any]:
         "mode": "lines",
         "x": plain(front[cost.column]),
         "y": plain(front[ACCURACY.column]),
-        # Between two of the front, what the cheaper reaches is the most that can be had.
-        "line": {"color": NEUTRAL, "width": 1.5, "dash": "dot", "shape": "hv"},
+        # Straight: ordered by validation accuracy, the test accuracy may fall along it.
+        "line": {"color": NEUTRAL, "width": 1.5, "dash": "dot"},
         "customdata": panel.front,
         "hoverinfo": "skip",
         "showlegend": False,

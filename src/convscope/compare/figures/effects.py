@@ -43,7 +43,7 @@ class Shown:
 
     Args:
         setting: which, "" where there is but one.
-        shares: each term's share of the variance, the seeds last; NaN where unknown.
+        shares: parts of the variance that add up to 1, the seeds last.
     """
 
     setting: str
@@ -92,8 +92,8 @@ def shown_effects(runs: DataFrame, setting: str | None) -> Shown:
     alone, which = one_setting(runs, setting)
     found = estimated(alone)
     shares = {
-        " x ".join(_NAMES.get(part, part) for part in term.split(" x ")): share
-        for term, share in zip(found.terms["term"], found.terms["share"], strict=True)
+        " x ".join(_NAMES.get(part, part) for part in str(term).split(" x ")): share
+        for term, share in found.shares.items()
     }
     return Shown(
         which,

@@ -128,7 +128,7 @@ def _panel(
     title: str, groups: DataFrame, cost: Quantity, x: Range, y: Range, *, log_x: bool
 ) -> Panel:
     one_setting = title != SINGLE
-    front = pareto.front(groups, cost.column) if one_setting else []
+    front = pareto.chosen_front(groups, cost.column) if one_setting else []
     across = groups[cost.column].map(math.log10) if log_x else groups[cost.column]
     places = zip(
         (across - x[0]) / (x[1] - x[0]),

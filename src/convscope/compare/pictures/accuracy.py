@@ -69,7 +69,6 @@ def _front(axes: Axes, panel: Panel, cost: Quantity) -> None:
         front[ACCURACY.column],
         color=NEUTRAL,
         linestyle=":",
-        drawstyle="steps-post",
         zorder=1,
     )
 

@@ -44,7 +44,7 @@ def contents(runs: DataFrame, aside: Sequence[SetAside], command: str | None) ->
     page = compared(runs, single=False, width=_ANY_WIDTH)
     said = _said(runs, page)
     sections = [
-        Section("In short", _in_short(said)),
+        Section("In short", _in_short(runs, said)),
         Section("Variants", _listing(page)),
         Section("Without a result", _bullets(page.lists[WITHOUT_RESULT])),
         Section("Not read", _bullets(one.reason for one in aside)),
@@ -90,9 +90,9 @@ def _said(runs: DataFrame, page: Page) -> dict[str, Sequence[str]]:
     return {str(setting): words.verdict(alone) for setting, alone in settings}
 
 
-def _in_short(said: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:
+def _in_short(runs: DataFrame, said: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:
     if len(said) > 1:
-        return _bullets(f"{setting}: {sentences[0]}" for setting, sentences in said.items())
+        return _bullets(words.headlines(runs))
     ((first, *others),) = said.values()
     return Answer(first), *_bullets(others)
 

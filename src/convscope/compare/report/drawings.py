@@ -11,8 +11,11 @@ from convscope.compare.report.document import Drawing
 
 _POINTS = (
     "A point is a variant's mean over its seeds, with 95 % intervals where there is more than one:"
-    " colour for the kernel size, symbol for the stride, filling for the padding. On the dotted"
-    " front lie the variants that no other beats in both at once."
+    " colour for the kernel size, symbol for the stride, filling for the padding."
+)
+_FRONT = (
+    " The dotted line joins the Pareto front: the variants that no other beats in mean validation"
+    " accuracy and in cost at once. Neighbours on it need not differ significantly."
 )
 
 
@@ -33,7 +36,7 @@ def drawings(runs: DataFrame, suffix: str) -> list[Drawing]:
         Drawing(
             f"accuracy-macs{suffix}",
             "What accuracy costs in multiply-accumulate operations (MACs)",
-            _POINTS,
+            _POINTS + _FRONT,
             partial(figures.accuracy_against, runs, "macs"),
             partial(pictures.accuracy_png, runs, "macs"),
         ),
@@ -48,9 +51,11 @@ def drawings(runs: DataFrame, suffix: str) -> list[Drawing]:
         Drawing(
             f"effects{suffix}",
             "What each of them does on its own",
-            "Above, the mean of each level with the other factors held equal, and its 95 %"
-            " interval. Below, each factor's share of the variance between runs; an interaction is"
-            " what two factors do together beyond the sum of both, seeds are what is left.",
+            "Above, the adjusted mean of each level, with the other factors' levels equally"
+            " frequent, and its 95 % interval. Below, shares of the variance between runs, which"
+            " add up to 100 %: of each factor; of interactions, what two factors do together beyond"
+            " the sum of both; of seeds, what is left. Where variants are missing, what belongs to"
+            " no single factor is confounded; factors that overlap are shown as variants together.",
             partial(figures.effects, runs),
             partial(pictures.effects_png, runs),
         ),

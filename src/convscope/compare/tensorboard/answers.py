@@ -77,9 +77,8 @@ def unchanged(snapshot: Snapshot) -> str:
 
 
 def leading(runs: DataFrame) -> str:
-    """The groups to mark: `best` of each setting, and `close` to it."""
-    best, close = leaders(runs) if len(runs) else ((), ())
-    return _text({"best": sorted(best), "close": sorted(close)})
+    """The groups to mark: `leaders`'s."""
+    return _text({kind: sorted(groups) for kind, groups in leaders(runs)._asdict().items()})
 
 
 def words(runs: DataFrame) -> str:

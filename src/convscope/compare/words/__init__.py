@@ -2,6 +2,6 @@
 
 from convscope.compare.words.limits import caveats
 from convscope.compare.words.method import measured
-from convscope.compare.words.winner import verdict
+from convscope.compare.words.winner import headlines, verdict
 
-__all__ = ["caveats", "measured", "verdict"]
+__all__ = ["caveats", "headlines", "measured", "verdict"]

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from pandas import DataFrame
 
 from convscope.compare.differences import LEVEL
-from convscope.compare.effects import SEEDS, Effects, effects
+from convscope.compare.effects import CONFOUNDED, SEEDS, VARIANTS, Effects, effects
 from convscope.compare.words.phrases import listed, share
 from convscope.errors import UserError
 from convscope.tables import percent
 
 _NAMES = {"kernel_size": "kernel size", "stride": "stride", "padding_policy": "padding"}
-
-_NOTABLE = 0.01
+_SHOWN_FROM = 0.005
+"""Of terms without a significant effect, the share from which it is given."""
 
 
 def influences(runs: DataFrame) -> Iterator[str]:
-    """What each factor explains, and what its levels reach; why that cannot be said, where not.
+    """What part of the variance each factor accounts for, and the means of its levels.
 
     Args:
         runs: `frame`'s table, of one setting.
@@ -26,40 +26,54 @@ def influences(runs: DataFrame) -> Iterator[str]:
     try:
         found = effects(runs)
     except UserError as error:
-        yield f"What each factor does cannot be said: {error}."
+        yield f"Effects of kernel size, stride and padding are not estimated: {error}."
         return
     terms = found.terms.set_index("term")
-    if terms.loc[SEEDS, "df"]:
-        yield from _shares(terms)
-        yield from _means(found, [term for term in _NAMES if _shows(terms, term)])
+    if not terms.loc[SEEDS, "df"]:
+        return
+    significant = [str(term) for term in terms.index[terms["p_value"] < LEVEL]]
+    yield from _shares(found, significant)
+    yield from _without_effect(terms, significant)
+    yield from _means(found, significant)
 
 
-def _shares(terms: DataFrame) -> Iterator[str]:
-    shown = terms[terms["p_value"] < LEVEL]["share"].sort_values(ascending=False)
-    if len(shown):
-        first, *others = ((_of_term(str(term)), share(part)) for term, part in shown.items())
-        parts = [f"{first[0]} explains {first[1]}", *(f"{name} {part}" for name, part in others)]
-        # Where variants are missing, factors vary together in part.
-        joint = 1 - terms["share"].sum()
-        untold = f"{share(joint)} cannot be put down to one of them, " if joint > _NOTABLE else ""
-        overlap = joint < -_NOTABLE
-        twice = " Variants are missing, and parts of this are counted twice." if overlap else ""
+def _shares(found: Effects, significant: Sequence[str]) -> Iterator[str]:
+    shares = found.shares
+    if VARIANTS in shares:
         yield (
-            f"Of the variance in test accuracy, {listed(parts)}; {untold}"
-            f"{share(terms.loc[SEEDS, 'share'])} lies between seeds.{twice}"
+            f"Of the variance in test accuracy, {share(shares[VARIANTS])} lies between variants "
+            f"and {share(shares[SEEDS])} between seeds. It is not split between factors: variants "
+            "or runs are missing, and the factors' parts overlap."
         )
+        if significant:
+            yield f"Significant (F tests, 5 % each): {listed(list(map(_of_term, significant)))}."
+        return
+    if not significant:
+        return
+    largest = shares[list(significant)].sort_values(ascending=False, kind="stable")
+    (first, part), *others = ((_of_term(str(term)), share(part)) for term, part in largest.items())
+    parts = [f"{first} accounts for {part}", *(f"{name} {part}" for name, part in others)]
+    rest = shares.drop([*significant, SEEDS, CONFOUNDED], errors="ignore").sum()
+    left = [
+        f"{share(amount)} {what}"
+        for amount, what in (
+            (shares.get(CONFOUNDED, 0.0), "is shared between confounded factors"),
+            (rest, "belongs to what has no significant effect"),
+        )
+        if amount >= _SHOWN_FROM
+    ]
+    left.append(f"{share(shares[SEEDS])} lies between seeds")
+    yield f"Of the variance in test accuracy, {listed(parts)}; {listed(left)}."
+
+
+def _without_effect(terms: DataFrame, significant: Sequence[str]) -> Iterator[str]:
     factors = terms[terms.index.isin(_NAMES)]
-    unseen = factors[(factors["df"] > 0) & ~(factors["p_value"] < LEVEL)]
-    if len(unseen):
-        yield f"No effect of {listed([_NAMES[term] for term in unseen.index])} shows."
-    tied = factors[factors["df"] == 0]
-    if len(tied):
-        names = listed([_NAMES[term] for term in tied.index])
-        yield f"The effect of {names} cannot be told from that of the others: they vary together."
-
-
-def _shows(terms: DataFrame, term: str) -> bool:
-    return term in terms.index and bool(terms.loc[term, "p_value"] < LEVEL)
+    none = [_NAMES[f] for f in factors.index[factors["df"] > 0] if f not in significant]
+    if none:
+        yield f"No significant effect (F test, 5 %): {listed(none)}."
+    tied = [_NAMES[f] for f in factors.index[factors["df"] == 0]]
+    if tied:
+        yield f"Not estimable: {listed(tied)}, as no two variants differ in one of them only."
 
 
 def _of_term(term: str) -> str:
@@ -67,22 +81,28 @@ def _of_term(term: str) -> str:
     return f"the interaction of {first} with {' and '.join(others)}" if others else first
 
 
-def _means(found: Effects, factors: Sequence[str]) -> Iterator[str]:
-    parts = []
-    levels = found.levels
-    if factors and not levels[levels["factor"].isin(factors)]["mean"].between(0, 1).all():
-        # Main effects alone lead there; means of cells never do.
+def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
+    levels = found.levels[found.levels["factor"].isin(significant)]
+    if levels.empty:
+        return
+    known = levels.dropna(subset=["mean"])
+    if not known["mean"].between(0, 1).all():
+        # Main effects lead there; means of cells never do.
         yield (
-            "What a level reaches cannot be said: variants are missing, and effects do not add up."
+            "No adjusted means are given: variants are missing, and main effects added up lead "
+            "outside 0 to 100 %."
         )
         return
-    for factor in factors:
-        of_it = levels[levels["factor"] == factor].sort_values("mean", ascending=False)
-        means = [
-            f"{percent(mean)} ({level})"
-            for level, mean in zip(of_it["level"], of_it["mean"], strict=True)
-        ]
-        parts.append(f"by {_NAMES[factor]} {', '.join(means)}")
+    parts = []
+    for factor, of_it in known.groupby("factor", sort=False):
+        ordered = of_it.sort_values("mean", ascending=False, kind="stable")
+        means = [f"{percent(one.mean)} ({one.level})" for one in ordered.itertuples(index=False)]
+        parts.append(f"{_NAMES[str(factor)]} {', '.join(means)}")
+    missed = levels[levels["mean"].isna()]
+    unknown = [f"{_NAMES[one.factor]} {one.level}" for one in missed.itertuples()]
+    model = " (main-effects model, as variants are missing)" if found.main_effects_alone else ""
     if parts:
-        model = " by main effects, as variants are missing" if found.main_effects_alone else ""
-        yield f"Test accuracy with the other factors evened out{model}: {'; '.join(parts)}."
+        missing = f"; not estimable: {listed(unknown)}" if unknown else ""
+        depends = any(" x " in term for term in significant)
+        more = " They are averages: the effect of one depends on the others." if depends else ""
+        yield f"Adjusted means of test accuracy{model}: {'; '.join(parts)}{missing}.{more}"

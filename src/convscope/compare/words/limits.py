@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pandas import DataFrame
+import pandas as pd
+from pandas import DataFrame, Series
+from scipy.special import bdtrc
 
-from convscope.compare.words.phrases import listed, times
-from convscope.tables import numbered
+from convscope.compare.differences import LEVEL
+from convscope.compare.words.phrases import listed, points, span
+from convscope.compare.words.speed import obstacles, unsteady
+from convscope.tables import count, numbered
 
 _FEW_SEEDS = 3
-_UNSTEADY = 1.2
-"""Fastest over slowest run of a variant from which the machine must have had other work."""
+_RISE = 0.005
+"""Gain of validation accuracy in the last epoch from which training had not come to its end."""
 
 
 def caveats(runs: DataFrame) -> list[str]:
@@ -21,7 +25,15 @@ def caveats(runs: DataFrame) -> list[str]:
         runs: `frame`'s table.
     """
     finished = runs[runs["status"] == "finished"]
-    return [*_without_result(runs), *_seeds(finished), *_one_recipe(finished), *_speed(finished)]
+    return [
+        *_without_result(runs),
+        *_untrained(finished),
+        *_still_improving(finished),
+        *_seeds(finished),
+        *_data(finished),
+        *_one_recipe(finished),
+        *_speed(finished),
+    ]
 
 
 def _without_result(runs: DataFrame) -> Iterator[str]:
@@ -39,6 +51,43 @@ def _without_result(runs: DataFrame) -> Iterator[str]:
         yield f"{numbered(len(alike), 'run')} {status} ({names}): {reason}."
 
 
+def _untrained(finished: DataFrame) -> Iterator[str]:
+    """Runs that do no better than a network that knows nothing of the image."""
+    known = finished.dropna(subset=["test_accuracy", "test_images", "most_frequent"])
+    right = (known["test_accuracy"] * known["test_images"]).round()
+    chance = bdtrc(right - 1, known["test_images"], known["most_frequent"] / known["test_images"])
+    untrained = known[~(chance < LEVEL)]
+    if len(untrained):
+        names = listed(list(untrained["label"].unique()))
+        yield (
+            f"{numbered(len(untrained), 'run')} ({names}) seem not to have learned: test accuracy "
+            "is not significantly above that of naming the most frequent class for every image "
+            "(binomial test, 5 %). A difference to these says little about kernel size, stride or "
+            "padding."
+        )
+
+
+def _still_improving(finished: DataFrame) -> Iterator[str]:
+    """Variants whose last epoch was by far their best (defined in `method`)."""
+    groups = finished.groupby("label", sort=False)
+    rise, fall = groups["val_accuracy_rise"].mean(), groups["val_loss_fall"].mean()
+    rising = rise[(rise >= _RISE) & (fall > 0)].sort_values(ascending=False, kind="stable")
+    if len(rising):
+        names = [f"{label} (by {points(gain)})" for label, gain in rising.items()]
+        yield (
+            f"Still improving in the last epoch: the validation accuracy of {listed(names)}. "
+            "With more epochs the order of the variants may be another."
+        )
+    steps, images = finished["train_steps"], finished["train_images"]
+    short = finished[steps * finished["data.batch_size"] <= images]
+    if len(short):
+        which = "All runs were" if len(short) == len(finished) else f"{len(short)} runs were"
+        yield (
+            f"{which} trained for one epoch at most ({span(steps[short.index], 'step')}): whether "
+            "accuracy was still rising is not known."
+        )
+
+
 def _seeds(finished: DataFrame) -> Iterator[str]:
     seeds = finished.groupby("group", sort=False)["seed"].agg(lambda of: tuple(sorted(of)))
     if seeds.empty:
@@ -48,53 +97,66 @@ def _seeds(finished: DataFrame) -> Iterator[str]:
         names = finished.drop_duplicates("group").set_index("group")["label"]
         which = [names[group] for group in seeds.index[seeds.map(len) == few]]
         whose = "every variant" if len(which) == len(seeds) else listed(which)
-        yield f"Only {numbered(few, 'seed')} of {whose}: more would tell smaller differences apart."
+        yield f"Only {numbered(few, 'seed')} of {whose}: with more, smaller differences show."
     elif seeds.nunique() > 1:
         yield "Not every variant was trained with the same seeds."
+
+
+def _data(finished: DataFrame) -> Iterator[str]:
+    for dataset, of_it in finished.groupby("dataset", sort=False):
+        tested = sorted(of_it["test_images"].dropna().unique())
+        if len(tested) > 1:
+            numbers = listed([count(number) for number in tested])
+            yield (
+                f"Runs on {dataset} were tested on different numbers of images ({numbers}): "
+                "accuracies on different images are not compared."
+            )
+    steps = finished.groupby("setting", sort=False)["train_steps"]
+    uneven = finished[(steps.transform("min") < steps.transform("max"))]
+    if len(uneven):
+        yield (
+            f"Runs of one setting took {span(uneven['train_steps'], 'optimizer step')}, as "
+            "trainer.max_time ended some early: slower variants were trained less."
+        )
+    unknown = int(finished["train_steps"].isna().sum())
+    if unknown:
+        yield f"How long {numbered(unknown, 'run')} trained is not on record."
 
 
 def _one_recipe(finished: DataFrame) -> Iterator[str]:
     if finished["variant"].nunique() > 1:
         yield (
-            "No variant was tuned by itself: all share one learning rate, schedule and number of "
-            f"epochs{_recipe(finished)}. With others, another may win."
+            "The training was not tuned per variant: all share one learning rate, schedule and "
+            f"number of epochs{_recipe(finished)}. With others, another variant may be better."
         )
     if finished["setting"].nunique() > 1:
-        yield "Variants are compared within a setting alone, never across settings."
+        yield (
+            "Variants are compared within one setting, and settings within one variant on the "
+            "same images; nothing else is compared."
+        )
 
 
 def _recipe(finished: DataFrame) -> str:
-    rates, epochs = finished["optim.lr"].unique(), finished["trainer.max_epochs"].unique()
-    if len(rates) > 1 or len(epochs) > 1:
+    rates, lengths = finished["optim.lr"].unique(), lengths_of(finished)
+    if len(rates) > 1 or len(lengths) > 1:
         return " within a setting"
-    return f" ({rates[0]:g}, {numbered(epochs[0], 'epoch')})"
+    return f" ({rates[0]:g}, {lengths[0]})"
+
+
+def lengths_of(finished: DataFrame) -> list[str]:
+    """How long runs were to train, each once: `5 epochs`, `40 steps` where no epochs were set."""
+    epochs = sorted(finished["trainer.max_epochs"].dropna().unique())
+    told = [numbered(int(number), "epoch") for number in epochs]
+    if finished["trainer.max_epochs"].isna().any():
+        most = _column(finished, "trainer.max_steps")
+        told += [numbered(int(number), "step") for number in sorted(most.dropna().unique())]
+    return told or ["an unknown number of epochs"]
+
+
+def _column(table: DataFrame, name: str) -> Series:
+    return table[name] if name in table else Series(pd.NA, table.index)
 
 
 def _speed(finished: DataFrame) -> Iterator[str]:
-    machines = finished[["device", "threads"]].drop_duplicates()
-    if len(machines) > 1:
-        names = [f"{m.device} with {numbered(m.threads, 'thread')}" for m in machines.itertuples()]
-        yield f"Samples/s of {listed(names)} are no measure of the variants."
-    versions = sorted(finished["torch"].dropna().unique())
-    if len(versions) > 1:
-        yield f"Runs were made with torch {listed(versions)}: speed and results may differ by that."
-    of_source = {r.environment["versions"].get("source") for r in finished["record"]}
-    if len(of_source) > 1:
-        yield "Runs were made by different versions of the project's source."
-    beside = int(finished["shared"].sum())
-    if beside:
-        runs = "all runs" if beside == len(finished) else f"{beside} of {len(finished)} runs"
-        yield (
-            f"Samples/s of {runs} were measured while others trained on the same machine, and are "
-            "no measure of the variants: the same command with throughput=exclusive measures them "
-            "again, alone."
-        )
-    elif len(machines) == 1:
-        rates = finished.groupby("group", sort=False)["train_samples_per_sec"].agg(["min", "max"])
-        factor = (rates["max"] / rates["min"]).max()
-        if factor > _UNSTEADY:
-            yield (
-                f"The fastest run of a variant trained up to {times(factor)} as fast as its "
-                "slowest: the machine seems to have had other work, so small differences in speed "
-                "mean nothing."
-            )
+    found = obstacles(finished)
+    yield from found or unsteady(finished)

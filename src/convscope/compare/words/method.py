@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import pandas as pd
 from pandas import DataFrame
 
-from convscope.compare.words.phrases import listed
+from convscope.compare.words.limits import lengths_of
+from convscope.compare.words.phrases import listed, span
 from convscope.runs.record import RunRecord
 from convscope.tables import count, numbered
 
@@ -28,11 +30,18 @@ def measured(runs: DataFrame) -> list[str]:
         *_data(finished),
         "Test accuracy is that of the epoch with the best validation accuracy, measured once on "
         "the test set. Samples/s are training samples over the time of the training steps alone.",
-        "Intervals are 95 % intervals of the mean over seeds (Student's t). Differences are tested "
-        "for all pairs of a setting at once, at 5 %: by Tukey's HSD, and by Games-Howell too where "
-        "variances seem to differ.",
-        "Shares of variance are sums of squares of type II, what a factor adds to the others; they "
-        "need not add up to 100 % where variants are missing.",
+        "Variants are chosen, ordered and put on the Pareto front by the mean of their best "
+        "validation accuracy; what is reported of them is the test accuracy.",
+        "Intervals are 95 % intervals of the mean over seeds (Student's t), never narrower than "
+        "rounding to whole images allows; that of the chosen variant in the text rests on the "
+        "spread of all of them, and is adjusted for their number (Bonferroni). Differences are "
+        "tested for all pairs of a setting at once, at 5 %: by Tukey's HSD, and by Games-Howell "
+        "too where variances seem to differ; those of samples/s as ratios, and only where all ran "
+        "alike.",
+        "Shares of variance are sums of squares of type II, what a factor adds to the others. "
+        "Each F test is at 5 % by itself, not adjusted for the number of factors.",
+        "Still improving is a variant whose last epoch had the lowest validation loss and raised "
+        "validation accuracy by half a point or more, on average over seeds.",
         *_hardware(finished),
         f"Made with {listed(_versions(records))}.",
         _command(records),
@@ -41,27 +50,43 @@ def measured(runs: DataFrame) -> list[str]:
 
 def _runs(finished: DataFrame) -> str:
     seeds = sorted(int(seed) for seed in finished["seed"].unique())
-    epochs = [str(n) for n in sorted(finished["trainer.max_epochs"].unique())]
-    noun = "epoch" if epochs == ["1"] else "epochs"
     settings = finished["setting"].nunique()
     among = f" in {settings} settings" if settings > 1 else ""
     return (
         f"{numbered(len(finished), 'finished run')} of "
         f"{numbered(finished['variant'].nunique(), 'variant')}{among}: "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}, "
-        f"{listed(epochs)} {noun}."
+        f"{listed(lengths_of(finished))}."
     )
 
 
+_IMAGES = ["dataset", "train_images", "val_images", "test_images", "data.batch_size"]
+
+
 def _data(finished: DataFrame) -> Iterator[str]:
-    for name, of_it in finished.groupby("dataset", sort=False):
-        images = of_it["record"].iloc[0].dataset
-        channels, height, width = images["input_shape"]
-        yield (
-            f"Data: {name}, {count(images['train'])} images to train, {count(images['val'])} to "
-            f"validate, {count(images['test'])} to test, "
-            f"{channels}x{height}x{width} values each."
+    """What was used of each data set, and of how much."""
+    for _, of_it in finished.groupby(_IMAGES, sort=False, dropna=False):
+        first = of_it.iloc[0]
+        there = first["record"].dataset
+        channels, height, width = there["input_shape"]
+        steps = ""
+        if of_it["train_steps"].notna().all():
+            each = f"{numbered(first['data.batch_size'], 'image')}"
+            steps = f"; {span(of_it['train_steps'], 'optimizer step')} of {each}"
+        train, val, test = (
+            _part(first[f"{part}_images"], there[part]) for part in ("train", "val", "test")
         )
+        yield (
+            f"Data: {first['dataset']}, {train} images in an epoch of training, {val} to validate, "
+            f"{test} to test, {channels}x{height}x{width} values each{steps}."
+        )
+
+
+def _part(used: float, there: int) -> str:
+    """`10,000`, or `2,048 of 10,000` where not all were used."""
+    if pd.isna(used):
+        return f"at most {count(there)}"
+    return count(there) if used == there else f"{count(used)} of {count(there)}"
 
 
 def _hardware(finished: DataFrame) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pandas import Series
+
 _MOST = 8
 
 
@@ -22,12 +24,19 @@ def between(low: float, high: float) -> str:
     return f"{100 * max(low, 0):.2f} to {100 * min(high, 1):.2f} %"
 
 
-def listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str], comma: str = ", ") -> str:
     """`a`, `a and b`, `a, b and c`; of many the first, and how many more."""
     if len(words) > _MOST:
         words = [*words[: _MOST - 1], f"{len(words) - _MOST + 1} more"]
     *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"{comma.join(others)} and {last}" if others else last
+
+
+def span(numbers: Series, noun: str) -> str:
+    """`1 epoch`, `40 steps`; of different numbers `40 to 1,050 steps`."""
+    low, high = numbers.min(), numbers.max()
+    text = f"{high:,.0f} {noun}{'' if high == 1 else 's'}"
+    return text if low == high else f"{low:,.0f} to {text}"
 
 
 def times(factor: float) -> str:

@@ -1,50 +1,84 @@
-"""Where a larger stride wins with the same window: what its units see."""
+"""How variants differ in accuracy that differ in stride only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
+import numpy as np
 from pandas import DataFrame, Series
 
+from convscope.compare.differences import differences
 from convscope.compare.effects import levels_of
 from convscope.compare.words.phrases import points
+from convscope.tables import count, map_text
+
+_FACTORS = ["kernel_size", "padding_policy"]
 
 
-def larger_strides(pairs: DataFrame, runs: DataFrame) -> Iterator[str]:
-    """The clearest of the pairs in which a larger stride alone makes a variant better.
+def larger_strides(runs: DataFrame) -> Iterator[str]:
+    """How often a larger stride is better at the same kernel size and padding, and where most.
+
+    Nothing where it never is. What else differs in that pair is listed, not called the cause.
 
     Args:
-        pairs: as `differences` gives them, of these runs.
         runs: `frame`'s table, of one setting.
     """
-    groups = runs.join(levels_of(runs).add_suffix("_level"))
-    groups = groups.drop_duplicates("group").set_index("group")
-    won = pairs[pairs["differs"] & _larger_stride_alone(pairs, groups)]
+    groups = runs.drop_duplicates("group").set_index("group")
+    same = groups.assign(**{factor: levels_of(groups)[factor] for factor in _FACTORS})
+    alike = [
+        pair
+        for _, of_it in same.groupby(_FACTORS, sort=False)
+        for pair in combinations(of_it.index, 2)
+    ]
+    pairs = differences(runs, only=alike)
+    if pairs.empty:
+        return
+    jumps = {group: _jump(one) for group, one in groups.iterrows()}
+    first, second = ([jumps[group] for group in pairs[side]] for side in ("first", "second"))
+    larger = np.array([_is_larger(*of) for of in zip(first, second, strict=True)])
+    smaller = np.array([_is_larger(*of) for of in zip(second, first, strict=True)])
+    won, lost = pairs[pairs["differs"] & larger], pairs[pairs["differs"] & smaller]
     if won.empty:
         return
-    clearest = won.loc[won["difference"].idxmax()]
-    winner, loser = groups.loc[clearest["first"]], groups.loc[clearest["second"]]
-    others = f" (the clearest of {len(won)} such pairs)" if len(won) > 1 else ""
-    yield (
-        f"A larger stride alone makes {winner['variant']} better than {loser['variant']}, by "
-        f"{points(clearest['difference'])}{others}: a unit of its last feature map sees "
-        f"{_view(winner)}, against {_view(loser)}."
+    most = won.loc[won["difference"].idxmax()]
+    winner, loser = groups.loc[most["first"]], groups.loc[most["second"]]
+    by = (
+        f"by {points(most['difference'])} (95 % interval {100 * most['low']:.2f} to "
+        f"{100 * most['high']:.2f})"
     )
+    number = int((larger | smaller).sum())
+    if number == 1:
+        yield (
+            f"At the same kernel size and padding, {winner['variant']} is significantly better "
+            f"than {loser['variant']}, {by}."
+        )
+    else:
+        yield (
+            f"Of the {number} pairs of variants with the same kernel size and padding, the larger "
+            f"stride is significantly better in {len(won)} and the smaller in {len(lost)}. The "
+            f"largest difference of the first kind: {winner['variant']} is better than "
+            f"{loser['variant']} {by}."
+        )
+    yield f"These two differ in more than stride: {_besides(winner, loser)}."
 
 
-def _larger_stride_alone(pairs: DataFrame, groups: DataFrame) -> Series:
-    """Of each pair, whether the first sees more with the second's kernel size and padding."""
-    first, second = (
-        groups.loc[pairs[side], ["kernel_size_level", "padding_policy_level", "receptive_field"]]
-        .reset_index(drop=True)
-        .set_index(pairs.index)
-        for side in ("first", "second")
+def _jump(group: Series) -> tuple[int, int] | None:
+    """Image pixels between two units of the last map: all strides multiplied, by axis."""
+    layers = group["record"].geometry
+    return tuple(layers[-1]["jump"]) if layers else None
+
+
+def _is_larger(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
+    if one is None or other is None or one == other:
+        return False
+    return one[0] >= other[0] and one[1] >= other[1]
+
+
+def _besides(one: Series, other: Series) -> str:
+    return (
+        f"receptive field {one['receptive_field']:.0f} against {other['receptive_field']:.0f} "
+        f"pixels, last map {map_text(one['record'].geometry)} against "
+        f"{map_text(other['record'].geometry)}, MACs {count(one['macs'])} against "
+        f"{count(other['macs'])}"
     )
-    same = (first.iloc[:, :2] == second.iloc[:, :2]).all(axis=1)
-    return same & (first["receptive_field"] > second["receptive_field"])
-
-
-def _view(group: Series) -> str:
-    _, height, _ = group["record"].dataset["input_shape"]
-    seen = group["receptive_field"]
-    return f"all {height} rows of the image" if seen >= height else f"{seen:.0f} of {height} rows"

@@ -1,17 +1,18 @@
-// Which variants are best, and which cannot be told apart from them: told after the table is shown.
+// Which variants are chosen, and which do not differ significantly: told after the table is shown.
 
 import { element } from "./element.js";
 import { ask } from "./server.js";
 
 const MEANING = {
-  best: ["*", "best mean of its setting"],
-  close: ["~", "cannot be told apart from the best (95 %)"],
+  best: ["*", "highest validation accuracy of those compared"],
+  close: ["~", "test accuracy not significantly different from that one's (95 %)"],
+  better: ["+", "test accuracy significantly higher than that one's"],
 };
 
 // `changed` is called when the marks of what is shown have come.
 export function marksOf(changed) {
   let asked = null;
-  let told = { best: [], close: [] };
+  let told = { best: [], close: [], better: [] };
 
   async function update({ where, version }) {
     const question = JSON.stringify([where, version]);
