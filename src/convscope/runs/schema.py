@@ -201,7 +201,6 @@ _NESTED: dict[str, Rule] = {
     "dataset.train": _COUNT_OR_NULL,
     "dataset.val": _COUNT_OR_NULL,
     "dataset.test": _COUNT_OR_NULL,
-    "dataset.used": Rule(_object_of(_or_null(_is_count)), "be an object of whole numbers"),
     "dataset.input_shape": Rule(_or_null(_SHAPE.test), f"{_SHAPE.words} or null"),
     "dataset.classes": Rule(_list_of(_is_text), "be a list of text"),
     "dataset.mean": _NUMBERS,
