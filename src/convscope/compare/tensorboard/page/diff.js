@@ -111,7 +111,7 @@ function diffTable(told, rows) {
     );
     return own.length ? [element("tbody", {}, heading, ...own.map((row) => diffRow(row, tested)))] : [];
   });
-  return element("table", { class: "diff" }, element("thead", {}, element("tr", {}, ...head)), ...parts);
+  return element("table", { class: tested ? "diff tested" : "diff" }, element("thead", {}, element("tr", {}, ...head)), ...parts);
 }
 
 function named({ label, seeds, study, run }) {
