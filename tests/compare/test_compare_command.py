@@ -375,6 +375,17 @@ def test_a_diff_takes_a_variant_on_one_side_and_a_run_on_the_other(
     assert "test_accuracy 97.00 ± 0.10 % 98.00 % +1.00 points" in out
 
 
+def test_a_diff_takes_every_label_that_a_variant_can_have(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    make_study(
+        study, [4, [5, 3, 1], "3x5"], [1], ["same"], metrics=lambda *_: {"test_accuracy": 0.9}
+    )
+    for label in ("k4-s1-p1+2", "k5.3.1-s1-p2.1.0", "k3x5-s1-p1x2"):
+        first, *_ = done(compare("diff", label, "k3-s1-p1")).splitlines()
+        assert first == f"first   {label}, 3 runs of strides"
+
+
 def test_a_diff_asks_which_setting_is_meant_in_one_line(
     compare: Compare, study: Path, make_study: MakeStudy
 ) -> None:

@@ -72,7 +72,7 @@ Row = dict[str, Any]
 _CONV = ("conv.kernel_size", "conv.stride", "conv.padding")
 _DATASET = ("data.name", "data.fingerprint")
 _HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
-_LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.+]+")
+LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.+]+")
 """A variant as `geometry.label.variant_label` names it: `k3-s2-p1`, `k5.3.3-s1-p1x2`."""
 _LAST = ("command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
@@ -205,7 +205,7 @@ def row(record: RunRecord) -> Row:
 
 
 def _row(record: RunRecord) -> Row:
-    if not _LABEL.fullmatch(record.variant):
+    if not LABEL.fullmatch(record.variant):
         raise ValueError(f"variant {record.variant}")
     environment = record.environment
     config = {key: v for key, v in dotted(record.config).items() if key not in _HIDDEN}

@@ -9,15 +9,13 @@ from pathlib import Path
 
 from pandas import DataFrame
 
-from convscope.compare.frame import Reader, row, tabulate
+from convscope.compare.frame import LABEL, Reader, row, tabulate
 from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import current_record
 from convscope.runs.study import find_run
 
-_VARIANT = re.compile(
-    r"(?:(?P<place>.+)/)?(?P<variant>k[\dx.]+-s[\dx.]+-p[\w.]+)(?: \((?P<setting>.+)\))?"
-)
+_VARIANT = re.compile(rf"(?:(?P<place>.+)/)?(?P<variant>{LABEL.pattern})(?: \((?P<setting>.+)\))?")
 _MOST_CHOICES = 4
 
 
