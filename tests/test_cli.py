@@ -191,6 +191,10 @@ REFUSED = [
         "-m optim.lr=range(0,inf)",
         "optim.lr must be a range of numbers with an end, got range(0,inf)",
     ),
+    (
+        "-m hydra/sweeper=optuna conv.stride=1,2 conv={stride:3}",
+        "conv={stride:3} must come before the values of conv.stride",
+    ),
     ("-m sweep=glob(*)", "sweep must be one preset, got glob(*)"),
     ("sweep=null", "sweep must be the name of one of its choices, got null: see --help"),
     (

@@ -189,7 +189,7 @@ def _run_many(
         records = do(launcher, command, tell)
     finally:
         launcher.close()
-    raise _Trained(exit_code(records)) if records else SystemExit()
+    raise _Trained(exit_code(records)) if records else SystemExit(0)
 
 
 def launcher_choice(hydra_config: DictConfig) -> str:

@@ -24,6 +24,7 @@ Train one CNN variant: what do a kernel size, a stride and a padding do to it?
 _FOOTER = """\
 Groups, GROUP=CHOICE (files in configs/):
 $APP_CONFIG_GROUPS
+conv also takes a variant's label, conv=k7-s2-p3, and experiment a run's folder, to train it again
 hydra/launcher: basic, ray, submitit_local, submitit_slurm
     trains the runs of -m here, or side by side; hydra.launcher.KEY as in configs/hydra/launcher/
 See all values with --cfg job; run every combination of comma-separated values with -m.

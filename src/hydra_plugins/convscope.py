@@ -12,6 +12,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from convscope.errors import UserError
 from convscope.expand import alternatives, jobs_of
 from convscope.presets import is_preset, preset
 
@@ -87,6 +88,12 @@ class SearchSweeper(ConvScopeSweeper):
 
         assert self.config is not None
         found = alternatives(self.overrides(arguments))
+        for place, one in enumerate(found):
+            for later in found[place + 1 :]:
+                sets_below = later.words and later.values[0].lstrip().startswith("{")
+                if one.is_swept and sets_below and one.key.startswith(f"{later.key}."):
+                    # Of a search all that is fixed comes first; elsewhere the last one counts.
+                    raise UserError(f"{later.words[0]} must come before the values of {one.key}")
         fixed = [word for one in found if not one.is_swept for word in one.words]
         swept = {one.key: one.values for one in found if one.is_swept}
         return run_search(fixed, swept, self.config.hydra)
