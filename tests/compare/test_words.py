@@ -74,7 +74,7 @@ def test_without_a_validation_accuracy_the_choice_is_said_to_be_too_high(make_ru
     first, second, *_ = verdict(make_runs(THREE).assign(best_val_accuracy=float("nan")))
     assert first.startswith("k5-s1-p2 has the highest test accuracy of 3 variants, 98.00 %: 98.00")
     assert second == (
-        "No validation accuracy is on record, so it was chosen by the very accuracy that is "
+        "Validation accuracies are missing, so it was chosen by the very accuracy that is "
         "reported: the highest of several is too high by chance."
     )
 

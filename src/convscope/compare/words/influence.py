@@ -13,6 +13,7 @@ from convscope.errors import UserError
 from convscope.tables import percent
 
 _NAMES = {"kernel_size": "kernel size", "stride": "stride", "padding_policy": "padding"}
+_MOST_LEVELS = 8
 _SHOWN_FROM = 0.005
 """Of terms without a significant effect, the share from which it is given."""
 
@@ -97,7 +98,9 @@ def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
     for factor, of_it in known.groupby("factor", sort=False):
         ordered = of_it.sort_values("mean", ascending=False, kind="stable")
         means = [f"{percent(one.mean)} ({one.level})" for one in ordered.itertuples(index=False)]
-        parts.append(f"{_NAMES[str(factor)]} {', '.join(means)}")
+        shown = means[:_MOST_LEVELS]
+        more = f" and {len(means) - len(shown)} more" if len(means) > len(shown) else ""
+        parts.append(f"{_NAMES[str(factor)]} {', '.join(shown)}{more}")
     missed = levels[levels["mean"].isna()]
     unknown = [f"{_NAMES[one.factor]} {one.level}" for one in missed.itertuples()]
     model = " (main-effects model, as variants are missing)" if found.main_effects_alone else ""

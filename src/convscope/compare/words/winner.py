@@ -141,7 +141,7 @@ def _chosen(choice: Choice, runs: DataFrame, noun: str, cost: str) -> Iterator[s
         yield f"{best['name']} has {highest}; its test accuracy is {result}."
     if by_test:
         yield (
-            "No validation accuracy is on record, so it was chosen by the very accuracy that is "
+            "Validation accuracies are missing, so it was chosen by the very accuracy that is "
             "reported: the highest of several is too high by chance."
         )
 
