@@ -22,8 +22,8 @@ from convscope.jobs import Resolver
 
 SECONDS = 5.0
 """Of processor time, on a machine that is busy; an idle one takes a fraction of it."""
-MEGABYTES = 300
-"""That one command line may add to the process."""
+MEGABYTES = 1_000
+"""That one command line may add to the process; PyTorch, which `sample` imports, takes half."""
 
 KEYS = [
     *("conv.kernel_size", "conv.stride", "conv.padding", "conv", "data", "data.name"),
@@ -179,7 +179,8 @@ def check(program: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
     out, err = capsys.readouterr()
     assert code in (0, 1, 2, None), code
     assert "Traceback" not in out + err
-    lines = err.splitlines()
+    # compare.py names up to twenty things of a folder that are no runs.
+    lines = [line for line in err.splitlines() if not line.startswith("set aside: ")]
     assert len(lines) <= 3, err
     assert max(map(len, lines), default=0) < 1_500, err
     assert (code == 2) == any(line.startswith("error: ") for line in lines), (code, err)
