@@ -435,9 +435,9 @@ def test_runs_that_have_not_learned_are_named(make_runs: Runs, right: int, untra
     runs = make_runs({(3, 1, "half"): [right / 10_000] * 2, (5, 1, "half"): [0.98] * 2})
     said = caveats(runs.assign(most_frequent=1135.0))
     named = (
-        "2 runs (k3-s1-p1) seem not to have learned: test accuracy is not significantly above that "
-        "of naming the most frequent class for every image (binomial test, 5 %). A difference to "
-        "these says little about kernel size, stride or padding."
+        "No sign of learning in 2 runs (k3-s1-p1): test accuracy is not significantly above that "
+        "of naming the most frequent class for every image (binomial test, 5 %). Differences from "
+        "such runs say little about kernel size, stride or padding."
     )
     assert (named in said) is untrained is bool(test.pvalue >= 0.05)
     assert not any("learned" in text for text in caveats(runs))

@@ -35,8 +35,8 @@ def table(out: str) -> list[list[str]]:
     if not any(set(line) == {"─"} for line in lines):
         return []
     below = itertools.dropwhile(lambda line: set(line) != {"─"}, lines)
-    rows = itertools.takewhile(lambda line: not line.startswith("* best"), list(below)[1:])
-    return [line.lstrip("*~ ").split() for line in rows]
+    marked = (line.lstrip("*~+ ") for line in list(below)[1:])
+    return [line.split() for line in itertools.takewhile(lambda line: line[:1] == "k", marked)]
 
 
 def variants(out: str) -> list[str]:
@@ -139,7 +139,8 @@ def test_seeds_and_presets_make_a_grid(command) -> None:
             if record["variant"] == variant
         ]
         mean, std = statistics.mean(accuracies), statistics.stdev(accuracies)
-        assert row[:5] == [f"{100 * mean:.2f}", "±", f"{100 * std:.2f}", "%", "2"]
+        # The validation accuracy stands before it.
+        assert row[2:7] == [f"{100 * mean:.2f}", "±", f"{100 * std:.2f}", "%", "2"]
 
 
 def test_a_run_that_another_process_trains_and_a_damaged_one_do_not_stop_the_others(

@@ -55,15 +55,16 @@ def _untrained(finished: DataFrame) -> Iterator[str]:
     """Runs that do no better than a network that knows nothing of the image."""
     known = finished.dropna(subset=["test_accuracy", "test_images", "most_frequent"])
     right = (known["test_accuracy"] * known["test_images"]).round()
-    chance = bdtrc(right - 1, known["test_images"], known["most_frequent"] / known["test_images"])
+    images = known["test_images"].astype(int)
+    chance = bdtrc(right - 1, images, known["most_frequent"] / images)
     untrained = known[~(chance < LEVEL)]
     if len(untrained):
         names = listed(list(untrained["label"].unique()))
         yield (
-            f"{numbered(len(untrained), 'run')} ({names}) seem not to have learned: test accuracy "
-            "is not significantly above that of naming the most frequent class for every image "
-            "(binomial test, 5 %). A difference to these says little about kernel size, stride or "
-            "padding."
+            f"No sign of learning in {numbered(len(untrained), 'run')} ({names}): test accuracy is "
+            "not significantly above that of naming the most frequent class for every image "
+            "(binomial test, 5 %). Differences from such runs say little about kernel size, stride "
+            "or padding."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -97,7 +98,10 @@ class RanksExperiment:
     def _part(self, rank: int) -> Part:
         meeting = Path(self._folder.name) / "meeting"
         ranks = Ranks(rank, self._size)
-        return Part(hand(self._request), self._request.hardware, ranks, meeting, self._claim)
+        handed = hand(self._request)
+        # The working directory there may be another.
+        claim = self._claim and replace(self._claim, run_dir=handed.directory.path)
+        return Part(handed, self._request.hardware, ranks, meeting, claim)
 
     def _until_begun(self) -> Begun:
         while True:

@@ -34,7 +34,6 @@ class RankProcesses:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = dict(environment or {})
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._directory = ""
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
 
     def start(self, parts: Iterable[Part]) -> None:
@@ -50,14 +49,11 @@ class RankProcesses:
         _write(self._processes[0], call)
 
     def _start_processes(self, number: int) -> None:
-        """Start them, unless those of before still live, in the working directory of now."""
-        here = os.getcwd()
+        """Start them, unless those of before still live."""
         still_live = all(process.poll() is None for process in self._processes)
-        # Else a relative `output_dir` would lie elsewhere for them.
-        if len(self._processes) == number and still_live and self._directory == here:
+        if len(self._processes) == number and still_live:
             return
         self.end()
-        self._directory = here
         self._said = queue.SimpleQueue()
         for rank in range(number):
             with _signals_blocked():
