@@ -41,7 +41,7 @@ class Effects:
             runs.
         levels: A row per factor and level: `factor`, `level` as text, `mean` of the metric with
             the other factors' levels all equally frequent, `low` and `high` of its 95 % interval,
-            `runs`, and `receptive_field` and `final_map` as means over the level's variants.
+            and `runs`.
         main_effects_alone: Whether `mean` leaves interactions out: empty cells of the grid hide
             what they would have added.
     """
@@ -127,7 +127,6 @@ def _levels(grid: Grid, model: Model, runs: DataFrame) -> DataFrame:
     for factor in grid.factors:
         for level in grid.values[factor]:
             of_it = runs[(grid.levels[factor] == level).to_numpy()]
-            variants = of_it.drop_duplicates("variant")
             mean, half = model.mean(grid.cells[grid.cells[factor] == level])
             rows.append(
                 {
@@ -137,8 +136,6 @@ def _levels(grid: Grid, model: Model, runs: DataFrame) -> DataFrame:
                     "low": mean - half,
                     "high": mean + half,
                     "runs": len(of_it),
-                    "receptive_field": variants["receptive_field"].mean(),
-                    "final_map": variants["final_map"].mean(),
                 }
             )
     return DataFrame(rows)
