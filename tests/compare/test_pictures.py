@@ -90,6 +90,21 @@ def test_points_are_the_means_and_the_front_joins_them(
     assert {text.get_text() for text in axes.texts} >= {"k3-s2-p1", "k5-s1-p2"}
 
 
+@pytest.mark.parametrize(
+    ("cost", "lines"),
+    [("macs", ["Pareto front by validation"]), ("train_samples_per_sec", [])],
+)
+def test_the_legend_names_the_front_where_one_is_drawn(
+    runs: DataFrame, drawn: list[Figure], cost: str, lines: list[str]
+) -> None:
+    accuracy_png(runs, cost)
+
+    (axes,) = drawn[0].axes
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert [name for name in named if "front" in name] == lines
+    assert [line.get_linestyle() for line in axes.lines].count(":") == len(lines)
+
+
 def test_an_interval_is_cut_at_the_axis_and_marked(make_runs: Runs, drawn: list[Figure]) -> None:
     runs = make_runs({(3, 1, 1): [0.98] * 3, (5, 1, 2): [0.97] * 3})
     slow = (runs["variant"] == "k3-s1-p1").to_numpy()

@@ -37,14 +37,17 @@ def accuracy_png(runs: DataFrame, cost: str = "train_samples_per_sec") -> bytes:
     """`figures.accuracy_against` as a picture; raises as it does."""
     against = chosen("cost", cost, COSTS)
     shown = points(runs, against)
-    figure = new_figure(max(_PANEL * len(shown.panels), legend_height(shown.looks)))
+    has_front = any(panel.front for panel in shown.panels)
+    height = max(_PANEL * len(shown.panels), legend_height(shown.looks, has_front))
+    figure = new_figure(height)
     for place, panel in enumerate(shown.panels, start=1):
         axes = figure.add_subplot(len(shown.panels), 1, place)
         _scales(axes, shown, against)
-        _front(axes, panel, against)
+        if panel.front:
+            _front(axes, panel, against)
         _points(axes, panel, shown, against)
         axes.set_title(plain_label(panel.title, MOST_OF_A_TITLE), loc="left", fontsize=TITLE)
-    legend(figure.axes[0], shown.looks)
+    legend(figure.axes[0], shown.looks, has_front)
     return png(figure, shown.note)
 
 

@@ -87,10 +87,10 @@ def mark(look: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def legend(axes: Axes, looks: DataFrame) -> None:
-    """Explains the looks, right of the axes."""
+def legend(axes: Axes, looks: DataFrame, has_front: bool) -> None:
+    """Explains the looks, and the line of a front where one is drawn, right of the axes."""
     axes.legend(
-        handles=list(_handles(looks)),
+        handles=list(_handles(looks, has_front)),
         loc="upper left",
         bbox_to_anchor=(1.0, 1.0),
         fontsize=SMALL,
@@ -98,12 +98,12 @@ def legend(axes: Axes, looks: DataFrame) -> None:
     )
 
 
-def legend_height(looks: DataFrame) -> float:
+def legend_height(looks: DataFrame, has_front: bool) -> float:
     """What a figure needs for `legend`, in hundreds of pixels."""
-    return _ENTRY * (len(list(_handles(looks))) + 2)
+    return _ENTRY * (len(list(_handles(looks, has_front))) + 2)
 
 
-def _handles(looks: DataFrame) -> Iterator[Line2D]:
+def _handles(looks: DataFrame, has_front: bool) -> Iterator[Line2D]:
     plain = {"shape": "circle", "fill": "", "ring": 1.5, "size": 10, "colour": NEUTRAL}
     shown = {
         "kernel_size": ("kernel size", ("colour", "size")),
@@ -114,4 +114,5 @@ def _handles(looks: DataFrame) -> Iterator[Line2D]:
         for name, look in entries(looks, factor):
             own = plain | {column: look[column] for column in columns}
             yield Line2D([], [], label=f"{title} {name}", **mark(own))
-    yield Line2D([], [], label="Pareto front", color=NEUTRAL, linestyle=":")
+    if has_front:
+        yield Line2D([], [], label="Pareto front by validation", color=NEUTRAL, linestyle=":")
