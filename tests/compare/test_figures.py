@@ -140,8 +140,33 @@ def test_an_interval_beyond_an_axis_is_cut_there_and_marked(
     assert 0 < left < 4_000 < 40_200 < right
     assert (beyond["x"], beyond["customdata"]) == ([pytest.approx(left)], [slow])
     assert beyond["marker"]["symbol"] == ["triangle-left"]
-    assert "-6,828 samples/s" in beyond["hovertext"][0].replace("<br>", " ")
-    assert "triangle: the interval goes on beyond the axis" in text_of(figure)
+    assert "95 % interval 0 samples/s to" in beyond["hovertext"][0].replace("<br>", " ")
+    assert "triangle: interval goes on beyond the axis" in text_of(figure)
+
+
+def test_no_interval_leaves_what_an_accuracy_or_a_speed_can_be(make_runs: Runs) -> None:
+    """Student's interval of two seeds reaches from -111 % to 271 %, and to a speed below 0."""
+    grid = {(3, 1, 1): [0.95, 0.65], (5, 1, 2): [0.99, 0.97]}
+    runs = make_runs(grid | {(3, 2, 1): [0.9, 0.92], (5, 2, 2): [0.96, 0.98]})
+    runs["train_samples_per_sec"] = [5_000.0, 6_000.0, 7_000.0, 7_100.0] * 2
+    low, high = stats.t.interval(0.95, 1, loc=0.8, scale=stats.sem([0.95, 0.65]))
+    assert (low, high) == (pytest.approx(-1.106, abs=1e-3), pytest.approx(2.706, abs=1e-3))
+
+    points = next(one for one in data(accuracy_against(runs)) if one.get("error_y"))
+    for axis, most in (("x", math.inf), ("y", 1.0)):
+        error = points[f"error_{axis}"]
+        ends = zip(points[axis], error["arrayminus"], error["array"], strict=True)
+        assert all(
+            middle - below >= -1e-9 and middle + above <= most + 1e-9
+            for middle, below, above in ends
+        )
+    hints = " ".join(points["hovertext"]).replace("<br>", " ")
+    assert "80.00 % (95 % interval 0.00 % to 100.00 %)" in hints
+    means = data(effects(runs))[0]
+    error = means["error_x"]
+    for middle, below, above in zip(means["x"], error["arrayminus"], error["array"], strict=True):
+        assert middle - below >= -1e-9
+        assert middle + above <= 1 + 1e-9
 
 
 def test_what_a_mark_hides_is_named_where_it_is_pointed_at(make_runs: Runs) -> None:
@@ -319,7 +344,7 @@ def test_ticks_of_parallel_coordinates_are_values_that_there_are(
     for dimension in dimensions.values():
         assert set(dimension["tickvals"]) <= set(dimension["values"]), dimension["label"]
         assert {min(dimension["values"]), max(dimension["values"])} <= set(dimension["tickvals"])
-    written = set(dimensions["sees px"]["ticktext"])
+    written = set(dimensions["RF px"]["ticktext"])
     assert written <= {f"{value:g}" for value in finished["receptive_field"]}
     assert dimensions["kernel"]["ticktext"] == ["3", "5", "5.3.3", "7"]
     assert dimensions["padding"]["ticktext"] == ["valid", "half", "p5"]

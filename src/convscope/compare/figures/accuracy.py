@@ -51,7 +51,7 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     titles = [
         f"Accuracy against {against.title}",
         front,
-        "triangle: the interval goes on beyond the axis" if any(beyond) else "",
+        "triangle: interval goes on beyond the axis" if any(beyond) else "",
         shown.note,
     ]
     height = _HEIGHT if len(shown.panels) == 1 else _ONE_OF_SEVERAL

@@ -59,7 +59,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     titles = [
         f"{metric}, mean over seeds",
         "band: least to greatest seed" if banded else "",
-        "drag over the last epochs to see them closely",
+        "drag over the last epochs to zoom in",
         *_missing(len(panels) - len(shown), unreadable),
     ]
     layout = stacked(titles, [_HEIGHT] * len(shown), legend=key_height(look))

@@ -106,7 +106,11 @@ def shown_effects(runs: DataFrame, setting: str | None) -> Shown:
 def _levels(found: Effects) -> list[Level]:
     rows: list[Level] = []
     factors = list(found.levels["factor"].unique())
-    for number, (_, level) in enumerate(found.levels.iterrows()):
+    low, high = (_ACCURACY.bounded(found.levels[end]) for end in ("low", "high"))
+    # A mean of main effects alone may itself lie outside.
+    means = found.levels["mean"]
+    levels = found.levels.assign(low=low.clip(upper=means), high=high.clip(lower=means))
+    for number, (_, level) in enumerate(levels.iterrows()):
         factor = level["factor"]
         rows.append(
             Level(

@@ -23,7 +23,7 @@ from convscope.text import cut
 
 _LEVELS = {"kernel_size": "kernel", "stride": "stride", "padding_policy": "padding"}
 _NUMBERS = {
-    "receptive_field": "sees px",
+    "receptive_field": "RF px",
     "final_map": "map",
     "params": "params",
     "macs": "MACs",

@@ -90,6 +90,9 @@ def points(runs: DataFrame, cost: Quantity) -> Points:
     groups = measured_groups(runs).dropna(subset=[cost.column])
     if groups.empty:
         raise UserError(f"no finished run has {cost.title}")
+    measured = [quantity for quantity in (ACCURACY, cost) if quantity.measured]
+    ends = [(one, f"{one.column}_{end}") for one in measured for end in ("low", "high")]
+    groups = groups.assign(**{column: one.bounded(groups[column]) for one, column in ends})
     log_x = cost.is_log(groups[cost.column])
     x, y = _range(groups, cost, log_x), _range(groups, ACCURACY, log=False)
     by_setting = parts(groups)

@@ -30,6 +30,7 @@ class Quantity:
         short: the same for a cell or a tick.
         tick_format: d3's, of an axis.
         measured: it differs from seed to seed: there are `<column>_low` and `<column>_high`.
+        most: the greatest possible value; the least is 0.
         may_be_log: it may span orders of magnitude.
         more_is_better: as a cost.
     """
@@ -41,6 +42,7 @@ class Quantity:
     short: Callable[[float], str]
     tick_format: str
     measured: bool = False
+    most: float = math.inf
     may_be_log: bool = True
     more_is_better: bool = False
 
@@ -51,6 +53,10 @@ class Quantity:
     @property
     def which_is_better(self) -> str:
         return "more is better" if self.more_is_better else "less is better"
+
+    def bounded(self, ends: Series) -> Series:
+        """Ends of intervals, cut at the least and the greatest value: Student's know neither."""
+        return ends.clip(0.0, self.most)
 
     def is_log(self, values: Series) -> bool:
         """Whether these values ask for a logarithmic axis."""
@@ -89,6 +95,7 @@ QUANTITIES: Mapping[str, Quantity] = {
             short=lambda value: f"{100 * value:.2f}",
             tick_format=".3~%",
             measured=True,
+            most=1.0,
             may_be_log=False,
             more_is_better=True,
         ),
@@ -151,7 +158,8 @@ def with_interval(shown: Quantity, group: Mapping[str, Any]) -> str:
     value = shown.text(group[shown.column])
     if not shown.measured or pd.isna(group[f"{shown.column}_low"]):
         return value
-    low, high = (shown.text(group[f"{shown.column}_{end}"]) for end in ("low", "high"))
+    ends = shown.bounded(Series([group[f"{shown.column}_{end}"] for end in ("low", "high")]))
+    low, high = map(shown.text, ends)
     return f"{value} (95 % interval {low} to {high})"
 
 
