@@ -16,6 +16,7 @@ from convscope.tables import (
     new_console,
     percent,
     print_table,
+    say,
     whole_percent,
 )
 
@@ -93,6 +94,15 @@ def test_into_a_pipe_nothing_is_folded_and_nothing_is_coloured(
     long = "x" * 150
     print_table(Table(("<one",), ((long,),)), new_console())
     assert capsys.readouterr().out.splitlines()[2] == long
+
+
+def test_a_number_and_its_sign_stay_in_one_line() -> None:
+    file = io.StringIO()
+    say(Console(file=file, width=20, force_terminal=True), "an interval of 95 % and a mean")
+    # 17 characters to the number, 19 to the sign; at 18 only the number would fit.
+    say(Console(file=file, width=18, force_terminal=True), "an interval of 95 % and a mean")
+    lines = ["an interval of 95 %", "and a mean", "an interval of", "95 % and a mean"]
+    assert file.getvalue().splitlines() == lines
 
 
 def test_markdown_has_its_bars_escaped() -> None:

@@ -92,7 +92,8 @@ def say(console: Console, text: str = "", first: str = "", rest: str = "") -> No
         line(console, first + text)
         return
     wrapped = textwrap.wrap(
-        text,
+        # A number and its sign stay in one line.
+        text.replace(" %", "\N{NO-BREAK SPACE}%"),
         width=console.width,
         initial_indent=first,
         subsequent_indent=rest,
@@ -100,7 +101,7 @@ def say(console: Console, text: str = "", first: str = "", rest: str = "") -> No
         break_long_words=False,
     )
     for one in wrapped or [""]:
-        line(console, one)
+        line(console, one.replace("\N{NO-BREAK SPACE}%", " %"))
 
 
 def line(console: Console, text: str = "") -> None:

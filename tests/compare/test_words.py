@@ -44,11 +44,11 @@ def test_the_chosen_variant_and_the_others(make_runs: Runs) -> None:
         "confounded factors, 0.7 % belongs to what has no significant effect and 3 % lies between "
         "seeds.",
         "No significant effect (F test, 5 %): stride.",
-        "Adjusted means of test accuracy (main-effects model, as variants are missing): kernel "
-        "size 97.95 % (5), 96.95 % (3).",
-        "The 10,000 test images are a sample too: at 98.00 % that alone is a standard error of up "
-        "to 0.14 points. That is not part of the intervals over seeds, and more seeds do not lower "
-        "it.",
+        "Adjusted means of test accuracy (main-effects model, as variants are missing): 97.95 % at "
+        "kernel size 5, 96.95 % at kernel size 3.",
+        "The 10,000 test images are a sample too: that alone gives 98.00 % a standard error "
+        "of up to 0.14 points. That is not part of the intervals over seeds, and more seeds do not "
+        "lower it.",
     ]
 
 
@@ -250,9 +250,9 @@ def test_one_run_only(make_runs: Runs) -> None:
     assert verdict(make_runs({(3, 2, "half"): [0.9875]})) == [
         "k3-s2-p1 is the only variant with a result: 98.75 % in a single run, at 176,320 MACs an "
         "image and 20,000 training samples/s.",
-        "The 10,000 test images are a sample too: at 98.75 % that alone is a standard error of up "
-        "to 0.11 points. That is not part of the intervals over seeds, and more seeds do not lower "
-        "it.",
+        "The 10,000 test images are a sample too: that alone gives 98.75 % a standard error "
+        "of up to 0.11 points. That is not part of the intervals over seeds, and more seeds do not "
+        "lower it.",
     ]
 
 
@@ -262,9 +262,9 @@ def test_few_wrong_answers_have_wilsons_interval(make_runs: Runs, right: int) ->
     runs = make_runs({(3, 2, "half"): [right / 24]}).assign(test_images=24)
     low, high = proportion_confint(right, 24, 0.05, method="wilson")
     assert verdict(runs)[1] == (
-        f"The 24 test images are a sample too: at {100 * right / 24:.2f} % on all images of their "
-        f"kind it may be {100 * low:.2f} to {100 * high:.2f} % (95 %, Wilson). That is not part of "
-        "the intervals over seeds, and more seeds do not lower it."
+        f"The 24 test images are a sample too: an accuracy of {100 * right / 24:.2f} % on these "
+        f"may be {100 * low:.2f} to {100 * high:.2f} % on all images of their kind (95 %, Wilson). "
+        "That is not part of the intervals over seeds, and more seeds do not lower it."
     )
 
 
@@ -278,8 +278,8 @@ def test_what_is_said_of_data_is_what_was_used(make_runs: Runs) -> None:
     runs = make_runs({(3, 1, "half"): [0.9375] * 3}, config=LIMITED)
     # sqrt(0.9375 * 0.0625 / 2048) = 0.535 points.
     assert (
-        "The 2,048 test images are a sample too: at 93.75 % that alone is a standard error of "
-        "up to 0.53 points." in verdict(runs)[1]
+        "The 2,048 test images are a sample too: that alone gives 93.75 % a standard error "
+        "of up to 0.53 points." in verdict(runs)[1]
     )
     assert measured(runs)[1] == (
         "Data: mnist, 2,048 of 54,000 images in an epoch of training, 3,072 of 6,000 to validate, "
@@ -378,10 +378,10 @@ def test_caveats(make_runs: Runs) -> None:
         "1 run still running: k3-s1-p1.",
         "1 run failed (k7-s1-p3): out of memory.",
         "Only 1 seed of k7-s1-p3: with more, smaller differences show.",
-        "The training was not tuned per variant: all share one learning rate, schedule and number "
-        "of epochs (0.02, 5 epochs). With others, another variant may be better.",
-        "The fastest run of a variant trained up to 1.5 times as fast as its slowest: the machine "
-        "seems to have had other work, so small differences in speed mean nothing.",
+        "The training was not tuned per variant: all share one learning rate (0.02), schedule "
+        "and length (5 epochs). With others, another variant may be better.",
+        "The fastest run of a variant trained up to 1.5 times as fast as its slowest: "
+        "differences in speed of that size need not come from the variants.",
     ]
 
 
@@ -413,7 +413,7 @@ def test_variants_that_were_still_improving_are_named_with_their_gain(make_runs:
     runs["val_loss_fall"] = [rises[variant][1] for variant in runs["variant"]]
     assert caveats(runs)[0] == (
         "Still improving in the last epoch: the validation accuracy of k3-s1-p1 (by 2.50 points). "
-        "With more epochs the order of the variants may be another."
+        "With more epochs the order of the variants may change."
     )
     unknown = runs.assign(val_accuracy_rise=float("nan"), val_loss_fall=float("nan"))
     assert not any("improving" in text for text in caveats(unknown))

@@ -97,10 +97,13 @@ def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
     parts = []
     for factor, of_it in known.groupby("factor", sort=False):
         ordered = of_it.sort_values("mean", ascending=False, kind="stable")
-        means = [f"{percent(one.mean)} ({one.level})" for one in ordered.itertuples(index=False)]
+        name = _NAMES[str(factor)]
+        means = [
+            f"{percent(one.mean)} at {name} {one.level}" for one in ordered.itertuples(index=False)
+        ]
         shown = means[:_MOST_LEVELS]
         more = f" and {len(means) - len(shown)} more" if len(means) > len(shown) else ""
-        parts.append(f"{_NAMES[str(factor)]} {', '.join(shown)}{more}")
+        parts.append(f"{', '.join(shown)}{more}")
     missed = levels[levels["mean"].isna()]
     unknown = [f"{_NAMES[one.factor]} {one.level}" for one in missed.itertuples()]
     model = " (main-effects model, as variants are missing)" if found.main_effects_alone else ""

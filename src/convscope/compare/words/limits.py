@@ -77,7 +77,7 @@ def _still_improving(finished: DataFrame) -> Iterator[str]:
         names = [f"{label} (by {points(gain)})" for label, gain in rising.items()]
         yield (
             f"Still improving in the last epoch: the validation accuracy of {listed(names)}. "
-            "With more epochs the order of the variants may be another."
+            "With more epochs the order of the variants may change."
         )
     steps, images = finished["train_steps"], finished["train_images"]
     short = finished[steps * finished["data.batch_size"] <= images]
@@ -127,8 +127,8 @@ def _data(finished: DataFrame) -> Iterator[str]:
 def _one_recipe(finished: DataFrame) -> Iterator[str]:
     if finished["variant"].nunique() > 1:
         yield (
-            "The training was not tuned per variant: all share one learning rate, schedule and "
-            f"number of epochs{_recipe(finished)}. With others, another variant may be better."
+            f"The training was not tuned per variant: all share {_recipe(finished)}. With others, "
+            "another variant may be better."
         )
     if finished["setting"].nunique() > 1:
         yield (
@@ -140,8 +140,8 @@ def _one_recipe(finished: DataFrame) -> Iterator[str]:
 def _recipe(finished: DataFrame) -> str:
     rates, lengths = finished["optim.lr"].unique(), lengths_of(finished)
     if len(rates) > 1 or len(lengths) > 1:
-        return " within a setting"
-    return f" ({rates[0]:g}, {lengths[0]})"
+        return "one learning rate, schedule and number of epochs within a setting"
+    return f"one learning rate ({rates[0]:g}), schedule and length ({lengths[0]})"
 
 
 def lengths_of(finished: DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ from convscope.compare.words.phrases import listed, times
 from convscope.tables import numbered
 
 _UNSTEADY = 1.2
-"""Fastest over slowest run of a variant from which the machine must have had other work."""
+"""Fastest over slowest run of a variant from which speeds are called unsteady."""
 
 
 def obstacles(finished: DataFrame) -> list[str]:
@@ -50,5 +50,5 @@ def unsteady(finished: DataFrame) -> Iterator[str]:
     if factor > _UNSTEADY:
         yield (
             f"The fastest run of a variant trained up to {times(factor)} as fast as its slowest: "
-            "the machine seems to have had other work, so small differences in speed mean nothing."
+            "differences in speed of that size need not come from the variants."
         )

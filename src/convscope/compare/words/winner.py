@@ -254,13 +254,16 @@ def _test_set(group: Series) -> Iterator[str]:
         return
     if min(accuracy, 1 - accuracy) * images < _NORMAL_FROM:
         low, high = image_interval(accuracy, images)
-        means = f"on all images of their kind it may be {between(low, high)} (95 %, Wilson)"
+        means = (
+            f"an accuracy of {percent(accuracy)} on these may be {between(low, high)} on all "
+            "images of their kind (95 %, Wilson)"
+        )
     else:
         error = sampling_error(accuracy, images)
-        means = f"that alone is a standard error of up to {points(error)}"
+        means = f"that alone gives {percent(accuracy)} a standard error of up to {points(error)}"
     yield (
-        f"The {count(images)} test images are a sample too: at {percent(accuracy)} {means}. That "
-        "is not part of the intervals over seeds, and more seeds do not lower it."
+        f"The {count(images)} test images are a sample too: {means}. That is not part of the "
+        "intervals over seeds, and more seeds do not lower it."
     )
 
 
