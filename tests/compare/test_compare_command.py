@@ -104,9 +104,9 @@ def test_a_line_per_variant_best_first(compare: Compare, study: Path) -> None:
         "* k3-s2-p1 98.00 % 98.00 ± 0.10 % 3 97.75 to 98.25 % 30,000 8.5 2x2 29 176,320 24,058",
         "~ k5-s2-p2 97.95 % 97.95 ± 0.10 % 3 97.70 to 98.20 % 20,000 12.8 2x2 55 488,640 65,274",
         "k3-s1-p1 97.00 % 97.00 ± 0.10 % 3 96.75 to 97.25 % 10,000 25.6 14x14 12 4,629,376 24,058",
-        "* highest validation accuracy; ~ test accuracy not significantly different from its (95"
-        " %); ±: standard deviation; map: last feature map; RF: receptive field of one of its"
-        " units, pixels",
+        "* highest validation accuracy; ~ test accuracy not significantly different from that of *"
+        " (95 %); ±: standard deviation; 95 % interval: of each mean by itself; map: last feature"
+        " map; RF: receptive field of one of its units, pixels",
     ]
     below = lines[head + 7 :]
     assert below[0] == "Without a result:"
@@ -116,8 +116,8 @@ def test_a_line_per_variant_best_first(compare: Compare, study: Path) -> None:
     assert below[5].startswith("- k3-s2-p1 has the highest validation accuracy of 3 variants, 98")
     assert below[-2:] == [
         "What limits that:",
-        "- The training was not tuned per variant: all share one learning rate, schedule and number"
-        " of epochs (0.02, 5 epochs). With others, another variant may be better.",
+        "- The training was not tuned per variant: all share one learning rate (0.02), schedule and"
+        " length (5 epochs). With others, another variant may be better.",
     ]
 
 

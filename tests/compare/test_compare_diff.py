@@ -12,10 +12,12 @@ from scipy import stats
 
 from convscope.compare.diff import DiffRow, compare
 from convscope.compare.frame import row, tabulate, with_settings
+from convscope.compare.views import side_by_side
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 
 MakeStudy = Callable[..., Path]
+Runs = Callable[..., DataFrame]
 
 
 @pytest.fixture
@@ -195,3 +197,13 @@ def test_what_differs_between_the_seeds_of_a_variant_is_listed(
     assert (rows["seed"].first, rows["seed"].second) == ("0, 1, 2 and 2 more", "0, 1, 2")
     assert (rows["status"].first, rows["status"].second) == ("finished", "finished, failed")
     assert rows["test_accuracy"].second == pytest.approx(0.985), "failed runs have no part in it"
+
+
+def test_equal_seeds_have_a_spread_below_what_the_images_can_show(make_runs: Runs) -> None:
+    runs = make_runs({(3, 1, 1): [350 / 360] * 2, (3, 2, 1): [359 / 360, 355 / 360]})
+    runs = runs.assign(test_images=360)
+    sides = (runs[runs["variant"] == name] for name in ("k3-s1-p1", "k3-s2-p1"))
+    table = side_by_side(compare(runs, *sides)).table
+    shown = {key: texts for _, key, *texts in table.rows}
+    # 1 / (360 sqrt(12)); and 4 / 360 / sqrt(2) where the seeds differ.
+    assert shown["test_accuracy"][:2] == ["97.22 ± <0.08 %", "99.17 ± 0.79 %"]

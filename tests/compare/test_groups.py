@@ -10,7 +10,7 @@ import pytest
 from pandas import DataFrame
 from scipy import stats
 
-from convscope.compare.columns import mean_text
+from convscope.compare.columns import measured_texts
 from convscope.compare.frame import with_settings
 from convscope.compare.groups import grouped
 from convscope.compare.rows import group_rows
@@ -49,7 +49,7 @@ def test_seeds_that_agree_leave_an_interval_as_wide_as_rounding(make_runs: Runs)
     assert wider == pytest.approx(half * 359 / 143, rel=1e-4)
     assert group["step_ms_high"] - group["step_ms_low"] == pytest.approx(0, abs=1e-12)
     (row,) = group_rows(runs)
-    assert mean_text(row, "test_accuracy") == "98.33 ± <0.08 %"
+    assert measured_texts(row)["test_accuracy"] == "98.33 ± <0.08 %"
     assert (row["test_images"], row["val_images"]) == (359, 143)
 
 

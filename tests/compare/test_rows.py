@@ -12,6 +12,7 @@ from scipy import stats
 
 from convscope.compare.frame import Reader
 from convscope.compare.rows import group_rows, run_rows, shared, varied
+from convscope.compare.views import compared
 
 MakeStudy = Callable[..., Path]
 
@@ -143,3 +144,23 @@ def test_machines_within_a_group(make_study: MakeStudy, tmp_path: Path) -> None:
     (row,) = group_rows(runs)
     assert row["threads"] == "2, 8"
     assert "threads" not in shared(runs)
+
+
+def test_what_matters_least_leaves_a_table_that_is_too_wide(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    """With two settings and MACs of eight digits, the last feature map has no place either."""
+    study = tmp_path / "s"
+    both = {"test_accuracy": 0.9958, "best_val_accuracy": 0.9958, "train_samples_per_sec": 24_334.0}
+    for lr in (0.02, 0.1):
+        changed = {"optim": {"lr": lr}}
+        make_study(study, [7], [1], [3], [0, 1], lambda *_: both, config=changed)
+    runs = table(study)
+    heads = {}
+    for width in (80, 90, 120):
+        drawn = compared(runs, single=False, width=width).table
+        cells = zip(drawn.columns, *drawn.rows, strict=True)
+        widths = [max(len(cell.removeprefix("<")) for cell in column) for column in cells]
+        assert sum(widths) + 2 * (len(widths) - 1) <= width
+        heads[width] = [name for name in ("MACs", "map", "RF", "params") if name in drawn.columns]
+    assert heads == {80: ["MACs"], 90: ["MACs", "map"], 120: ["MACs", "map", "RF", "params"]}

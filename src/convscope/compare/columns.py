@@ -45,12 +45,12 @@ def group_table(
         _Column("<variant", lambda row: row["variant"]),
         *_keys(varied),
         # Before the other: the lines are in its order, and the choice is made by it.
-        _Column("val accuracy", lambda row: percent(row["best_val_accuracy"])),
-        _Column("test accuracy", lambda row: mean_text(row, "test_accuracy")),
+        _Column("val accuracy", _MEASURED["best_val_accuracy"]),
+        _Column("test accuracy", _MEASURED["test_accuracy"]),
         _Column("seeds", lambda row: count(row["runs"])),
-        _Column("95 % interval", lambda row: _interval(row, "test_accuracy"), spare=2),
+        _Column("95 % interval", _MEASURED["test_accuracy_low"], spare=3),
         _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
-        _Column("step ms", lambda row: _decimal(row["step_ms"]), spare=4),
+        _Column("step ms", _MEASURED["step_ms"], spare=5),
         *_network_columns(),
     ]
     return _fitted(rows, columns, width)
@@ -61,22 +61,22 @@ def run_table(rows: Sequence[Row], varied: Mapping[str, str], width: int) -> Tab
     columns = [
         _Column("<run", lambda row: row["run"]),
         *_keys(varied),
-        _Column("val accuracy", lambda row: percent(row["best_val_accuracy"])),
-        _Column("test accuracy", lambda row: percent(row["test_accuracy"])),
+        _Column("val accuracy", _MEASURED["best_val_accuracy"]),
+        _Column("test accuracy", _MEASURED["test_accuracy"]),
         _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
-        _Column("step ms", lambda row: _decimal(row["step_ms"]), spare=4),
-        *_network_columns(spare=2),
-        _Column("seconds", lambda row: _decimal(row["duration_s"]), spare=3),
+        _Column("step ms", _MEASURED["step_ms"], spare=5),
+        *_network_columns(spare=3),
+        _Column("seconds", lambda row: _decimal(row["duration_s"]), spare=4),
     ]
     return _fitted(rows, columns, width)
 
 
 def _network_columns(spare: int = 0) -> list[_Column]:
     return [
-        _Column("map", lambda row: row["map"] or "–"),
-        _Column("RF", lambda row: count(row["receptive_field"]), spare or 1),
+        _Column("map", lambda row: row["map"] or "–", spare=1),
+        _Column("RF", lambda row: count(row["receptive_field"]), spare or 2),
         _Column("MACs", lambda row: count(row["macs"]), spare),
-        _Column("params", lambda row: count(row["params"]), spare or 1),
+        _Column("params", lambda row: count(row["params"]), spare or 2),
     ]
 
 
@@ -92,27 +92,46 @@ def value_text(value: Any) -> str:
     return "–" if value is None else as_typed(value)
 
 
-def mean_text(row: Row, metric: str) -> str:
+def spread_text(mean: float | None, std: float | None, images: int | None) -> str:
     """`98.75 ± 0.12 %`: mean and standard deviation over seeds, of an accuracy.
 
     `98.33 ± <0.08 %` where the seeds differ by less than so many images can show.
     """
-    mean, std, images = row[metric], row[f"{metric}_std"], row[IMAGES_BEHIND[metric]]
-    if std is None:
+    if mean is None or std is None:
         return percent(mean)
     hidden = percent(hidden_std(images) if images else 0.0)
     is_hidden = images and std < hidden_std(images) and hidden != percent(0.0)
     return f"{100 * mean:.2f} ± {f'<{hidden}' if is_hidden else percent(std)}"
 
 
+def measured_texts(row: Row) -> dict[str, str]:
+    """By column what a group or run measured, as every table shows it."""
+    return {key: text(row) for key, text in _MEASURED.items()}
+
+
+def _mean_text(row: Row, metric: str) -> str:
+    """A run has no spread."""
+    return spread_text(row[metric], row.get(f"{metric}_std"), row.get(IMAGES_BEHIND[metric]))
+
+
 def _interval(row: Row, metric: str) -> str:
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    low, high = row.get(f"{metric}_low"), row.get(f"{metric}_high")
     # Student's interval knows of no bounds; an accuracy has them.
-    return "–" if low is None else f"{100 * max(low, 0):.2f} to {percent(min(high, 1))}"
+    if low is None or high is None:
+        return "–"
+    return f"{100 * max(low, 0):.2f} to {percent(min(high, 1))}"
 
 
 def _decimal(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}"
+
+
+_MEASURED: Mapping[str, Callable[[Row], str]] = {
+    "best_val_accuracy": lambda row: percent(row["best_val_accuracy"]),
+    "test_accuracy": lambda row: _mean_text(row, "test_accuracy"),
+    "test_accuracy_low": lambda row: _interval(row, "test_accuracy"),
+    "step_ms": lambda row: _decimal(row["step_ms"]),
+}
 
 
 def _fitted(rows: Sequence[Row], columns: Sequence[_Column], width: int) -> Table:

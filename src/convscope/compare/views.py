@@ -8,14 +8,14 @@ from typing import Any
 
 from pandas import DataFrame
 
-from convscope.compare.columns import group_table, run_table, value_text
+from convscope.compare.columns import group_table, run_table, spread_text, value_text
 from convscope.compare.diff import Comparison, DiffRow, Plain
-from convscope.compare.frame import short
+from convscope.compare.frame import IMAGES_BEHIND, short
 from convscope.compare.leaders import leaders
 from convscope.compare.page import Page
 from convscope.compare.rows import group_rows, run_rows, shared, varied
 from convscope.compare.words import caveats, verdict
-from convscope.tables import Table, count, numbered, percent
+from convscope.tables import Table, count, numbered
 
 BEST, CLOSE, BETTER = "*", "~", "+"
 WITHOUT_RESULT, IN_WORDS, CAVEATS = "Without a result:", "In words:", "What limits that:"
@@ -90,12 +90,19 @@ def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
     if not table.rows:
         return ""
     of_setting = " of those compared with it" if runs["setting"].nunique() > 1 else ""
-    shown = marks.values()
+    shown, its = marks.values(), f"that of {BEST} (95 %)"
     meanings = [
         (BEST in shown, f"{BEST} highest validation accuracy{of_setting}"),
-        (CLOSE in shown, f"{CLOSE} test accuracy not significantly different from its (95 %)"),
-        (BETTER in shown, f"{BETTER} test accuracy significantly higher"),
+        (
+            CLOSE in shown,
+            f"{CLOSE} test accuracy not significantly different from {its}",
+        ),
+        (
+            BETTER in shown,
+            f"{BETTER} test accuracy significantly higher than {its}",
+        ),
         (any("±" in cell for row in table.rows for cell in row), "±: standard deviation"),
+        ("95 % interval" in table.columns, "95 % interval: of each mean by itself"),
         ("map" in table.columns, "map: last feature map"),
         ("RF" in table.columns, "RF: receptive field of one of its units, pixels"),
     ]
@@ -118,14 +125,16 @@ def side_by_side(comparison: Comparison) -> Page:
     """Two variants or runs: what differs as a table, long texts below it."""
     rows = comparison.rows
     differing = [row for row in rows if row.differs]
-    long = [row for row in differing if max(map(len, _texts(row))) > _LONG]
     columns: tuple[str, ...] = ("<", "<", "first", "second", "change")
     if comparison.pairs:
         columns = ("<", "<", "first", "second", "difference", "95 % interval", "p")
-    drawn, before = [], ""
+    drawn, long, before = [], {}, ""
     for row in differing:
-        if row not in long:
-            cells = (row.part if row.part != before else "", row.key, *_texts(row), *_change(row))
+        texts = diff_texts(row, comparison)
+        if max(map(len, texts)) > _LONG:
+            long[f"{row.key}, first and second:"] = texts
+        else:
+            cells = (row.part if row.part != before else "", row.key, *texts, *_change(row))
             drawn.append(cells[: len(columns)])
             before = row.part
     equal = f"{len(rows) - len(differing)} other values are equal."
@@ -136,7 +145,7 @@ def side_by_side(comparison: Comparison) -> Page:
         ],
         table=Table(columns, tuple(drawn)),
         legend=f"{equal} {_how_sure(comparison)}",
-        lists={f"{row.key}, first and second:": _texts(row) for row in long},
+        lists=long,
     )
 
 
@@ -165,19 +174,30 @@ def _how_sure(comparison: Comparison) -> str:
     )
 
 
-def _texts(row: DiffRow) -> tuple[str, str]:
+def diff_texts(row: DiffRow, comparison: Comparison) -> tuple[str, str]:
+    """Both values of a row."""
     return (
-        _diff_text(row.key, row.first, row.first_std),
-        _diff_text(row.key, row.second, row.second_std),
+        _diff_text(row.key, row.first, row.first_std, comparison.first),
+        _diff_text(row.key, row.second, row.second_std, comparison.second),
     )
 
 
-def _diff_text(key: str, value: Plain, std: float | None = None) -> str:
-    if std is not None:
-        spread = _diff_text(key, std)
-        return f"{_diff_text(key, value).removesuffix(' %')} ± {spread}"
+def _diff_text(key: str, value: Plain, std: float | None, side: DataFrame) -> str:
     if key.endswith("_accuracy") and isinstance(value, float):
-        return percent(value)
+        return spread_text(value, std, _images_behind(key, side))
+    if std is not None:
+        return f"{_plain_text(value)} ± {_plain_text(std)}"
+    return _plain_text(value)
+
+
+def _images_behind(metric: str, side: DataFrame) -> int | None:
+    if metric not in IMAGES_BEHIND:
+        return None
+    known = side[IMAGES_BEHIND[metric]].dropna()
+    return None if known.empty else int(known.iloc[0])
+
+
+def _plain_text(value: Plain) -> str:
     if isinstance(value, str) and re.fullmatch("[0-9a-f]{40,64}", value):
         return value[:8]
     if isinstance(value, int) and not isinstance(value, bool):

@@ -14,6 +14,8 @@ import pytest
 from scipy import stats
 from tensorboard.summary import Writer
 
+from convscope.compare.frame import Reader
+from convscope.compare.views import compared
 from convscope.runs.history import History
 
 MakeStudy = Callable[..., Path]
@@ -35,6 +37,7 @@ VIEWS = {
 def planted(variant: str, seed: int) -> Mapping[str, float]:
     return {
         "test_accuracy": ACCURACY.get(variant, 0.9) + [-0.001, 0, 0.001][seed],
+        "best_val_accuracy": ACCURACY.get(variant, 0.9),
         "train_samples_per_sec": 10_000.0 + 1_000 * seed,
     }
 
@@ -152,6 +155,53 @@ def test_a_variant_opens_to_its_seeds(tab: Any, records: Records) -> None:
     runs.first.wait_for(state="detached")
 
 
+def test_the_table_is_that_of_the_terminal(
+    open_tab: OpenTab, served: Callable[[Path], str], make_study: MakeStudy, tmp_path: Path
+) -> None:
+    # Chosen by 20 validation images, tested on 360; seeds agree. The test would choose another.
+    right = {"k3-s1-p1": (0.95, 350 / 360), "k5-s1-p2": (0.9, 359 / 360)}
+    dataset = {"name": "digits", "train": 1420, "val": 20, "test": 360}
+    dataset |= {"input_shape": [1, 28, 28], "fingerprint": "f00d" * 16}
+    study = make_study(
+        tmp_path / "logs" / "equal",
+        [3, 5],
+        [1],
+        ["half"],
+        [0, 1],
+        lambda variant, _: {
+            **dict(zip(("best_val_accuracy", "test_accuracy"), right[variant], strict=True)),
+            "step_ms": 12.8,
+        },
+        dataset=dataset,
+    )
+    tab = open_tab(served(study.parent))
+    assert tab.variants == ["k3-s1-p1", "k5-s1-p2"]
+    assert tab.find("[aria-sort=descending]").inner_text() == "Val accuracy"
+    titles = [title.lower() for title in tab.find("thead button").all_inner_texts()]
+    terminal = compared(Reader([study]).read()[0], single=False, width=1_000).table.columns
+    assert {title.removeprefix("<").lower() for title in terminal} - {""} <= {*titles}
+    # 360 images hide a standard deviation of 1 / (360 sqrt(12)).
+    accuracies = {"k3-s1-p1": "97.22 ± <0.08 %", "k5-s1-p2": "99.72 ± <0.08 %"}
+    for variant, (validation, accuracy) in right.items():
+        assert tab.cell(variant, "best_val_accuracy") == f"{100 * validation:.2f} %"
+        assert tab.cell(variant, "test_accuracy") == accuracies[variant]
+        assert tab.cell(variant, "step_ms") == "12.8"
+        half = stats.t.ppf(0.975, 1) / (360 * math.sqrt(12)) / math.sqrt(2)
+        low, high = 100 * (accuracy - half), min(100 * (accuracy + half), 100)
+        bar = tab.row(variant).locator(".interval")
+        assert bar.get_attribute("title").startswith(f"{low:.2f} to {high:.2f} %; worst seed")
+    tab.row("k3-s1-p1").get_by_role("button").press("Enter")
+    tab.find("tr.run").first.wait_for()
+    of_runs = tab.find("tr.run [data-key=test_accuracy]").all_inner_texts()
+    assert of_runs == ["97.22 %", "97.22 %"]
+    for variant in right:
+        tab.row(variant).get_by_role("checkbox").check()
+    tab.view("Side by side (2)")
+    row = tab.find(".diff tr[data-key='test_accuracy']")
+    row.wait_for()
+    assert row.locator("td").all_inner_texts()[:2] == list(accuracies.values())
+
+
 def test_two_picked_variants_side_by_side(tab: Any) -> None:
     for variant in ("k3-s1-p1", "k3-s2-p1", "k5-s1-p2"):
         tab.row(variant).get_by_role("checkbox").check()
@@ -195,7 +245,7 @@ def test_the_table_explains_its_bars(tab: Any) -> None:
     key = tab.find(".key")
     assert key.inner_text().split("\n")[0].startswith("Bars:")
     for kind, meaning in (
-        ("bar", "95 % interval of the mean"),
+        ("bar", "95 % interval of each mean by itself"),
         ("range", "worst to best seed"),
         ("mean", "mean"),
     ):

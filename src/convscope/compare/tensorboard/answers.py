@@ -10,6 +10,7 @@ from typing import Any
 from pandas import DataFrame
 
 from convscope.compare import rows
+from convscope.compare.columns import measured_texts
 from convscope.compare.diff import compare
 from convscope.compare.frame import with_settings
 from convscope.compare.groups import grouped
@@ -63,10 +64,12 @@ _NOTHING: Mapping[str, Any] = {"groups": [], "runs": [], "shared": {}, "settings
 
 
 def _rows(runs: DataFrame) -> dict[str, Any]:
-    ids = ({"id": identity} for identity in runs["id"].tolist())
     return {
-        "groups": rows.group_rows(runs),
-        "runs": [row | own for own, row in zip(ids, rows.run_rows(runs), strict=True)],
+        "groups": [row | {"texts": measured_texts(row)} for row in rows.group_rows(runs)],
+        "runs": [
+            row | {"id": identity, "texts": measured_texts(row)}
+            for identity, row in zip(runs["id"].tolist(), rows.run_rows(runs), strict=True)
+        ],
         "shared": rows.shared(runs),
         "settings": list(runs["setting"].unique()),
     }
@@ -114,16 +117,27 @@ def figure(runs: DataFrame, name: str, chosen: Mapping[str, str], dark: bool) ->
 def side_by_side(runs: DataFrame, first: str, second: str) -> str:
     """Two sides, each a run by its id or a variant by its group: how they are called, all rows.
 
+    A row's `texts` are its two values as the terminal shows them.
+
     Raises:
         UserError: one of them is not there.
     """
+    from convscope.compare.views import diff_texts
+
     compared = compare(runs, _side(runs, first), _side(runs, second))
     return _text(
         {
             "first": _named(compared.first),
             "second": _named(compared.second),
             "pairs": compared.pairs,
-            "rows": [{**dataclasses.asdict(row), "differs": row.differs} for row in compared.rows],
+            "rows": [
+                {
+                    **dataclasses.asdict(row),
+                    "differs": row.differs,
+                    "texts": diff_texts(row, compared),
+                }
+                for row in compared.rows
+            ],
         }
     )
 

@@ -1,6 +1,6 @@
 // The columns of the table: key as the filter takes it, title, what it is, and how a row reads.
 
-import { abbreviated, count, percent, plain, spread } from "./text.js";
+import { count, plain, spread } from "./text.js";
 
 // As the variant's label has them: the sizes of all layers, and no policy that is none.
 const WINDOW = [
@@ -26,13 +26,18 @@ const WINDOW = [
 ];
 const NO_POLICY = new Set(["other", "same"]);
 
-// A row without a finished run has its reason here instead.
+// A row without a finished run has its reason here instead. The rows come in the order of the
+// first of them: variants are chosen by it.
 export const MEASURED = [
+  {
+    key: "best_val_accuracy",
+    title: "Val accuracy",
+    hint: "of the best epoch, on the validation images: mean over the seeds; variants are chosen by it",
+  },
   {
     key: "test_accuracy",
     title: "Test accuracy",
     hint: "mean over the seeds ± their standard deviation",
-    text: (row) => spread(row.test_accuracy, row.test_accuracy_std, percent),
   },
   {
     key: "test_accuracy_low",
@@ -46,23 +51,19 @@ export const MEASURED = [
     hint: "in training: mean over the seeds ± their standard deviation",
     text: (row) => spread(row.train_samples_per_sec, row.train_samples_per_sec_std, count),
   },
+  { key: "step_ms", title: "Step ms", hint: "milliseconds per training step: mean over the seeds" },
 ];
 
 const NETWORK = [
   {
     key: "final_map",
-    title: "Last map",
+    title: "Map",
     hint: "height x width of the last feature map",
     text: (row) => plain(row.map),
   },
-  { key: "receptive_field", title: "Sees", hint: "receptive field of a unit there, pixels" },
-  {
-    key: "macs",
-    title: "MACs",
-    hint: "multiply-accumulates per image",
-    text: (row) => abbreviated(row.macs),
-  },
-  { key: "params", title: "Params", hint: "parameters", text: (row) => abbreviated(row.params) },
+  { key: "receptive_field", title: "RF", hint: "receptive field of one of its units, pixels" },
+  { key: "macs", title: "MACs", hint: "multiply-accumulates per image" },
+  { key: "params", title: "Params", hint: "parameters" },
 ];
 
 // Config keys that differ between the runs lie between the window and the count of runs.
@@ -74,7 +75,7 @@ export function columnsOf(groups) {
     { key: "label", title: "Variant", hint: "kernel, stride and padding in pixels", words: true },
     ...(studies ? [{ key: "study", title: "Study", hint: "the folder of its runs", words: true }] : []),
     ...MEASURED,
-    { key: "runs", title: "Runs", hint: "finished runs, one per seed", text: runs },
+    { key: "runs", title: "Seeds", hint: "finished runs, one per seed", text: runs },
     ...NETWORK,
     ...varied.map((key) => ({ key, title: titleOf(key), hint: "differs between runs" })),
     ...WINDOW,
@@ -87,7 +88,9 @@ function titleOf(key) {
   return words === "lr" ? "LR" : words[0].toUpperCase() + words.slice(1);
 }
 
+// What was measured comes as text, the same as in the terminal and the report.
 export function cellText(column, row) {
+  if (row.texts && column.key in row.texts) return row.texts[column.key];
   return column.text ? column.text(row) : plain(row[column.key]);
 }
 

@@ -4,7 +4,7 @@ import { choice, element, option } from "./element.js";
 import { keeper, refill } from "./kept.js";
 import { ask } from "./server.js";
 import * as state from "./state.js";
-import { count, numbered, percent, plain, signed, spread } from "./text.js";
+import { count, numbered, signed } from "./text.js";
 
 const PARTS = {
   result: "Result",
@@ -123,10 +123,8 @@ function named({ label, seeds, study, run }) {
 }
 
 function diffRow(row, tested) {
-  const isShare = row.key.endsWith("_accuracy");
-  const format = isShare ? percent : plain;
-  const cells = [spread(row.first, row.first_std, format), spread(row.second, row.second_std, format)];
-  if (tested) cells.push(...tests(row, isShare));
+  const cells = [...row.texts];
+  if (tested) cells.push(...tests(row, row.key.endsWith("_accuracy")));
   return element(
     "tr",
     { class: row.differs ? "differs" : "equal", "data-key": row.key },

@@ -16,13 +16,13 @@ export function interval(row, scale) {
     line("range", row.test_accuracy_min, row.test_accuracy_max, scale),
     line("mean", row.test_accuracy, row.test_accuracy, scale),
   ];
-  const said = `${percent(low)} to ${percent(high)}; worst seed ${percent(row.test_accuracy_min)}, best ${percent(row.test_accuracy_max)}`;
+  const said = `${row.texts.test_accuracy_low}; worst seed ${percent(row.test_accuracy_min)}, best ${percent(row.test_accuracy_max)}`;
   return element("div", { class: "interval", role: "img", "aria-label": said, title: said }, ...parts);
 }
 
 // What the bars mean, each beside a bar.
 export function intervalKey() {
-  const meanings = { bar: "95 % interval of the mean", range: "worst to best seed", mean: "mean" };
+  const meanings = { bar: "95 % interval of each mean by itself", range: "worst to best seed", mean: "mean" };
   const entries = Object.entries(meanings).map(([kind, meaning]) => {
     const sample = element("span", { class: "interval sample" }, element("span", { class: kind }));
     return element("span", {}, sample, meaning);
@@ -30,10 +30,10 @@ export function intervalKey() {
   return element("p", { class: "note key" }, "Bars: ", ...entries);
 }
 
-// A single run has no interval.
+// A single run has no interval; that of an accuracy ends at 0 and 1, which Student's does not know.
 function ends(row) {
   return typeof row.test_accuracy_low === "number"
-    ? [row.test_accuracy_low, row.test_accuracy_high]
+    ? [Math.max(row.test_accuracy_low, 0), Math.min(row.test_accuracy_high, 1)]
     : [null, null];
 }
 

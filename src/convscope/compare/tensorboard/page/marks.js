@@ -5,8 +5,8 @@ import { ask } from "./server.js";
 
 const MEANING = {
   best: ["*", "highest validation accuracy of those compared"],
-  close: ["~", "test accuracy not significantly different from that one's (95 %)"],
-  better: ["+", "test accuracy significantly higher than that one's"],
+  close: ["~", "test accuracy not significantly different from that of * (95 %)"],
+  better: ["+", "test accuracy significantly higher than that of * (95 %)"],
 };
 
 // `changed` is called when the marks of what is shown have come.

@@ -5,7 +5,7 @@ const PREFIX = "p.convscope.";
 const DEFAULTS = {
   view: "table",
   where: "",
-  sort: "-test_accuracy",
+  sort: "-best_val_accuracy",
   open: "",
   picked: "",
   cost: "train_samples_per_sec",

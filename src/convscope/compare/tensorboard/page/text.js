@@ -23,18 +23,10 @@ export function signed(value, twoDecimals) {
   return `${value < 0 ? "-" : "+"}${size}`;
 }
 
-// 912, 28.2k, 4.63M.
-export const abbreviated = or((value) => {
-  for (const [unit, factor] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
-    if (value >= factor) return `${Number((value / factor).toPrecision(3))}${unit}`;
-  }
-  return whole.format(value);
-});
-
-// 98.75 ± 0.12 %; without a deviation the value alone.
+// 11,000 ± 1,000; without a deviation the value alone.
 export function spread(value, deviation, format) {
   if (deviation === null || deviation === undefined) return format(value);
-  return `${format(value).replace(" %", "")} ± ${format(deviation)}`;
+  return `${format(value)} ± ${format(deviation)}`;
 }
 
 export function numbered(amount, noun) {
