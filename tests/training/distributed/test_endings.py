@@ -173,7 +173,7 @@ def test_a_rank_ends_at_once_with_the_command() -> None:
     code = (
         "import time\n"
         "from convscope.training.distributed.rank import Command\n"
-        "print('not a message', Command().part)\n"
+        "print('not a message', Command().next_asked())\n"
         "time.sleep(100)"
     )
     rank = subprocess.Popen(
