@@ -219,7 +219,7 @@ REFUSED = [
     ("data.cutout=29", "data.cutout must be at most 28 on images of 28 pixels, got 29"),
     ("data.shift=28", "data.shift must be at most 27 on images of 28 pixels, got 28"),
     ("data.cutout=1000000000", "data.cutout must be at most 4096, got 1000000000"),
-    ("model.channels=[10000000]", "model.channels must be at most 1000000, got [10000000]"),
+    ("model.channels=[10000000]", "model.channels must be at most 10000, got [10000000]"),
     (
         f"model.channels=[{','.join(['1'] * 1001)}]",
         "model.channels must name at most 1000 layers, got 1001",
@@ -536,11 +536,11 @@ def test_what_a_machine_cannot_hold_is_refused_before_its_data_is_loaded(
 
     monkeypatch.setattr("convscope.data.sources.load", loaded)
     for many in ((), ("-m",)):
-        # 784 x 1,000,000 outputs of 4 bytes x 256 images, and 16 bytes for each weight.
-        ended = command(*many, "data=mnist", "model.channels=[1000000]")
+        # 784 x 10,000 outputs of 4 bytes x 25,600 images, and 16 bytes for each weight.
+        ended = command(*many, "data=mnist", "model.channels=[10000]", "data.batch_size=25600")
         assert (ended.code, ended.out) == (2, "")
         assert ended.err.startswith(
-            "error: k3-s1-p1 takes at least 803.2 GB of memory, and there are "
+            "error: k3-s1-p1 takes at least 802.8 GB of memory, and there are "
         )
         assert ended.err.count("\n") == 2
 

@@ -114,7 +114,7 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    channels: Annotated[list[int], Range(least=1, most=1_000_000)]
+    channels: Annotated[list[int], Range(least=1, most=10_000)]
     """Output channels, one entry per conv layer."""
     pool_after: Annotated[list[int], Range(least=1)]
     """Conv layers, counted from 1, that a 2x2 max-pool follows (ceil mode: 13 to 7)."""
