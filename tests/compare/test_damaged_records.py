@@ -27,7 +27,7 @@ from convscope.compare.tensorboard import ConvScopePlugin
 from convscope.errors import UserError
 from convscope.explain.page import write_page
 from convscope.runs.identity import identity
-from convscope.runs.record import RunRecord, write_record
+from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.plan import plan_runs
 from convscope.training.request import RunRequest
 from convscope.training.show import show_run
@@ -266,6 +266,15 @@ def test_a_record_with_one_value_changed_is_shown_or_set_aside(
 ) -> None:
     aside = hold(study, 12, 0, tmp_path, monkeypatch)
     assert 0 < aside < 12
+
+
+def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(study: Study) -> None:
+    console = Console(record=True, width=200)
+    record = dataclasses.replace(read_record(study.request.directory.record), study="x" * 5000)
+    show_run(record, console, pytest.fail)
+    shown = console.export_text()
+    assert f"test accuracy {100 * record.metrics['test_accuracy']:.2f} %" in shown
+    assert "xxx" not in shown
 
 
 def test_a_damaged_history_is_told_of(study: Study, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 from rich.console import Console
 
@@ -46,7 +46,8 @@ def show_run(record: RunRecord, console: Console, notify: Callable[[str], None])
         f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
         f" {count(record.params)} parameters, {count(record.macs)} MACs",
     )
-    study = Path(record.config["output_dir"]) / record.study
-    if (study / record.name).is_dir():
-        line(console, str(study / record.name))
+    folder = os.path.join(record.config["output_dir"], record.study, record.name)
+    # Not Path.is_dir, which raises for a name longer than a path can be.
+    if os.path.isdir(folder):
+        line(console, folder)
         line(console, tensorboard_command(record))

@@ -29,9 +29,7 @@ class RayOptions:
 
     @property
     def init_arguments(self) -> dict[str, Any]:
-        given = {name: value for name, value in self.init.items() if value is not None}
-        # Ray's own words on a process that died are long, and what it means is told in one line.
-        return {"log_to_driver": False} | given
+        return {name: value for name, value in self.init.items() if value is not None}
 
 
 @dataclass

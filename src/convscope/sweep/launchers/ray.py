@@ -33,7 +33,9 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # beside a busy program, two threads of a run that wait for each other took 20 times as long.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # What a death means for its run is told in one line by the launcher.
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead")
+os.environ.setdefault(
+    "RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead|Raylet is terminated"
+)
 import ray  # It reads its environment when it is imported.
 from ray.exceptions import (
     LocalRayletDiedError,
