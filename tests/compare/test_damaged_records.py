@@ -277,6 +277,20 @@ def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(study: S
     assert "xxx" not in shown
 
 
+def test_a_record_whose_data_set_has_no_name_is_drawn_as_of_an_unknown_one(study: Study) -> None:
+    path = study.request.directory.record
+    whole = path.read_bytes()
+    document = json.loads(whole)
+    document["dataset"]["name"] = None
+    try:
+        path.write_text(json.dumps(document))
+        runs, _ = Reader([study.folder]).read()
+        assert "unknown" in set(runs["dataset"])
+        assert FIGURES["accuracy_against"](runs, "macs").data
+    finally:
+        path.write_bytes(whole)
+
+
 def test_a_damaged_history_is_told_of(study: Study, tmp_path: Path) -> None:
     hold_history(study, 60, 0, tmp_path)
 

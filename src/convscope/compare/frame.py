@@ -220,7 +220,7 @@ def _row(record: RunRecord) -> Row:
         "reason": record.reason,
         "variant": _variant(record),
         **_window(record),
-        "dataset": record.dataset["name"],
+        "dataset": record.dataset["name"] or "unknown",
         "fingerprint": str(record.dataset["fingerprint"])[:8],
         **_used(record),
         **_known_before(record),

@@ -39,6 +39,8 @@ def grouped(table: DataFrame) -> DataFrame:
     first = groups.head(1).set_index("group")
     names = [name for name in first.columns if name not in (*METRICS, *_OF_A_RUN)]
     shared = groups[names].nunique(dropna=False) == 1
+    # A group has a name even where a damaged record of it says that its data are others.
+    shared = shared.assign(**{name: True for name in ("label", "setting") if name in shared})
     is_finished = table["status"] == "finished"
     finished = table[is_finished].groupby("group", sort=False)
     others = table[~is_finished].groupby("group", sort=False)

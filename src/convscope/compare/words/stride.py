@@ -64,9 +64,13 @@ def larger_strides(runs: DataFrame) -> Iterator[str]:
 
 
 def _jump(group: Series) -> tuple[int, int] | None:
-    """Image pixels between two units of the last map: all strides multiplied, by axis."""
+    """Image pixels between two units of the last map: all strides multiplied, by axis.
+
+    None where the record does not tell.
+    """
     layers = group["record"].geometry
-    return tuple(layers[-1]["jump"]) if layers else None
+    jump = layers[-1].get("jump") if layers else None
+    return tuple(jump) if jump else None
 
 
 def _is_larger(one: tuple[int, int] | None, other: tuple[int, int] | None) -> bool:
