@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
+from convscope.errors import on_one_line
 from convscope.geometry.label import (
     joined_label,
     override,
@@ -160,7 +161,7 @@ def _typed(value: object) -> str:
     elif isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
-        text = value if value.isprintable() and value.strip() == value != "" else repr(value)
+        text = on_one_line(value)
     elif isinstance(value, Mapping):
         text = "{" + ", ".join(f"{_typed(k)}: {_typed(v)}" for k, v in value.items()) + "}"
     elif _is_list(value):
