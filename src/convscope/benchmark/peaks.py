@@ -11,10 +11,16 @@ from convscope.benchmark.roofline import Peaks
 from convscope.tracking.throughput import synchronizer
 
 _REPEATS = 12
+_ENOUGH_S = 10.0
+"""After which nothing is repeated: a product of bfloat16 matrices takes PyTorch half a minute on a
+processor that has no instructions for it."""
 
 
 def measure_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
-    """Rates of this device with the threads that PyTorch is set to; takes about a second."""
+    """Rates of this device with the threads that PyTorch is set to; takes about a second.
+
+    Where the processor has no instructions for this type, about a minute.
+    """
     # Large enough that neither matrices nor copy fit into a cache.
     side, copied = (2048, 1 << 28) if device.type == "cpu" else (8192, 1 << 30)
     left, right, product = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(3))
@@ -39,8 +45,8 @@ def shortest(
         synchronize: waits until the device has done all that it was given.
     """
     work()
-    seconds = []
-    for _ in range(_REPEATS):
+    seconds: list[float] = []
+    while len(seconds) < _REPEATS and sum(seconds) < _ENOUGH_S:
         synchronize()
         began = clock()
         work()
