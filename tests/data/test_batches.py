@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from torchvision.transforms import functional as F
 from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, EvalBatches, TrainBatches, placement
 from convscope.data.order import BatchOrder
+from convscope.errors import UserError
 
 RANDOM = np.random.RandomState(4)
 GIB = 2**30
@@ -173,6 +176,23 @@ def test_a_memory_map_is_neither_copied_nor_complained_about(tmp_path: object) -
     before = float(images.batch(torch.tensor([1]))[0][0, 0, 0, 0])
     mapped[1, 0, 0, 0] = 255 - before
     assert float(images.batch(torch.tensor([1]))[0][0, 0, 0, 0]) == 255 - before
+
+
+def test_a_mapped_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    """Reading on would be SIGBUS, which nothing catches."""
+    path, moved = tmp_path / "train_images.npy", tmp_path / "moved.npy"
+    np.save(path, Pictures(1).images)
+    images = DeviceImages(np.load(path, mmap_mode="c"), np.zeros(50, np.int64), [0.0], [1.0])
+    # As a cache that is deleted, or made anew: it stays whole to those who have it open.
+    path.rename(moved)
+    images.batch(torch.tensor([1]))
+    os.truncate(moved, moved.stat().st_size - 1)
+    with pytest.raises(UserError) as raised:
+        # Of the first page, which can be read: a test that fails is not to kill pytest.
+        images.batch(torch.tensor([0]))
+    assert str(raised.value) == (
+        f"{path} was cut short by another program while it was in use; start again: it is made anew"
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

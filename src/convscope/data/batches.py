@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convscope.data.augment import Augmentation, Draws
+from convscope.data.images import check_mapped
 from convscope.data.order import BatchOrder
 
 Batch = tuple[Tensor, Tensor]
@@ -75,6 +76,7 @@ class DeviceImages:
         rows = torch.from_numpy(images.reshape(len(images), -1))
         self._rows = rows.to(self.index_device)
         self._labels = torch.from_numpy(labels).to(self.index_device)
+        self._source = images
         pixels = self.height * self.width
         self._mean = torch.tensor(mean, dtype=torch.float32).repeat(pixels).to(self.device)
         scale = 1 / torch.tensor(std, dtype=torch.float64)
@@ -86,7 +88,11 @@ class DeviceImages:
     def batch(
         self, indices: Tensor, augmentation: Augmentation | None = None, draws: Draws | None = None
     ) -> Batch:
-        """The images at ``indices`` (B,) int64, augmented by ``draws`` where both are given."""
+        """The images at ``indices`` (B,) int64, augmented by ``draws`` where both are given.
+
+        Raises:
+            UserError: The file that they are mapped from was cut short.
+        """
         rows, labels = self._select(indices.to(self.index_device))
         if augmentation is None or draws is None:
             return self._finish(self._normalised(rows)), labels
@@ -95,6 +101,8 @@ class DeviceImages:
         return self._finish(augmentation.cut(pixels, draws)), labels
 
     def _select(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        if self.index_device.type == "cpu":
+            check_mapped(self._source)
         if self.held == "device":
             return self._rows.index_select(0, indices), self._labels.index_select(0, indices)
         return self._sent(self._rows, indices), self._sent(self._labels, indices)

@@ -5,7 +5,8 @@ where ``<folder>`` is ``<root>/.convscope``, or below ``data.cache``. It may be 
 between runs.
 
 A file that is mapped into memory and cut short by another program kills the process (SIGBUS), so
-that images are mapped only where they would take much memory.
+that images are mapped only where they would take much memory; `images.check_mapped` looks at such a
+file's size before each batch.
 """
 
 from __future__ import annotations

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convscope.config import as_typed
+from convscope.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -43,3 +48,20 @@ class Images:
     def class_sizes(self) -> tuple[int, ...]:
         """Training images of each class."""
         return tuple(np.bincount(self.train_labels, minlength=len(self.classes)).tolist())
+
+
+def check_mapped(images: NDArray[Any]) -> None:
+    """Look at the size of the file that images are mapped from; nothing is read.
+
+    To read what another program has cut off would kill the process (SIGBUS).
+
+    Raises:
+        UserError: The file is shorter than the images.
+    """
+    if not (isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap)):
+        return
+    if images.base.size() < images.offset + images.nbytes:
+        raise UserError(
+            f"{as_typed(str(images.filename))} was cut short by another program while it was in"
+            " use; start again: it is made anew"
+        )
