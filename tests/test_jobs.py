@@ -325,6 +325,43 @@ def test_what_was_typed_or_fits_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [
+        (
+            "data.batch_size=1000",
+            "data.batch_size must be at most the 54 training images, got 1000",
+        ),
+        ("data.shift=12", "data.shift must be at most 11 on images of 12 pixels, got 12"),
+        (
+            "data.batch_size=54 trainer.limit_train_batches=0.5",
+            "trainer.limit_train_batches must leave at least 1 of 1 batches, got 0.5",
+        ),
+    ],
+)
+def test_images_that_differ_in_size_are_told_with_what_else_is_wrong(
+    typed: str, wrong: str, tmp_path: Path
+) -> None:
+    command = own_images(tmp_path, 20)
+    sizes = (
+        f"{tmp_path}/train/1/0.png has 12x15 pixels (height x width), train/0/0.png has 12x12;"
+        " data.image_size=12 scales all to one size"
+    )
+    with pytest.raises(UserError) as error:
+        requests(f"{command} {typed}")
+    assert str(error.value) == wrong
+    Image.new("RGB", (15, 12)).save(tmp_path / "train/1/0.png")
+    with pytest.raises(UserError) as error:
+        requests(f"{command} {typed}")
+    assert str(error.value) == f"{wrong}\n{sizes}"
+    with pytest.raises(UserError) as error:
+        requests(command)
+    assert str(error.value) == sizes
+    with pytest.raises(UserError) as error:
+        requests(f"{command} {typed} data.image_size=12")
+    assert str(error.value) == wrong
+
+
+@pytest.mark.parametrize(
     ("per_class", "devices", "left", "batch", "share"),
     [
         (94, 1, 255, 16, 0.1),  # 9 of each validate.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from convscope.config import as_typed
 from convscope.cores import cores
 from convscope.data.cache import Decoded, DecodedPart
-from convscope.data.image_folder import ImageFile, Listing
+from convscope.data.image_folder import ImageFile, Listing, list_images
 from convscope.data.pixels import Picture, decode, outline, read
 from convscope.errors import UserError
 
@@ -28,6 +29,8 @@ AHEAD = 4
 """Tasks per worker that may wait to be stored; bounds the memory held."""
 USUAL_SIDE = 64
 """Pixels that are proposed as the size of larger images."""
+LOOKED_AT = 16
+"""Images whose size is looked at before all are decoded."""
 
 
 class Result(NamedTuple):
@@ -60,12 +63,7 @@ def decode_folder(
         picture = decode(path, raw, image_size, channels)
         # Here, not once a chunk is whole: images of any size would be held until then.
         if picture.pixels.shape[:2] != (height, width):
-            found = "x".join(map(str, picture.pixels.shape[:2]))
-            raise UserError(
-                f"{as_typed(path)} has {found} pixels "
-                f"(height x width), {as_typed(first.path)} has {height}x{width}; "
-                f"data.image_size={min(height, width, USUAL_SIDE)} scales all to one size"
-            )
+            raise UserError(_sizes_differ(path, picture.pixels.shape[:2], first, (height, width)))
         return Result(picture, hashlib.sha256(raw).digest())
 
     def taken(file: ImageFile, result: Result) -> NDArray[np.uint8]:
@@ -104,6 +102,35 @@ def decode_folder(
         test=part(listing.test),
         fingerprint=content.hexdigest,
         notes=notes,
+    )
+
+
+def differing_size(root: Path) -> str | None:
+    """What ``decode_folder`` would say of an image of another size than the first, or None.
+
+    A few images are looked at, spread over the train part: such folders rarely have two alike.
+
+    Raises:
+        UserError: The folder or one of these files cannot be used.
+    """
+    listing = list_images(root)
+    first, *_ = files = listing.train
+    sizes = {
+        file: outline(root / file.path, None)[1:] for file in files[:: -(-len(files) // LOOKED_AT)]
+    }
+    for file, size in sizes.items():
+        if size != sizes[first]:
+            return _sizes_differ(f"{root}/{file.path}", size, first, sizes[first])
+    return None
+
+
+def _sizes_differ(
+    path: str, size: tuple[int, ...], first: ImageFile, first_size: tuple[int, int]
+) -> str:
+    found, expected = ("x".join(map(str, one)) for one in (size, first_size))
+    return (
+        f"{as_typed(path)} has {found} pixels (height x width), {as_typed(first.path)} has"
+        f" {expected}; data.image_size={min(*first_size, USUAL_SIDE)} scales all to one size"
     )
 
 

@@ -82,9 +82,12 @@ def check(
     facts = facts or dataset_facts(
         outlined(config.data.name), config.data.root, config.data.image_size
     )
-    train_size = facts.left_to_train(config.data.val_fraction)
-    plan_steps(config.trainer, train_size, config.data.batch_size)
-    _check_augmentation(config, min(facts.input_shape[1:]))
+    try:
+        train_size = facts.left_to_train(config.data.val_fraction)
+        plan_steps(config.trainer, train_size, config.data.batch_size)
+        _check_augmentation(config, min(facts.input_shape[1:]))
+    except UserError as error:
+        raise _with_sizes(error, config) from error
     convs, geometry, impossible = None, None, None
     try:
         convs = parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
@@ -95,6 +98,16 @@ def check(
     except ImpossibleVariant as error:
         geometry, impossible = None, error
     return CheckedConfig(config, tuple(overrides), convs, geometry, impossible)
+
+
+def _with_sizes(error: UserError, config: TrainConfig) -> UserError:
+    """The error, and in a second line that images differ in size: it would be the next one."""
+    if config.data.name != "image_folder" or config.data.image_size is not None:
+        return error
+    from convscope.data.decode import differing_size
+
+    sizes = differing_size(Path(config.data.root))
+    return error if sizes is None else UserError(f"{error}\n{sizes}")
 
 
 def outlined(name: str) -> str:
