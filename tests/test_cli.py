@@ -629,6 +629,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     ("stop", "code"),
     [
         (KeyboardInterrupt(), 130),
+        (KeyboardInterrupt(signal.SIGTERM), 143),
         (Interrupted(signal.SIGINT), 130),
         (Interrupted(signal.SIGTERM), 143),
     ],

@@ -136,6 +136,7 @@ def raises(error: BaseException) -> Callable[[], None]:
     [
         (UserError("study is missing\nname one"), 2, "error: study is missing\nname one\n"),
         (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(signal.SIGTERM), 143, ""),
     ],
 )
 def test_how_a_command_ends(

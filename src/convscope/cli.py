@@ -23,7 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from convscope.compose import CONFIG_NAME, config_dir, register_schema
-from convscope.errors import UserError
+from convscope.errors import UserError, interrupted_code
 from convscope.jobs import train_one
 from convscope.mistakes import check_sweeper, check_typed, explain, is_explained
 from convscope.runs.record import RunRecord
@@ -69,8 +69,8 @@ def _train() -> None:
         _run_hydra(arguments, parser, _run_job, str(config_dir()), CONFIG_NAME)
     except UserError as error:
         _refuse(error)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt as stop:
+        sys.exit(interrupted_code(stop))
     except Interrupted as stop:
         sys.exit(128 + stop.signum)
     except Exception as error:

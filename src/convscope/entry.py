@@ -1,4 +1,4 @@
-"""Where the commands start: Ctrl-C is answered before what takes seconds is imported."""
+"""Where the commands start: signals are answered before what takes seconds is imported."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import signal
 import sys
 from types import FrameType
 
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code."""
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Ctrl-C, the end that a system asks for, a closed terminal; Windows has not all of them."""
 
 
 def train() -> None:
@@ -38,7 +38,13 @@ def predict() -> None:
 
 def _run(module: str, function: str) -> None:
     """Import a command's function, call it, and exit with the code that it gives."""
-    signal.signal(signal.SIGINT, _interrupt)
+    signals = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    # What whoever started the command has it ignore, as nohup does, stays ignored.
+    answered = [one for one in signals if signal.getsignal(one) != signal.SIG_IGN]
+    for one in answered:
+        signal.signal(one, _interrupt)
+    from convscope.errors import interrupted_code
+
     try:
         from importlib import import_module
 
@@ -46,11 +52,12 @@ def _run(module: str, function: str) -> None:
 
         open_missing()
         code = getattr(import_module(module), function)()
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+    except KeyboardInterrupt as stop:
+        code = interrupted_code(stop)
     finally:
         # All is done and told: what Python still tears down is not worth a traceback.
-        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        for one in answered:
+            signal.signal(one, _exit)
     sys.exit(code)
 
 
@@ -59,6 +66,11 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     # error, or is printed and passed over. Nothing that is being imported has work to undo.
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            os._exit(INTERRUPTED)
+            _exit(signum)
         frame = frame.f_back
-    raise KeyboardInterrupt
+    # Also for SIGTERM: by default nothing would be tidied up, a half-written file among it.
+    raise KeyboardInterrupt(signum)
+
+
+def _exit(signum: int, *_: object) -> None:
+    os._exit(128 + signum)

@@ -1,4 +1,6 @@
-"""The one kind of error that is the user's to mend."""
+"""The one kind of error that is the user's to mend, and the exit code of an interrupted command."""
+
+import signal
 
 _LONGEST_LINE = 600
 
@@ -21,3 +23,8 @@ def _shortened(line: str) -> str:
     if len(line) <= _LONGEST_LINE:
         return line
     return f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
+
+
+def interrupted_code(stop: KeyboardInterrupt) -> int:
+    """The exit code after a signal, which `entry` raises with its number; Ctrl-C's by default."""
+    return 128 + (stop.args[0] if stop.args else signal.SIGINT)

@@ -10,7 +10,6 @@ import errno
 import io
 import os
 import select
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from typing_extensions import override
 
-from convscope.errors import UserError, in_short
+from convscope.errors import UserError, in_short, interrupted_code
 from convscope.text import harmless
 
 if TYPE_CHECKING:
@@ -108,8 +107,8 @@ def open_missing() -> None:
 def run_command(command: Callable[[], None]) -> int:
     """Do what a command was called for, with streams that last; give its exit code.
 
-    130 after Ctrl-C, `BAD_INPUT` after a UserError, which is told, `CANNOT_WRITE` where standard
-    output could not be written.
+    128 + n after signal n, which is 130 after Ctrl-C; `BAD_INPUT` after a UserError, which is told;
+    `CANNOT_WRITE` where standard output could not be written.
     """
     with command_streams() as out:
         try:
@@ -117,8 +116,8 @@ def run_command(command: Callable[[], None]) -> int:
         except UserError as error:
             tell_error(error)
             return BAD_INPUT
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
+        except KeyboardInterrupt as stop:
+            return interrupted_code(stop)
         sys.stdout.flush()
         return CANNOT_WRITE if out is not None and out.error is not None else 0
 

@@ -1,5 +1,6 @@
 """How a run is made and timed, and what of it the wall clock confirms."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -92,9 +93,10 @@ def test_a_run_that_fails_is_told_in_a_line(
     runs = ProjectRuns(resolver, make_case(), 20, False)
     with pytest.raises(UserError, match="^NAME failed: REASON$"):
         runs.long()
-    record.status = "interrupted"
-    with pytest.raises(KeyboardInterrupt):
+    record.status, record.reason = "interrupted", "SIGTERM"
+    with pytest.raises(KeyboardInterrupt) as raised:
         runs.long()
+    assert raised.value.args == (signal.SIGTERM,)
 
 
 def test_an_epoch_of_one_step_is_refused(make_case: MakeCase, resolver: Resolver) -> None:

@@ -7,16 +7,21 @@ import inspect
 import io
 import os
 import re
+import signal
 import struct
+import subprocess
 import sys
+import threading
+import time
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from convscope.cores import cores
 from convscope.data import dataset_facts, decode, pixels
 from convscope.data.image_folder import list_images
 from convscope.data.sources import load
@@ -375,6 +380,79 @@ def test_large_images_are_decoded_a_few_at_a_time(
     counts: list[int] = []
     decoded = decode.decode_folder(list_images(tmp_path), None, 3, counts.append)
     assert [len(chunk) for chunk in decoded.train.chunks] == [2, 2, 2] == counts
+
+
+def test_who_ends_decoding_waits_for_no_more_than_an_image(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task may have 64 large images: half a minute."""
+    for number in range(500):
+        folder.add(f"train/a/{number}.png")
+    begun: list[Path | str] = []
+    threads = threading.active_count()
+
+    def slow(path: Path | str, *arguments: Any) -> pixels.Picture:
+        begun.append(path)
+        time.sleep(0.02)
+        return pixels.decode(path, *arguments)
+
+    monkeypatch.setattr(decode, "decode", slow)
+    chunks = iter(decode.decode_folder(list_images(tmp_path), None, 3, lambda _: None).train.chunks)
+    next(chunks)
+    asked = len(begun)
+    chunks.close()
+    assert len(begun) - asked <= cores()
+    assert threading.active_count() == threads
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_images_are_decoded_leaves_nothing(
+    signum: signal.Signals, folder: Folder, tmp_path: Path
+) -> None:
+    command = f"data=image_folder data.root={tmp_path} output_dir={tmp_path}/outputs"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            INTERRUPTED,
+            *command.split(),
+            "data.batch_size=2",
+            "data.val_fraction=0.25",
+            f"{signum:d}",
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(decode.__file__).parents[2])},
+        timeout=100,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signum, "", "")
+    assert [path.name for path in (tmp_path / ".convscope").iterdir()] == [".image_folder.lock"]
+    assert not (tmp_path / "outputs").exists()
+    # Who comes next need not wait.
+    assert len(load("image_folder", tmp_path).train_labels) == 6
+
+
+# train.py with images that take long to decode, and a signal once that has begun.
+INTERRUPTED = """
+import os, sys, threading, time
+from convscope import entry
+from convscope.data import decode
+signum, begun = int(sys.argv.pop()), threading.Event()
+
+def slow(*arguments):
+    begun.set()
+    time.sleep(1)
+
+decode.decode = slow
+
+def interrupt():
+    begun.wait()
+    os.kill(os.getpid(), signum)
+
+threading.Thread(target=interrupt, daemon=True).start()
+entry.train()
+"""
 
 
 @pytest.mark.parametrize("side", [64, 300])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -79,8 +80,8 @@ class ProjectRuns:
                 began = self._clock()
                 record = train(request, lambda line: None)
                 seconds = self._clock() - began
-        if record.status == "interrupted":
-            raise KeyboardInterrupt
+        if record.status == "interrupted" and record.reason is not None:
+            raise KeyboardInterrupt(signal.Signals[record.reason])
         if record.status != "finished":
             raise UserError(f"{record.name} {record.status}: {record.reason}")
         samples = self.epochs * steps_per_epoch * self._case.batch_size

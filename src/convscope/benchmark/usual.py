@@ -126,9 +126,9 @@ class UsualPipeline:
             )
             try:
                 trainer.fit(module, loader)
-            except SystemExit:
+            except SystemExit as end:
                 # What Lightning makes of Ctrl-C.
-                raise KeyboardInterrupt from None
+                raise (end.__context__ or KeyboardInterrupt()) from None
         assert window.rate is not None
         return window.rate.per_second
 

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -141,9 +142,11 @@ def _in_order(
     workers = cores()
     starts = iter(range(0, len(files), size))
     waiting: deque[tuple[Sequence[ImageFile], Future[list[Result]]]] = deque()
+    is_over = Event()
 
     def every(some: Sequence[ImageFile]) -> list[Result]:
-        return [one(file) for file in some]
+        # Nobody waits for the rest of a task after Ctrl-C or an error: it may take minutes.
+        return [one(file) for file in takewhile(lambda _: not is_over.is_set(), some)]
 
     def submit(count: int) -> None:
         for start in islice(starts, count):
@@ -158,4 +161,5 @@ def _in_order(
             yield some, future.result()
             submit(1)
     finally:
+        is_over.set()
         pool.shutdown(cancel_futures=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from convscope.runs.study import read_study
 from convscope.sweep.launchers.launcher import Launcher
 from convscope.sweep.show import show_comparison, show_plan, write_reports
 from convscope.tables import RESUME, line, new_console, tensorboard_command
+from convscope.training.signals import Interrupted
 
 if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
@@ -37,7 +39,7 @@ def sweep(
 
     Raises:
         UserError: bad input in any job, before the first one starts.
-        KeyboardInterrupt: a signal came while the runs' speed was measured again.
+        Interrupted: a signal came while the runs' speed was measured again.
     """
     if not jobs:
         raise UserError("the sweep has no jobs: nothing matches its glob")
@@ -133,6 +135,7 @@ def _measured_alone(
 
     again = [run for run in runs if run.request.id in shared]
     measured = measure_all(again, launcher, notify)
-    if any(record.status == "interrupted" for record in measured.values()):
-        raise KeyboardInterrupt
+    for record in measured.values():
+        if record.status == "interrupted" and record.reason is not None:
+            raise Interrupted(signal.Signals[record.reason])
     return {key: record for key, record in measured.items() if record.status == "finished"}
