@@ -314,6 +314,52 @@ def test_effects_are_the_means_of_a_full_grid(runs: DataFrame) -> None:
     )
 
 
+INCOMPLETE = {
+    (3, 1, "half"): [0.699, 0.700, 0.701],
+    (5, 1, "half"): [0.989, 0.990, 0.991],
+    (3, 2, "half"): [0.988, 0.990, 0.992],
+}
+"""Kernel 5 adds 29 points at stride 1, stride 2 as many to kernel 3: both would make 128 %."""
+
+
+def test_a_mean_beyond_100_percent_is_marked_as_an_extrapolation(make_runs: Runs) -> None:
+    figure = effects(make_runs(INCOMPLETE))
+    means, _ = data(figure)
+    # Over both levels of the other factor: (70 + 99) / 2 and (99 + 128) / 2.
+    assert means["x"] == pytest.approx([0.845, 1.135, 0.845, 1.135])
+    assert means["marker"]["symbol"] == ["circle", "circle-open", "circle", "circle-open"]
+    title = figure["layout"]["title"]["text"]
+    assert title.split("<br>") == [
+        "Effects on test accuracy",
+        "main effects only, as variants are missing",
+        "open circle: extrapolated beyond 0 to 100 %",
+    ]
+    assert max(map(len, title.split("<br>"))) < 46  # What fits 360 pixels.
+    hints = [text.split("<br>") for text in means["hovertext"]]
+    assert hints[1][-2] == "extrapolated: no accuracy is beyond 0 to 100 %"
+    assert not any("extrapolated" in line for line in hints[0])
+
+    figure = effects(make_runs(INCOMPLETE | {(3, 2, "half"): [0.70, 0.701, 0.702]}))
+    assert set(data(figure)[0]["marker"]["symbol"]) == {"circle"}
+    assert figure["layout"]["title"]["text"].split("<br>")[1:] == [
+        "main effects only, as variants are missing"
+    ]
+    full = INCOMPLETE | {(5, 2, "half"): [0.99, 0.991, 0.992]}
+    assert "<br>" not in effects(make_runs(full))["layout"]["title"]["text"]
+
+
+def test_a_mean_below_0_is_marked_too(make_runs: Runs) -> None:
+    """2 %, 40 % and 2 %: the fourth variant would have -36 %, and two means -17 %."""
+    grid = {
+        (3, 1, "half"): [0.40, 0.41],
+        (5, 1, "half"): [0.02, 0.03],
+        (3, 2, "half"): [0.02, 0.03],
+    }
+    means, _ = data(effects(make_runs(grid)))
+    assert means["x"] == pytest.approx([0.215, -0.165, 0.215, -0.165])
+    assert means["marker"]["symbol"] == ["circle", "circle-open", "circle", "circle-open"]
+
+
 def test_parallel_coordinates_hold_every_group_once(runs: DataFrame) -> None:
     (trace,) = data(parallel(runs))
 

@@ -167,6 +167,22 @@ def test_effects_are_the_means_of_the_living_grid(runs: DataFrame, drawn: list[F
     ]
 
 
+def test_a_mean_beyond_100_percent_is_marked(make_runs: Runs, drawn: list[Figure]) -> None:
+    grid = {(3, 1, "half"): [0.69, 0.71], (5, 1, "half"): [0.98, 1.0], (3, 2, "half"): [0.98, 1.0]}
+    effects_png(make_runs(grid))
+
+    means, _ = drawn[0].axes
+    points = [line for line in means.lines if line.get_marker() == "o"]
+    assert [float(point.get_xdata()[0]) for point in points] == pytest.approx(
+        [0.845, 1.135, 0.845, 1.135]
+    )
+    assert [point.get_markerfacecolor() == "white" for point in points] == [False, True] * 2
+    assert means.get_title(loc="left").splitlines()[1:] == [
+        "main effects only, as variants are missing",
+        "open circle: extrapolated beyond 0 to 100 %",
+    ]
+
+
 @pytest.mark.parametrize("picture", PICTURES)
 def test_nothing_to_draw_is_said(picture: Callable[[DataFrame], bytes], make_runs: Runs) -> None:
     with pytest.raises(UserError, match="finished run"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,11 @@ class Level:
     high: float
     runs: int
 
+    @property
+    def is_possible(self) -> bool:
+        """False where main effects added up lead to an accuracy that there is not."""
+        return not (self.mean < 0 or self.mean > _ACCURACY.most)
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -44,9 +50,11 @@ class Shown:
     Args:
         setting: which, "" where there is but one.
         shares: parts of the variance that add up to 1, the seeds last.
+        notes: what must be known of the means, a short line each.
     """
 
     setting: str
+    notes: list[str]
     levels: list[Level]
     shares: dict[str, float]
     groups: list[str]
@@ -64,7 +72,7 @@ def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
     """
     shown = shown_effects(runs, setting)
     rows = shown.levels[-1].y + 1
-    titles = ["Effects on test accuracy", shown.setting]
+    titles = ["Effects on test accuracy", shown.setting, *shown.notes]
     layout = stacked(titles, [int(_LEVEL * rows), _TERM * len(shown.shares)])
     layout["annotations"] = [
         panel_title(0, "adjusted mean, 95 % interval"),
@@ -95,9 +103,11 @@ def shown_effects(runs: DataFrame, setting: str | None) -> Shown:
         " x ".join(_NAMES.get(part, part) for part in str(term).split(" x ")): share
         for term, share in found.shares.items()
     }
+    levels = _levels(found)
     return Shown(
         which,
-        _levels(found),
+        list(_notes(found, levels)),
+        levels,
         shares,
         list(alone.loc[alone["status"] == "finished", "group"].unique()),
     )
@@ -125,6 +135,13 @@ def _levels(found: Effects) -> list[Level]:
     return rows
 
 
+def _notes(found: Effects, levels: Sequence[Level]) -> Iterator[str]:
+    if found.main_effects_alone:
+        yield "main effects only, as variants are missing"
+    if not all(level.is_possible for level in levels):
+        yield "open circle: extrapolated beyond 0 to 100 %"
+
+
 def _means(shown: Shown) -> dict[str, Any]:
     levels = shown.levels
     return {
@@ -140,7 +157,11 @@ def _means(shown: Shown) -> dict[str, Any]:
             "width": 0,
             "thickness": 1.5,
         },
-        "marker": {"size": 9, "color": ACCENT},
+        "marker": {
+            "size": 9,
+            "color": ACCENT,
+            "symbol": ["circle" if level.is_possible else "circle-open" for level in levels],
+        },
         "hovertext": [_level_hint(level) for level in levels],
         "hoverinfo": "text",
         "customdata": [shown.groups] * len(levels),
@@ -156,6 +177,7 @@ def _level_hint(level: Level) -> str:
     return lines(
         level.name,
         f"{percent(level.mean)}{interval}",
+        "" if level.is_possible else "extrapolated: no accuracy is beyond 0 to 100 %",
         numbered(level.runs, "run"),
     )
 

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from pandas import DataFrame
 
 from convscope.compare.effects import SEEDS
-from convscope.compare.figures.effects import Level, share_text, shown_effects
+from convscope.compare.figures.effects import Shown, share_text, shown_effects
 from convscope.compare.figures.marks import NEUTRAL
 from convscope.compare.figures.style import ACCENT
 from convscope.compare.pictures.canvas import PERCENT, SMALL, TEXT, new_figure, plain_axes, png
 from convscope.plain_pictures import plain_text
 
-_LEVEL, _TERM, _AROUND = 0.26, 0.25, 1.5
+_LEVEL, _TERM, _NOTE, _AROUND = 0.26, 0.25, 0.15, 1.5
 
 
 @plain_text()
@@ -22,22 +22,25 @@ def effects_png(runs: DataFrame, setting: str | None = None) -> bytes:
     """`figures.effects` as a picture; raises as it does."""
     shown = shown_effects(runs, setting)
     heights = [_LEVEL * (shown.levels[-1].y + 1), _TERM * len(shown.shares)]
-    figure = new_figure(sum(heights) + _AROUND)
+    figure = new_figure(sum(heights) + _AROUND + _NOTE * len(shown.notes))
     above, below = figure.subplots(2, 1, height_ratios=heights)
-    _means(above, shown.levels)
+    _means(above, shown)
     _bars(below, shown.shares)
     return png(figure, shown.setting)
 
 
-def _means(axes: Axes, levels: list[Level]) -> None:
+def _means(axes: Axes, shown: Shown) -> None:
     plain_axes(axes)
+    levels = shown.levels
     for level in levels:
         axes.plot([level.low, level.high], [level.y] * 2, color=ACCENT, linewidth=1.5)
-        axes.plot(level.mean, level.y, "o", color=ACCENT, markersize=6)
+        filled = ACCENT if level.is_possible else "white"
+        axes.plot(level.mean, level.y, "o", color=ACCENT, markerfacecolor=filled, markersize=6)
     axes.set_yticks([level.y for level in levels], [level.name for level in levels])
     axes.set_ylim(levels[-1].y + 0.5, -0.5)
     axes.xaxis.set_major_formatter(PERCENT)
-    axes.set_title("adjusted mean test accuracy, 95 % interval", loc="left", fontsize=TEXT)
+    title = "\n".join(["adjusted mean test accuracy, 95 % interval", *shown.notes])
+    axes.set_title(title, loc="left", fontsize=TEXT)
 
 
 def _bars(axes: Axes, shares: dict[str, float]) -> None:

@@ -90,7 +90,7 @@ def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
     if not known["mean"].between(0, 1).all():
         # Main effects lead there; means of cells never do.
         yield (
-            "No adjusted means are given: variants are missing, and main effects added up lead "
+            "Adjusted means are not listed: variants are missing, and main effects added up lead "
             "outside 0 to 100 %."
         )
         return
