@@ -104,6 +104,27 @@ def spread_text(mean: float | None, std: float | None, images: int | None) -> st
     return f"{100 * mean:.2f} ± {f'<{hidden}' if is_hidden else percent(std)}"
 
 
+def with_std(mean: float, std: float) -> str:
+    """`10,297 ± 1,801`, `0.000400 ± 0.000030`: both with as many decimals.
+
+    So many that the deviation has two significant digits, unless the mean has five before; then
+    `98,765 ± <1`, where nothing would be left of the deviation.
+    """
+    decimals = _decimals(mean, 5)
+    if std:
+        decimals = min(decimals, _decimals(std, 2))
+    else:
+        decimals = len(f"{mean:.{decimals}f}".partition(".")[2].rstrip("0"))
+    least = f"<{10**-decimals:,.{decimals}f}" if std and round(std, decimals) == 0 else ""
+    return f"{mean:,.{decimals}f} ± {least or f'{std:,.{decimals}f}'}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    """With which a value has so many significant digits, whole numbers being written out."""
+    _, _, exponent = f"{value:e}".partition("e")
+    return max(digits - 1 - int(exponent), 0)
+
+
 def measured_texts(row: Row) -> dict[str, str]:
     """By column what a group or run measured, as every table shows it."""
     return {key: text(row) for key, text in _MEASURED.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from convscope.compare.columns import group_table, run_table, spread_text, value_text
+from convscope.compare.columns import group_table, run_table, spread_text, value_text, with_std
 from convscope.compare.diff import Comparison, DiffRow, Plain
 from convscope.compare.frame import IMAGES_BEHIND, short
 from convscope.compare.leaders import leaders
@@ -185,8 +185,8 @@ def diff_texts(row: DiffRow, comparison: Comparison) -> tuple[str, str]:
 def _diff_text(key: str, value: Plain, std: float | None, side: DataFrame) -> str:
     if key.endswith("_accuracy") and isinstance(value, float):
         return spread_text(value, std, _images_behind(key, side))
-    if std is not None:
-        return f"{_plain_text(value)} ± {_plain_text(std)}"
+    if isinstance(value, float) and std is not None:
+        return with_std(value, std)
     return _plain_text(value)
 
 
