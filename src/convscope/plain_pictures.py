@@ -1,30 +1,53 @@
-"""Matplotlib without markup: a class may be called `$1_$`, which would be a formula."""
+"""Text in Matplotlib's pictures: without markup, and in fonts that have its letters."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 from convscope.text import cut, harmless
 
 MOST_OF_A_NAME = 24
 """Characters of a name that a picture has room for."""
+_FALLBACKS = (
+    # What Matplotlib ships, should matplotlibrc name another one.
+    "DejaVu Sans",
+    # Chinese, Japanese, Korean: Linux, macOS, Windows.
+    *("Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK JP", "Noto Sans CJK KR"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "NanumGothic"),
+    *("Hiragino Sans GB", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS"),
+    *("Microsoft YaHei", "Yu Gothic", "MS Gothic", "Malgun Gothic"),
+    # Other scripts, emoji.
+    *("Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai"),
+    *("Nirmala UI", "Leelawadee UI", "Segoe UI", "FreeSans"),
+    *("Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"),
+)
+"""Families that are used where they are installed; Matplotlib takes each letter from the first one
+that has it."""
 
 
 @contextmanager
 def plain_text() -> Iterator[None]:
-    """Make figures, and draw them, within: whatever matplotlibrc says, their text is plain.
-
-    A letter that the font lacks is drawn as a box, without a warning for each at the terminal.
-    """
-    with rc_context({"text.parse_math": False, "text.usetex": False}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    """Make figures, and draw them, within: a class may be called `$1_$`, which is no formula."""
+    installed = {font.name for font in fontManager.ttflist}
+    families = [*rcParams["font.family"], *(one for one in _FALLBACKS if one in installed)]
+    with rc_context({"text.parse_math": False, "text.usetex": False, "font.family": families}):
         yield
 
 
 def plain_label(name: str, most: int = MOST_OF_A_NAME) -> str:
-    """A name as a picture shows it."""
-    return cut(harmless(name), most)
+    """A name as a picture shows it; letters that no font has are escaped."""
+    shown = "".join(
+        one if can_draw(one) else one.encode("unicode_escape").decode() for one in harmless(name)
+    )
+    return cut(shown, most)
+
+
+def can_draw(text: str) -> bool:
+    """Whether the fonts of this moment have every letter: others would be drawn as boxes."""
+    paths = {findfont(FontProperties(family=[family])) for family in rcParams["font.family"]}
+    fonts = [get_font(path) for path in paths]
+    return all(any(font.get_char_index(ord(one)) for font in fonts) for one in text)

@@ -110,8 +110,8 @@ def test_shares_that_would_exceed_100_percent_are_not_given(make_runs: Runs) -> 
         "It is not split between factors: variants or runs are missing, and the factors' parts "
         "overlap.",
         "Significant (F tests, 5 % each): kernel size and stride.",
-        "Adjusted means are not listed: variants are missing, and main effects added up lead outside "
-        "0 to 100 %.",
+        "Adjusted means are not listed: variants are missing, and main effects added up lead "
+        "outside 0 to 100 %.",
     ]
 
 

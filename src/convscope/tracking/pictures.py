@@ -13,7 +13,8 @@ from torchvision.utils import make_grid
 
 from convscope.geometry import NetworkGeometry
 from convscope.model import ConvNet
-from convscope.plain_pictures import plain_label, plain_text
+from convscope.plain_pictures import can_draw, plain_label, plain_text
+from convscope.text import harmless
 
 _TILE_PIXELS = 64
 _MOST_MAPS = 64
@@ -96,13 +97,18 @@ def confusion_picture(confusion: Tensor, classes: Sequence[str]) -> Figure:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted class", ylabel="true class", title="test images")
     if len(classes) <= _MOST_NUMBERED_CLASSES:
-        names = list(map(plain_label, classes))
+        names = [_class_label(number, name) for number, name in enumerate(classes)]
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
         for row in range(len(classes)):
             for column in range(len(classes)):
                 _number(axes, row, column, int(counts[row, column]), float(shares[row, column]))
     return figure
+
+
+def _class_label(number: int, name: str) -> str:
+    """Its name, or its label where no font has the name's letters: `class 3`, counted from 0."""
+    return plain_label(name) if can_draw(harmless(name)) else f"class {number}"
 
 
 def _number(axes: Axes, row: int, column: int, count: int, share: float) -> None:
