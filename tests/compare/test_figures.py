@@ -431,6 +431,30 @@ def test_map_sizes_are_drawn_to_scale(make_study: Make, tmp_path: Path) -> None:
     assert figure["layout"]["xaxis"]["categoryarray"] == tuple(shown)
 
 
+@pytest.mark.parametrize(
+    ("channels", "pool_after", "largest", "texts"),
+    [
+        # Five stages of 36 pixels each; 30 x 31 halved are 15 x 15.5, rounded up.
+        ([8] * 3, [1], 28, ["28", "30x31", "15x16", "17x19", "19x22"]),
+        # Nine of 20: sides of 18 and numbers in two lines stand apart.
+        ([8] * 6, [2, 4], 18, ["28", "30x<br>31", "32x<br>34", "16x<br>17"]),
+    ],
+)
+def test_map_sizes_stand_apart_on_a_narrow_page(
+    make_study: Make,
+    tmp_path: Path,
+    channels: list[int],
+    pool_after: list[int],
+    largest: float,
+    texts: list[str],
+) -> None:
+    model = {"channels": channels, "pool_after": pool_after}
+    study = make_study(tmp_path / "s", ("3x4",), (1,), ("full",), (0,), config={"model": model})
+    (row,) = data(map_sizes(load(study)))
+    assert list(row["text"][: len(texts)]) == texts
+    assert max(row["marker"]["size"]) == pytest.approx(largest)
+
+
 def test_map_sizes_join_groups_of_equal_maps(make_study: Make, tmp_path: Path) -> None:
     for rate in (0.01, 0.02):
         make_study(tmp_path / "s", (3,), (1,), ("half",), (0,), config={"optim": {"lr": rate}})

@@ -122,6 +122,31 @@ def test_every_figure_is_drawn_and_its_numbers_are_the_tables(opened: Open) -> N
     assert set(cells) == accuracies
 
 
+@pytest.mark.parametrize("width", [360, 1300])
+def test_no_size_of_a_map_lies_on_a_square(opened: Open, width: int) -> None:
+    tab = opened(width)
+    boxes: dict[str, list[list[float]]] = tab.locator("#map-sizes").evaluate(
+        """place => Object.fromEntries(
+            [["squares", ".points path"], ["sizes", ".textpoint text"]].map(([name, which]) =>
+                [name, [...place.querySelectorAll(which)].map(one => {
+                    const {left, top, right, bottom} = one.getBoundingClientRect();
+                    return [left, top, right, bottom];
+                })]))"""
+    )
+    # Of 9 variants, each with input, three convolutions and a pool.
+    assert len(boxes["squares"]) == len(boxes["sizes"]) - 3 == 45
+    for number, size in enumerate(boxes["sizes"]):
+        others = boxes["sizes"][:number]
+        assert [box for box in boxes["squares"] + others if meet(box, size)] == []
+
+
+def meet(first: list[float], second: list[float]) -> bool:
+    """Whether two boxes, left, top, right, bottom, share more than an edge's pixel."""
+    across = min(first[2], second[2]) - max(first[0], second[0])
+    down = min(first[3], second[3]) - max(first[1], second[1])
+    return across > 1 and down > 1
+
+
 def test_a_hostile_name_is_text(opened: Open) -> None:
     tab = opened()
     assert tab.locator("h1").inner_text().endswith(HOSTILE)

@@ -16,8 +16,12 @@ from convscope.errors import UserError
 from convscope.geometry.label import pair_token
 from convscope.runs.record import RunRecord
 
-_ROW, _SIDE, _AROUND = 36, 28, 100
+_ROW, _SIDE, _AROUND = 52, 28, 100
 """A row, the longest side of a map, and what is above and below the rows, pixels."""
+_NARROW = 180
+"""What a page of 360 pixels leaves for a row of maps, pixels."""
+_PAIR, _SMALL = 35, 10
+"""Width of `28x30`, pixels; size of letters where a stage has less than that."""
 _MOST_ROWS = 60
 
 Stages = dict[str, tuple[int, int]]
@@ -37,15 +41,17 @@ def map_sizes(runs: DataFrame) -> go.Figure:
     if not sizes:
         raise UserError("no run has feature maps: all variants are impossible, or there are none")
     shown = rows[:_MOST_ROWS]
+    names = {name for _, stages, _ in rows for name in stages}
+    room = _NARROW / len(names)
+    scale = min(_SIDE, room - 2) / max(sizes)
     colours = looks(runs.drop_duplicates("variant").set_index("variant", drop=False))["colour"]
     traces = [
-        _maps(run, stages, groups, colours[run["variant"]], _SIDE / max(sizes))
+        _maps(run, stages, groups, colours[run["variant"]], scale, room)
         if stages
         else _impossible(run, groups)
         for run, stages, groups in shown
     ]
     more = f"the first {len(shown)} of {len(rows)} variants" if len(rows) > len(shown) else ""
-    names = {name for _, stages, _ in rows for name in stages}
     layout: dict[str, Any] = {
         "title": heading("Feature maps, height x width", more),
         "height": _AROUND + _ROW * len(shown),
@@ -100,14 +106,29 @@ def _stage_order(name: str) -> tuple[int, bool]:
 
 
 def _maps(
-    run: dict[str, Any], stages: Stages, groups: list[str], colour: str, scale: float
+    run: dict[str, Any],
+    stages: Stages,
+    groups: list[str],
+    colour: str,
+    scale: float,
+    room: float,
 ) -> dict[str, Any]:
+    """A row.
+
+    Args:
+        scale: pixels of the figure for one of a map.
+        room: for a stage on a narrow page, pixels.
+    """
+    is_tight = room < _PAIR
+    sizes = [pair_token(size) for size in stages.values()]
     return {
         "type": "scatter",
         "mode": "markers+text",
         "x": list(stages),
-        "text": [pair_token(size) for size in stages.values()],
-        "textposition": "middle right",
+        "text": [size.replace("x", "x<br>") if is_tight else size for size in sizes],
+        # Beside it the number would lie on the next square of a narrow page.
+        "textposition": "bottom center",
+        "textfont": {"size": _SMALL} if is_tight else {},
         "cliponaxis": False,
         "marker": {
             "symbol": "square",
