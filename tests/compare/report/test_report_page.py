@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convscope.compare import report
+from convscope.compare.figures.stack import panel_title, stacked
+from convscope.compare.figures.style import figure
 from convscope.compare.frame import Reader
 from convscope.runs.history import METRICS, History
 
@@ -145,6 +147,36 @@ def meet(first: list[float], second: list[float]) -> bool:
     across = min(first[2], second[2]) - max(first[0], second[0])
     down = min(first[3], second[3]) - max(first[1], second[1])
     return across > 1 and down > 1
+
+
+def test_a_title_begins_at_one_height_and_ends_above_its_panel(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    page = tmp_path / "titles.html"
+    counts = range(1, 7)
+    drawn = []
+    for count in counts:
+        layout = stacked([f"line {number}" for number in range(count)], [100])
+        layout["annotations"] = [panel_title(0, "panel")]
+        trace = {"type": "scatter", "x": [1], "y": [1]}
+        html = figure([trace], layout).to_html(full_html=False, include_plotlyjs=count == 1)
+        drawn.append(html)
+    page.write_text("".join(drawn))
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    tab.locator(".annotation-text").nth(len(counts) - 1).wait_for()
+    edges: list[list[float]] = tab.locator(".js-plotly-plot").evaluate_all(
+        """plots => plots.map(plot => {
+            const box = which => plot.querySelector(which).getBoundingClientRect();
+            const [title, panel] = [box(".gtitle"), box(".annotation-text")];
+            return [title.top - plot.getBoundingClientRect().top, panel.top - title.bottom];
+        })"""
+    )
+    tab.close()
+    assert len(edges) == len(counts)
+    for top, gap in edges:
+        assert 6 < top < 11
+        assert 0 < gap < 15
 
 
 def test_a_hostile_name_is_text(opened: Open) -> None:

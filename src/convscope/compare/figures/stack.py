@@ -14,8 +14,8 @@ _EDGE, _TITLE_LINE, _PANEL_TITLE, _AXIS = 12, 18, 24, 46
 def heading(*texts: str) -> dict[str, Any]:
     """A title of several lines, "" is none."""
     title = lines(*texts)
-    # Plotly centres all lines where the first should be.
-    top = _EDGE + (_line_count(title) - 1) * _TITLE_LINE / 2
+    # Plotly draws the first of several lines half a line higher than a single one.
+    top = _EDGE + (_TITLE_LINE / 2 if _line_count(title) > 1 else 0)
     return {"text": title, "pad": {"l": _EDGE, "t": top}}
 
 
