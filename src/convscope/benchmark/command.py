@@ -1,6 +1,6 @@
 """`python scripts/benchmark.py`: measures, prints, writes, sets the exit code.
 
-Exit codes: 0 done, 2 bad input or a run that failed, 1 nobody reads on, 130 Ctrl-C.
+Exit codes: 0 done, 2 bad input or a run that failed, 1 nobody reads on, 128 + n ended by signal n.
 """
 
 from __future__ import annotations

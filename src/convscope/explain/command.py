@@ -1,6 +1,7 @@
 """`python scripts/explain.py`: runs what was asked for, prints or writes, sets the exit code.
 
-Exit codes: 0 done, 2 bad input or an impossible variant, 1 nobody reads on, 130 Ctrl-C.
+Exit codes: 0 done, 2 bad input or an impossible variant, 1 nobody reads on, 128 + n ended by signal
+n.
 """
 
 from __future__ import annotations
