@@ -57,6 +57,7 @@ def test_letters_of_a_title_are_escaped(shipped_fonts: None) -> None:
     drawn(figure)
 
 
+@pytest.mark.filterwarnings("ignore:cmr10 font should")
 def test_a_font_of_ones_own_is_completed(shipped_fonts: None) -> None:
     """Computer Modern, as some matplotlibrc have it, lacks even the ellipsis and accents."""
     with mpl.rc_context({"font.family": ["cmr10"]}):
