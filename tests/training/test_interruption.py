@@ -82,7 +82,9 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 
 
 def delete(directory: RunDirectory) -> None:
-    shutil.rmtree(directory.path)
+    # A thread of the run may write a file meanwhile, and the folder is not empty then.
+    while directory.path.exists():
+        shutil.rmtree(directory.path, ignore_errors=True)
 
 
 def rename_the_study(directory: RunDirectory) -> None:
