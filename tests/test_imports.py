@@ -57,3 +57,25 @@ def test_it_starts_without_torch(code: str, tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(SOURCE)},
     )
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
+def test_a_sweep_imports_torch_in_the_process_that_trains_its_runs_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    """Else it would be imported twice, one after the other, and held in memory twice."""
+    code = (
+        "import atexit, sys\n"
+        "found = lambda: {'torch', 'pytorch_lightning', 'torchvision'} & sys.modules.keys()\n"
+        "atexit.register(lambda: print('imported:', found()))\n"
+        "from convscope.entry import train; train()"
+    )
+    tiny = ("data=digits", "model.channels=[4,8]", "trainer.max_steps=2", "conv.stride=2")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-m", *tiny],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported: set()"

@@ -18,7 +18,7 @@ from convscope.data import Facts, sources
 from convscope.data.digits import load_digits
 from convscope.errors import UserError
 from convscope.jobs import Resolver
-from convscope.training import hardware
+from convscope.training import devices
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest, fitted, hand
 
@@ -174,7 +174,7 @@ def test_several_devices_share_a_run_by_ddp_alone(ask: Callable[[str], RunReques
 def test_another_precision_is_another_run(
     ask: Callable[[str], RunRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "_computes_bfloat16", lambda accelerator: True)
+    monkeypatch.setattr(devices, "_computes_bfloat16", lambda accelerator: True)
     resolver = Resolver(pytest.fail)
     run = resolver.request(*resolver.prepare([["data=digits", "trainer.precision=32-true"]]))
     assert "-precision32-true-seed0-" in run.directory.name

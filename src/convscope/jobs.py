@@ -15,6 +15,7 @@ from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
 from convscope.expand import MOST_JOBS
 from convscope.mistakes import as_written, key_of
+from convscope.training.memory import require_memory
 from convscope.training.request import (
     CheckedConfig,
     RunRequest,
@@ -64,20 +65,27 @@ def refuse_search(overrides: Sequence[str]) -> None:
             raise UserError(f"{key} is for a search: add -m hydra/sweeper=optuna")
 
 
+def _this_process(trainer: TrainerConfig) -> Hardware:
+    # Here: PyTorch takes seconds to import, and a mistake in the options is told without it.
+    from convscope.training.devices import resolve_hardware
+
+    return resolve_hardware(trainer)
+
+
 class Resolver:
     """Settles for one command what `auto` means, and loads each data set once.
 
     Args:
         notify: is told when `data=auto` falls back on digits, what is fitted to a small data set,
             and what of the images is not used.
-        hardware: settles what the runs are computed on; by default this machine's.
+        hardware: settles what the runs are computed on; by default this process does.
         is_here: whether the runs are trained by this process, and must fit in this machine.
     """
 
     def __init__(
         self,
         notify: Callable[[str], None],
-        hardware: Callable[[TrainerConfig], Hardware] | None = None,
+        hardware: Callable[[TrainerConfig], Hardware] = _this_process,
         is_here: bool = True,
     ) -> None:
         self._notify = notify
@@ -86,7 +94,7 @@ class Resolver:
         self._composer = Composer()
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
-        self._hardware: dict[tuple[str, int, str], Hardware] = {}
+        self._hardware: dict[tuple[str, int, str, bool], Hardware] = {}
         self._defaults: dict[str, TrainConfig] = {}
         self._facts = cache(dataset_facts)
         self._told: set[str] = set()
@@ -147,8 +155,6 @@ class Resolver:
         if checked.config.data.name == "auto":
             checked = self._settle_auto(checked)
         if self._is_here:
-            from convscope.training.memory import require_memory
-
             require_memory(checked, hardware)
         images = self._load(checked.config)
         defaults = self._default(checked.config.data.name)
@@ -180,12 +186,10 @@ class Resolver:
         return self._images[key]
 
     def _settle_hardware(self, config: TrainConfig) -> Hardware:
-        from convscope.training.hardware import resolve_hardware
-
         trainer = config.trainer
-        key = (trainer.accelerator, trainer.devices, trainer.precision)
+        key = (trainer.accelerator, trainer.devices, trainer.precision, trainer.deterministic)
         if key not in self._hardware:
-            self._hardware[key] = (self._resolve_hardware or resolve_hardware)(trainer)
+            self._hardware[key] = self._resolve_hardware(trainer)
         return self._hardware[key]
 
     def _as_used(self, config: TrainConfig) -> TrainConfig:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from convscope.config import TrainerConfig
 from convscope.runs.record import RunRecord, utc_now, write_record
 from convscope.sweep.plan import PlannedRun
-from convscope.training.hardware import Hardware, resolve_hardware
+from convscope.training.devices import resolve_hardware
+from convscope.training.hardware import Hardware
 from convscope.training.record import first_record
 
 FIXED = ("data=digits", "trainer.accelerator=cpu", "output_dir=out", "study=found")

@@ -3,6 +3,8 @@
 import os
 import weakref
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,12 @@ import torch
 
 from convscope.compose import compose_config
 from convscope.errors import UserError
-from convscope.training.hardware import Hardware, free_memory, resolve_hardware
+from convscope.jobs import Resolver
+from convscope.sweep.launchers.serial import SerialLauncher
+from convscope.training.devices import free_memory, resolve_hardware
+from convscope.training.distributed import rank
+from convscope.training.distributed.messages import Ended, Failed, Message, Part
+from convscope.training.hardware import Hardware
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,7 @@ def test_devices_share_the_threads(
     monkeypatch: pytest.MonkeyPatch, threads: int, devices: int, each: int
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    monkeypatch.setattr("convscope.training.hardware.cores", lambda: 8)
+    monkeypatch.setattr("convscope.training.devices.cores", lambda: 8)
     config = replace(compose_config([]).trainer, accelerator="cpu", devices=devices)
     hardware = resolve_hardware(config)
     assert (hardware.devices, hardware.threads) == (devices, each)
@@ -62,7 +69,7 @@ def test_hardware_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr("convscope.training.hardware.cores", lambda: 4)
+    monkeypatch.setattr("convscope.training.devices.cores", lambda: 4)
     with pytest.raises(UserError, match=message):
         resolve_hardware(replace(compose_config([]).trainer, **typed))
 
@@ -75,11 +82,28 @@ def test_cublas_is_told_in_time_that_its_results_must_be_the_same(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    properties = SimpleNamespace(total_memory=80 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     trainer = compose_config([]).trainer
-    assert resolve_hardware(trainer).accelerator == "cuda"
+    hardware = resolve_hardware(trainer)
+    assert (hardware.accelerator, hardware.memory) == ("cuda", 80 * 2**30)
     assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
     resolve_hardware(replace(trainer, deterministic=True))
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_a_process_started_later_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep's runs are trained, after a crash, in another process than the one first asked."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    found = Hardware("cuda", "a GPU", 1, "bf16-mixed", 1)
+    process = SimpleNamespace(call=lambda function, trainer: found)
+    monkeypatch.setattr("convscope.sweep.launchers.serial.child", lambda: process)
+    trainer = compose_config([]).trainer
+    resolver = Resolver(pytest.fail, SerialLauncher().hardware)
+    for deterministic in (False, True):
+        one = replace(trainer, deterministic=deterministic)
+        assert resolver._settle_hardware(SimpleNamespace(trainer=one)) == found
+        assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) is deterministic
 
 
 def test_a_gpu_gets_its_memory_back(
@@ -103,3 +127,39 @@ def test_a_gpu_gets_its_memory_back(
     free_memory(hardware)
     assert seen == [None]
     assert "memory could not be given back: captures_underway" in caplog.text
+
+
+def test_a_rank_gives_a_gpu_its_memory_back_after_each_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the process that trained it: the command's own has no part of the GPU."""
+    events: list[object] = []
+    hardware = Hardware("cuda", "a GPU", 1, "bf16-mixed", 1)
+    parts = [Part(None, hardware, 0, 1, Path(), None)] * 2  # type: ignore[arg-type]
+
+    class Stopped(Exception):
+        pass
+
+    class Command:
+        def next_asked(self) -> Part:
+            if not parts:
+                raise Stopped
+            return parts.pop()
+
+        def send(self, message: Message) -> None:
+            events.append(message)
+
+    def train_part(part: Part, command: Command) -> dict[str, float]:
+        if not parts:
+            raise UserError("the loss is nan")
+        return {}
+
+    monkeypatch.setattr(rank, "Command", Command)
+    monkeypatch.setattr("convscope.training.distributed.part.train_part", train_part)
+    monkeypatch.setattr("convscope.training.devices.free_memory", events.append)
+    with pytest.raises(Stopped):
+        rank.main()
+    ended, freed, failed, freed_again = events
+    assert ended == Ended({})
+    assert isinstance(failed, Failed)
+    assert (freed, freed_again) == (hardware, hardware)

@@ -431,7 +431,7 @@ def test_a_run_that_has_ended_holds_nothing(
         gc.collect()
         left.extend(found for found in gc.get_objects() if isinstance(found, Experiment))
 
-    monkeypatch.setattr("convscope.training.train.free_memory", look)
+    monkeypatch.setattr("convscope.training.devices.free_memory", look)
     assert train(ask(tmp_path), silent).status == "finished"
     monkeypatch.setattr(VariantModule, "training_step", lambda module, chunk: 1 / 0)
     assert train(ask(tmp_path, "seed=1"), silent).status == "failed"

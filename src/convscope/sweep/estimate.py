@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from convscope.errors import UserError
 from convscope.sweep.plan import PlannedRun
-from convscope.training.distributed.messages import Call, Failed, Returned
-from convscope.training.distributed.processes import child
+from convscope.training.distributed.processes import DeviceFailed, child
 from convscope.training.request import RunRequest, hand
 
 RUN_SECONDS = 0.5
 """What a run takes besides its batches: files, checkpoints, pictures."""
 MEASURE = "convscope.sweep.step_cost:measure_handed"
 """What measures: named, since it brings Lightning, 4 s that this process need not wait for."""
-_POLL_S = 0.2
-"""How long a signal may wait."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +82,8 @@ def _key(request: RunRequest) -> tuple[object, ...]:
 
 def _measured(request: RunRequest) -> StepCost | str:
     """The cost, or why it could not be measured."""
-    process, said = child(), None
-    process.call(Call(MEASURE, (hand(request), request.hardware)))
     try:
-        while said is None:
-            said = process.next_said(_POLL_S)
-        _, message = said
-        if isinstance(message, Failed):
-            return message.reason
-        if message is None:
-            return f"the process {process.how_ended(0)}"
-        assert isinstance(message, Returned)
-        cost: StepCost = message.value
-        return cost
-    finally:
-        if said is None or not isinstance(said[1], Returned):
-            # Interrupted, or nobody knows what it has left in memory.
-            process.end()
+        cost: StepCost = child().call(MEASURE, hand(request), request.hardware)
+    except (UserError, DeviceFailed) as error:
+        return str(error)
+    return cost

@@ -13,6 +13,7 @@ from convscope.step.update import Update, make_optimizer
 from convscope.sweep.estimate import StepCost
 from convscope.tracking.throughput import synchronizer
 from convscope.training.batches import train_batches, train_images
+from convscope.training.devices import free_memory
 from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest, RunRequest
 
@@ -27,7 +28,9 @@ def measure_handed(handed: HandedRequest, hardware: Hardware) -> StepCost:
         RuntimeError: its steps cannot be taken, for want of memory say.
     """
     torch.set_num_threads(hardware.threads)
-    return measure(handed.receive(hardware))
+    cost = measure(handed.receive(hardware))
+    free_memory(hardware)
+    return cost
 
 
 def measure(request: RunRequest) -> StepCost:

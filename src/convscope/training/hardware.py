@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
-import platform
 from dataclasses import dataclass
-
-import torch
-import torch.distributed
+from typing import TYPE_CHECKING
 
 from convscope.config import TrainerConfig
-from convscope.cores import cores
-from convscope.errors import UserError
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -31,6 +25,8 @@ class Hardware:
     """Threads that PyTorch computes one operation with on the CPU, for each device."""
     shared: bool = False
     """Whether other runs may be trained on it meanwhile, so that samples/s say less."""
+    memory: int | None = None
+    """Bytes that all its devices have together; None where the system does not tell."""
 
     @property
     def strategy(self) -> str:
@@ -39,84 +35,23 @@ class Hardware:
 
     @property
     def torch_device(self) -> torch.device:
+        # Here and below: who hands hardware on to another process does without PyTorch.
+        import torch
+
         return torch.device(self.accelerator)
 
     @property
     def autocast_dtype(self) -> torch.dtype:
+        import torch
+
         return torch.bfloat16 if self.precision == "bf16-mixed" else torch.float32
 
 
-def resolve_hardware(trainer: TrainerConfig) -> Hardware:
-    """Settle what `auto` means on this machine.
+def prepare_environment(trainer: TrainerConfig, hardware: Hardware) -> None:
+    """Tell cuBLAS, here and in processes started later, where its results must be the same.
 
-    Raises:
-        UserError: a device that is not there.
+    It must be told before the first product of matrices: what it is told later is not heard.
     """
-    accelerator = _accelerator(trainer.accelerator)
-    available = _available(accelerator)
-    if trainer.devices > available:
-        raise UserError(
-            f"trainer.devices must be at most {available} on this machine, got {trainer.devices}"
-        )
-    precision = trainer.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if _computes_bfloat16(accelerator) else "32-true"
-    if trainer.deterministic and accelerator == "cuda":
-        # Before the first product of matrices: what a process says later is not heard. The value is
-        # that of PyTorch's notes on reproducibility.
+    if trainer.deterministic and hardware.accelerator == "cuda":
+        # The value of PyTorch's notes on reproducibility.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    threads = max(1, torch.get_num_threads() // trainer.devices)
-    return Hardware(accelerator, _name(accelerator), trainer.devices, precision, threads)
-
-
-def free_memory(hardware: Hardware) -> None:
-    """Give a GPU's memory back when a run has ended: the cycles that it was made of hold it."""
-    if hardware.accelerator != "cuda":
-        return
-    gc.collect()
-    try:
-        torch.cuda.empty_cache()
-    except RuntimeError as error:
-        # A capture or a kernel that failed may leave the device so: the run itself is over.
-        log.warning("the GPU's memory could not be given back: %s", error)
-
-
-def _accelerator(asked: str) -> str:
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
-        return next((kind for kind, found in there.items() if found), "cpu")
-    if asked == "gpu":
-        found = next((kind for kind, found in there.items() if found), None)
-    else:
-        found = asked if asked == "cpu" or there[asked] else None
-    if found is None:
-        raise UserError(
-            f"trainer.accelerator={asked}: this machine has none that PyTorch can use\n"
-            "leave it out, or set trainer.accelerator=cpu"
-        )
-    return found
-
-
-def _available(accelerator: str) -> int:
-    """Devices of a kind; on the CPU its cores, which more processes would only take turns on."""
-    if accelerator == "mps" or not torch.distributed.is_available():
-        return 1
-    return torch.cuda.device_count() if accelerator == "cuda" else cores()
-
-
-def _computes_bfloat16(accelerator: str) -> bool:
-    """Whether the hardware itself multiplies in bfloat16: AVX512-BF16 or AMX, Ampere or later."""
-    if accelerator == "cuda":
-        return torch.cuda.get_device_capability() >= (8, 0)
-    if accelerator == "mps":
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _name(accelerator: str) -> str:
-    if accelerator == "cuda":
-        return torch.cuda.get_device_name()
-    if accelerator == "mps":
-        return "Apple GPU"
-    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.machine())

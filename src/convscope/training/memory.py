@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import torch
-
 from convscope.errors import UserError
 from convscope.training.hardware import Hardware
 from convscope.training.request import CheckedConfig
 
 _BYTES_PER_PARAMETER = 16
 """In float32: the weight, its gradient, and AdamW's two moments."""
-_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def require_memory(checked: CheckedConfig, hardware: Hardware) -> None:
@@ -22,7 +16,7 @@ def require_memory(checked: CheckedConfig, hardware: Hardware) -> None:
     Raises:
         UserError: names what it takes and what there is.
     """
-    needed, there = least_bytes(checked), total_memory(hardware)
+    needed, there = least_bytes(checked), hardware.memory
     if there is not None and needed > there:
         raise UserError(
             f"{checked.variant} takes at least {needed / 1e9:,.1f} GB of memory, and there are"
@@ -44,17 +38,3 @@ def least_bytes(checked: CheckedConfig) -> int:
     outputs = sum(layer.activation_bytes for layer in geometry.layers if layer.kind == "conv")
     parameters = _BYTES_PER_PARAMETER * geometry.params * config.trainer.devices
     return parameters + outputs * config.data.batch_size
-
-
-def total_memory(hardware: Hardware) -> int | None:
-    """Bytes that all devices of a run have together; None where the system does not tell."""
-    if hardware.accelerator == "cuda":
-        return torch.cuda.get_device_properties(0).total_memory * hardware.devices
-    if not hasattr(os, "sysconf"):
-        return None
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = _CONTAINER_LIMIT.read_text().strip()
-    except OSError:
-        return machine
-    return min(machine, int(limit)) if limit.isdecimal() else machine

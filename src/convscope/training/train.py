@@ -17,8 +17,8 @@ from convscope.geometry import ImpossibleVariant
 from convscope.runs.history import History
 from convscope.runs.lock import Claim, ClaimLost, RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
-from convscope.training.distributed.experiment import DeviceFailed, RanksExperiment
-from convscope.training.hardware import free_memory
+from convscope.training.distributed.experiment import RanksExperiment
+from convscope.training.distributed.processes import DeviceFailed
 from convscope.training.log import logged_to
 from convscope.training.record import environment, first_record, write_config
 from convscope.training.request import RunRequest
@@ -99,7 +99,7 @@ def _train_claimed(
     prepare = _experiments(request, processes)
     with logged_to(directory.train_log):
         ended = _run(request, record, prepare, claim, notify)
-        free_memory(request.hardware)
+        _free_memory(request, processes)
     ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
     try:
         claim.check()
@@ -166,6 +166,14 @@ def _experiments(request: RunRequest, processes: RankProcesses | None) -> Prepar
     return lambda *arguments: nullcontext(Experiment(*arguments))
 
 
+def _free_memory(request: RunRequest, processes: RankProcesses | None) -> None:
+    """Free what a run took in this process; others free theirs."""
+    if processes is None:
+        from convscope.training.devices import free_memory
+
+        free_memory(request.hardware)
+
+
 def _one_line(error: Exception, train_log: Path) -> str:
     text = next(iter(str(error).strip().splitlines()), "no message")
     # The type of an error in another process is told by its text.
@@ -181,7 +189,7 @@ def _develop(request: RunRequest, notify: Notify, processes: RankProcesses | Non
     prepare = _experiments(request, processes)
     with logged_to(None):
         ended = _try(request, record, prepare, notify)
-        free_memory(request.hardware)
+        _free_memory(request, processes)
     if ended.status == "finished":
         notify("fast_dev_run: nothing was written")
     return ended

@@ -20,7 +20,7 @@ from convscope.errors import UserError
 from convscope.sweep.launchers.choose import make_launcher
 from convscope.sweep.launchers.engine import Death
 from convscope.sweep.launchers.options import LocalOptions
-from convscope.training.hardware import resolve_hardware
+from convscope.training.devices import resolve_hardware
 
 from .slurm_cluster import Cluster, is_installed, slurm
 from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, pause, records, results

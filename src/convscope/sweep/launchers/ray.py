@@ -24,7 +24,8 @@ from convscope.sweep.launchers.options import RayOptions
 from convscope.sweep.launchers.ray_address import answers, check_answers
 from convscope.sweep.launchers.worker import work
 from convscope.tables import numbered
-from convscope.training.hardware import Hardware, resolve_hardware
+from convscope.training.devices import resolve_hardware
+from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest
 
 # Nobody has asked for reports to Ray's makers.

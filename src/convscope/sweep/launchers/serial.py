@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from convscope.config import TrainerConfig
-    from convscope.runs.record import RunRecord
-    from convscope.sweep.plan import PlannedRun
-    from convscope.training.hardware import Hardware
+from convscope.config import TrainerConfig
+from convscope.runs.record import RunRecord
+from convscope.sweep.attempt import attempt
+from convscope.sweep.plan import PlannedRun
+from convscope.training.distributed.processes import child
+from convscope.training.hardware import Hardware, prepare_environment
+
+_RESOLVE = "convscope.training.devices:resolve_hardware"
+"""Called there: it brings PyTorch, which this process need not import at all."""
 
 
 class SerialLauncher:
@@ -25,22 +28,21 @@ class SerialLauncher:
         self._waiting: deque[tuple[PlannedRun, bool]] = deque()
 
     def hardware(self, trainer: TrainerConfig) -> Hardware:
-        # Here and below: mistakes in the options need not wait for PyTorch and Lightning.
-        from convscope.training.hardware import resolve_hardware
-
-        return resolve_hardware(trainer)
+        hardware: Hardware = child().call(_RESOLVE, trainer)
+        prepare_environment(trainer, hardware)
+        return hardware
 
     def start(self, run: PlannedRun, alone: bool = False) -> None:
         self._waiting.append((run, alone))
 
     def next_ended(self) -> tuple[PlannedRun, RunRecord | None]:
-        from convscope.sweep.alone import measure_alone
-        from convscope.sweep.attempt import attempt
-        from convscope.training.distributed.processes import child
-
         run, alone = self._waiting.popleft()
-        train = measure_alone if alone else attempt
-        return run, train(run.request, child())
+        if not alone:
+            return run, attempt(run.request, child())
+        # Here: TensorBoard's writer is PyTorch's.
+        from convscope.sweep.alone import measure_alone
+
+        return run, measure_alone(run.request, child())
 
     def cancel(self) -> None:
         self._waiting.clear()

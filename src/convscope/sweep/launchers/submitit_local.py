@@ -13,7 +13,8 @@ from convscope.errors import UserError
 from convscope.mistakes import LAUNCHER
 from convscope.sweep.launchers.options import LocalOptions
 from convscope.sweep.launchers.submitit import Job
-from convscope.training.hardware import Hardware, resolve_hardware
+from convscope.training.devices import resolve_hardware
+from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest
 
 _YEAR_MIN = 365 * 24 * 60

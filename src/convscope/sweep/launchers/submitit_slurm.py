@@ -18,7 +18,8 @@ from convscope.errors import UserError
 from convscope.sweep.launchers.engine import Death
 from convscope.sweep.launchers.options import SlurmOptions
 from convscope.sweep.launchers.submitit import Job, has_ended, result_of
-from convscope.training.hardware import Hardware, resolve_hardware
+from convscope.training.devices import resolve_hardware
+from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest
 
 Notify = Callable[[str], None]

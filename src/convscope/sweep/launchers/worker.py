@@ -24,7 +24,7 @@ def work(handed: HandedRequest, threads: int, shared: bool, alone: bool) -> RunR
 
     from convscope.sweep.alone import measure_alone
     from convscope.sweep.attempt import attempt
-    from convscope.training.hardware import resolve_hardware
+    from convscope.training.devices import resolve_hardware
 
     torch.set_num_threads(threads)
     hardware = resolve_hardware(handed.checked.config.trainer)

@@ -10,25 +10,20 @@ from pathlib import Path
 from typing import Self
 
 from convscope.errors import UserError
-from convscope.ranks import Ranks
 from convscope.runs.lock import Claim
 from convscope.training.distributed.messages import Begun, Ended, Failed, Line, Part
-from convscope.training.distributed.processes import RankProcesses, Said
+from convscope.training.distributed.processes import (
+    POLL_S,
+    DeviceFailed,
+    RankProcesses,
+    Said,
+    error_of,
+)
 from convscope.training.request import RunRequest, hand
 from convscope.training.signals import Signals
 
-_POLL_S = 0.2
-"""How long a signal may wait."""
 _LAST_WORDS_S = 10.0
 """For the other ranks to say what they know, and for the first to close its files."""
-
-
-class DeviceFailed(Exception):
-    """A rank ended with an error that nobody has explained."""
-
-
-class RankTraceback(Exception):
-    """The cause of an error that a rank raised, as the log shows it."""
 
 
 class RanksExperiment:
@@ -97,11 +92,10 @@ class RanksExperiment:
 
     def _part(self, rank: int) -> Part:
         meeting = Path(self._folder.name) / "meeting"
-        ranks = Ranks(rank, self._size)
         handed = hand(self._request)
         # The working directory there may be another.
         claim = self._claim and replace(self._claim, run_dir=handed.directory.path)
-        return Part(handed, self._request.hardware, ranks, meeting, claim)
+        return Part(handed, self._request.hardware, rank, self._size, meeting, claim)
 
     def _until_begun(self) -> Begun:
         while True:
@@ -128,7 +122,7 @@ class RanksExperiment:
     def _heard(self) -> Said | None:
         """What a rank says next; None where none says anything for a moment."""
         self._signals.check()
-        return self._processes.next_said(_POLL_S)
+        return self._processes.next_said(POLL_S)
 
     def _failure(self, rank: int, message: Failed | None) -> UserError | DeviceFailed:
         """Why the run failed: what is explained, else a death; other errors may be its echo."""
@@ -136,14 +130,14 @@ class RanksExperiment:
         for words in last.values():
             if words is not None and words.explained:
                 self._are_idle = self._size == 1
-                return _error(words)
+                return error_of(words)
         for dead, words in last.items():
             if words is None:
                 how = self._processes.how_ended(dead)
                 of = f" of device {dead + 1} of {self._size}" if self._size > 1 else ""
                 return UserError(f"the process{of} {how}")
         assert message is not None
-        return _error(message)
+        return error_of(message)
 
     def _last_words(self, besides: int) -> dict[int, Failed | None]:
         """How the other ranks end, where they do before long; None where one does not say."""
@@ -159,9 +153,3 @@ class RanksExperiment:
                 words[rank] = message
                 others.remove(rank)
         return words
-
-
-def _error(failed: Failed) -> UserError | DeviceFailed:
-    error = (UserError if failed.explained else DeviceFailed)(failed.reason)
-    error.__cause__ = RankTraceback(failed.trace)
-    return error

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convscope.ranks import Ranks
 from convscope.runs.lock import Claim
 from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest
@@ -18,7 +17,9 @@ class Part:
 
     handed: HandedRequest
     hardware: Hardware
-    ranks: Ranks
+    rank: int
+    size: int
+    """How many ranks there are."""
     meeting: Path
     """A file that is not there yet, through which the ranks find each other."""
     claim: Claim | None

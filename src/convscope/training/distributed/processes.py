@@ -16,12 +16,32 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from typing import Any
 
+from convscope.errors import UserError
 from convscope.runs.environment import PACKAGE
-from convscope.training.distributed.messages import Asked, Call, Message, Part, Shown
+from convscope.training.distributed.messages import (
+    Asked,
+    Call,
+    Failed,
+    Message,
+    Part,
+    Returned,
+    Shown,
+)
 
 Said = tuple[int, Message | None]
 """Rank and message; None where the rank's process has ended."""
+POLL_S = 0.2
+"""How long a signal may wait."""
+
+
+class DeviceFailed(Exception):
+    """A rank ended with an error that nobody has explained."""
+
+
+class RankTraceback(Exception):
+    """The cause of an error that a rank raised, as the log shows it."""
 
 
 class RankProcesses:
@@ -43,10 +63,30 @@ class RankProcesses:
         for process, part in zip(self._processes, listed, strict=True):
             _write(process, part)
 
-    def call(self, call: Call) -> None:
-        """Have the one process there is call a function."""
+    def call(self, function: str, *arguments: Any) -> Any:
+        """Have the one process there is call a function, `package.module:name`.
+
+        Raises:
+            UserError: the function raised one, or its process died.
+            DeviceFailed: the function raised another error.
+        """
+        said = None
         self._start_processes(1)
-        _write(self._processes[0], call)
+        _write(self._processes[0], Call(function, arguments))
+        try:
+            while said is None:
+                said = self.next_said(POLL_S)
+            _, message = said
+            if isinstance(message, Failed):
+                raise error_of(message)
+            if message is None:
+                raise UserError(f"the process {self.how_ended(0)}")
+            assert isinstance(message, Returned)
+            return message.value
+        finally:
+            if said is None or not isinstance(said[1], Returned):
+                # Interrupted, or nobody knows what it has left in memory.
+                self.end()
 
     def _start_processes(self, number: int) -> None:
         """Start them, unless those of before still live."""
@@ -95,6 +135,13 @@ class RankProcesses:
                 with suppress(BrokenPipeError):
                     process.stdin.close()
         self._processes = []
+
+
+def error_of(failed: Failed) -> UserError | DeviceFailed:
+    """The error that a rank raised, to be raised here."""
+    error = (UserError if failed.explained else DeviceFailed)(failed.reason)
+    error.__cause__ = RankTraceback(failed.trace)
+    return error
 
 
 @cache

@@ -10,19 +10,13 @@ import os
 import pickle
 import pkgutil
 import queue
-import socket
 import threading
 import traceback
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
-
-import torch
-import torch.distributed
 
 from convscope.errors import UserError
 from convscope.training.distributed.messages import (
-    Begun,
     Call,
     Ended,
     Failed,
@@ -33,19 +27,19 @@ from convscope.training.distributed.messages import (
     Shown,
 )
 
-_MEETING = timedelta(minutes=30)
-"""That the ranks wait for each other: the command ends them long before, where one has died."""
-_LOOPBACK = ("lo", "lo0")
-
 
 def main() -> None:
     command = Command()
+    # Here: they take seconds, in which the command may end, and this process with it.
+    from convscope.training.devices import free_memory
+    from convscope.training.distributed.part import train_part
+
     while True:
         # Also when it has trained its part: gloo may abort a rank whose peer is gone.
         asked = command.next_asked()
         try:
             if isinstance(asked, Part):
-                command.send(Ended(_train(asked, command)))
+                command.send(Ended(train_part(asked, command)))
             else:
                 command.send(Returned(_call(asked)))
         except UserError as error:
@@ -55,6 +49,8 @@ def main() -> None:
             command.send(Failed(reason, False, traceback.format_exc()))
             # Nobody knows what it has left in memory.
             return
+        if isinstance(asked, Part):
+            free_memory(asked.hardware)
 
 
 class Command:
@@ -91,52 +87,6 @@ class Command:
 
 def _call(call: Call) -> Any:
     return pkgutil.resolve_name(call.function)(*call.arguments)
-
-
-def _train(part: Part, command: Command) -> dict[str, float]:
-    torch.set_num_threads(part.hardware.threads)
-    if part.ranks.size > 1:
-        _meet(part)
-    # Here: Lightning asks the environment, which is set by now, for its rank.
-    from convscope.training.experiment import Experiment
-    from convscope.training.log import logged_to
-    from convscope.training.signals import Signals
-
-    request, ranks = part.handed.receive(part.hardware), part.ranks
-    writes = ranks.is_first and not request.config.trainer.fast_dev_run
-    with logged_to(request.directory.train_log if writes else None):
-        show = command.show if ranks.is_first else _keep_quiet
-        claim = part.claim if ranks.is_first else None
-        experiment = Experiment(request, Signals(), show, claim, ranks)
-        if ranks.is_first:
-            command.send(Begun(experiment.resumed_from_epoch, experiment.headline()))
-        return experiment.run()
-
-
-def _meet(part: Part) -> None:
-    """Take this rank's device and its place among the ranks."""
-    ranks = part.ranks
-    os.environ |= {"RANK": str(ranks.rank), "LOCAL_RANK": str(ranks.rank), "NODE_RANK": "0"}
-    device = None
-    if part.hardware.accelerator == "cuda":
-        device = torch.device("cuda", ranks.rank)
-        torch.cuda.set_device(device)
-    for _, name in socket.if_nameindex():
-        if name in _LOOPBACK:
-            # All are on this machine: gloo would look up the machine's name, and listen outside.
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
-    torch.distributed.init_process_group(
-        "nccl" if device is not None and torch.distributed.is_nccl_available() else "gloo",
-        init_method=f"file://{part.meeting.as_posix()}",
-        rank=ranks.rank,
-        world_size=ranks.size,
-        timeout=_MEETING,
-        device_id=device,
-    )
-
-
-def _keep_quiet(line: str) -> None:
-    """The first rank says it."""
 
 
 if __name__ == "__main__":

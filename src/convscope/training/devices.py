@@ -1,0 +1,115 @@
+"""Which devices there are to compute on, and what `auto` means among them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import platform
+from pathlib import Path
+
+import torch
+import torch.distributed
+
+from convscope.config import TrainerConfig
+from convscope.cores import cores
+from convscope.errors import UserError
+from convscope.training.hardware import Hardware, prepare_environment
+
+log = logging.getLogger(__name__)
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def resolve_hardware(trainer: TrainerConfig) -> Hardware:
+    """Settle what `auto` means on this machine.
+
+    Raises:
+        UserError: a device that is not there.
+    """
+    accelerator = _accelerator(trainer.accelerator)
+    available = _available(accelerator)
+    if trainer.devices > available:
+        raise UserError(
+            f"trainer.devices must be at most {available} on this machine, got {trainer.devices}"
+        )
+    precision = trainer.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if _computes_bfloat16(accelerator) else "32-true"
+    hardware = Hardware(
+        accelerator,
+        _name(accelerator),
+        trainer.devices,
+        precision,
+        threads=max(1, torch.get_num_threads() // trainer.devices),
+        memory=_memory(accelerator, trainer.devices),
+    )
+    prepare_environment(trainer, hardware)
+    return hardware
+
+
+def free_memory(hardware: Hardware) -> None:
+    """Give a GPU's memory back when a run has ended: the cycles that it was made of hold it."""
+    if hardware.accelerator != "cuda":
+        return
+    gc.collect()
+    try:
+        torch.cuda.empty_cache()
+    except RuntimeError as error:
+        # A capture or a kernel that failed may leave the device so: the run itself is over.
+        log.warning("the GPU's memory could not be given back: %s", error)
+
+
+def _accelerator(asked: str) -> str:
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if asked == "auto":
+        return next((kind for kind, found in there.items() if found), "cpu")
+    if asked == "gpu":
+        found = next((kind for kind, found in there.items() if found), None)
+    else:
+        found = asked if asked == "cpu" or there[asked] else None
+    if found is None:
+        raise UserError(
+            f"trainer.accelerator={asked}: this machine has none that PyTorch can use\n"
+            "leave it out, or set trainer.accelerator=cpu"
+        )
+    return found
+
+
+def _available(accelerator: str) -> int:
+    """Devices of a kind; on the CPU its cores, which more processes would only take turns on."""
+    if accelerator == "mps" or not torch.distributed.is_available():
+        return 1
+    return torch.cuda.device_count() if accelerator == "cuda" else cores()
+
+
+def _computes_bfloat16(accelerator: str) -> bool:
+    """Whether the hardware itself multiplies in bfloat16: AVX512-BF16 or AMX, Ampere or later."""
+    if accelerator == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    if accelerator == "mps":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _name(accelerator: str) -> str:
+    if accelerator == "cuda":
+        return torch.cuda.get_device_name()
+    if accelerator == "mps":
+        return "Apple GPU"
+    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.machine())
+
+
+def _memory(accelerator: str, devices: int) -> int | None:
+    """Bytes that these devices have together; None where the system does not tell."""
+    if accelerator == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory * devices
+    if not hasattr(os, "sysconf"):
+        return None
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdecimal() else machine
