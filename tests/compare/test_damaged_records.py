@@ -26,6 +26,7 @@ from convscope.compare.frame import Reader
 from convscope.compare.tensorboard import ConvScopePlugin
 from convscope.errors import UserError
 from convscope.explain.page import write_page
+from convscope.geometry import convs_from, network_geometry
 from convscope.runs.identity import identity
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.plan import plan_runs
@@ -104,12 +105,22 @@ def study(ask: Callable[..., RunRequest], tmp_path_factory: pytest.TempPathFacto
     for seed, stride in ((1, 1), (2, 1), (0, 2), (1, 2)):
         config = copy.deepcopy(record.config) | {"seed": seed}
         config["conv"]["stride"] = [[stride, stride]] * 2
+        geometry = network_geometry(
+            record.dataset["input_shape"],
+            convs_from(config["conv"]),
+            config["model"]["channels"],
+            config["model"]["pool_after"],
+            len(record.dataset["classes"]),
+        )
         other = dataclasses.replace(
             record,
             id=identity(config),
             name=f"k3-s{stride}-seed{seed}",
             variant=f"k3-s{stride}-p1",
             config=config,
+            geometry=geometry.as_records(),
+            params=geometry.params,
+            macs=geometry.macs,
             metrics={**record.metrics, "test_accuracy": 0.5 + seed / 10 - stride / 20},
         )
         folder = request.directory.path.parent / other.name
@@ -150,10 +161,14 @@ def commands(study: Study, patch: pytest.MonkeyPatch, folder: Path) -> None:
         ["diff", other, str(study.run), "--format", "json"],
     ):
         patch.setattr(sys, "argv", ["compare.py", *arguments])
-        # As a terminal or a pipe has them: bytes in the end.
-        for name in ("stdout", "stderr"):
-            patch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "utf-8"))
-        assert main() in (0, 2), arguments
+        # Real files: the command writes to their descriptors with streams of its own.
+        with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            code = main()
+        assert code in (0, 2), arguments
+        lines = (folder / "stderr").read_text("utf-8").splitlines()
+        assert (code == 2) == any(line.startswith("error: ") for line in lines), lines
 
 
 def told(use: Callable[[], object]) -> str:
