@@ -16,6 +16,7 @@ from convscope.geometry import (
     receptive_interval,
     seen_pixels,
 )
+from convscope.geometry.coverage import skipped_pixels
 
 MNIST = (1, 28, 28)
 
@@ -195,3 +196,8 @@ def test_border_skipped_and_padding_share_equal_windows_marked_one_by_one(
         touches.append([any(line[i] == "padding" for i in window) for window in windows])
     outputs = [row or column for row in touches[0] for column in touches[1]]
     assert layer.padding_share == pytest.approx(sum(outputs) / len(outputs), abs=1e-12)
+
+
+def test_skipped_pixels_of_a_line_of_any_length_are_counted_at_once() -> None:
+    # By hand: windows of 2 every 5 on 10**15 pixels, 3 skipped after each but the last.
+    assert skipped_pixels(10**15, 2, 5, (0, 0)) == 3 * (10**15 // 5 - 1)

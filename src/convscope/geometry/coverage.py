@@ -37,9 +37,14 @@ def skipped_pixels(size: int, kernel: int, stride: int, padding: Pair) -> int:
     0 unless stride > kernel. Input pixels read, skipped and unread add up to `size`.
     """
     before, _ = padding
-    windows = output_size(size, kernel, stride, padding)
-    gaps = ((i * stride + kernel, (i + 1) * stride) for i in range(windows - 1))
-    return sum(max(0, min(end, before + size) - max(first, before)) for first, end in gaps)
+    last = (output_size(size, kernel, stride, padding) - 1) * stride
+
+    def in_gaps(end: int) -> int:
+        """Positions below `end` that lie in a gap; none lies beyond the last window."""
+        steps, rest = divmod(min(end, last), stride)
+        return steps * max(0, stride - kernel) + max(0, rest - kernel)
+
+    return in_gaps(before + size) - in_gaps(before)
 
 
 def outputs_clear_of_padding(size: int, kernel: int, stride: int, padding: Pair) -> int:
