@@ -231,3 +231,20 @@ def test_killed_at_random_moments_loses_and_doubles_no_epoch(
         assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
         assert all(row["train/loss"] == 1 / (n + 1) for n, row in enumerate(rows))
     assert len(rows) > 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([1, 1, 2], "line 3 must be of a later epoch than the line before: 1, then 1"),
+        ([1, 2, 3, 2], "line 5 must be of a later epoch than the line before: 3, then 2"),
+        ([0, 1], "line 2 is no row of a history: '0,"),
+    ],
+)
+def test_epochs_twice_or_out_of_order_are_named(
+    history: History, rows: list[int], says: str
+) -> None:
+    lines = [f"{epoch},{10 * epoch},0.5,0.5,0.5,0.5,0.01,1.0,1.0,1.0,\n" for epoch in rows]
+    history.path.write_text(HEADER + "".join(lines))
+    with pytest.raises(UserError, match=says):
+        history.read()

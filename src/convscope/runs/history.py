@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from convscope.errors import UserError
@@ -66,7 +67,14 @@ class History:
         lines = self._lines()
         if lines and lines[0] != _HEADER:
             raise UserError(f"{self.path} line 1 must be the columns of a history: {_HEADER}")
-        return [self._row(line, number) for number, line in enumerate(lines[1:], start=2)]
+        rows = [self._row(line, number) for number, line in enumerate(lines[1:], start=2)]
+        for number, (before, row) in enumerate(pairwise(rows), start=3):
+            if _epoch(row) <= _epoch(before):
+                raise UserError(
+                    f"{self.path} line {number} must be of a later epoch than the line before:"
+                    f" {_epoch(before)}, then {_epoch(row)}"
+                )
+        return rows
 
     def cut_back(self, epoch: int) -> None:
         """Keep the rows of the epochs before `epoch`, the one to be trained next (from 1).
@@ -141,7 +149,7 @@ def _parsed(line: str) -> Row | None:
     cells = line.split(",")
     try:
         counts = list(map(int, cells[:2]))
-        if not all(0 <= count <= _LARGEST for count in counts):
+        if not all(0 <= count <= _LARGEST for count in counts) or counts[0] == 0:
             return None
         numbers = [*counts, *(float(cell) if cell else None for cell in cells[2:])]
         return dict(zip(COLUMNS, numbers, strict=True))

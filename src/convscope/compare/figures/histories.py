@@ -64,10 +64,15 @@ def _series(run: Path, metric: str) -> dict[int, float]:
     """The metric by epoch; {} where there is no history.
 
     Raises:
-        UserError: the history is no regular file or cannot be read.
+        UserError: the history is no regular file, cannot be read, or has an accuracy that is none.
     """
-    return {
+    path = RunDirectory(run).history
+    series = {
         int(row["epoch"] or 0): float(value)
-        for row in History(RunDirectory(run).history).read()
+        for row in History(path).read()
         if (value := row[metric]) is not None and math.isfinite(value)
     }
+    for epoch, value in series.items():
+        if metric.endswith("/accuracy") and not 0 <= value <= 1:
+            raise UserError(f"{path} epoch {epoch}: {metric} must be a share, 0 to 1, got {value}")
+    return series
