@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pandas.testing import assert_frame_equal
 
 from convscope.compare import frame, load
-from convscope.compare.frame import Reader
+from convscope.compare.frame import METRICS, Reader
 from convscope.errors import UserError
 from convscope.runs.lock import RunLock
 
@@ -29,6 +30,12 @@ def edit(run: Path, **fields: Any) -> None:
     record = json.loads((run / "run.json").read_text())
     (run / "new").write_text(json.dumps(record | fields))
     (run / "new").replace(run / "run.json")
+
+
+def edit_config(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    config = json.loads((run / "run.json").read_text())["config"]
+    change(config)
+    edit(run, config=config)
 
 
 def test_a_run_is_a_row_with_what_its_record_says(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -190,7 +197,9 @@ def test_a_record_by_hand_without_what_a_row_needs_is_named_or_shown(
     assert runs["seed"].tolist()[-1] == 1
     for left in aside:
         assert re.search(
-            r"not say what was trained|config\.conv must|geometry.0. must", left.reason
+            r"not say what was trained|config\.conv must|geometry.0. must"
+            r"|dataset\.train is not known",
+            left.reason,
         )
 
 
@@ -202,6 +211,72 @@ def test_a_variant_by_another_name_than_its_label_is_set_aside(
     runs, (left,) = Reader([study]).read()
     assert runs["seed"].tolist() == [1]
     assert "variant <img src=x onerror=alert(1)>" in left.reason
+
+
+def test_a_record_that_contradicts_itself_is_set_aside_in_one_line(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
+    edit(runs_of(study)[0], variant="k7-s2-p0")
+    runs, (left,) = Reader([study]).read()
+    assert runs["seed"].tolist() == [1]
+    assert left.reason == (
+        f"{runs_of(study)[0]} contradicts itself:"
+        " variant is k7-s2-p0, by config.conv it is k3-s1-p1"
+    )
+
+
+def test_a_record_without_its_seed_is_set_aside(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
+    edit_config(runs_of(study)[0], lambda config: config.pop("seed"))
+    runs, (left,) = Reader([study]).read()
+    assert runs["seed"].tolist() == [1]
+    assert left.reason.endswith("does not say what was trained: KeyError('seed')")
+
+
+def test_a_metric_or_key_by_the_name_of_a_column_changes_no_column(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
+    before, _ = Reader([study]).read()
+    measured = {*METRICS, "val_accuracy_rise", "val_loss_fall"}
+    names = [name for name in before.columns if name not in measured]
+    path = runs_of(study)[0]
+    record = json.loads((path / "run.json").read_text())
+    edit(path, metrics=dict.fromkeys(names, 7) | record["metrics"])
+    runs, aside = Reader([study]).read()
+    assert aside == []
+    assert_frame_equal(runs.drop(columns="record"), before.drop(columns="record"), check_like=True)
+    edit_config(path, lambda config: config.update(dict.fromkeys(["status", *METRICS], 0.25)))
+    runs, aside = Reader([study]).read()
+    assert aside == []
+    own = ["status", "variant", *METRICS]
+    assert_frame_equal(runs[own], before[own])
+    # Whatever it is, it makes another setting, which is told.
+    assert runs["setting"][0].startswith("config.status 0.25, config.test_accuracy 0.25")
+
+
+def test_of_two_runs_with_one_id_that_of_its_config_counts(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
+    zero, one = runs_of(study)
+    identity = json.loads((one / "run.json").read_text())["id"]
+    edit(zero, id=identity)
+    runs, (left,) = Reader([study]).read()
+    assert runs["seed"].tolist() == [1]
+    assert left.reason == f"{zero} has another config, and the id of {one}, which counts"
+
+
+def test_of_two_copies_that_in_the_folder_of_its_name_counts(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
+    zero, one = runs_of(study)
+    shutil.copy(one / "run.json", zero / "run.json")
+    runs, (left,) = Reader([study]).read()
+    assert runs["path"].tolist() == [str(one)]
+    assert left.reason == f"{zero} is the same run as {one}, which counts"
 
 
 def test_a_link_to_a_study_is_followed_and_no_other(tmp_path: Path, make_study: MakeStudy) -> None:

@@ -48,6 +48,9 @@ BY_HAND = """{
 }"""
 
 
+NAMES = [f"name{number}" for number in range(1001)]
+
+
 def by_hand(**changes: Any) -> str:
     return json.dumps(json.loads(BY_HAND) | changes)
 
@@ -165,7 +168,27 @@ def test_nan_and_overflow_written_by_hand_read_as_none(tmp_path: Path) -> None:
         (by_hand(started_at="2026-01-31T12:00:00"), "started_at must be a time in UTC"),
         (by_hand(started_at="2026-01-31T12:00:00+01:00"), "started_at must be a time in UTC"),
         (by_hand(ended_at=3), "ended_at must be a time in UTC or null, got 3"),
-        (by_hand(duration_s="1"), "duration_s must be a number or null, got '1'"),
+        (by_hand(duration_s="1"), "duration_s must be a number from 0 or null, got '1'"),
+        (by_hand(duration_s=-1), "duration_s must be a number from 0 or null, got -1"),
+        (by_hand(metrics={"a": 1e308}), r"metrics\.a must be a number up to 1e100, got 1e\+308"),
+        (by_hand(metrics={"a": -(10**400)}), r"metrics\.a must be a number up to 1e100, got -1000"),
+        (by_hand(metrics={"step_ms": -1}), r"metrics\.step_ms must be a number from 0, got -1"),
+        (by_hand(metrics={"test_loss": -0.5}), r"metrics\.test_loss must be a number from 0"),
+        (by_hand(metrics=dict.fromkeys(NAMES, 1)), "metrics must have at most 1,000 keys, got "),
+        (by_hand(config=dict.fromkeys(NAMES, 1)), "config must have at most 1,000 keys, got "),
+        (by_hand(config={"a": [1] * 1001}), r"config\.a must have at most 1,000 entries, got "),
+        (
+            by_hand(config={"seed": -5}),
+            r"config\.seed must be a whole number, in its range, got -5",
+        ),
+        (
+            by_hand(config={"data": {"batch_size": 0}}),
+            r"config\.data\.batch_size must be a whole number, in its range, got 0",
+        ),
+        (
+            by_hand(config={"trainer": {"limit_test_batches": -0.5}}),
+            r"limit_test_batches must be a value or a list, in its range, got -0.5",
+        ),
         (by_hand(note="mine"), "note is not a key of schema 1"),
     ],
 )

@@ -37,8 +37,9 @@ import pandas as pd
 from pandas import DataFrame
 
 from convscope.config import brief, dotted
-from convscope.errors import UserError
+from convscope.errors import UserError, on_one_line
 from convscope.geometry import convs_from, padding_policy, variant_label
+from convscope.runs.contradiction import contradiction
 from convscope.runs.directory import RunDirectory, SetAside
 from convscope.runs.identity import EXCLUDED, identity
 from convscope.runs.record import RunRecord, current_record, reading
@@ -71,6 +72,7 @@ Row = dict[str, Any]
 
 _CONV = ("conv.kernel_size", "conv.stride", "conv.padding")
 _DATASET = ("data.name", "data.fingerprint")
+OF_NO_GROUP = "config."
 _HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
 LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.+]+")
 """A variant as `geometry.label.variant_label` names it: `k3-s2-p1`, `k5.3.3-s1-p1x2`."""
@@ -139,17 +141,25 @@ def tabulate(rows: Sequence[Row]) -> tuple[DataFrame, list[SetAside]]:
     """Rows as a table, by study and run; copies of a run that is there already are set aside."""
     by_id: dict[str, Row] = {}
     aside: list[SetAside] = []
-    # Of two copies the finished one counts, of two finished ones the first that ended.
-    for one in sorted(rows, key=lambda r: (r["status"] != "finished", r["ended_at"] or "")):
+    for one in sorted(rows, key=_copies_last):
         first = by_id.setdefault(one["id"], one)
         if first["path"] != one["path"]:
-            reason = f"{one['path']} is the same run as {first['path']}, which counts"
+            same = one["group"] == first["group"] and one["seed"] == first["seed"]
+            what = "is the same run as" if same else "has another config, and the id of"
+            reason = f"{one['path']} {what} {first['path']}, which counts"
             aside.append(SetAside(Path(one["path"]), reason))
     ordered = sorted(by_id.values(), key=lambda r: (r["study"], r["run"]))
     table = DataFrame(ordered, columns=None if ordered else list(_ALWAYS))
     for name in (*METRICS, *_KNOWN_BEFORE, *_MAY_BE_UNKNOWN):
         table[name] = table[name].astype(float) if name in table else float("nan")
     return with_settings(table), aside
+
+
+def _copies_last(one: Row) -> tuple[object, ...]:
+    """Sort key for runs of one id: its own config's, finished, in the folder of its name, first."""
+    is_other = identity(one["record"].config) != one["id"]
+    is_moved = Path(one["path"]).name != one["run"]
+    return is_other, one["status"] != "finished", is_moved, one["ended_at"] or ""
 
 
 def with_settings(table: DataFrame) -> DataFrame:
@@ -185,7 +195,9 @@ def setting_keys(table: DataFrame) -> list[str]:
 
 
 def short(key: str, among: Sequence[str]) -> str:
-    """The last part of a dotted key, where no other key ends so."""
+    """The last part of a dotted key, where it is of a group and no other key ends so."""
+    if key.startswith(OF_NO_GROUP):
+        return key
     last = key.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
 
@@ -201,15 +213,33 @@ def row(record: RunRecord) -> Row:
         UserError: the record does not say what was trained.
     """
     with reading(record):
-        return _row(record)
+        if not LABEL.fullmatch(record.variant):
+            raise ValueError(f"variant {record.variant}")
+        problem = contradiction(record)
+        if problem is None:
+            return _row(record)
+    raise UserError(on_one_line(f"{record.path or record.name} contradicts itself: {problem}"))
 
 
 def _row(record: RunRecord) -> Row:
-    if not LABEL.fullmatch(record.variant):
-        raise ValueError(f"variant {record.variant}")
+    own = _own_columns(record)
+    config = {
+        _column(key): brief(value) if isinstance(value, list) else value
+        for key, value in dotted(record.config).items()
+        if key not in _HIDDEN and key != "seed"
+    }
+    # A metric of another version may bear the name of a column, which keeps its meaning.
+    others = {**record.metrics, **config}
+    return own | {name: value for name, value in others.items() if name not in own}
+
+
+def _column(key: str) -> str:
+    """A config key as a column; one of no group, of another version, is not taken for another."""
+    return key if "." in key or key == "compile" else f"{OF_NO_GROUP}{key}"
+
+
+def _own_columns(record: RunRecord) -> Row:
     environment = record.environment
-    config = {key: v for key, v in dotted(record.config).items() if key not in _HIDDEN}
-    metrics = {key: v for key, v in record.metrics.items() if key not in _KNOWN_BEFORE}
     return {
         "study": record.study,
         "run": record.name,
@@ -224,7 +254,6 @@ def _row(record: RunRecord) -> Row:
         "fingerprint": str(record.dataset["fingerprint"])[:8],
         **_used(record),
         **_known_before(record),
-        **metrics,
         "device": environment["device"],
         "threads": environment.get("alone", environment)["threads"],
         "shared": record.speed_is_shared,
@@ -233,7 +262,7 @@ def _row(record: RunRecord) -> Row:
         "started_at": record.started_at,
         "ended_at": record.ended_at,
         "duration_s": record.duration_s,
-        **{key: brief(v) if isinstance(v, list) else v for key, v in config.items()},
+        "seed": record.config["seed"],
         "record": record,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame, Series
 
-from convscope.compare.frame import METRICS, setting_keys
+from convscope.compare.frame import METRICS, OF_NO_GROUP, setting_keys
 from convscope.compare.groups import grouped
 from convscope.config import brief
 from convscope.tables import map_text
@@ -114,7 +114,7 @@ def _own(run: Row | Series, key: str) -> Any:
     if "." not in key:
         return _plain(key, run[key])
     value: Any = run["record"].config
-    for part in key.split("."):
+    for part in key.removeprefix(OF_NO_GROUP).split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return brief(value) if isinstance(value, list) else value
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from convscope.config import ConvConfig, TrainConfig
+from convscope.config import ConvConfig, Range, TrainConfig, dotted
 from convscope.geometry.shapes import LARGEST
 
 SCHEMA = 1
@@ -32,12 +32,14 @@ LAYER_KEYS = (
 ENVIRONMENT_KEYS = ("git", "versions", "device", "threads", "precision")
 
 _SHOWN = 60
-_LARGEST = 10**300
-"""Of any number: what reads records may turn it into a float."""
+_LARGEST = 10**100
+"""Of any number: sums of its squares are floats still."""
 _LARGEST_COUNT = 2**53
 """Up to it a float, and so JavaScript and pandas, has every whole number."""
 _LEVELS = 12
 """Of values within values."""
+_MOST = 1_000
+"""Of the metrics, of the config's keys, and of the entries of a key: each is a column or a text."""
 
 
 Test = Callable[[object], bool]
@@ -81,7 +83,13 @@ def _is_pixels(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return _is_whole(value) or (isinstance(value, float) and not math.isinf(value))
+    return _is_whole(value) or (
+        isinstance(value, float) and (math.isnan(value) or abs(value) <= _LARGEST)
+    )
+
+
+def _is_amount(value: object) -> bool:
+    return _is_metric(value) and not value < 0  # type: ignore[operator]
 
 
 def _is_share(value: object) -> bool:
@@ -89,8 +97,8 @@ def _is_share(value: object) -> bool:
 
 
 def _is_metric(value: object) -> bool:
-    """Also a float that is not finite, which reads as None."""
-    return _is_number(value) or isinstance(value, float)
+    """Also a float that is not finite, which reads as None; its bounds are asked later."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_single(value: object) -> bool:
@@ -191,7 +199,10 @@ _RULES: dict[str, Rule] = {
     "environment": Rule(_has(ENVIRONMENT_KEYS), f"be an object with {', '.join(ENVIRONMENT_KEYS)}"),
     "started_at": Rule(_is_time, "be a time in UTC"),
     "ended_at": Rule(_or_null(_is_time), "be a time in UTC or null"),
-    "duration_s": Rule(_or_null(_is_number), "be a number or null"),
+    "duration_s": Rule(
+        _or_null(lambda value: _is_number(value) and not value < 0),  # type: ignore[operator]
+        "be a number from 0 or null",
+    ),
 }
 """Of the keys that every record has."""
 
@@ -239,27 +250,54 @@ _NESTED: dict[str, Rule] = {
 """Of keys further in, where a record has them."""
 
 
-_METRICS = {
-    name: Rule(_is_share, "be a share, 0 to 1") for name in ("test_accuracy", "best_val_accuracy")
-}
+_METRICS = dict.fromkeys(
+    ("test_accuracy", "best_val_accuracy"), Rule(_is_share, "be a share, 0 to 1")
+) | dict.fromkeys(
+    ("test_loss", "train_samples_per_sec", "step_ms", "peak_mb"),
+    Rule(_is_amount, "be a number from 0"),
+)
+_FEW_KEYS = Rule(lambda value: False, f"have at most {_MOST:,} keys")
+_SHORT = Rule(lambda value: False, f"have at most {_MOST:,} entries")
 _SHALLOW = Rule(lambda value: False, f"have at most {_LEVELS} levels")
-_BOUNDED = Rule(_is_number, "be a number up to 1e300")
+_BOUNDED = Rule(_is_number, "be a number up to 1e100")
+_BOUNDED_METRIC = Rule(
+    lambda value: _is_number(value) or (isinstance(value, float) and math.isinf(value)),
+    _BOUNDED.words,
+)
 
 
 def _typed(kind: Any, prefix: str) -> Iterator[tuple[str, Rule]]:
-    """The types of the config's keys, from its dataclasses."""
-    for name, hint in get_type_hints(kind).items():
+    """The types and ranges of the config's keys, from its dataclasses."""
+    for name, annotated in get_type_hints(kind, include_extras=True).items():
         key = f"{prefix}.{name}"
+        hint, *marks = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
+        bounds = [mark for mark in marks if isinstance(mark, Range)]
         if is_dataclass(hint):
             yield key, Rule(_is_object, "be an object")
             yield from _typed(hint, key)
         elif hint is Any:
             if kind is not ConvConfig:
-                yield key, Rule(_one_of(_is_single, _list_of(_is_single)), "be a value or a list")
+                one = _within(_is_single, bounds)
+                yield key, Rule(_one_of(one, _list_of(one)), "be a value or a list, in its range")
         else:
             tests = [_TYPES[one] for one in _alternatives(hint)]
             words = " or ".join(words for _, words in tests)
-            yield key, Rule(_one_of(*(test for test, _ in tests)), f"be {words}")
+            test = _within(_one_of(*(test for test, _ in tests)), bounds)
+            yield key, Rule(test, f"be {words}{', in its range' if bounds else ''}")
+
+
+def _within(test: Test, bounds: Sequence[Range]) -> Test:
+    """The test, and for numbers, also those of a list, that they keep the bounds."""
+
+    def is_within(value: object) -> bool:
+        numbers = value if isinstance(value, list) else [value]
+        return test(value) and not any(
+            _is_number(number) and bound.broken_rule(number)
+            for number in numbers
+            for bound in bounds
+        )
+
+    return is_within
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
@@ -297,10 +335,25 @@ def problem_of(document: object) -> str | None:
         problem = _problem_within(document[key], _tree().keys[key], key, _LEVELS)
         if problem is not None:
             return problem
-    for name, rule in _METRICS.items():
-        value = document["metrics"].get(name)
-        if value is not None and not rule.test(value):
-            return _broken(f"metrics.{name}", rule, value)
+    problem = _problem_of_length(document["config"], document["metrics"])
+    if problem is not None:
+        return problem
+    for name, value in document["metrics"].items():
+        for rule in (_BOUNDED_METRIC, _METRICS.get(name, _BOUNDED_METRIC)):
+            if value is not None and not rule.test(value):
+                return _broken(f"metrics.{name}", rule, value)
+    return None
+
+
+def _problem_of_length(config: dict[str, object], metrics: dict[str, object]) -> str | None:
+    """What would fill tables without end, or None."""
+    flat = dotted(config)
+    for name, keys in (("config", flat), ("metrics", metrics)):
+        if len(keys) > _MOST:
+            return _broken(name, _FEW_KEYS, keys)
+    for key, value in flat.items():
+        if isinstance(value, list) and len(value) > _MOST:
+            return _broken(f"config.{key}", _SHORT, value)
     return None
 
 

@@ -1,0 +1,136 @@
+"""What a record says more than once, and whether it says the same each time.
+
+A damaged record, or one copied together from two, may hold to every rule of its schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from convscope.geometry import (
+    ConvShape,
+    GeometryError,
+    NetworkGeometry,
+    convs_from,
+    network_geometry,
+    variant_label,
+)
+from convscope.runs.record import RunRecord
+from convscope.runs.used import used
+
+_INEXACT = ("start", "padding_share")
+"""Of a layer: fractions, which another version may have rounded otherwise."""
+
+
+def contradiction(record: RunRecord) -> str | None:
+    """Which two values of a record cannot both be true, or None.
+
+    Raises:
+        LookupError, TypeError, ValueError: the record lacks what its values are held against.
+    """
+    return (
+        _of_status(record)
+        or _of_keys(record.config)
+        or _of_data(record)
+        or _of_use(record)
+        or _of_geometry(record)
+    )
+
+
+def _of_status(record: RunRecord) -> str | None:
+    if record.status != "finished":
+        return None
+    unknown = [
+        key for key in ("train", "val", "test", "input_shape") if record.dataset[key] is None
+    ]
+    if unknown:
+        return f"it is finished, and dataset.{unknown[0]} is not known"
+    if not record.geometry:
+        return "it is finished, and has no geometry"
+    return None
+
+
+def _of_keys(config: Mapping[str, Any]) -> str | None:
+    """`optim.lr` is the key lr within optim, and nothing else."""
+    for key, value in config.items():
+        if "." in key or not key:
+            return f"config has a key named {key!r}"
+        problem = _of_keys(value) if isinstance(value, Mapping) else None
+        if problem is not None:
+            return problem
+    return None
+
+
+def _of_data(record: RunRecord) -> str | None:
+    """The data set is part of the config too."""
+    config = record.config["data"]
+    for key in ("name", "fingerprint"):
+        here, there = record.dataset[key], config.get(key)
+        if here is not None and there is not None and here != there:
+            return _two(f"dataset.{key}", here, f"config.data.{key}", there)
+    return None
+
+
+def _of_use(record: RunRecord) -> str | None:
+    """No part uses more images than it has, and none of no image has an accuracy."""
+    dataset, uses = record.dataset, used(record)
+    bounds = [(part, f"dataset.{part}", dataset[part]) for part in ("train", "val", "test")]
+    for part, name, most in [*bounds, ("most_frequent", "dataset.used.test", uses["test"])]:
+        number = uses[part]
+        if number is not None and most is not None and number > most:
+            return f"dataset.used.{part} is {number:,}, of {most:,} in {name}"
+    for metric, part in (("test_accuracy", "test"), ("best_val_accuracy", "val")):
+        if record.metrics.get(metric) is not None and uses[part] == 0:
+            return f"it has a {metric}, of 0 images"
+    return None
+
+
+def _of_geometry(record: RunRecord) -> str | None:
+    conv = record.config["conv"]
+    if "same" in conv["padding"]:
+        # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
+        return None
+    convs = convs_from(conv)
+    variant = variant_label(convs)
+    # Older records write `same` where the sides differ.
+    if record.variant != variant and "same" not in record.variant:
+        return _two("variant", record.variant, "config.conv", variant)
+    if not record.geometry:
+        return None
+    if record.dataset["input_shape"] is None:
+        return "it has a geometry, and dataset.input_shape is not known"
+    try:
+        geometry = _expected(record, convs)
+    except GeometryError as error:
+        return f"it has a geometry, and its config has none: {error}"
+    layers = geometry.as_records()
+    if len(layers) != len(record.geometry):
+        return f"geometry has {len(record.geometry)} layers, by its config it has {len(layers)}"
+    for layer, expected in zip(record.geometry, layers, strict=True):
+        for key, value in expected.items():
+            if key in layer and key not in _INEXACT and layer[key] != value:
+                return _two(f"{expected['name']}.{key}", layer[key], "its config and input", value)
+    for key, total in (("params", geometry.params), ("macs", geometry.macs)):
+        if getattr(record, key) != total:
+            return _two(key, getattr(record, key), "its layers", total)
+    return None
+
+
+def _expected(record: RunRecord, convs: Sequence[ConvShape]) -> NetworkGeometry:
+    channels, height, width = record.dataset["input_shape"]
+    model = record.config["model"]
+
+    def of(classes: int) -> NetworkGeometry:
+        shape = channels, height, width
+        return network_geometry(shape, convs, model["channels"], model["pool_after"], classes)
+
+    if "classes" in record.dataset:
+        return of(len(record.dataset["classes"]))
+    # Older records lack them: the head's MACs tell how many.
+    one = of(1)
+    return of(1 + ((record.macs or 0) - one.macs) // model["channels"][-1])
+
+
+def _two(name: str, value: object, other: str, expected: object) -> str:
+    return f"{name} is {value}, by {other} it is {expected}"
