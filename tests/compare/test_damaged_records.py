@@ -318,3 +318,22 @@ def test_records_with_one_value_changed_are_shown_or_set_aside(
 ) -> None:
     hold(study, 500, seed, tmp_path, monkeypatch)
     hold_history(study, 1000, seed, tmp_path)
+
+
+@pytest.mark.parametrize("accuracy", ["1.5", "-0.25", "1e308"])
+def test_an_accuracy_of_a_history_that_is_none_is_told(study: Study, accuracy: str) -> None:
+    path = study.request.directory.history
+    whole = path.read_bytes()
+    header, row = whole.decode().splitlines()[:2]
+    cells = row.split(",")
+    cells[header.split(",").index("val/accuracy")] = accuracy
+    runs = Reader([study.folder]).read()[0]
+    try:
+        path.write_text(f"{header}\n{','.join(cells)}\n")
+        curves, (said,) = learned(runs, "val/accuracy")
+        assert said == (
+            f"{path} epoch 1: val/accuracy must be a share, 0 to 1, got {float(accuracy)}"
+        )
+        assert curves == {}
+    finally:
+        path.write_bytes(whole)

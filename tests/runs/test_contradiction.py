@@ -55,6 +55,16 @@ def test_an_older_record_without_its_classes_has_none(whole: RunRecord) -> None:
     assert contradiction(dataclasses.replace(whole, dataset=dataset)) is None
 
 
+@pytest.mark.parametrize(("params", "macs"), [(5178, 1), (1, 102_272), (5178, 102_304)])
+def test_totals_of_an_older_record_that_no_number_of_classes_gives_are_named(
+    whole: RunRecord, params: int, macs: int
+) -> None:
+    dataset = {key: value for key, value in whole.dataset.items() if key != "classes"}
+    older = dataclasses.replace(whole, dataset=dataset, params=params, macs=macs)
+    says = f"no number of classes gives its {params} params and {macs} MACs"
+    assert contradiction(older) == says
+
+
 def test_an_older_record_that_calls_uneven_sides_same_has_none(whole: RunRecord) -> None:
     convs = parse_conv(4, 1, "same", 2)
     geometry = network_geometry((1, 28, 28), convs, [16, 32], [1], 10)

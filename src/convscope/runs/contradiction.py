@@ -111,6 +111,9 @@ def _of_geometry(record: RunRecord) -> str | None:
         for key, value in expected.items():
             if key in layer and key not in _INEXACT and layer[key] != value:
                 return _two(f"{expected['name']}.{key}", layer[key], "its config and input", value)
+    totals = record.params, record.macs
+    if "classes" not in record.dataset and totals != (geometry.params, geometry.macs):
+        return f"no number of classes gives its {record.params} params and {record.macs} MACs"
     for key, total in (("params", geometry.params), ("macs", geometry.macs)):
         if getattr(record, key) != total:
             return _two(key, getattr(record, key), "its layers", total)
