@@ -28,6 +28,11 @@ TINY = (
     "optim.lr=0.01",
 )
 
+# For every process that tests start too, before PyTorch is imported: such networks train no sooner
+# on two threads, and many times slower where other programs want the cores, since threads of OpenMP
+# wait for each other without sleeping. It also makes results the same bits on every machine.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--no-sandbox",
@@ -78,7 +83,7 @@ def ask() -> Ask:
 
     from convscope.jobs import Resolver
 
-    # Quicker than two for such a network, and the same bits on every machine that runs the tests.
+    # A test before may have set it.
     torch.set_num_threads(1)
     resolver = Resolver(pytest.fail)
 
