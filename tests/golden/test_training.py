@@ -1,7 +1,7 @@
 """Losses, accuracies and TensorBoard's tags of a tiny run, to the last bit what they were.
 
-A run of the study beside is trained anew, once in one go and once interrupted, with the variables of
-README.md, by which every x86 processor computes the same.
+A run of the study beside is trained anew, once in one go and once interrupted, with the variables
+of README.md, by which every x86 processor computes the same.
 """
 
 import json
