@@ -13,7 +13,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from convscope.compare import frame, load
+from convscope.compare.figures import FIGURES
 from convscope.compare.frame import METRICS, Reader
+from convscope.compare.rows import run_rows
 from convscope.errors import UserError
 from convscope.runs.lock import RunLock
 
@@ -254,6 +256,18 @@ def test_a_metric_or_key_by_the_name_of_a_column_changes_no_column(
     assert_frame_equal(runs[own], before[own])
     # Whatever it is, it makes another setting, which is told.
     assert runs["setting"][0].startswith("config.status 0.25, config.test_accuracy 0.25")
+
+
+def test_values_of_several_types_under_one_key_are_shown_and_drawn(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    study = make_study(tmp_path / "study", **ONE, seeds=(0, 1, 2))
+    for run, value in zip(runs_of(study), (1, "1", {"x": 2}), strict=True):
+        edit_config(run, lambda config, value=value: config.update(extra=value))
+    runs, aside = Reader([study]).read()
+    assert aside == []
+    assert [row["config.extra"] for row in run_rows(runs)] == [1, "1", None]
+    assert FIGURES["parallel"](runs).data
 
 
 def test_of_two_runs_with_one_id_that_of_its_config_counts(

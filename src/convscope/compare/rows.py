@@ -116,6 +116,9 @@ def _own(run: Row | Series, key: str) -> Any:
     value: Any = run["record"].config
     for part in key.removeprefix(OF_NO_GROUP).split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        # A group where others have a value: its keys have columns of their own.
+        return None
     return brief(value) if isinstance(value, list) else value
 
 

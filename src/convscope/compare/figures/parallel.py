@@ -97,7 +97,8 @@ def _named(groups: DataFrame) -> dict[str, Series]:
 def _places(title: str, values: Series) -> dict[str, Any]:
     numeric = is_numeric_dtype(values)
     present = values.dropna().unique()
-    ordered = sorted(present) if numeric else sorted(map(str, present), key=in_order)
+    # As text 1 and "1" are one.
+    ordered = sorted(present) if numeric else sorted(set(map(str, present)), key=in_order)
     names = [f"{value:,g}" if numeric else cut(value, _LONGEST) for value in ordered]
     places = {value: place for place, value in enumerate(ordered)}
     # What a group does not have is a place of its own, below.
