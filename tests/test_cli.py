@@ -27,7 +27,10 @@ TINY = (
 )
 
 SIZE = "must be an integer or height x width such as 3x5"
-PADDING = "must be an integer, height x width such as 1x2, valid, half, full or same"
+PADDING = (
+    "must be an integer, height x width such as 1x2, before+after such as 0+1,"
+    " valid, half, full, same or same_tf"
+)
 LENGTH = "must have one entry for each of the 3 conv layers"
 READ = (
     "write KEY=VALUE, lists as [1,2,3], unusual characters in quotes: 'study=\"größer\"'",

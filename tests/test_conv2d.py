@@ -16,8 +16,10 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.geometry import LayerGeometry, network_geometry, parse_conv
+from convscope.geometry import LayerGeometry, network_geometry
 from convscope.model import Conv2d
+
+from .convs import parse_conv
 
 SIZE, BATCH, OUT = 12, 8, 6
 KERNELS, STRIDES, CHANNELS = range(1, 8), range(1, 5), (1, 2, 3, 4, 7, 8, 16)

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.geometry import NetworkGeometry, network_geometry, parse_conv
+from convscope.geometry import NetworkGeometry, network_geometry
 from convscope.model import ConvNet
+
+from .convs import parse_conv
 
 
 def geometry(
@@ -59,9 +61,9 @@ def test_every_conv_pads_the_sides_that_its_geometry_says(shape: NetworkGeometry
         if layer.kind == "conv":
             conv = network.features.get_submodule(layer.name)
             images = torch.rand(1, *layer.in_shape)
-            (top, bottom), (left, right) = layer.padding
+            (top, bottom), (left, right) = layer.conv.padding
             padded = nn.functional.pad(images, (left, right, top, bottom))
-            expected = nn.functional.conv2d(padded, conv.weight, stride=layer.stride)
+            expected = nn.functional.conv2d(padded, conv.weight, stride=layer.conv.stride)
             torch.testing.assert_close(conv(images), expected)
 
 

@@ -16,12 +16,14 @@ from torch.utils.data import DataLoader
 from convscope.config import OptimConfig
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
-from convscope.geometry import network_geometry, parse_conv
+from convscope.geometry import network_geometry
 from convscope.model import ConvNet
 from convscope.module import VariantModule
 from convscope.step.schedule import one_cycle
 from convscope.step.stepper import Stepper
 from convscope.training.steps import StepChunks, StepPlan
+
+from .convs import parse_conv
 
 STEPS = 100
 OPTIM = OptimConfig(lr=0.02, weight_decay=0.05, warmup=0.3)

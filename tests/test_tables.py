@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from convscope.geometry import network_geometry, parse_conv
+from convscope.geometry import network_geometry
 from convscope.tables import (
     Table,
     count,
@@ -19,6 +19,8 @@ from convscope.tables import (
     say,
     whole_percent,
 )
+
+from .convs import parse_conv
 
 Rows = list[dict[str, Any]]
 

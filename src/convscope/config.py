@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 from convscope.errors import UserError, on_one_line
+from convscope.geometry import FACTORS
 
 BEYOND_REASON = 1_000_000_000
 """Of a count that no other bound holds: what is larger is a slip, and overflows somewhere."""
@@ -80,14 +81,17 @@ TIME = Like(r"(?=.*[1-9])\d{1,5}:\d{2}:\d{2}:\d{2}", "DD:HH:MM:SS and above zero
 FOLDER = Like(r"(?=.*\S)[^\x00-\x1f\x7f]+", "as a folder's path")
 
 
-@dataclass
-class ConvConfig:
-    kernel_size: Any
-    """Area that a filter sees: pixels, height x width as 3x5, or a list, one entry per layer."""
-    stride: Any
-    """Step of that window in pixels, written like kernel_size; above 1 it shrinks the output."""
-    padding: Any
-    """Zeros around the input: pixels, or valid, half, full, same (stride 1 only)."""
+ConvConfig: Any = make_dataclass(
+    "ConvConfig",
+    [
+        (factor.key, Any)
+        if factor.default is None
+        else (factor.key, Any, field(default=factor.default))
+        for factor in FACTORS
+    ],
+)
+"""A value for each factor, as typed: one for all layers, or a list with one per layer."""
+ConvConfig.__module__ = __name__  # Where pickle finds it.
 
 
 @dataclass

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import cast, get_type_hints
 
 from convscope import config
+from convscope.geometry import FACTORS
 
 _HEADER = """\
 Train one CNN variant: what do a kernel size, a stride and a padding do to it?
@@ -57,7 +58,9 @@ def _section(group: str, kind: type) -> str:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """The docstring under each field of a dataclass, in order; fields without one are left out."""
+    """What each field of a config's dataclass means, in order: the docstring under it."""
+    if kind is config.ConvConfig:
+        return {factor.key: factor.meaning for factor in FACTORS}
     (body,) = (n.body for n in ast.parse(inspect.getsource(kind)).body if hasattr(n, "body"))
     docs = {}
     for entry, below in pairwise(body):

@@ -23,7 +23,9 @@ class ConvNet(nn.Module):
         modules: OrderedDict[str, nn.Module] = OrderedDict()
         for layer in geometry.layers:
             if layer.kind == "pool":
-                modules[layer.name] = nn.MaxPool2d(layer.kernel_size, layer.stride, ceil_mode=True)
+                modules[layer.name] = nn.MaxPool2d(
+                    layer.conv.kernel_size, layer.conv.stride, ceil_mode=True
+                )
                 continue
             number = layer.name.removeprefix("conv")
             modules[layer.name] = Conv2d(layer)
@@ -47,19 +49,18 @@ class Conv2d(nn.Conv2d):
     """
 
     def __init__(self, layer: LayerGeometry) -> None:
-        (top, bottom), (left, right) = layer.padding
+        conv = layer.conv
+        (top, bottom), (left, right) = conv.padding
         is_even = top == bottom and left == right
         super().__init__(
             layer.in_shape[0],
             layer.out_shape[0],
-            layer.kernel_size,
-            stride=layer.stride,
-            # Sides differ under `same` with an even kernel alone, where stride is 1.
-            padding=(top, left) if is_even else "same",
+            conv.kernel_size,
+            stride=conv.stride,
+            padding=(top, left) if is_even else 0,
             bias=False,
         )
         self._sides = (left, right, top, bottom)
-        # PyTorch pads uneven sides by itself too, with a warning.
         self._pads_first = not is_even or (self._is_pointwise and any(self._sides))
 
     @property

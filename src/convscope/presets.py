@@ -21,7 +21,7 @@ from convscope.config import (
 )
 from convscope.errors import UserError
 from convscope.files import read_regular
-from convscope.geometry import conv_of_label, convs_from, variant_label
+from convscope.geometry import conv_of_label, convs_from, typed_conv
 from convscope.runs.directory import RunDirectory
 
 _GROUPS: dict[str, tuple[type, str]] = {
@@ -91,7 +91,4 @@ def _conv(values: dict[str, Any]) -> dict[str, Any]:
     """The pixels of each layer as one types them; what has no pixels stands there as typed."""
     if "same" in values["padding"]:
         return values
-    typed = conv_of_label(variant_label(convs_from(values)))
-    if typed is None:
-        raise ValueError("conv has other pixels than can be typed")
-    return typed
+    return typed_conv(convs_from(values))

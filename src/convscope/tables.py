@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from convscope.geometry.label import padding_pixels, pair_token
+from convscope.geometry import conv_from, conv_text, pair_token
 from convscope.runs.record import RunRecord
 from convscope.text import harmless
 
@@ -133,7 +133,7 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
     unused = [border["image"] + border["padding"] for border in layer["unread_border"]]
     return (
         layer["name"],
-        window_text(layer["kernel_size"], layer["stride"], layer["padding"]),
+        conv_text(conv_from(layer)),
         "x".join(map(str, layer["out_shape"])),
         pair_token(layer["receptive_field"]),
         f"{layer['macs']:,}",
@@ -141,13 +141,6 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
         pair_token(unused),
         whole_percent(layer["padding_share"]),
     )
-
-
-def window_text(
-    kernel_size: Sequence[int], stride: Sequence[int], padding: Sequence[Sequence[int]]
-) -> str:
-    """A window in one word per key: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
-    return f"k{pair_token(kernel_size)} s{pair_token(stride)} p{padding_pixels(padding)}"
 
 
 def map_text(layers: Sequence[Layer]) -> str | None:

@@ -7,7 +7,9 @@ import torch
 
 from convscope.benchmark.peaks import measure_peaks, shortest
 from convscope.benchmark.roofline import Peaks, StepCost, step_cost
-from convscope.geometry import network_geometry, parse_conv
+from convscope.geometry import network_geometry
+
+from ..convs import parse_conv
 
 
 def test_macs_and_bytes_of_a_step() -> None:

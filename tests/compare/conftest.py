@@ -14,12 +14,13 @@ from convscope.geometry import (
     ImpossibleVariant,
     conv_config,
     network_geometry,
-    parse_conv,
 )
 from convscope.runs.directory import RunDirectory, run_name
 from convscope.runs.history import History
 from convscope.runs.identity import identity
 from convscope.runs.record import RunRecord, write_record
+
+from ..convs import parse_conv
 
 Results = Callable[[str, int], Mapping[str, float]]
 """Of a variant's label and a seed, the metrics that its run is to have."""

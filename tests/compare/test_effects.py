@@ -36,11 +36,11 @@ def test_sums_of_squares_are_statsmodels_on_an_unbalanced_grid(make_runs: Runs) 
     assert list(terms.index) == [
         "kernel_size",
         "stride",
-        "padding_policy",
+        "padding",
         "kernel_size x stride",
-        "kernel_size x padding_policy",
-        "stride x padding_policy",
-        "kernel_size x stride x padding_policy",
+        "kernel_size x padding",
+        "stride x padding",
+        "kernel_size x stride x padding",
         "seeds",
     ]
     assert terms["df"].tolist() == expected["df"].tolist()
@@ -149,7 +149,7 @@ def test_levels_are_in_the_order_of_their_size_and_named_as_typed(make_runs: Run
     )
     levels = found.levels.groupby("factor", sort=False)["level"].agg(list)
     assert levels["kernel_size"] == ["3", "3x5", "5.3.3", "11"]
-    assert levels["padding_policy"] == ["valid", "half", "full", "p1"]
+    assert levels["padding"] == ["valid", "half", "full", "p1"]
     assert "stride" not in levels
 
 
@@ -158,7 +158,7 @@ def test_one_seed_each_has_shares_but_no_chance_and_no_interval(make_runs: Runs)
     found = effects(make_runs(runs))
     terms = found.terms.set_index("term")
     assert terms.loc["seeds", "df"] == 0
-    assert terms.loc[["kernel_size", "stride", "padding_policy"], "share"].notna().all()
+    assert terms.loc[["kernel_size", "stride", "padding"], "share"].notna().all()
     assert terms[["f", "p_value"]].isna().all(axis=None)
     assert found.levels[["low", "high"]].isna().all(axis=None)
     assert found.levels["mean"].notna().all()

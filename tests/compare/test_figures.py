@@ -367,8 +367,8 @@ def test_parallel_coordinates_hold_every_group_once(runs: DataFrame) -> None:
     of = groups(runs)
     places = {group: place for place, group in enumerate(trace["customdata"])}
     assert sorted(places) == sorted(of.values())
-    assert dimensions["kernel"]["ticktext"] == ["3", "5"]
-    assert dimensions["kernel"]["values"][places[of["k5-s1-p2"]]] == 1
+    assert dimensions["kernel size"]["ticktext"] == ["3", "5"]
+    assert dimensions["kernel size"]["values"][places[of["k5-s1-p2"]]] == 1
     for variant, values in ACCURACY.items():
         shown = dimensions["accuracy %"]["values"][places[of[variant]]]
         assert shown == pytest.approx(sum(values) / 3, abs=1e-12)
@@ -392,7 +392,7 @@ def test_ticks_of_parallel_coordinates_are_values_that_there_are(
         assert {min(dimension["values"]), max(dimension["values"])} <= set(dimension["tickvals"])
     written = set(dimensions["RF px"]["ticktext"])
     assert written <= {f"{value:g}" for value in finished["receptive_field"]}
-    assert dimensions["kernel"]["ticktext"] == ["3", "5", "5.3.3", "7"]
+    assert dimensions["kernel size"]["ticktext"] == ["3", "5", "5.3.3", "7"]
     assert dimensions["padding"]["ticktext"] == ["valid", "half", "p5"]
     key = figure["layout"]["coloraxis2"]
     assert (key["showscale"], key["colorbar"]["tickformat"]) == (True, ".3~%")
@@ -603,9 +603,12 @@ def test_no_two_variants_look_alike_unless_the_legend_says_so(make_runs: Runs) -
     seen = of[["colour", "size", "shape", "fill", "ring"]].apply(tuple, axis="columns")
     assert len(seen) > 300
     assert seen.nunique() == len(seen)
-    for factor in ("kernel_size", "stride", "padding_policy"):
-        named = [name for name, _ in entries(of, factor)]
-        assert sorted(named) == sorted(of[factor].unique())
+    titles = []
+    for channel in ("colour", "shape", "fill"):
+        titles.append({title for title, _, _ in entries(of, channel)})
+        named = [name for _, name, _ in entries(of, channel)]
+        assert sorted(named) == sorted(of[f"{channel}_of"].unique())
+    assert titles == [{"kernel size"}, {"stride"}, {"padding"}]
     lines = of[["colour", "width", "shape", "dash"]].apply(tuple, axis="columns")
     assert lines.nunique() == len(lines)
 
@@ -615,7 +618,7 @@ def test_levels_that_look_alike_share_one_entry_of_the_legend(make_runs: Runs) -
     of = looks(grouped(runs))
 
     # 0 is valid, 5 half and 10 would be full: of the others three have a look of their own.
-    names = [name for name, _ in entries(of, "padding_policy")]
+    names = [name for _, name, _ in entries(of, "fill")]
 
     assert names == ["valid", "half", "p1", "p2", "p3", "p4 and 4 more"]
 

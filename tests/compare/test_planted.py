@@ -50,7 +50,7 @@ def test_each_factors_share_of_the_variance_is_the_planted_one(make_runs: Runs) 
     planted = {
         "kernel_size": (np.var(list(KERNELS.values())), 2),
         "stride": (np.var(list(STRIDES.values())), 1),
-        "padding_policy": (0.0, 1),
+        "padding": (0.0, 1),
         # +-0.002 in two of three kernels.
         "kernel_size x stride": (0.002**2 * 2 / 3, 2),
         "seeds": (0.0, 60 - 12),

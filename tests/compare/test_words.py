@@ -437,7 +437,7 @@ def test_runs_that_have_not_learned_are_named(make_runs: Runs, right: int, untra
     named = (
         "No sign of learning in 2 runs (k3-s1-p1): test accuracy is not significantly above that "
         "of naming the most frequent class for every image (binomial test, 5 %). Differences from "
-        "such runs say little about kernel size, stride or padding."
+        "such runs say little about the variants."
     )
     assert (named in said) is untrained is bool(test.pvalue >= 0.05)
     assert not any("learned" in text for text in caveats(runs))

@@ -3,7 +3,9 @@
 import pytest
 
 from convscope.explain.tables import costs_table, geometry_text, memory_text, sizes_table
-from convscope.geometry import NetworkGeometry, network_geometry, parse_conv
+from convscope.geometry import NetworkGeometry, network_geometry
+
+from ..convs import parse_conv
 
 
 def network(kernel_size: object, stride: object, padding: object) -> NetworkGeometry:

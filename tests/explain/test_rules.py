@@ -4,7 +4,9 @@ import pytest
 
 from convscope.explain import words
 from convscope.explain.rules import RULES, findings
-from convscope.geometry import NetworkGeometry, network_geometry, parse_conv
+from convscope.geometry import NetworkGeometry, network_geometry
+
+from ..convs import parse_conv
 
 FLOORS = (
     ": the stride does not divide evenly, and PyTorch rounds the size down, where some visualisers"

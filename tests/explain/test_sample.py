@@ -10,10 +10,12 @@ from scipy.signal import correlate2d
 from convscope.errors import UserError
 from convscope.explain.lesson import lesson
 from convscope.explain.sample import constructor, preset_shapes, sample, tutorial
-from convscope.geometry import ConvShape, ImpossibleVariant, parse_conv
+from convscope.geometry import ConvSpec, ImpossibleVariant
+
+from ..convs import parse_conv
 
 
-def conv(kernel_size: object, stride: object, padding: object) -> ConvShape:
+def conv(kernel_size: object, stride: object, padding: object) -> ConvSpec:
     (shape,) = parse_conv(kernel_size, stride, padding, 1)
     return shape
 
@@ -65,7 +67,7 @@ def test_the_tutorial_s_constructors() -> None:
     )
 
 
-def padded_by_hand(size: tuple[int, int], shape: ConvShape) -> np.ndarray:
+def padded_by_hand(size: tuple[int, int], shape: ConvSpec) -> np.ndarray:
     numbers = np.arange(size[0] * size[1]).reshape(size)
     return np.pad(numbers, shape.padding)
 
@@ -201,7 +203,7 @@ def test_a_layer_in_words(
     assert sentence in lesson(size, conv(*typed))
 
 
-def windows_over_corners(size: tuple[int, int], shape: ConvShape, padding: object) -> list[float]:
+def windows_over_corners(size: tuple[int, int], shape: ConvSpec, padding: object) -> list[float]:
     """How often torch's own convolution reads each corner pixel: the gradient of ones."""
     image = torch.zeros(1, 1, *size, requires_grad=True)
     if any(k > n + sum(p) for k, n, p in zip(shape.kernel_size, size, padding, strict=True)):

@@ -5,7 +5,9 @@ import pytest
 from convscope.compose import compose_config
 from convscope.errors import UserError
 from convscope.explain.variants import Examiner, examine
-from convscope.geometry import network_geometry, parse_conv
+from convscope.geometry import network_geometry
+
+from ..convs import parse_conv
 
 OVERRIDES = [
     [],

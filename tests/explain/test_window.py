@@ -11,7 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from convscope.explain.measures import read_pixels
 from convscope.explain.shades import PADDING, READ, SKIPPED, UNREAD, UNREAD_PADDING, shades
 from convscope.explain.window import window_picture
-from convscope.geometry import LayerGeometry, network_geometry, parse_conv
+from convscope.geometry import LayerGeometry, network_geometry
+
+from ..convs import parse_conv
 
 
 def layer(

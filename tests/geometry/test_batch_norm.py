@@ -8,11 +8,12 @@ from convscope.config import TrainConfig
 from convscope.geometry import (
     ImpossibleVariant,
     network_geometry,
-    parse_conv,
     require_batch_norm,
 )
 from convscope.model import ConvNet
 from convscope.training.request import check
+
+from ..convs import parse_conv
 
 
 def refused_by_torch(network: ConvNet, shape: tuple[int, int, int], batch: int) -> bool:

@@ -10,11 +10,11 @@ from convscope.geometry import (
     ImpossibleVariant,
     NetworkGeometry,
     network_geometry,
-    parse_conv,
     receptive_interval,
     seen_pixels,
 )
 
+from ..convs import parse_conv
 from .typed_convs import Typed, typed_convs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")

@@ -12,11 +12,12 @@ from convscope.geometry import (
     ImpossibleVariant,
     NetworkGeometry,
     network_geometry,
-    parse_conv,
     receptive_interval,
     seen_pixels,
 )
-from convscope.geometry.coverage import skipped_pixels
+from convscope.geometry.conv import ConvAxis
+
+from ..convs import parse_conv
 
 MNIST = (1, 28, 28)
 
@@ -77,7 +78,7 @@ def test_default_network_k3_s2_p1() -> None:
         ("conv3", (64, 2, 2), (29, 29), (16, 16), (1.0, 1.0)),
     ]
     # (28+2-3) % 2 = 1, (7+2-3) % 2 = 0, (4+2-3) % 2 = 1: what is left over is padding.
-    assert rows(network, "unread_border") == [
+    assert rows(network, "unused_border") == [
         ((one_padding, one_padding),),
         ((nothing, nothing),),
         ((nothing, nothing),),
@@ -191,7 +192,7 @@ def test_border_skipped_and_padding_share_equal_windows_marked_one_by_one(
         unread = [i for i in range(len(line)) if i not in read]
         end = [line[i] for i in unread if i > max(read)]
         border = Border(image=end.count("image"), padding=end.count("padding"))
-        assert layer.unread_border[axis] == border
+        assert layer.unused_border[axis] == border
         assert layer.skipped[axis] == [line[i] for i in unread if i < max(read)].count("image")
         touches.append([any(line[i] == "padding" for i in window) for window in windows])
     outputs = [row or column for row in touches[0] for column in touches[1]]
@@ -200,4 +201,4 @@ def test_border_skipped_and_padding_share_equal_windows_marked_one_by_one(
 
 def test_skipped_pixels_of_a_line_of_any_length_are_counted_at_once() -> None:
     # By hand: windows of 2 every 5 on 10**15 pixels, 3 skipped after each but the last.
-    assert skipped_pixels(10**15, 2, 5, (0, 0)) == 3 * (10**15 // 5 - 1)
+    assert ConvAxis(2, 5, 0, 0).skipped(10**15) == 3 * (10**15 // 5 - 1)

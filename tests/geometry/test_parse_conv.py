@@ -5,15 +5,20 @@ import pickle
 import pytest
 from omegaconf import OmegaConf
 
-from convscope.geometry import ConvShape, GeometryError, ImpossibleVariant, parse_conv
+from convscope.geometry import ConvSpec, GeometryError, ImpossibleVariant
+
+from ..convs import parse_conv
 
 SIZE = "an integer or height x width such as 3x5"
-PADDING = "an integer, height x width such as 1x2, valid, half, full or same"
+PADDING = (
+    "an integer, height x width such as 1x2, before+after such as 0+1,"
+    " valid, half, full, same or same_tf"
+)
 
 
-def conv(kernel: int, stride: int, padding: int) -> ConvShape:
+def conv(kernel: int, stride: int, padding: int) -> ConvSpec:
     sides = (padding, padding)
-    return ConvShape((kernel, kernel), (stride, stride), (sides, sides))
+    return ConvSpec((kernel, kernel), (stride, stride), (sides, sides))
 
 
 def test_one_value_serves_every_layer() -> None:
@@ -33,7 +38,7 @@ def test_brackets_mean_layers_even_when_there_are_two() -> None:
 
 
 def test_height_x_width_alone_and_inside_a_list() -> None:
-    tall = ConvShape((3, 5), (1, 2), ((0, 0), (1, 1)))
+    tall = ConvSpec((3, 5), (1, 2), ((0, 0), (1, 1)))
     assert parse_conv("3x5", "1x2", "0x1", 1) == (tall,)
     assert parse_conv(["3x5", 3], ["1x2", 1], ["0x1", 0], 2) == (tall, conv(3, 1, 0))
 
@@ -200,3 +205,27 @@ def test_an_impossible_variant_travels_between_processes() -> None:
         parse_conv(3, 2, "same", 1)
     copy = pickle.loads(pickle.dumps(error.value))
     assert (str(copy), vars(copy)) == (str(error.value), vars(error.value))
+
+
+@pytest.mark.parametrize(
+    ("typed", "sides"),
+    [
+        ("0+1", ((0, 1), (0, 1))),
+        ("2+1", ((2, 1), (2, 1))),
+        ("0+1x2+0", ((0, 1), (2, 0))),
+        ("1+1", ((1, 1), (1, 1))),
+    ],
+)
+def test_the_two_sides_of_a_padding_may_differ_at_any_stride(typed: str, sides: object) -> None:
+    assert parse_conv(3, 2, typed, 1)[0].padding == sides
+
+
+@pytest.mark.parametrize("typed", ["0+", "+1", "0+1+2", "0 + 1", "-1+0", "0+1x2", "0+1x"])
+def test_what_is_no_pair_of_sides(typed: str) -> None:
+    with pytest.raises(GeometryError, match=r"before\+after such as 0\+1"):
+        parse_conv(3, 1, typed, 1)
+
+
+def test_the_larger_side_is_bounded_too() -> None:
+    with pytest.raises(GeometryError, match=r"conv.padding must be at most 1000, got 0\+1001"):
+        parse_conv(3, 1, "0+1001", 1)

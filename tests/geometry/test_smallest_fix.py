@@ -7,13 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convscope.geometry import (
-    ConvShape,
+    ConvSpec,
     ImpossibleVariant,
     network_geometry,
-    parse_conv,
     smallest_fix,
 )
 
+from ..convs import parse_conv
 from .typed_convs import Typed, typed_convs
 
 repeatable = settings(
@@ -54,7 +54,7 @@ def test_fix(size: tuple[int, int], typed: tuple[object, ...], fix: str | None) 
     assert smallest_fix((1, *size), parse_conv(*typed, 3), [1]) == fix
 
 
-def possible(convs: tuple[ConvShape, ...], typed: Typed) -> bool:
+def possible(convs: tuple[ConvSpec, ...], typed: Typed) -> bool:
     try:
         network_geometry((1, *typed.input_size), convs, [1] * len(convs), typed.pool_after, 10)
     except ImpossibleVariant:

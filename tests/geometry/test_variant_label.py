@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convscope.geometry import conv_config, padding_policy, parse_conv, variant_label
+from convscope.geometry import conv_config, padding_policy, variant_label
 
+from ..convs import parse_conv
 from .typed_convs import Typed, typed_convs
 
 

@@ -12,13 +12,15 @@ from convscope.config import OptimConfig
 from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
-from convscope.geometry import network_geometry, parse_conv
+from convscope.geometry import network_geometry
 from convscope.model import ConvNet
 from convscope.ranks import ALONE, Ranks
 from convscope.step.captured import Capture, CapturedSteps
 from convscope.step.schedule import one_cycle
 from convscope.step.stepper import Stepper, graph_capture
 from convscope.step.update import Update, make_optimizer
+
+from ..convs import parse_conv
 
 CHUNKS = [range(10), range(10, 17), range(17, 29), range(29, 40), range(40, 41), range(41, 53)]
 """Of many lengths, across an epoch's end at step 40."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from convscope.geometry import NetworkGeometry, network_geometry, parse_conv
+from convscope.geometry import NetworkGeometry, network_geometry
 from convscope.model import ConvNet
 from convscope.tracking.pictures import (
     check_shapes,
@@ -15,6 +15,8 @@ from convscope.tracking.pictures import (
     map_picture,
     run_pictures,
 )
+
+from ..convs import parse_conv
 
 
 @pytest.fixture

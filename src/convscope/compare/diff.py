@@ -14,11 +14,10 @@ from pandas import DataFrame
 from convscope.compare.differences import differences
 from convscope.compare.frame import METRICS
 from convscope.config import brief, dotted
-from convscope.geometry import convs_from
-from convscope.geometry.label import padding_token, pair_token
+from convscope.geometry import conv_from, conv_text, convs_from, pair_token, typed_conv
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
-from convscope.tables import map_text, window_text
+from convscope.tables import map_text
 
 Part = Literal["result", "config", "geometry", "environment"]
 Plain = str | int | float | bool | None
@@ -197,15 +196,10 @@ def _conv(conv: Mapping[str, Any]) -> dict[str, Plain]:
     if "same" in conv["padding"]:
         # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
         return {f"conv.{key}": _plain(value) for key, value in conv.items()}
-    convs = convs_from(conv)
-    tokens = {
-        "kernel_size": [pair_token(one.kernel_size) for one in convs],
-        "stride": [pair_token(one.stride) for one in convs],
-        "padding": [padding_token(one) for one in convs],
-    }
+    typed = typed_conv(convs_from(conv))
     return {
-        f"conv.{key}": layers[0] if len(set(layers)) == 1 else f"[{','.join(layers)}]"
-        for key, layers in tokens.items()
+        f"conv.{key}": f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+        for key, value in typed.items()
     }
 
 
@@ -222,7 +216,7 @@ def _geometry(record: RunRecord) -> dict[str, Plain]:
 
 
 def _layer(layer: Mapping[str, Any]) -> Iterator[tuple[str, Plain]]:
-    yield "window", window_text(layer["kernel_size"], layer["stride"], layer["padding"])
+    yield "window", conv_text(conv_from(layer))
     yield "output", "x".join(map(str, layer["out_shape"]))
     yield "receptive_field", pair_token(layer["receptive_field"])
     yield "params", layer["params"]

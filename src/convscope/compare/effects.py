@@ -18,6 +18,7 @@ from scipy.special import fdtrc
 
 from convscope.compare.grid import Grid, Model, Term
 from convscope.errors import UserError
+from convscope.geometry import FACTORS
 
 SEEDS = "seeds"
 VARIANTS, CONFOUNDED = "variants", "confounded factors"
@@ -145,20 +146,9 @@ def levels_of(runs: DataFrame) -> DataFrame:
     """Each row's level of each factor as text: `3`, `5.3.3`, `half`, and `p1` where no policy fits.
 
     Args:
-        runs: with `variant` and `padding_policy`: a row per run or group.
+        runs: a row per run or group.
     """
-    kernel, stride, padding = zip(*(label.split("-") for label in runs["variant"]), strict=True)
-    return DataFrame(
-        {
-            "kernel_size": [token.removeprefix("k") for token in kernel],
-            "stride": [token.removeprefix("s") for token in stride],
-            "padding_policy": [
-                token if policy in ("other", "same") else policy
-                for token, policy in zip(padding, runs["padding_policy"], strict=True)
-            ],
-        },
-        index=runs.index,
-    )
+    return DataFrame({factor.key: runs[f"{factor.key}_level"] for factor in FACTORS})
 
 
 def _name(term: Term) -> str:

@@ -6,7 +6,8 @@
 | `started_at, ended_at, duration_s` | of the record |
 | `group` | 8 digits of the config without its seed: rows that share it differ in nothing else |
 | `variant, padding_policy` | the geometry's label and policy |
-| `kernel_size, stride, padding` | of the first layer on the height axis, pixels |
+| `kernel_size, stride, …` | each of `geometry.FACTORS` in the first layer, height axis, pixels |
+| `kernel_size_level, …` | each factor's level in an analysis, as text: `3`, `5.3.3`, `half` |
 | `setting` | what differs between the rows beside variant and seed, `lr 0.01, max_epochs 3` |
 | `label` | variant and setting, for people |
 | `dataset, fingerprint` | which images |
@@ -27,7 +28,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -38,7 +38,14 @@ from pandas import DataFrame
 
 from convscope.config import brief, dotted
 from convscope.errors import UserError, on_one_line
-from convscope.geometry import convs_from, padding_policy, variant_label
+from convscope.geometry import (
+    FACTORS,
+    convs_from,
+    label_tokens,
+    levels,
+    padding_policy,
+    variant_label,
+)
 from convscope.runs.contradiction import contradiction
 from convscope.runs.directory import RunDirectory, SetAside
 from convscope.runs.identity import EXCLUDED, identity
@@ -70,12 +77,12 @@ _MAY_BE_UNKNOWN = (
 
 Row = dict[str, Any]
 
-_CONV = ("conv.kernel_size", "conv.stride", "conv.padding")
+WINDOW = ("variant", *(factor.key for factor in FACTORS), "padding_policy")
+"""Columns that say what a run's convolutions are."""
+_CONV = [f"conv.{factor.key}" for factor in FACTORS]
 _DATASET = ("data.name", "data.fingerprint")
 OF_NO_GROUP = "config."
 _HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
-LABEL = re.compile(r"k[\dx.]+-s[\dx.]+-p[\w.+]+")
-"""A variant as `geometry.label.variant_label` names it: `k3-s2-p1`, `k5.3.3-s1-p1x2`."""
 _LAST = ("command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
@@ -213,7 +220,7 @@ def row(record: RunRecord) -> Row:
         UserError: the record does not say what was trained.
     """
     with reading(record):
-        if not LABEL.fullmatch(record.variant):
+        if label_tokens(record.variant) is None:
             raise ValueError(f"variant {record.variant}")
         problem = contradiction(record)
         if problem is None:
@@ -276,21 +283,32 @@ def _variant(record: RunRecord) -> str:
 
 
 def _window(record: RunRecord) -> Row:
-    """The first layer's window, on the height axis, pixels."""
+    """The first layer's window, and the level of each factor."""
     conv = record.config["conv"]
     if "same" in conv["padding"]:
         # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
-        kernel, stride = map(int, re.findall(r"\b[ks](\d+)", record.variant))
-        policy, padding = "same", None
+        tokens = label_tokens(record.variant) or {}
+        typed = {
+            factor: (factor.letter if factor.key == "padding" else "", tokens[factor.key])
+            for factor in FACTORS
+            if factor.key in tokens
+        }
+        first = {
+            factor.key: factor.first(factor.read(factor.key, of[0]))
+            for factor, (_, of) in typed.items()
+        }
+        policy, first["padding"] = "same", None
+        of_factor = {factor.key: letter + ".".join(of) for factor, (letter, of) in typed.items()}
     else:
         convs = convs_from(conv)
-        policy, first = padding_policy(convs), convs[0]
-        kernel, stride, padding = first.kernel_size[0], first.stride[0], first.padding[0][0]
+        sizes = [layer["in_shape"][1:] for layer in record.geometry if layer["name"][:4] == "conv"]
+        policy = padding_policy(convs, sizes if len(sizes) == len(convs) else None)
+        first = {factor.key: factor.first(getattr(convs[0], factor.key)) for factor in FACTORS}
+        of_factor = levels(convs, policy)
     return {
         "padding_policy": policy,
-        "kernel_size": kernel,
-        "stride": stride,
-        "padding": padding,
+        **first,
+        **{f"{key}_level": level for key, level in of_factor.items()},
     }
 
 

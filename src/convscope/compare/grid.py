@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy.special import stdtrit
 
-FACTORS = ("kernel_size", "stride", "padding_policy")
 CONFIDENCE = 0.95
 _POLICIES = ("valid", "half", "full")
 _SAME = 1e-8
@@ -28,13 +27,13 @@ class Grid:
     """Runs as points of a grid of levels, with the factors that vary.
 
     Args:
-        levels: a column of text per factor of `FACTORS`, a row per run.
+        levels: a column of text per factor, by `geometry.FACTORS`' keys; a row per run.
         y: what was measured, shape (runs,).
     """
 
     def __init__(self, levels: DataFrame, y: Array) -> None:
         self.levels, self.y = levels, y
-        self.factors = [factor for factor in FACTORS if levels[factor].nunique() > 1]
+        self.factors = [factor for factor in levels if levels[factor].nunique() > 1]
         self.values = {f: sorted(levels[f].unique(), key=in_order) for f in self.factors}
         self.cells = DataFrame(itertools.product(*self.values.values()), columns=self.factors)
         self.terms: list[Term] = [

@@ -8,14 +8,13 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame, Series
 
-from convscope.compare.frame import METRICS, OF_NO_GROUP, setting_keys
+from convscope.compare.frame import METRICS, OF_NO_GROUP, WINDOW, setting_keys
 from convscope.compare.groups import grouped
 from convscope.config import brief
 from convscope.tables import map_text
 
 Row = dict[str, Any]
 
-_WINDOW = ("variant", "kernel_size", "stride", "padding", "padding_policy")
 _NETWORK = ("final_map", "receptive_field", "params", "macs")
 _MACHINE = ("device", "threads", "torch")
 _WHOLE = {*_NETWORK, "padding", "threads", "val_images", "test_images"}
@@ -38,7 +37,7 @@ def group_rows(runs: DataFrame) -> list[Row]:
     counts = ("runs", "seeds", "unfinished", "reason", "val_images", "test_images")
     return [
         {
-            **_plain_row(group, ("label", *_WINDOW)),
+            **_plain_row(group, ("label", *WINDOW)),
             **{key: _together(members[group["group"]], key) for key in keys},
             **_plain_row(group, (*counts, *metrics)),
             "map": map_text(members[group["group"]]["record"].iloc[0].geometry),
@@ -63,7 +62,7 @@ def run_rows(runs: DataFrame) -> list[Row]:
     ends = ("study", "run", "started_at", "duration_s", "command", "path", "group")
     return [
         {
-            **_plain_row(run, ("label", *_WINDOW)),
+            **_plain_row(run, ("label", *WINDOW)),
             **{key: _own(run, key) for key in keys},
             **_plain_row(run, ("seed", "status", "reason", *METRICS)),
             "map": map_text(run["record"].geometry),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pandas import DataFrame
 
-from convscope.compare.frame import LABEL, Reader, row, tabulate
+from convscope.compare.frame import Reader, row, tabulate
 from convscope.errors import UserError
+from convscope.geometry.label import LABEL
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import current_record
 from convscope.runs.study import find_run

@@ -19,7 +19,7 @@ from convscope.streams import run_command
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from convscope.geometry import ConvShape
+    from convscope.geometry import ConvSpec
 
 _TUTORIAL_INPUT = (5, 5)
 
@@ -138,7 +138,7 @@ _COMMANDS: dict[str, Callable[[Asked], None]] = {
 }
 
 
-def _one_layer(words: Sequence[str]) -> ConvShape:
+def _one_layer(words: Sequence[str]) -> ConvSpec:
     """The first layer of a variant: what the sample and the page show."""
     from convscope.explain.variants import examine
 
@@ -153,7 +153,7 @@ def _one_layer(words: Sequence[str]) -> ConvShape:
     return variant.convs[0]
 
 
-def _write_page(asked: Asked, path: Path, convs: Sequence[ConvShape]) -> None:
+def _write_page(asked: Asked, path: Path, convs: Sequence[ConvSpec]) -> None:
     from convscope.explain.page import write_page
 
     conv, second = (*convs, None, None)[:2]

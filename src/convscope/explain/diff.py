@@ -16,10 +16,9 @@ from convscope.explain.tables import (
     unread_text,
 )
 from convscope.explain.variants import Variant
-from convscope.geometry import LayerGeometry, NetworkGeometry
-from convscope.geometry.label import pair_token
+from convscope.geometry import LayerGeometry, NetworkGeometry, conv_text, pair_token
 from convscope.mistakes import key_of
-from convscope.tables import Table, whole_percent, window_text
+from convscope.tables import Table, whole_percent
 
 SEPARATOR = "vs"
 MISSING = "–"
@@ -162,7 +161,7 @@ class _Quantity:
 _QUANTITIES = (
     _Quantity(
         "kernel-stride-padding",
-        lambda layer: window_text(layer.kernel_size, layer.stride, layer.padding),
+        lambda layer: conv_text(layer.conv),
     ),
     _Quantity("out", lambda layer: size(layer.out_shape)),
     _Quantity("receptive field", lambda layer: pair_token(layer.receptive_field)),

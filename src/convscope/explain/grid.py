@@ -17,7 +17,7 @@ from convscope.expand import Alternatives, alternatives
 from convscope.explain.phrases import counted, size
 from convscope.explain.tables import MACS_MEANING
 from convscope.explain.variants import Examiner, Variant
-from convscope.geometry.label import pair_token
+from convscope.geometry import pair_token
 from convscope.mistakes import check_typed, explain, is_explained
 from convscope.tables import Table, whole_percent
 

@@ -6,6 +6,8 @@ The terms are those of Dumoulin and Visin, "A guide to convolution arithmetic fo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from convscope.explain.phrases import counted, size
 from convscope.explain.rules import (
     even_kernel,
@@ -15,22 +17,21 @@ from convscope.explain.rules import (
     unread_border,
 )
 from convscope.geometry import (
-    ConvShape,
+    ConvSpec,
     LayerGeometry,
     NetworkGeometry,
     Pair,
     Sides,
     network_geometry,
+    pair_token,
 )
-from convscope.geometry.label import pair_token
-from convscope.geometry.shapes import symmetric
-from convscope.geometry.sizes import conv_output
+from convscope.geometry.factors import symmetric
 
 _NO_PADDING = symmetric((0, 0))
 _ONE_LAYER_RULES = (unread_border, skipped_pixels, padding_only_outputs, even_kernel)
 
 
-def one_layer(input_size: Pair, conv: ConvShape) -> NetworkGeometry:
+def one_layer(input_size: Pair, conv: ConvSpec) -> NetworkGeometry:
     """Geometry of one filter on one channel.
 
     Raises:
@@ -39,7 +40,7 @@ def one_layer(input_size: Pair, conv: ConvShape) -> NetworkGeometry:
     return network_geometry((1, *input_size), (conv,), channels=(1,), pool_after=(), classes=1)
 
 
-def lesson(input_size: Pair, conv: ConvShape) -> list[str]:
+def lesson(input_size: Pair, conv: ConvSpec) -> list[str]:
     """A sentence each on kernel, stride, padding and size; then what stands out."""
     geometry = one_layer(input_size, conv)
     layer = geometry.layers[0]
@@ -50,7 +51,7 @@ def lesson(input_size: Pair, conv: ConvShape) -> list[str]:
 
 
 def about_kernel(layer: LayerGeometry) -> str:
-    kernel = size(layer.kernel_size)
+    kernel = size(layer.conv.kernel_size)
     return (
         "The kernel size is the area of the input that one output is computed from: with weights 1"
         f" and bias 0 each output is the sum of a {kernel} window."
@@ -58,43 +59,44 @@ def about_kernel(layer: LayerGeometry) -> str:
 
 
 def about_stride(layer: LayerGeometry) -> str:
-    places, unit = _outputs(layer, layer.padding), _outputs(layer, layer.padding, (1, 1))
-    if layer.stride == (1, 1):
+    places, unit = _outputs(layer, layer.conv.padding), _outputs(layer, layer.conv.padding, (1, 1))
+    if layer.conv.stride == (1, 1):
         return f"Stride 1: the window moves pixel by pixel, over {size(places)} places."
     if places == unit:
-        axes = [axis for axis, stride in enumerate(layer.stride) if stride > 1]
+        axes = [axis for axis, stride in enumerate(layer.conv.stride) if stride > 1]
         where = f"in {('height', 'width')[axes[0]]} " if len(axes) == 1 else ""
-        stride = pair_token(layer.stride)
+        stride = pair_token(layer.conv.stride)
         return f"Stride {stride} changes nothing: {where}the window fits in one place only."
-    step = f"A stride above 1 shrinks the output: the window moves {_steps(layer.stride)} at a time"
+    steps = _steps(layer.conv.stride)
+    step = f"A stride above 1 shrinks the output: the window moves {steps} at a time"
     return f"{step}, to {size(places)} places instead of the {size(unit)} at stride 1."
 
 
 def about_padding(layer: LayerGeometry) -> str:
     inside, padded = layer.in_shape[1:], _padded(layer)
     if padded == inside:
-        if layer.kernel_size == (1, 1):
+        if layer.conv.kernel_size == (1, 1):
             return "Without padding: a 1x1 kernel needs none."
         return (
             "Without padding the window stays inside: at stride 1 the output is"
-            f" {_less(layer.kernel_size)} smaller (kernel size - 1), and"
-            f" {_corners(layer, layer.padding)}."
+            f" {_less(layer.conv.kernel_size)} smaller (kernel size - 1), and"
+            f" {_corners(layer, layer.conv.padding)}."
         )
     effect = _padding_effect(layer)
-    corners = _corners(layer, layer.padding)
+    corners = _corners(layer, layer.conv.padding)
     if 0 not in _outputs(layer, _NO_PADDING):
         least, most = _corner_windows(layer, _NO_PADDING)
         before = str(most) if least == most else f"{least} to {most}"
-        unchanged = (least, most) == _corner_windows(layer, layer.padding)
+        unchanged = (least, most) == _corner_windows(layer, layer.conv.padding)
         corners += ", as without padding" if unchanged else f" instead of {before}"
     return f"{effect}: zeros around {size(inside)} make it {size(padded)}, and {corners}."
 
 
 def _padding_effect(layer: LayerGeometry) -> str:
     inside, outside, bare = layer.in_shape[1:], layer.out_shape[1:], _outputs(layer, _NO_PADDING)
-    if layer.stride == (1, 1) and inside == outside:
+    if layer.conv.stride == (1, 1) and inside == outside:
         return "Padding keeps the size at stride 1"
-    if layer.stride == (1, 1) and all(a >= b for a, b in zip(outside, inside, strict=True)):
+    if layer.conv.stride == (1, 1) and all(a >= b for a, b in zip(outside, inside, strict=True)):
         return "Padding above half the kernel makes the output larger than the input"
     if 0 in bare:
         return "Padding makes room for the window, which would not fit without it"
@@ -104,17 +106,11 @@ def _padding_effect(layer: LayerGeometry) -> str:
 
 
 def about_size(layer: LayerGeometry) -> str:
-    """The formula of torch.nn.Conv2d, "Shape", with its numbers (dilation 1)."""
+    """The formula of torch.nn.Conv2d, "Shape", with its numbers."""
     texts = [
-        f"floor(({pixels} + {before} + {after} - {kernel}) / {stride}) + 1 = {out}"
-        for pixels, (before, after), kernel, stride, out in zip(
-            layer.in_shape[1:],
-            layer.padding,
-            layer.kernel_size,
-            layer.stride,
-            layer.out_shape[1:],
-            strict=True,
-        )
+        f"floor(({pixels} + {axis.before} + {axis.after} - {axis.extent}) / {axis.stride}) + 1"
+        f" = {out}"
+        for axis, pixels, out in zip(layer.conv.axes, layer.size, layer.out_shape[1:], strict=True)
     ]
     if texts[0] == texts[1]:
         return f"Height and width: {texts[0]}."
@@ -123,13 +119,14 @@ def about_size(layer: LayerGeometry) -> str:
 
 def _outputs(layer: LayerGeometry, padding: Sides, stride: Pair | None = None) -> Pair:
     """Height and width of the output with another padding, or another stride."""
-    conv = ConvShape(layer.kernel_size, stride or layer.stride, padding)
-    return conv_output((layer.in_shape[1], layer.in_shape[2]), conv)
+    conv = replace(layer.conv, stride=stride or layer.conv.stride, padding=padding)
+    return conv.output_size(layer.size)
 
 
 def _padded(layer: LayerGeometry) -> Pair:
     height, width = (
-        pixels + sum(sides) for pixels, sides in zip(layer.in_shape[1:], layer.padding, strict=True)
+        pixels + axis.before + axis.after
+        for axis, pixels in zip(layer.conv.axes, layer.size, strict=True)
     )
     return height, width
 
@@ -155,16 +152,12 @@ def _corners(layer: LayerGeometry, padding: Sides) -> str:
 
 def _corner_windows(layer: LayerGeometry, padding: Sides) -> Pair:
     """Least and most of the windows that cover each of the input's four corner pixels."""
-    outputs = _outputs(layer, padding)
     rows, columns = (
         [
-            sum(
-                unit * stride <= pixel < unit * stride + layer.kernel_size[axis]
-                for unit in range(outputs[axis])
-            )
-            for pixel in (padding[axis][0], padding[axis][0] + layer.in_shape[1 + axis] - 1)
+            sum(pixel in axis.window(output) for output in range(axis.outputs(pixels)))
+            for pixel in (0, pixels - 1)
         ]
-        for axis, stride in enumerate(layer.stride)
+        for axis, pixels in zip(replace(layer.conv, padding=padding).axes, layer.size, strict=True)
     )
     counts = [row * column for row in rows for column in columns]
     return min(counts), max(counts)

@@ -7,14 +7,13 @@ from convscope.geometry import LayerGeometry, seen_pixels
 
 def read_pixels(layer: LayerGeometry, axis: int) -> int:
     """Input pixels of an axis that some window reads."""
-    return layer.in_shape[1 + axis] - layer.skipped[axis] - layer.unread_border[axis].image
+    return layer.in_shape[1 + axis] - layer.skipped[axis] - layer.unused_border[axis].image
 
 
 def windows_on_input(layer: LayerGeometry, axis: int) -> int:
     """Windows of an axis that cover at least one input pixel."""
-    kernel, stride, (before, _) = layer.kernel_size[axis], layer.stride[axis], layer.padding[axis]
-    starts = (unit * stride - before for unit in range(layer.out_shape[1 + axis]))
-    return sum(start + kernel > 0 and start < layer.in_shape[1 + axis] for start in starts)
+    window, size = layer.conv.axis(axis), layer.in_shape[1 + axis]
+    return sum(bool(window.pixels(output, size)) for output in range(layer.out_shape[1 + axis]))
 
 
 def most_seen(layers: Sequence[LayerGeometry], axis: int) -> int:

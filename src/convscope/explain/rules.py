@@ -8,8 +8,7 @@ from math import prod
 
 from convscope.explain.measures import most_seen, read_pixels, windows_on_input
 from convscope.explain.phrases import counted, listed, per_layer, share, size
-from convscope.geometry import LayerGeometry, NetworkGeometry, Pair
-from convscope.geometry.label import pair_token
+from convscope.geometry import LayerGeometry, NetworkGeometry, Pair, pair_token
 
 UNREAD_PIXELS = 1
 SKIPPED_PIXELS = 1
@@ -56,7 +55,7 @@ def unread_border(geometry: NetworkGeometry) -> str | None:
     """
     facts = {}
     for layer in _convs(geometry):
-        borders = layer.unread_border
+        borders = layer.unused_border
         if max(border.image + border.padding for border in borders) < UNREAD_PIXELS:
             continue
         kind = "image" if layer.name == "conv1" else "input"
@@ -79,16 +78,14 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
     clauses = []
     for layer in _convs(geometry):
         gaps = {
-            f"{axis}s": f"{stride - kernel} of every {stride}"
-            for axis, stride, kernel, skipped in zip(
-                _AXES, layer.stride, layer.kernel_size, layer.skipped, strict=True
-            )
+            f"{name}s": f"{axis.gap} of every {axis.stride}"
+            for name, axis, skipped in zip(_AXES, layer.conv.axes, layer.skipped, strict=True)
             if skipped >= SKIPPED_PIXELS
         }
         if gaps:
             used = prod(read_pixels(layer, axis) for axis in (0, 1))
             clauses.append(
-                f"{layer.name}'s stride {pair_token(layer.stride)} skips {_gaps(gaps)}:"
+                f"{layer.name}'s stride {pair_token(layer.conv.stride)} skips {_gaps(gaps)}:"
                 f" {used:,} of {prod(layer.in_shape[1:]):,} pixels are used"
             )
     return _sentence(clauses)
@@ -215,8 +212,8 @@ def even_kernel(geometry: NetworkGeometry) -> str | None:
     """
     layers: dict[Pair, list[str]] = {}
     for layer in _convs(geometry):
-        if any(kernel % EVEN == 0 for kernel in layer.kernel_size):
-            layers.setdefault(layer.kernel_size, []).append(layer.name)
+        if any(kernel % EVEN == 0 for kernel in layer.conv.kernel_size):
+            layers.setdefault(layer.conv.kernel_size, []).append(layer.name)
     clauses = [
         f"the {size(kernel)} kernel of {listed(names)} has no centre {_centre(kernel)}: its outputs"
         f" lie half a pixel off the input's {_centre(kernel)}s"
@@ -227,7 +224,7 @@ def even_kernel(geometry: NetworkGeometry) -> str | None:
 
 def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
     """A 1x1 kernel mixes the channels of each pixel: Lin et al., "Network in Network" (2014)."""
-    names = [layer.name for layer in _convs(geometry) if max(layer.kernel_size) <= POINTWISE]
+    names = [layer.name for layer in _convs(geometry) if max(layer.conv.kernel_size) <= POINTWISE]
     if not names:
         return None
     mix = "is 1x1: it mixes" if len(names) == 1 else "are 1x1: they mix"
@@ -240,8 +237,8 @@ def patches(geometry: NetworkGeometry) -> str | None:
     """
     layers: dict[Pair, list[str]] = {}
     for layer in _convs(geometry):
-        if layer.stride == layer.kernel_size and min(layer.stride) >= PATCH_PIXELS:
-            layers.setdefault(layer.kernel_size, []).append(layer.name)
+        if layer.conv.stride == layer.conv.kernel_size and min(layer.conv.stride) >= PATCH_PIXELS:
+            layers.setdefault(layer.conv.kernel_size, []).append(layer.name)
     clauses = [
         f"{listed(names)} {'cuts its' if len(names) == 1 else 'cut their'} input into"
         f" {size(kernel)} patches: windows neither overlap nor leave gaps"

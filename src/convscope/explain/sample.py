@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convscope.errors import UserError
 from convscope.explain.lesson import (
@@ -17,18 +18,18 @@ from convscope.explain.lesson import (
     lesson,
     one_layer,
 )
-from convscope.geometry import ConvShape, Pair
-from convscope.geometry.label import pair_token
-from convscope.geometry.shapes import symmetric
+from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
+from convscope.geometry.factors import symmetric
+from convscope.geometry.label import short_padding
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TUTORIAL_INPUT = (5, 5)
 TUTORIAL = (
-    (ConvShape((3, 3), (1, 1), symmetric((0, 0))), about_kernel),
-    (ConvShape((3, 3), (2, 2), symmetric((0, 0))), about_stride),
-    (ConvShape((3, 3), (1, 1), symmetric((1, 1))), about_padding),
+    (ConvSpec((3, 3), (1, 1), symmetric((0, 0))), about_kernel),
+    (ConvSpec((3, 3), (2, 2), symmetric((0, 0))), about_stride),
+    (ConvSpec((3, 3), (1, 1), symmetric((1, 1))), about_padding),
 )
 """The three convolutions, each with the sentence on what it shows."""
 
@@ -70,7 +71,7 @@ def tutorial() -> list[Sample]:
     return samples
 
 
-def sample(input_size: Pair, conv: ConvShape) -> Sample:
+def sample(input_size: Pair, conv: ConvSpec) -> Sample:
     """The same for any geometry and input (height, width).
 
     Raises:
@@ -86,12 +87,12 @@ def sample(input_size: Pair, conv: ConvShape) -> Sample:
     return _sample(input_size, conv, lesson(input_size, conv))
 
 
-def preset_shapes(conv: ConvShape) -> tuple[str, tuple[int, ...]]:
+def preset_shapes(conv: ConvSpec) -> tuple[str, tuple[int, ...]]:
     """Constructor and output shape of a preset with 10 filters, on one grey 28x28 image."""
     import torch
 
     with torch.no_grad():
-        output = _conv2d(conv, *PRESET_CHANNELS)(torch.zeros(1, 1, *PRESET_INPUT))
+        output = _torch(conv, *PRESET_CHANNELS)(torch.zeros(1, 1, *PRESET_INPUT))
     return constructor(conv, *PRESET_CHANNELS), tuple(output.shape)
 
 
@@ -102,26 +103,47 @@ def input_numbers(input_size: Pair) -> Tensor:
     return torch.arange(prod(input_size), dtype=torch.float64).reshape(1, 1, *input_size)
 
 
-def constructor(conv: ConvShape, in_channels: int, out_channels: int) -> str:
-    """`nn.Conv2d(1, 10, 5, stride=2)`: what equals torch's default is left out."""
-    words = [str(in_channels), str(out_channels), _argument(conv.kernel_size)]
-    if conv.stride != (1, 1):
-        words.append(f"stride={_argument(conv.stride)}")
-    padding = _padding(conv)
-    if padding != (0, 0):
-        words.append(f"padding={_argument(padding)}")
-    return f"nn.Conv2d({', '.join(words)})"
+def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
+    """`nn.Conv2d(1, 10, 5, stride=2)`: what equals torch's default is left out.
+
+    With a layer before it where the sides of the padding differ, which `nn.Conv2d` cannot.
+    """
+    from torch import nn
+
+    first, conv = _padded_first(conv)
+    defaults = inspect.signature(nn.Conv2d).parameters
+    values = _arguments(conv)
+    kernel = values.pop("kernel_size")
+    arguments = [str(in_channels), str(out_channels), str(kernel)]
+    for key, value in values.items():
+        if value != defaults[key].default:
+            arguments.append(f'{key}="{value}"' if isinstance(value, str) else f"{key}={value}")
+    layer = f"nn.Conv2d({', '.join(arguments)})"
+    return f"nn.ZeroPad2d({first}), {layer}" if any(first) else layer
 
 
-def _sample(input_size: Pair, conv: ConvShape, sentences: Sequence[str]) -> Sample:
+def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
+    """Pixels (left, right, top, bottom) that are padded before, and the rest."""
+    (top, bottom), (left, right) = conv.padding
+    if short_padding(conv) == "same" or (top == bottom and left == right):
+        return (0, 0, 0, 0), conv
+    return (left, right, top, bottom), replace(conv, padding=symmetric((0, 0)))
+
+
+def _arguments(conv: ConvSpec) -> dict[str, Any]:
+    """As `torch.nn.Conv2d` takes them."""
+    values = {factor.key: factor.torch(getattr(conv, factor.key)) for factor in FACTORS}
+    return values | ({"padding": "same"} if short_padding(conv) == "same" else {})
+
+
+def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sample:
     import torch
     from torch import nn
 
     numbers = input_numbers(input_size)
-    layer = _conv2d(conv, 1, 1).double()
-    nn.init.ones_(layer.weight)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
+    layer = _torch(conv, 1, 1).double()
+    nn.init.ones_(layer[-1].weight)  # type: ignore[arg-type]
+    nn.init.zeros_(layer[-1].bias)  # type: ignore[arg-type]
     with torch.no_grad(), warnings.catch_warnings():
         # Torch warns that it copies the input for `same` with an even kernel.
         warnings.simplefilter("ignore", UserWarning)
@@ -136,33 +158,23 @@ def _sample(input_size: Pair, conv: ConvShape, sentences: Sequence[str]) -> Samp
     )
 
 
-def _conv2d(conv: ConvShape, in_channels: int, out_channels: int) -> nn.Conv2d:
+def _torch(conv: ConvSpec, in_channels: int, out_channels: int) -> nn.Sequential:
+    """The layers that `constructor` writes."""
     from torch import nn
 
-    return nn.Conv2d(in_channels, out_channels, conv.kernel_size, conv.stride, _padding(conv))
+    first, conv = _padded_first(conv)
+    layer = nn.Conv2d(in_channels, out_channels, **_arguments(conv))
+    return nn.Sequential(nn.ZeroPad2d(first), layer)
 
 
-def _padding(conv: ConvShape) -> Pair | str:
-    """As torch takes it: `same` where the two sides of an axis differ."""
-    (top, bottom), (left, right) = conv.padding
-    return (top, left) if (top, left) == (bottom, right) else "same"
-
-
-def _argument(value: Pair | str) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    return str(value[0]) if value[0] == value[1] else str(value)
-
-
-def _first_sum(input_size: Pair, conv: ConvShape, total: int) -> str:
-    kernel_height, kernel_width = conv.kernel_size
-    if kernel_height * kernel_width > _MOST_TERMS:
+def _first_sum(input_size: Pair, conv: ConvSpec, total: int) -> str:
+    rows, columns = (axis.window(0) for axis in conv.axes)
+    if len(rows) * len(columns) > _MOST_TERMS:
         return ""
-    (top, _), (left, _) = conv.padding
     height, width = input_size
     terms = [
         row * width + column if 0 <= row < height and 0 <= column < width else 0
-        for row in range(-top, kernel_height - top)
-        for column in range(-left, kernel_width - left)
+        for row in rows
+        for column in columns
     ]
     return f"{' + '.join(map(str, terms))} = {total}"

@@ -26,10 +26,9 @@ def _axis(
     layer: LayerGeometry, axis: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Per pixel of an axis: part of the input, read by a window, beyond the last window."""
-    pixels, (before, after) = layer.in_shape[1 + axis], layer.padding[axis]
-    kernel, stride = layer.kernel_size[axis], layer.stride[axis]
-    position = np.arange(before + pixels + after)
-    inside = (position >= before) & (position < before + pixels)
-    beyond = position >= (layer.out_shape[1 + axis] - 1) * stride + kernel
-    read = (position % stride < kernel) & ~beyond
+    window, pixels, outputs = layer.conv.axis(axis), layer.size[axis], layer.out_shape[1 + axis]
+    position = np.arange(-window.before, pixels + window.after)
+    inside = (position >= 0) & (position < pixels)
+    beyond = position >= window.window(outputs - 1).stop
+    read = np.isin(position, [at for output in range(outputs) for at in window.window(output)])
     return inside, read, beyond

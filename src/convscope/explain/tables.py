@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from convscope.explain.phrases import size
 from convscope.explain.rules import findings
-from convscope.geometry import LayerGeometry, NetworkGeometry
-from convscope.geometry.label import pair_token
-from convscope.tables import Table, markdown, whole_percent, window_text
+from convscope.geometry import LayerGeometry, NetworkGeometry, conv_text, pair_token
+from convscope.tables import Table, markdown, whole_percent
 
 FIRST_CENTRE = "first centre: of the first unit's receptive field, 0 being the image's first pixel"
 SIZES_LEGEND = (
@@ -77,7 +76,7 @@ def unread_text(layer: LayerGeometry) -> str:
     """The unused border, input + padding: `0+1`; per axis where they differ: `0+1x0`."""
     axes = [
         "0" if border.image == border.padding == 0 else f"{border.image}+{border.padding}"
-        for border in layer.unread_border
+        for border in layer.unused_border
     ]
     return axes[0] if axes[0] == axes[1] else "x".join(axes)
 
@@ -85,7 +84,7 @@ def unread_text(layer: LayerGeometry) -> str:
 def _sizes_row(layer: LayerGeometry) -> tuple[str, ...]:
     return (
         layer.name,
-        window_text(layer.kernel_size, layer.stride, layer.padding),
+        conv_text(layer.conv),
         size(layer.in_shape),
         size(layer.out_shape),
         pair_token(layer.receptive_field),

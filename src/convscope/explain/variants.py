@@ -10,11 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from convscope.compose import Composer
-from convscope.config import ConvConfig, TrainConfig
+from convscope.config import TrainConfig
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
 from convscope.geometry import (
-    ConvShape,
+    ConvSpec,
     ImpossibleVariant,
     NetworkGeometry,
     network_geometry,
@@ -41,7 +41,7 @@ class Variant:
     facts: Facts
     channels: tuple[int, ...]
     pool_after: tuple[int, ...]
-    convs: tuple[ConvShape, ...] | None
+    convs: tuple[ConvSpec, ...] | None
     geometry: NetworkGeometry | None = None
     impossible: ImpossibleVariant | None = None
     begun: NetworkGeometry | None = None
@@ -92,7 +92,7 @@ class Examiner:
         channels, pool_after = tuple(model.channels), tuple(model.pool_after)
         convs = None
         try:
-            convs = conv_shapes(config.conv, len(channels))
+            convs = parse_conv(vars(config.conv), len(channels), facts.input_shape[1:], pool_after)
             geometry = network_geometry(
                 facts.input_shape, convs, channels, pool_after, facts.classes
             )
@@ -110,15 +110,6 @@ class Examiner:
         return Variant(overrides, facts, channels, pool_after, convs, geometry=geometry)
 
 
-def conv_shapes(conv: ConvConfig, layers: int) -> tuple[ConvShape, ...]:
-    """Pixels of every layer.
-
-    Raises:
-        GeometryError: a value that means nothing, or that PyTorch refuses.
-    """
-    return parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
-
-
 @cache
 def _is_several(override: str) -> bool:
     """Whether it names several values, as for a sweep. What cannot be read is left to Hydra."""
@@ -130,7 +121,7 @@ def _is_several(override: str) -> bool:
 
 def _begun(
     impossible: ImpossibleVariant,
-    convs: tuple[ConvShape, ...] | None,
+    convs: tuple[ConvSpec, ...] | None,
     facts: Facts,
     channels: tuple[int, ...],
     pool_after: tuple[int, ...],

@@ -28,8 +28,8 @@ from convscope.explain.tables import (
     sizes_table,
     summary,
 )
-from convscope.explain.variants import Variant, conv_shapes
-from convscope.geometry import ConvShape, NetworkGeometry, Pair
+from convscope.explain.variants import Variant
+from convscope.geometry import ConvSpec, NetworkGeometry, Pair, parse_conv
 from convscope.tables import line, points, print_table, say
 
 
@@ -85,13 +85,13 @@ def show_tutorial(console: Console) -> None:
     line(console)
     say(console, f"The tutorial's three constructors are presets; 10 filters on {image}:")
     for name in PRESETS:
-        (conv,) = conv_shapes(compose_config([f"conv={name}"]).conv, 1)
+        (conv,) = parse_conv(vars(compose_config([f"conv={name}"]).conv), 1)
         constructor, shape = preset_shapes(conv)
         line(console, f"  conv={name}  {constructor:<31} {list(shape)}")
     say(console, f"Train one with: python scripts/train.py experiment=tutorial conv={PRESETS[1]}")
 
 
-def show_sample(console: Console, input_size: Pair, conv: ConvShape) -> None:
+def show_sample(console: Console, input_size: Pair, conv: ConvSpec) -> None:
     one = sample(input_size, conv)
     _numbers(console, one)
     _sample(console, one, "conv1 = ")

@@ -11,9 +11,8 @@ from matplotlib.patches import Patch, Rectangle
 from convscope.explain.lesson import about_size
 from convscope.explain.phrases import size
 from convscope.explain.shades import PADDING, READ, SKIPPED, UNREAD, UNREAD_PADDING, shades
-from convscope.geometry import LayerGeometry
+from convscope.geometry import LayerGeometry, conv_text
 from convscope.plain_pictures import plain_text
-from convscope.tables import window_text
 
 _SHADES = {
     READ: ("#d6e6f5", "input"),
@@ -62,7 +61,7 @@ def window_picture(layer: LayerGeometry) -> Figure:
         fontsize=8,
         frameon=False,
     )
-    window = window_text(layer.kernel_size, layer.stride, layer.padding)
+    window = conv_text(layer.conv)
     figure.suptitle(
         f"{layer.name}, {window}: {size(layer.in_shape[1:])} to {size(layer.out_shape[1:])}",
         fontsize=12,
@@ -73,7 +72,7 @@ def window_picture(layer: LayerGeometry) -> Figure:
 
 def _draw_input(axes: Axes, layer: LayerGeometry, *, cells: bool) -> None:
     pixels = shades(layer)
-    (top, _), (left, _) = layer.padding
+    (top, _), (left, _) = layer.conv.padding
     height, width = pixels.shape
     axes.imshow(
         pixels,
@@ -85,12 +84,12 @@ def _draw_input(axes: Axes, layer: LayerGeometry, *, cells: bool) -> None:
         _draw_cells(axes, (-left, width - left), (-top, height - top))
         _draw_centres(axes, layer)
     for unit, colour in reversed(_walk(layer)):
-        y, x = (unit[axis] * layer.stride[axis] - layer.padding[axis][0] for axis in (0, 1))
+        rows, columns = (axis.window(at) for axis, at in zip(layer.conv.axes, unit, strict=True))
         axes.add_patch(
             Rectangle(
-                (x, y),
-                layer.kernel_size[1],
-                layer.kernel_size[0],
+                (columns.start, rows.start),
+                columns.stop - columns.start,
+                rows.stop - rows.start,
                 fill=False,
                 edgecolor=colour,
                 linewidth=2.5,
@@ -114,10 +113,10 @@ def _draw_output(axes: Axes, layer: LayerGeometry) -> None:
 
 
 def _draw_corners(first: Axes, last: Axes, layer: LayerGeometry) -> None:
-    (top, bottom), (left, right) = layer.padding
+    (top, bottom), (left, right) = layer.conv.padding
     _, height, width = layer.in_shape
     # As much as the first two windows cover, and not less than can be told apart.
-    side = max(_CORNER, *(k + s for k, s in zip(layer.kernel_size, layer.stride, strict=True)))
+    side = max(_CORNER, *(axis.extent + axis.stride for axis in layer.conv.axes))
     for axes in (first, last):
         _draw_input(axes, layer, cells=side <= _MOST_CELLS)
     first.set(xlim=(-left, side - left), ylim=(side - top, -top))
@@ -144,10 +143,8 @@ def _draw_cells(axes: Axes, across: tuple[int, int], down: tuple[int, int]) -> N
 
 def _draw_centres(axes: Axes, layer: LayerGeometry) -> None:
     rows, columns = (
-        np.arange(layer.out_shape[1 + axis]) * layer.stride[axis]
-        - layer.padding[axis][0]
-        + layer.kernel_size[axis] / 2
-        for axis in (0, 1)
+        np.arange(outputs) * axis.stride - axis.before + axis.extent / 2
+        for axis, outputs in zip(layer.conv.axes, layer.out_shape[1:], strict=True)
     )
     y, x = np.meshgrid(rows, columns, indexing="ij")
     axes.plot(x.ravel(), y.ravel(), ".", color="#404040", markersize=2.5)

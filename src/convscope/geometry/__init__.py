@@ -3,12 +3,27 @@
 Plain integers, known before anything is built: no torch, no Hydra.
 """
 
-from convscope.geometry.coverage import Border
+from convscope.geometry.conv import (
+    Border,
+    ConvSpec,
+    GeometryError,
+    ImpossibleVariant,
+    Pair,
+    Sides,
+)
+from convscope.geometry.factors import FACTORS, pair_token
 from convscope.geometry.label import (
     conv_config,
+    conv_from,
+    conv_of_label,
+    conv_text,
     convs_from,
     folder_label,
+    label_tokens,
+    levels,
     padding_policy,
+    typed_config,
+    typed_conv,
     variant_label,
 )
 from convscope.geometry.network import (
@@ -17,20 +32,14 @@ from convscope.geometry.network import (
     network_geometry,
     require_batch_norm,
 )
-from convscope.geometry.parse import conv_of_label, parse_conv
+from convscope.geometry.parse import parse_conv
 from convscope.geometry.receptive import receptive_interval, seen_pixels
-from convscope.geometry.revive import smallest_fix
-from convscope.geometry.shapes import (
-    ConvShape,
-    GeometryError,
-    ImpossibleVariant,
-    Pair,
-    Sides,
-)
+from convscope.geometry.suggest_fix import smallest_fix
 
 __all__ = [
+    "FACTORS",
     "Border",
-    "ConvShape",
+    "ConvSpec",
     "GeometryError",
     "ImpossibleVariant",
     "LayerGeometry",
@@ -38,15 +47,22 @@ __all__ = [
     "Pair",
     "Sides",
     "conv_config",
+    "conv_from",
     "conv_of_label",
+    "conv_text",
     "convs_from",
     "folder_label",
+    "label_tokens",
+    "levels",
     "network_geometry",
     "padding_policy",
+    "pair_token",
     "parse_conv",
     "receptive_interval",
     "require_batch_norm",
     "seen_pixels",
     "smallest_fix",
+    "typed_config",
+    "typed_conv",
     "variant_label",
 ]

@@ -1,29 +1,18 @@
-"""The name of a variant, read off its pixels: what was typed does not matter."""
+"""A variant's label and its other written forms, read off its pixels, however it was typed."""
 
+from __future__ import annotations
+
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convscope.geometry.shapes import ConvShape, Pair, named_padding
+from convscope.geometry.conv import ConvSpec, Pair
+from convscope.geometry.factors import FACTORS, PADDING, Factor, named_padding
 
 
-def pair_token(pair: Sequence[int]) -> str:
-    """`3`, or `3x5` where height and width differ."""
-    height, width = pair
-    return str(height) if height == width else f"{height}x{width}"
-
-
-def padding_token(conv: ConvShape) -> str:
-    """Padding as a user would type it: `1`, `1x2`, or `same` where the two sides differ."""
-    (top, bottom), (left, right) = conv.padding
-    return pair_token((top, left)) if (top, left) == (bottom, right) else "same"
-
-
-def padding_pixels(padding: Sequence[Sequence[int]]) -> str:
-    """Padding in pixels: `1`, `1x2`, or `1+2` where one pixel more lies after than before."""
-    (top, bottom), (left, right) = padding
-    if top == bottom and left == right:
-        return pair_token((top, left))
-    return f"{top}+{bottom}" if (top, bottom) == (left, right) else f"{top}+{bottom}x{left}+{right}"
+def joined(tokens: Sequence[str]) -> str:
+    """One token where all layers share it, else one per layer: `3`, `5.3.3`."""
+    return tokens[0] if len(set(tokens)) == 1 else ".".join(tokens)
 
 
 def override(key: str, tokens: Sequence[str]) -> str:
@@ -37,73 +26,160 @@ def shell_quoted(text: str) -> str:
     return f"'{text}'" if "[" in text else text
 
 
-def joined_label(kernels: Sequence[str], strides: Sequence[str], paddings: Sequence[str]) -> str:
-    """`k…-s…-p…` from one token per layer; one token where all layers share it."""
-    parts = (("k", kernels), ("s", strides), ("p", paddings))
-    return "-".join(
-        letter + (tokens[0] if len(set(tokens)) == 1 else ".".join(tokens))
-        for letter, tokens in parts
-    )
-
-
-def variant_label(convs: Sequence[ConvShape]) -> str:
+def variant_label(convs: Sequence[ConvSpec], padding: Sequence[str] | None = None) -> str:
     """Name of the variant: `k3-s2-p1`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`, `k4-s1-p1+2`.
 
     Two geometries of equally many layers share a label only if they are equal.
+
+    Args:
+        padding: tokens to stand for the padding's pixels, one per layer.
     """
-    return joined_label(
-        [pair_token(conv.kernel_size) for conv in convs],
-        [pair_token(conv.stride) for conv in convs],
-        [padding_pixels(conv.padding) for conv in convs],
-    )
+    parts = []
+    for factor in FACTORS:
+        values = factor.of(convs)
+        if factor.is_default(values):
+            continue
+        tokens = [factor.token(value) for value in values]
+        parts.append(factor.letter + joined(padding if padding and factor is PADDING else tokens))
+    return "-".join(parts)
 
 
-def folder_label(convs: Sequence[ConvShape]) -> str:
-    """The variant in a run's folder name: as its label, but with `psame` where sides differ.
+def folder_label(convs: Sequence[ConvSpec]) -> str:
+    """The variant in a run's folder name: as its label, but with `psame` for PyTorch's `same`.
 
-    Runs have been named so from the first, and are found again by their folder.
+    Only where its sides differ. Runs have been named so from the first, and are found by name.
     """
-    return joined_label(
-        [pair_token(conv.kernel_size) for conv in convs],
-        [pair_token(conv.stride) for conv in convs],
-        [padding_token(conv) for conv in convs],
-    )
+    return variant_label(convs, [short_padding(conv) for conv in convs])
 
 
-def padding_policy(convs: Sequence[ConvShape]) -> str:
-    """The first of `valid`, `half` and `full` that every layer's pixels follow, else `other`.
+def short_padding(conv: ConvSpec) -> str:
+    """Its padding's token; `same` where that is PyTorch's and the sides differ."""
+    is_even = all(before == after for before, after in conv.padding)
+    is_same = conv.stride == (1, 1) and conv.padding == _named("same", conv, (1, 1))
+    return "same" if is_same and not is_even else PADDING.token(conv.padding)
+
+
+def padding_policy(convs: Sequence[ConvSpec], sizes: Sequence[Pair] | None = None) -> str:
+    """The first of `valid`, `half`, `full`, `same_tf` that every layer follows, else `other`.
 
     The order decides where they coincide: kernel 1 without padding is `valid`, kernel 2 with
     padding 1 is `half`.
+
+    Args:
+        sizes: height and width of each layer's input; `same_tf` is not recognised without.
     """
-    for policy in ("valid", "half", "full"):
-        if all(conv.padding == named_padding(policy, conv.kernel_size) for conv in convs):
+    for policy in ("valid", "half", "full", *(["same_tf"] if sizes else [])):
+        if all(
+            conv.padding == _named(policy, conv, size)
+            for conv, size in zip(convs, sizes or [(1, 1)] * len(convs), strict=True)
+        ):
             return policy
     return "other"
 
 
-def conv_config(convs: Sequence[ConvShape]) -> dict[str, list[object]]:
+def _named(name: str, conv: ConvSpec, size: Pair) -> Any:
+    return named_padding(name, vars(conv), size)
+
+
+def levels(convs: Sequence[ConvSpec], policy: str) -> dict[str, str]:
+    """The level of each factor in an analysis: `{"kernel_size": "5.3.3", "padding": "half"}`.
+
+    A padding is its policy, or its token where no policy fits: `p1`.
+    """
+    found = {factor.key: joined(_tokens(factor, convs)) for factor in FACTORS}
+    of_padding = found[PADDING.key]
+    return found | {PADDING.key: f"{PADDING.letter}{of_padding}" if policy == "other" else policy}
+
+
+def _tokens(factor: Factor, convs: Sequence[ConvSpec]) -> list[str]:
+    return [factor.token(value) for value in factor.of(convs)]
+
+
+def conv_text(conv: ConvSpec) -> str:
+    """One layer's arguments, a word each: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
+    return variant_label([conv]).replace("-", " ")
+
+
+def typed_conv(convs: Sequence[ConvSpec]) -> dict[str, Any]:
+    """What to type under `conv` for these pixels, by key: a value, or a list of one per layer."""
+    typed: dict[str, Any] = {}
+    for factor in FACTORS:
+        if not factor.is_default(factor.of(convs)):
+            typed[factor.key] = _typed_values(_tokens(factor, convs))
+    return typed
+
+
+def conv_of_label(label: str) -> dict[str, Any] | None:
+    """What to type under `conv` for a variant, from its label; None for what is no label.
+
+    Takes all that `variant_label` writes: `k7-s2-p3`, `k5.3.3-s2.1.1-p2.1.1`, `k4-s1-p1+2`; and
+    `psame`, of a folder's name.
+    """
+    tokens = label_tokens(label)
+    return tokens and {key: _typed_values(of) for key, of in tokens.items()}
+
+
+def label_tokens(label: str) -> dict[str, list[str]] | None:
+    """The tokens of a label, one per layer that it names, by factor; None for what is no label."""
+    match = LABEL.fullmatch(label)
+    if match is None:
+        return None
+    return {key: tokens.split(".") for key, tokens in match.groupdict().items() if tokens}
+
+
+def _pattern(factor: Factor) -> str:
+    token = f"(?:{factor.token_pattern})"
+    part = rf"{factor.letter}(?P<{factor.key}>{token}(?:\.{token})*)"
+    return f"-{part}" if factor.default is None else f"(?:-{part})?"
+
+
+LABEL = re.compile("".join(map(_pattern, FACTORS)).removeprefix("-"))
+"""All that `variant_label` writes, and `psame`; a group per factor."""
+
+
+def _typed_values(tokens: Sequence[str]) -> Any:
+    values = [int(token) if token.isdecimal() else token for token in tokens]
+    return values[0] if len(set(values)) == 1 else values
+
+
+def conv_config(convs: Sequence[ConvSpec]) -> dict[str, list[Any]]:
     """The pixels of every layer as plain lists: the canonical form of `conv` in a run's identity.
 
-    `{"kernel_size": [[3, 3], …], "stride": [[1, 1], …], "padding": [[[1, 1], [1, 1]], …]}`
+    `{"kernel_size": [[3, 3], …], "stride": [[1, 1], …], "padding": [[[1, 1], [1, 1]], …]}`; a
+    factor at its default is left out.
     """
     return {
-        "kernel_size": [list(conv.kernel_size) for conv in convs],
-        "stride": [list(conv.stride) for conv in convs],
-        "padding": [[list(sides) for sides in conv.padding] for conv in convs],
+        factor.key: [factor.plain(value) for value in values]
+        for factor in FACTORS
+        if not factor.is_default(values := factor.of(convs))
     }
 
 
-def convs_from(config: Mapping[str, Sequence[Any]]) -> tuple[ConvShape, ...]:
+def typed_config(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed under `conv`, where it has no pixels; a factor at its default is left out."""
+    return {
+        factor.key: typed[factor.key]
+        for factor in FACTORS
+        if factor.default is None or typed[factor.key] != factor.default
+    }
+
+
+def convs_from(config: Mapping[str, Sequence[Any]]) -> tuple[ConvSpec, ...]:
     """The layers that `conv_config` wrote down."""
+    columns = [config[factor.key] for factor in FACTORS if factor.key in config]
+    keys = [factor.key for factor in FACTORS if factor.key in config]
     return tuple(
-        ConvShape((kernel[0], kernel[1]), (stride[0], stride[1]), (_pair(rows), _pair(columns)))
-        for kernel, stride, (rows, columns) in zip(
-            config["kernel_size"], config["stride"], config["padding"], strict=True
-        )
+        conv_from(dict(zip(keys, layer, strict=True))) for layer in zip(*columns, strict=True)
     )
 
 
-def _pair(sides: Sequence[int]) -> Pair:
-    before, after = sides
-    return before, after
+def conv_from(layer: Mapping[str, Any]) -> ConvSpec:
+    """The convolution of a layer in a record's geometry; what is not there has its default."""
+    return ConvSpec(
+        **{
+            factor.key: factor.from_plain(layer[factor.key])
+            if factor.key in layer or factor.default is None
+            else factor.read(factor.key, factor.default)
+            for factor in FACTORS
+        }
+    )

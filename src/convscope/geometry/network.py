@@ -1,31 +1,28 @@
 """Every layer of the network: sizes, receptive field, cost, and what its windows leave out."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from convscope.geometry.coverage import (
+from convscope.geometry.conv import (
     Border,
-    outputs_clear_of_padding,
-    skipped_pixels,
-    unread_border,
-)
-from convscope.geometry.label import padding_policy, variant_label
-from convscope.geometry.revive import require_possible
-from convscope.geometry.shapes import (
-    ConvShape,
+    ConvSpec,
     GeometryError,
     ImpossibleVariant,
     Pair,
-    Sides,
+    pool_output,
 )
-from convscope.geometry.sizes import conv_output, pool_output
+from convscope.geometry.factors import FACTORS
+from convscope.geometry.label import padding_policy, variant_label
+from convscope.geometry.suggest_fix import require_possible
 
 Shape = tuple[int, int, int]
 """(channels, height, width)"""
 
 _FP32_BYTES = 4
-_POOL = ConvShape(kernel_size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
+_POOL = ConvSpec(kernel_size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
 
 
 @dataclass(frozen=True)
@@ -38,15 +35,14 @@ class LayerGeometry:
     Attributes:
         in_shape: (channels, height, width).
         out_shape: (channels, height, width).
-        padding: ((top, bottom), (left, right)), pixels. Zero for a pool, whose last window may hang
-            over the edge but reads no padding.
+        conv: its window. A pool has no padding: its last window may hang over the edge.
         receptive_field: image pixels that one unit spans, not clipped to the image.
         jump: image pixels between two neighbouring units.
         start: centre of unit 0, in pixels from the centre of the image's first pixel.
         macs: multiply-accumulates of one sample, those with padding pixels included.
         params: weights; the conv layers have no bias.
         activation_bytes: bytes of the output of one sample in fp32.
-        unread_border: per axis, pixels at the end of the padded input that no window reaches.
+        unused_border: per axis, pixels at the end of the padded input that no window reaches.
         skipped: per axis, input pixels in the gaps between windows; 0 unless stride > kernel size.
         padding_share: share of the outputs whose window touches padding, 0 to 1.
     """
@@ -55,18 +51,21 @@ class LayerGeometry:
     kind: Literal["conv", "pool"]
     in_shape: Shape
     out_shape: Shape
-    kernel_size: Pair
-    stride: Pair
-    padding: Sides
+    conv: ConvSpec
     receptive_field: Pair
     jump: Pair
     start: tuple[float, float]
     macs: int
     params: int
     activation_bytes: int
-    unread_border: tuple[Border, Border]
+    unused_border: tuple[Border, Border]
     skipped: Pair
     padding_share: float
+
+    @property
+    def size(self) -> Pair:
+        """Height and width of the input."""
+        return self.in_shape[1:]
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class NetworkGeometry:
     """
 
     input_shape: Shape
-    convs: tuple[ConvShape, ...]
+    convs: tuple[ConvSpec, ...]
     layers: tuple[LayerGeometry, ...]
     classes: int
     params: int
@@ -95,12 +94,12 @@ class NetworkGeometry:
 
     def as_records(self) -> list[dict[str, object]]:
         """`layers` as JSON-ready rows: pairs as lists, a border as `{"image": 1, "padding": 0}`."""
-        return [{key: _plain(value) for key, value in asdict(row).items()} for row in self.layers]
+        return [_record(layer) for layer in self.layers]
 
 
 def network_geometry(
     input_shape: Shape,
-    convs: Sequence[ConvShape],
+    convs: Sequence[ConvSpec],
     channels: Sequence[int],
     pool_after: Collection[int],
     classes: int,
@@ -136,7 +135,9 @@ def network_geometry(
         macs=sum(layer.macs for layer in layers) + channels[-1] * classes,
         final_map=layers[-1].out_shape[1:],
         variant=variant_label(convs),
-        padding_policy=padding_policy(convs),
+        padding_policy=padding_policy(
+            convs, [layer.size for layer in layers if layer.kind == "conv"]
+        ),
     )
 
 
@@ -166,36 +167,36 @@ def require_batch_norm(geometry: NetworkGeometry, batch_size: int, devices: int)
 
 def _conv_layer(
     number: int,
-    conv: ConvShape,
+    conv: ConvSpec,
     channels: int,
     input_shape: Shape,
     below: Sequence[LayerGeometry],
 ) -> LayerGeometry:
     in_shape = below[-1].out_shape if below else input_shape
-    out = conv_output(in_shape[1:], conv)
-    axes = list(zip(in_shape[1:], conv.kernel_size, conv.stride, conv.padding, strict=True))
-    clear_height, clear_width = (outputs_clear_of_padding(*axis) for axis in axes)
-    border_height, border_width = (unread_border(*axis) for axis in axes)
-    skipped_height, skipped_width = (skipped_pixels(*axis) for axis in axes)
+    height, width = conv.output_size(in_shape[1:])
+    axes = list(zip(conv.axes, in_shape[1:], strict=True))
+    without_padding = 1
+    for axis, size in axes:
+        without_padding *= axis.outputs_without_padding(size)
+    unused_height, unused_width = (axis.unused_border(size) for axis, size in axes)
+    skipped_height, skipped_width = (axis.skipped(size) for axis, size in axes)
     field, jump, start = _field(conv, below[-1] if below else None)
     params = in_shape[0] * channels * conv.kernel_size[0] * conv.kernel_size[1]
     return LayerGeometry(
         name=f"conv{number}",
         kind="conv",
         in_shape=in_shape,
-        out_shape=(channels, *out),
-        kernel_size=conv.kernel_size,
-        stride=conv.stride,
-        padding=conv.padding,
+        out_shape=(channels, height, width),
+        conv=conv,
         receptive_field=field,
         jump=jump,
         start=start,
-        macs=params * out[0] * out[1],
+        macs=params * height * width,
         params=params,
-        activation_bytes=_FP32_BYTES * channels * out[0] * out[1],
-        unread_border=(border_height, border_width),
+        activation_bytes=_FP32_BYTES * channels * height * width,
+        unused_border=(unused_height, unused_width),
         skipped=(skipped_height, skipped_width),
-        padding_share=1 - clear_height * clear_width / (out[0] * out[1]),
+        padding_share=1 - without_padding / (height * width),
     )
 
 
@@ -208,39 +209,48 @@ def _pool_layer(number: int, below: LayerGeometry) -> LayerGeometry:
         kind="pool",
         in_shape=below.out_shape,
         out_shape=(channels, height, width),
-        kernel_size=_POOL.kernel_size,
-        stride=_POOL.stride,
-        padding=_POOL.padding,
+        conv=_POOL,
         receptive_field=field,
         jump=jump,
         start=start,
         macs=0,
         params=0,
         activation_bytes=_FP32_BYTES * channels * height * width,
-        unread_border=(Border(0, 0), Border(0, 0)),
+        unused_border=(Border(0, 0), Border(0, 0)),
         skipped=(0, 0),
         padding_share=0.0,
     )
 
 
-def _field(
-    window: ConvShape, below: LayerGeometry | None
-) -> tuple[Pair, Pair, tuple[float, float]]:
+def _field(conv: ConvSpec, below: LayerGeometry | None) -> tuple[Pair, Pair, tuple[float, float]]:
     """Receptive field, jump and start of a layer, from those of the layer below (Araujo et al.)."""
     fields = below.receptive_field if below else (1, 1)
     jumps = below.jump if below else (1, 1)
     starts = below.start if below else (0.0, 0.0)
     height, width = (
         (
-            field + (kernel - 1) * jump,
-            jump * stride,
-            start + ((kernel - 1) / 2 - before) * jump,
+            field + (axis.extent - 1) * jump,
+            jump * axis.stride,
+            start + ((axis.extent - 1) / 2 - axis.before) * jump,
         )
-        for field, jump, start, kernel, stride, (before, _) in zip(
-            fields, jumps, starts, window.kernel_size, window.stride, window.padding, strict=True
-        )
+        for field, jump, start, axis in zip(fields, jumps, starts, conv.axes, strict=True)
     )
     return (height[0], width[0]), (height[1], width[1]), (height[2], width[2])
+
+
+def _record(layer: LayerGeometry) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in asdict(layer).items():
+        if key == "conv":
+            row |= {
+                factor.key: factor.plain(own)
+                for factor in FACTORS
+                if not factor.is_default([own := getattr(layer.conv, factor.key)])
+            }
+        else:
+            # The record's key is older than the term.
+            row["unread_border" if key == "unused_border" else key] = _plain(value)
+    return row
 
 
 def _plain(value: object) -> object:

@@ -20,14 +20,8 @@ def seen_pixels(layers: "Sequence[LayerGeometry]", unit: int, axis: int) -> tupl
         raise IndexError(f"{layers[-1].name} has no unit {unit} along axis {axis}")
     units = {unit}
     for layer in reversed(layers):
-        size = layer.in_shape[1 + axis]
-        before, _ = layer.padding[axis]
-        starts = [u * layer.stride[axis] - before for u in units]
-        units = {
-            position
-            for start in starts
-            for position in range(max(start, 0), min(start + layer.kernel_size[axis], size))
-        }
+        window, size = layer.conv.axis(axis), layer.in_shape[1 + axis]
+        units = {pixel for output in units for pixel in window.pixels(output, size)}
     return tuple(sorted(units))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convscope.geometry import (
-    ConvShape,
+    ConvSpec,
     GeometryError,
     NetworkGeometry,
     convs_from,
@@ -120,7 +120,7 @@ def _of_geometry(record: RunRecord) -> str | None:
     return None
 
 
-def _expected(record: RunRecord, convs: Sequence[ConvShape]) -> NetworkGeometry:
+def _expected(record: RunRecord, convs: Sequence[ConvSpec]) -> NetworkGeometry:
     channels, height, width = record.dataset["input_shape"]
     model = record.config["model"]
 

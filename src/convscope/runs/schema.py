@@ -16,14 +16,15 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from convscope.config import ConvConfig, Range, TrainConfig, dotted
-from convscope.geometry.shapes import LARGEST
+from convscope.geometry.conv import LARGEST
+from convscope.geometry.factors import FACTORS
 
 SCHEMA = 1
 Status = Literal["running", "finished", "interrupted", "failed", "skipped"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 REASONED = ("interrupted", "failed", "skipped")
 
-_CONV_KEYS = ("kernel_size", "stride", "padding")
+_CONV_KEYS = tuple(factor.key for factor in FACTORS if factor.default is None)
 DATASET_KEYS = ("name", "train", "val", "test", "input_shape", "fingerprint")
 LAYER_KEYS = (
     *("name", "in_shape", "out_shape", "kernel_size", "stride", "padding", "receptive_field"),

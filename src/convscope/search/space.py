@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
+from convscope.geometry import FACTORS
 
 if TYPE_CHECKING:
     from convscope.jobs import Resolver
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 LARGEST = 10_000
 """Combinations; each takes some milliseconds to be worked out before the first run."""
-_SEARCHED = ("conv.kernel_size", "conv.stride", "conv.padding")
+_SEARCHED = tuple(f"conv.{factor.key}" for factor in FACTORS)
 
 Point = tuple[int, ...]
 """Of each axis, the place of a value."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from convscope.geometry import levels
 from convscope.sweep.plan import PlannedRun
 
 
 def cheap_first(runs: Sequence[PlannedRun], at_once: int = 1) -> list[PlannedRun]:
     """Seed by seed; of a seed first the cheapest runs that show a level nobody has shown yet.
 
-    A level is a kernel size, stride or padding of the variant's label; once each has been shown,
-    the rest follows by MACs.
+    A level is a value of one of `geometry.FACTORS`; once each has been shown, the rest follows by
+    MACs.
 
     Args:
         at_once: runs that are trained side by side; above 1 the rest of the last seed goes the
@@ -30,7 +31,7 @@ def cheap_first(runs: Sequence[PlannedRun], at_once: int = 1) -> list[PlannedRun
 
 def _of_one_seed(runs: Sequence[PlannedRun], long_first: bool) -> list[PlannedRun]:
     by_cost = sorted(runs, key=_macs)
-    shown: set[str] = set()
+    shown: set[tuple[str, str]] = set()
     first = []
     for run in by_cost:
         if not _levels(run) <= shown:
@@ -40,8 +41,9 @@ def _of_one_seed(runs: Sequence[PlannedRun], long_first: bool) -> list[PlannedRu
     return first + (rest[::-1] if long_first else rest)
 
 
-def _levels(run: PlannedRun) -> set[str]:
-    return set(run.request.checked.variant.split("-"))
+def _levels(run: PlannedRun) -> set[tuple[str, str]]:
+    convs = run.request.checked.convs
+    return set() if convs is None else set(levels(convs, "other").items())
 
 
 def _macs(run: PlannedRun) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from convscope.geometry.label import pair_token
+from convscope.geometry import pair_token
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.order import cheap_first
 from convscope.sweep.plan import PlannedRun

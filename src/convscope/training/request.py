@@ -13,7 +13,7 @@ from convscope.data import Facts, dataset_facts
 from convscope.data.facts import held_back
 from convscope.errors import UserError
 from convscope.geometry import (
-    ConvShape,
+    ConvSpec,
     ImpossibleVariant,
     NetworkGeometry,
     conv_config,
@@ -21,6 +21,7 @@ from convscope.geometry import (
     network_geometry,
     parse_conv,
     require_batch_norm,
+    typed_config,
 )
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
 from convscope.runs.identity import EXCLUDED, identity
@@ -46,7 +47,7 @@ class CheckedConfig:
     config: TrainConfig
     overrides: tuple[str, ...]
     """What the user typed."""
-    convs: tuple[ConvShape, ...] | None
+    convs: tuple[ConvSpec, ...] | None
     """None where padding=same meets a stride above 1, which has no pixels."""
     geometry: NetworkGeometry | None
     impossible: ImpossibleVariant | None
@@ -78,7 +79,6 @@ def check(
     """
     check_study_name(config.study)
     layers = len(config.model.channels)
-    conv = config.conv
     facts = facts or dataset_facts(
         outlined(config.data.name), config.data.root, config.data.image_size
     )
@@ -90,7 +90,9 @@ def check(
         raise _with_sizes(error, config) from error
     convs, geometry, impossible = None, None, None
     try:
-        convs = parse_conv(conv.kernel_size, conv.stride, conv.padding, layers)
+        convs = parse_conv(
+            vars(config.conv), layers, facts.input_shape[1:], config.model.pool_after
+        )
         geometry = network_geometry(
             facts.input_shape, convs, config.model.channels, config.model.pool_after, facts.classes
         )
@@ -301,7 +303,9 @@ def _settled(
 def resolved(checked: CheckedConfig, images: Images, hardware: Hardware) -> dict[str, Any]:
     """The config as plain values: conv as pixels, data, devices and precision as really used."""
     plain = asdict(checked.config)
-    if checked.convs is not None:
+    if checked.convs is None:
+        plain["conv"] = typed_config(plain["conv"])
+    else:
         plain["conv"] = conv_config(checked.convs)
     plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}
     plain["trainer"] |= {

@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from convscope.explain.tables import geometry_text
 from convscope.explain.window import window_picture
-from convscope.geometry import NetworkGeometry
+from convscope.geometry import FACTORS, NetworkGeometry
 from convscope.model import ConvNet
 from convscope.runs.history import Row
 from convscope.tracking.charts import CHARTS
@@ -176,9 +176,7 @@ def hyperparameters(request: RunRequest) -> dict[str, str | float]:
         "model": "-".join(map(str, config.model.channels)),
         "variant": geometry.variant,
         "padding_policy": geometry.padding_policy,
-        "kernel_size": first.kernel_size[0],
-        "stride": first.stride[0],
-        "padding": first.padding[0][0],
+        **{factor.key: factor.first(getattr(first, factor.key)) for factor in FACTORS},
         "seed": config.seed,
         "batch_size": config.data.batch_size,
         "lr": config.optim.lr,

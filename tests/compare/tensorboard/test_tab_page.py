@@ -265,13 +265,17 @@ def test_columns_name_a_variant_as_its_label_does(tab: Any) -> None:
         """async (body, address) => {
           const { columnsOf, cellText } = await import(address);
           const told = { padding_policy: "other", "trainer.max_epochs": 2, threads: 1, runs: 1 };
-          const row = { variant: "k1.3.3-s2.1.1-p4", kernel_size: 1, stride: 2, ...told };
-          return columnsOf([row]).map((one) => [one.title, cellText(one, row)]);
+          const levels = ["1.3.3", "2.1.1", "p4"];
+          const row = { variant: "k1.3.3-s2.1.1-p4", kernel_size: 1, stride: 2, levels, ...told };
+          const factors = ["kernel_size", "stride", "padding_policy"].map((key, at) => (
+            { key, title: ["kernel size", "stride", "padding"][at] }));
+          const columns = columnsOf({ factors, groups: [row] });
+          return columns.map((one) => [one.title, cellText(one, row)]);
         }""",
         MODULE.format("columns"),
     )
     cells = dict(shown)
-    assert (cells["Kernel"], cells["Stride"], cells["Padding"]) == ("1.3.3", "2.1.1", "p4")
+    assert (cells["Kernel size"], cells["Stride"], cells["Padding"]) == ("1.3.3", "2.1.1", "p4")
     assert {"Max epochs", "Threads"} <= cells.keys()
     assert all(title[0].isupper() or title[0] == "9" for title in cells)
 

@@ -53,7 +53,7 @@
   page.size = [size, size];
   page.compare = compare;
   page.panes.forEach((pane, index) => Object.assign(pane.setting, {
-    kernel: [kernel, kernel],
+    kernel_size: [kernel, kernel],
     stride: [stride + index, stride],
     padding: typeof padding === "string" ? padding : [padding, padding],
   }));

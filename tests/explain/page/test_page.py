@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from convscope import geometry
 from convscope.errors import UserError
 from convscope.explain.page import write_page
-from convscope.geometry import parse_conv
-from convscope.geometry.coverage import skipped_pixels, unread_border
 
 Open = Callable[..., Any]
 
@@ -36,9 +35,12 @@ def by_torch(size: tuple[int, int], kernel: Any, stride: Any, padding: Any) -> l
     """The all-ones convolution of 0, 1, 2, … by `torch.nn.Conv2d`."""
     import torch
 
+    image = torch.arange(size[0] * size[1], dtype=torch.float32).reshape(1, 1, *size)
+    if padding != "same":
+        (top, bottom), (left, right) = padding
+        image, padding = torch.nn.functional.pad(image, (left, right, top, bottom)), 0
     layer = torch.nn.Conv2d(1, 1, kernel, stride=stride, padding=padding, bias=False)
     torch.nn.init.ones_(layer.weight)
-    image = torch.arange(size[0] * size[1], dtype=torch.float32).reshape(1, 1, *size)
     values: list[list[float]] = layer(image)[0, 0].tolist()
     return values
 
@@ -70,26 +72,29 @@ def test_fifty_random_settings_agree_with_torch(plain: Path, lesson: Open) -> No
         for setting in (page.first, page.second):
             kernel, stride = ((draw.randint(1, 5), draw.randint(1, 5)) for _ in range(2))
             pixels = f"{draw.randint(0, 2)}x{draw.randint(0, 2)}"
-            padding = draw.choice([pixels, pixels, "valid", "half", "full", "same"])
+            names = ["valid", "half", "full", "same", "same_tf", "1+0x0+2"]
+            padding = draw.choice([pixels, pixels, *names])
             if padding == "same" and draw.random() < 0.8:
                 stride = (1, 1)
             typed = f"{kernel[0]}x{kernel[1]}", f"{stride[0]}x{stride[1]}", padding
             setting.type(kernel_size=typed[0], stride=typed[1], padding=typed[2])
             try:
-                (conv,) = parse_conv(*typed, layers=1)
-                by_hand = "same" if padding == "same" else tuple(side[0] for side in conv.padding)
-                expected = by_torch(size, kernel, stride, by_hand)
+                keys = dict(zip(("kernel_size", "stride", "padding"), typed, strict=True))
+                (conv,) = geometry.parse_conv(keys, 1, size)
+                sides = "same" if padding == "same" else conv.padding
+                expected = by_torch(size, kernel, stride, sides)
             except (UserError, RuntimeError):
                 impossible += 1
                 assert setting.text(".impossible").startswith("Impossible."), (size, typed)
                 continue
             assert setting.output() == expected, (size, typed)
-            axes = list(zip(size, kernel, stride, conv.padding, strict=True))
-            borders = [unread_border(*axis) for axis in axes]
+            borders = [
+                axis.unused_border(pixels) for axis, pixels in zip(conv.axes, size, strict=True)
+            ]
             unread = [border.image for border in borders], [border.padding for border in borders]
             assert setting.legend["Unused border"] == told(*unread), (size, typed)
             assert setting.legend["Skipped"] == told(
-                [skipped_pixels(*axis) for axis in axes], [0, 0]
+                [axis.skipped(pixels) for axis, pixels in zip(conv.axes, size, strict=True)], [0, 0]
             )
     assert 3 <= impossible <= 20
 
@@ -203,7 +208,7 @@ def test_what_is_no_value_says_the_rule_and_changes_nothing(plain: Path, lesson:
         (
             "Padding",
             "sane",
-            "Padding must be an integer, height x width such as 1x2, valid, half, ",
+            "Padding must be an integer, height x width such as 1x2, before+after such as 0+1, ",
         ),
         ("Kernel size", "65", "Kernel size must be at most 64 here, got 65."),
     ):
@@ -294,7 +299,7 @@ def test_by_keyboard_alone(plain: Path, lesson: Open) -> None:
         *("Compare with a second setting", "Separate input height and width"),
         "Window on the input, setting",
         *("Kernel size", "Kernel size, height and width", "Stride", "Stride, height and width"),
-        *("Padding", "Padding, height and width", "valid", "half", "full", "same"),
+        *("Padding", "Padding, height and width", "valid", "half", "full", "same", "same_tf"),
         *("Separate height and width", "All output values"),
         *("First step", "One step back", "Play", "One step on", "Last step: fill the output"),
         *("Speed", "Step"),

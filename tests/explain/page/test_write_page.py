@@ -13,7 +13,8 @@ from convscope.data.images import Images
 from convscope.data.sources import load
 from convscope.errors import UserError
 from convscope.explain.page import write_page
-from convscope.geometry import parse_conv
+
+from ...convs import parse_conv
 
 LIMIT = 300_000
 Make = Callable[..., Path]
@@ -38,8 +39,8 @@ def test_holds_what_was_asked_for(tmp_path: Path) -> None:
     write_page(tmp_path / "page.html", conv=first, second=second, input_size=(7, 9))
     page = (tmp_path / "page.html").read_text("utf-8")
     assert (
-        '"input":[7,9],"panes":[{"kernel":[3,5],"stride":[1,2],"padding":"1x2"},'
-        '{"kernel":[4,4],"stride":[1,1],"padding":"same"}],"compare":true' in page
+        '"input":[7,9],"panes":[{"kernel_size":"3x5","stride":"1x2","padding":"1x2"},'
+        '{"kernel_size":"4","stride":"1","padding":"same"}],"compare":true' in page
     )
 
 

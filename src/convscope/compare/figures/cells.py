@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from convscope.compare.figures.settings import one_setting
 from convscope.compare.grid import in_order
 from convscope.compare.groups import grouped
 from convscope.errors import UserError
-from convscope.geometry.label import pair_token
+from convscope.geometry import FACTORS, pair_token
+from convscope.geometry.factors import PADDING, Factor
 from convscope.tables import numbered
 
 VALUES = ("test_accuracy", "final_map", "train_samples_per_sec", "macs")
@@ -41,9 +42,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Panel:
-    """The cells of one padding by kernel size and stride; what was never asked for is missing."""
+    """Cells by kernel size and stride that share all else; what was never asked for is missing.
 
-    padding: str
+    Args:
+        title: what they share: `padding half`.
+    """
+
+    title: str
     cells: dict[tuple[str, str], Cell]
 
 
@@ -58,7 +63,7 @@ class Cells:
 
 
 def cells(runs: DataFrame, shown: Quantity, setting: str | None) -> Cells:
-    """A panel per padding.
+    """A panel per padding, and per level of any other factor that varies.
 
     Raises:
         UserError: there is no such setting, or no group has a value.
@@ -69,18 +74,30 @@ def cells(runs: DataFrame, shown: Quantity, setting: str | None) -> Cells:
         raise UserError(f"no finished run has {shown.title}")
     shapes = _last_maps(alone) if shown.column == "final_map" else {}
     levels = levels_of(groups)
-    by_padding: dict[str, dict[tuple[str, str], Cell]] = {}
+    others = [
+        factor for factor in FACTORS[2:] if factor is PADDING or levels[factor.key].nunique() > 1
+    ]
+    panels: dict[tuple[str, ...], dict[tuple[str, str], Cell]] = {}
     for (name, group), (_, level) in zip(rows(groups), rows(levels), strict=True):
         cell = _cell(name, group, shown, shapes)
         place = level["kernel_size"], level["stride"]
-        by_padding.setdefault(level["padding_policy"], {})[place] = cell
-    texts = {cell.text for panel in by_padding.values() for cell in panel.values()}
+        panels.setdefault(tuple(level[factor.key] for factor in others), {})[place] = cell
+    texts = {cell.text for panel in panels.values() for cell in panel.values()}
     marks = "; ".join(f"{mark} {word}" for mark, word in _MEANINGS.items() if mark in texts)
     return Cells(
         [shown.heading, which, marks],
         sorted(levels["kernel_size"].unique(), key=in_order),
         sorted(levels["stride"].unique(), key=in_order),
-        [Panel(name, by_padding[name]) for name in sorted(by_padding, key=in_order)],
+        [
+            Panel(_title(others, shared), panels[shared])
+            for shared in sorted(panels, key=lambda shared: [*map(in_order, shared)])
+        ],
+    )
+
+
+def _title(factors: Sequence[Factor], shared: Sequence[str]) -> str:
+    return ", ".join(
+        f"{factor.title} {level}" for factor, level in zip(factors, shared, strict=True)
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from pandas import DataFrame
 
+from convscope.compare.effects import levels_of
 from convscope.compare.figures.histories import Curve, learned
 from convscope.compare.figures.labels import placed
 from convscope.compare.figures.marks import key, key_height, looks
@@ -19,6 +20,7 @@ from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped, lines
 from convscope.compare.grid import in_order
 from convscope.errors import UserError
+from convscope.geometry import FACTORS
 from convscope.runs.history import METRICS
 from convscope.tables import numbered, percent
 
@@ -81,20 +83,24 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
 
 
 def _panels(groups: DataFrame, look: DataFrame) -> list[tuple[str, DataFrame]]:
-    """A panel per setting; of a single one a panel per stride, or per stride and padding."""
+    """A panel per setting; of a single one a panel per stride, or also per padding and the like."""
     if groups["setting"].nunique() > 1:
         return parts(groups)
-    by_stride = _split(groups, look, ["stride"])
-    by_both = _split(groups, look, ["stride", "padding_policy"])
+    levels = levels_of(groups)
+    by_stride = _split(groups, levels[["stride"]])
+    more = [key for key in levels if key != "kernel_size" and levels[key].nunique() > 1]
+    by_both = _split(groups, levels[list(dict.fromkeys(["stride", "padding", *more]))])
     has_room = len(by_both) <= MOST_PANELS and _most(by_both) <= _MOST_BANDS
     return by_both if _most(by_stride) > _MOST_BANDS and has_room else by_stride
 
 
-def _split(groups: DataFrame, look: DataFrame, factors: list[str]) -> list[tuple[str, DataFrame]]:
-    names = look[factors].rename(columns={"padding_policy": "padding"})
+def _split(groups: DataFrame, levels: DataFrame) -> list[tuple[str, DataFrame]]:
+    names = levels.rename(columns={factor.key: factor.title for factor in FACTORS})
     titles = names.apply(lambda row: ", ".join(f"{n} {v}" for n, v in row.items()), axis="columns")
-    levels = sorted(names.drop_duplicates().itertuples(), key=lambda one: [*map(in_order, one[1:])])
-    return [(titles[level.Index], groups[(titles == titles[level.Index])]) for level in levels]
+    ordered = sorted(
+        names.drop_duplicates().itertuples(), key=lambda one: [*map(in_order, one[1:])]
+    )
+    return [(titles[level.Index], groups[(titles == titles[level.Index])]) for level in ordered]
 
 
 def _most(panels: list[tuple[str, DataFrame]]) -> int:

@@ -18,12 +18,13 @@ from convscope.compare.figures.settings import one_setting
 from convscope.compare.figures.stack import panel_title, stacked
 from convscope.compare.figures.style import ACCENT, figure
 from convscope.compare.figures.text import escaped, lines
+from convscope.geometry import FACTORS
 from convscope.tables import numbered, percent
 
 _ACCURACY = QUANTITIES["test_accuracy"]
 _LEVEL, _TERM = 26, 26
 """Height of a row of the upper and of the lower panel, pixels."""
-_NAMES = {"kernel_size": "kernel size", "padding_policy": "padding"}
+_NAMES = {factor.key: factor.title for factor in FACTORS}
 
 
 @dataclass(frozen=True)

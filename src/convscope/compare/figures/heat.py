@@ -41,7 +41,7 @@ def heat(runs: DataFrame, value: str = "test_accuracy", setting: str | None = No
     for number, panel in enumerate(drawn.panels):
         on = axes(number)
         traces += [_known(drawn, panel) | on, _holes(drawn, panel) | on]
-        layout["annotations"].append(panel_title(number, f"padding {panel.padding}"))
+        layout["annotations"].append(panel_title(number, panel.title))
         layout[axis_key(on["xaxis"])] |= _axis("stride", drawn.strides)
         layout[axis_key(on["yaxis"])] |= _axis("kernel", drawn.kernels) | {"autorange": "reversed"}
     return figure(traces, layout)

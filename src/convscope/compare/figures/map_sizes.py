@@ -13,7 +13,7 @@ from convscope.compare.figures.stack import heading
 from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped, lines
 from convscope.errors import UserError
-from convscope.geometry.label import pair_token
+from convscope.geometry import pair_token
 from convscope.runs.record import RunRecord
 
 _ROW, _SIDE, _AROUND = 52, 28, 100

@@ -1,7 +1,8 @@
 """How a variant looks, in every figure alike.
 
 Colour is the kernel size, shape the stride; the padding is how a shape is filled and how a line is
-dashed. Usual sizes keep their colour and shape whatever else is shown. Where there are more kernel
+dashed. Another factor that varies takes the place of one of these that does not, or joins the
+padding. Usual sizes keep their colour and shape whatever else is shown. Where there are more kernel
 sizes than colours, a colour comes again with another size of mark and width of line. Levels for
 which no look is left share the last, and one entry of the legend.
 """
@@ -15,6 +16,7 @@ from pandas import DataFrame
 
 from convscope.compare.effects import levels_of
 from convscope.compare.grid import in_order
+from convscope.geometry import FACTORS
 
 Look = TypeVar("Look")
 
@@ -73,30 +75,31 @@ _INK = "#10151c"
 """Of the dot in a filled shape."""
 _KEY_TITLE, _KEY_ENTRY = 30, 19
 
-_FACTORS = {
-    "kernel_size": ("kernel size", ["colour", "size", "width"]),
-    "stride": ("stride", ["shape"]),
-    "padding_policy": ("padding", ["fill", "ring", "dash"]),
+_CHANNELS = {
+    "colour": ["colour", "size", "width"],
+    "shape": ["shape"],
+    "fill": ["fill", "ring", "dash"],
 }
-"""Of each factor its title, and the columns of `looks` that show it."""
+"""The ways in which a look differs, in the order of `FACTORS`, and their columns of `looks`."""
 
 
 def looks(groups: DataFrame) -> DataFrame:
     """How each group looks, in its order.
 
-    `kernel_size, stride, padding_policy` are its levels as text (`effects.levels_of`). What they
-    look like, in Plotly's names: `colour`, and `size` of a mark and `width` of a line; `shape`;
-    `fill`, `ring` (width of the outline), `outline` (its colour) and `dash`.
+    `colour_of, shape_of, fill_of` are the levels that each channel shows, as text, and
+    `colour_title, …` what they are levels of, in every row alike. What they look like, in Plotly's
+    names: `colour`, and `size` of a mark and `width` of a line; `shape`; `fill`, `ring` (width of
+    the outline), `outline` (its colour) and `dash`.
     """
-    levels = levels_of(groups)
-    kernel, stride, padding = (levels[factor] for factor in _FACTORS)
+    shown = _shown(levels_of(groups))
+    kernel, stride, padding = (shown[f"{channel}_of"] for channel in _CHANNELS)
     colours = _assigned(kernel, _USUAL_COLOURS_OF_SIZE, _ALL_COLOURS, _LAST_COLOUR)
     shapes = _assigned(stride, _USUAL_SHAPES, [*_MORE_SHAPES, *_USUAL_SHAPES.values()], _LAST_SHAPE)
     fills = _assigned(padding, _USUAL_FILLS, _MORE_FILLS, _LAST_FILL)
     colour, size, width = zip(*kernel.map(colours), strict=True)
     fill, ring, dash = zip(*padding.map(fills), strict=True)
     outline = [_INK if filled == "-dot" else own for filled, own in zip(fill, colour, strict=True)]
-    return levels.assign(
+    return shown.assign(
         colour=colour,
         size=size,
         width=width,
@@ -106,6 +109,25 @@ def looks(groups: DataFrame) -> DataFrame:
         outline=outline,
         dash=dash,
     )
+
+
+def _shown(levels: DataFrame) -> DataFrame:
+    """The levels that each channel shows, and their title."""
+    usual, others = FACTORS[: len(_CHANNELS)], FACTORS[len(_CHANNELS) :]
+    of = {channel: [factor] for channel, factor in zip(_CHANNELS, usual, strict=True)}
+    free = [c for c, (factor,) in of.items() if levels[factor.key].nunique() < 2][::-1]
+    for factor in others:
+        if levels[factor.key].nunique() > 1:
+            if free:
+                of[free.pop(0)] = [factor]
+            else:
+                of["fill"].append(factor)
+    columns: dict[str, Any] = {}
+    for channel, factors in of.items():
+        texts = [levels[factor.key] for factor in factors]
+        columns[f"{channel}_of"] = texts[0].str.cat(texts[1:], sep=", ")
+        columns[f"{channel}_title"] = ", ".join(factor.title for factor in factors)
+    return DataFrame(columns)
 
 
 _ALL_COLOURS = [
@@ -121,29 +143,33 @@ _LAST_COLOUR = (NEUTRAL, _SIZES[0], _WIDTHS[0])
 
 def key(looks: DataFrame, *, lines: bool = False) -> list[dict[str, Any]]:
     """Traces without data: their legend explains the looks, of lines too if asked for."""
-    drawn = {"kernel_size": _coloured, "stride": _shaped, "padding_policy": _filled}
+    drawn = {"colour": _coloured, "shape": _shaped, "fill": _filled}
     return [
         {
             "type": "scatter",
-            "mode": "lines+markers" if lines and factor != "stride" else "markers",
+            "mode": "lines+markers" if lines and channel != "shape" else "markers",
             "x": [None],
             "y": [None],
             "name": name,
             "legendgroup": title,
             "legendgrouptitle": {"text": title},
-            **drawn[factor](look),
+            **drawn[channel](look),
         }
-        for factor, (title, _) in _FACTORS.items()
-        for name, look in entries(looks, factor)
+        for channel in _CHANNELS
+        for title, name, look in entries(looks, channel)
     ]
 
 
-def entries(looks: DataFrame, factor: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """What a legend says of a factor: each look once, with the level or levels that have it."""
-    first = looks.drop_duplicates(factor).set_index(factor)
+def entries(looks: DataFrame, channel: str) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """What a legend says of a channel: its title and, once for each look, which levels have it."""
+    of = f"{channel}_of"
+    first = looks.drop_duplicates(of).set_index(of)
     first = first.loc[sorted(first.index, key=in_order)]
-    alike = first.groupby(_FACTORS[factor][1], sort=False)
-    return [(_named(list(part.index)), part.iloc[0].to_dict()) for _, part in alike]
+    alike = first.groupby(_CHANNELS[channel], sort=False)
+    return [
+        (part[f"{channel}_title"].iloc[0], _named(list(part.index)), part.iloc[0].to_dict())
+        for _, part in alike
+    ]
 
 
 def _named(levels: Sequence[str]) -> str:
@@ -152,7 +178,7 @@ def _named(levels: Sequence[str]) -> str:
 
 def key_height(looks: DataFrame) -> int:
     """Of the legend, pixels."""
-    longest = max(len(entries(looks, factor)) for factor in _FACTORS)
+    longest = max(len(entries(looks, channel)) for channel in _CHANNELS)
     return _KEY_TITLE + _KEY_ENTRY * longest
 
 

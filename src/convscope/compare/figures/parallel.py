@@ -18,10 +18,10 @@ from convscope.compare.figures.style import figure
 from convscope.compare.figures.text import escaped
 from convscope.compare.frame import setting_keys, short
 from convscope.compare.grid import in_order
+from convscope.geometry import FACTORS
 from convscope.tables import numbered
 from convscope.text import cut
 
-_LEVELS = {"kernel_size": "kernel", "stride": "stride", "padding_policy": "padding"}
 _NUMBERS = {
     "receptive_field": "RF px",
     "final_map": "map",
@@ -89,7 +89,7 @@ def _named(groups: DataFrame) -> dict[str, Series]:
     levels = levels_of(groups)
     keys = [key for key in setting_keys(groups) if _differs(groups[key])]
     return {
-        **{title: levels[name] for name, title in _LEVELS.items()},
+        **{factor.title: levels[factor.key] for factor in FACTORS},
         **{short(key, keys): groups[key] for key in keys},
     }
 

@@ -77,8 +77,7 @@ def _front(axes: Axes, panel: Panel, cost: Quantity) -> None:
 
 
 def _points(axes: Axes, panel: Panel, shown: Points, cost: Quantity) -> None:
-    looks = shown.looks.drop(columns=["kernel_size", "stride", "padding_policy"])
-    groups = panel.groups.sort_values(ACCURACY.column, kind="stable").join(looks)
+    groups = panel.groups.sort_values(ACCURACY.column, kind="stable").join(shown.looks)
     for name, group in rows(groups):
         x, y = group[cost.column], group[ACCURACY.column]
         _interval(axes, group, ACCURACY, shown.y, cost)

@@ -105,13 +105,9 @@ def legend_height(looks: DataFrame, has_front: bool) -> float:
 
 def _handles(looks: DataFrame, has_front: bool) -> Iterator[Line2D]:
     plain = {"shape": "circle", "fill": "", "ring": 1.5, "size": 10, "colour": NEUTRAL}
-    shown = {
-        "kernel_size": ("kernel size", ("colour", "size")),
-        "stride": ("stride", ("shape",)),
-        "padding_policy": ("padding", ("fill", "ring")),
-    }
-    for factor, (title, columns) in shown.items():
-        for name, look in entries(looks, factor):
+    shown = {"colour": ("colour", "size"), "shape": ("shape",), "fill": ("fill", "ring")}
+    for channel, columns in shown.items():
+        for title, name, look in entries(looks, channel):
             own = plain | {column: look[column] for column in columns}
             yield Line2D([], [], label=f"{title} {name}", **mark(own))
     if has_front:

@@ -56,4 +56,4 @@ def _draw(axes: Axes, drawn: Cells, panel: Panel, scale: Normalize) -> None:
     axes.set_yticks(range(len(drawn.kernels)), drawn.kernels)
     axes.set_xlabel("stride", fontsize=TEXT)
     axes.set_ylabel("kernel", fontsize=TEXT)
-    axes.set_title(f"padding {panel.padding}", loc="left", fontsize=TEXT)
+    axes.set_title(panel.title, loc="left", fontsize=TEXT)

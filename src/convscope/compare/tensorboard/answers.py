@@ -12,12 +12,14 @@ from pandas import DataFrame
 from convscope.compare import rows
 from convscope.compare.columns import measured_texts
 from convscope.compare.diff import compare
+from convscope.compare.effects import levels_of
 from convscope.compare.frame import with_settings
 from convscope.compare.groups import grouped
 from convscope.compare.leaders import leaders
 from convscope.compare.selection import where
 from convscope.compare.tensorboard.snapshot import Snapshot
 from convscope.errors import UserError
+from convscope.geometry import FACTORS
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "accuracy_against": ("cost",),
@@ -60,14 +62,29 @@ def table(snapshot: Snapshot, expression: str, logdir: str) -> str:
     )
 
 
-_NOTHING: Mapping[str, Any] = {"groups": [], "runs": [], "shared": {}, "settings": []}
+_NOTHING: Mapping[str, Any] = {
+    **dict.fromkeys(("factors", "groups", "runs", "settings"), ()),
+    "shared": {},
+}
+
+_COLUMN = {"padding": "padding_policy"}
+"""Of a factor, the column by which its levels are filtered."""
 
 
 def _rows(runs: DataFrame) -> dict[str, Any]:
+    levels = levels_of(runs.drop_duplicates("group").set_index("group"))
+
+    def texts(row: rows.Row) -> dict[str, Any]:
+        return {"texts": measured_texts(row), "levels": list(levels.loc[row["group"]])}
+
     return {
-        "groups": [row | {"texts": measured_texts(row)} for row in rows.group_rows(runs)],
+        "factors": [
+            {"key": _COLUMN.get(factor.key, factor.key), "title": factor.title}
+            for factor in FACTORS
+        ],
+        "groups": [row | texts(row) for row in rows.group_rows(runs)],
         "runs": [
-            row | {"id": identity, "texts": measured_texts(row)}
+            row | {"id": identity} | texts(row)
             for identity, row in zip(runs["id"].tolist(), rows.run_rows(runs), strict=True)
         ],
         "shared": rows.shared(runs),

@@ -10,9 +10,10 @@ from convscope.compare.differences import LEVEL
 from convscope.compare.effects import CONFOUNDED, SEEDS, VARIANTS, Effects, effects
 from convscope.compare.words.phrases import listed, share
 from convscope.errors import UserError
+from convscope.geometry import FACTORS
 from convscope.tables import percent
 
-_NAMES = {"kernel_size": "kernel size", "stride": "stride", "padding_policy": "padding"}
+_NAMES = {factor.key: factor.title for factor in FACTORS}
 _MOST_LEVELS = 8
 _SHOWN_FROM = 0.005
 """Of terms without a significant effect, the share from which it is given."""

@@ -63,8 +63,7 @@ def _untrained(finished: DataFrame) -> Iterator[str]:
         yield (
             f"No sign of learning in {numbered(len(untrained), 'run')} ({names}): test accuracy is "
             "not significantly above that of naming the most frequent class for every image "
-            "(binomial test, 5 %). Differences from such runs say little about kernel size, stride "
-            "or padding."
+            "(binomial test, 5 %). Differences from such runs say little about the variants."
         )
 
 

@@ -10,10 +10,12 @@ from pandas import DataFrame, Series
 
 from convscope.compare.differences import differences
 from convscope.compare.effects import levels_of
-from convscope.compare.words.phrases import points
+from convscope.compare.words.phrases import listed, points
+from convscope.geometry import FACTORS
+from convscope.geometry.factors import KERNEL_SIZE, PADDING, STRIDE
 from convscope.tables import count, map_text
 
-_FACTORS = ["kernel_size", "padding_policy"]
+_OTHERS = [factor for factor in FACTORS if factor is not STRIDE]
 
 
 def larger_strides(runs: DataFrame) -> Iterator[str]:
@@ -25,10 +27,10 @@ def larger_strides(runs: DataFrame) -> Iterator[str]:
         runs: `frame`'s table, of one setting.
     """
     groups = runs.drop_duplicates("group").set_index("group")
-    same = groups.assign(**{factor: levels_of(groups)[factor] for factor in _FACTORS})
+    levels = levels_of(groups)
     alike = [
         pair
-        for _, of_it in same.groupby(_FACTORS, sort=False)
+        for _, of_it in levels.groupby([factor.key for factor in _OTHERS], sort=False)
         for pair in combinations(of_it.index, 2)
     ]
     pairs = differences(runs, only=alike)
@@ -48,14 +50,16 @@ def larger_strides(runs: DataFrame) -> Iterator[str]:
         f"{100 * most['high']:.2f})"
     )
     number = int((larger | smaller).sum())
+    always = (KERNEL_SIZE, PADDING)
+    same = listed([f.title for f in _OTHERS if f in always or levels[f.key].nunique() > 1])
     if number == 1:
         yield (
-            f"At the same kernel size and padding, {winner['variant']} is significantly better "
+            f"At the same {same}, {winner['variant']} is significantly better "
             f"than {loser['variant']}, {by}."
         )
     else:
         yield (
-            f"Of the {number} pairs of variants with the same kernel size and padding, the larger "
+            f"Of the {number} pairs of variants with the same {same}, the larger "
             f"stride is significantly better in {len(won)} and the smaller in {len(lost)}. The "
             f"largest difference of the first kind: {winner['variant']} is better than "
             f"{loser['variant']} {by}."

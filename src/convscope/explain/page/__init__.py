@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from convscope.errors import UserError
 from convscope.explain.page.document import document
-from convscope.geometry import ConvShape, Pair
-from convscope.geometry.label import padding_token, pair_token
-from convscope.geometry.shapes import symmetric
+from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
+from convscope.geometry.factors import PADDING, Factor, symmetric
+from convscope.geometry.label import short_padding
 from convscope.runs.replace import replace_file
 
 LARGEST = 64
 """Largest side of the input, kernel size, stride and padding on the page, pixels."""
 
-_FIRST = ConvShape(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((0, 0)))
+_FIRST = ConvSpec(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((0, 0)))
 _SECOND_STRIDE = 2
 _SECOND_STRIDE_TRAINED = 3
 
@@ -22,9 +23,9 @@ _SECOND_STRIDE_TRAINED = 3
 def write_page(
     path: Path,
     *,
-    conv: ConvShape | None = None,
+    conv: ConvSpec | None = None,
     input_size: Pair | None = None,
-    second: ConvShape | None = None,
+    second: ConvSpec | None = None,
     run: Path | None = None,
 ) -> None:
     """Write the page, at most 300 kB, replacing `path` whole or not at all.
@@ -48,9 +49,10 @@ def write_page(
         trained = read_trained(run)
     first = conv or (trained.conv if trained else _FIRST)
     stride = _SECOND_STRIDE_TRAINED if trained else _SECOND_STRIDE
-    other = second or ConvShape(first.kernel_size, (stride, stride), _even(first))
+    other = second or replace(first, stride=(stride, stride), padding=_even(first))
     size = input_size or (5, 5)
-    _check_size("--input", size)
+    if max(size) > LARGEST:
+        raise _too_large("--input", pair_token(size))
     for shape in (first, other):
         _check_conv(shape)
         if trained and shape.kernel_size != trained.conv.kernel_size:
@@ -60,6 +62,7 @@ def write_page(
             )
     content = {
         "largest": LARGEST,
+        "factors": [_factor(factor) for factor in FACTORS],
         "input": size,
         "panes": [_setting(first), _setting(other)],
         "compare": second is not None or trained is not None,
@@ -68,27 +71,35 @@ def write_page(
     replace_file(path, document(content))
 
 
-def _even(conv: ConvShape) -> tuple[Pair, Pair]:
+def _even(conv: ConvSpec) -> tuple[Pair, Pair]:
     """The padding, where its sides differ the smaller one: only `same` differs, at stride 1."""
     (top, bottom), (left, right) = conv.padding
     return symmetric((min(top, bottom), min(left, right)))
 
 
-def _check_conv(conv: ConvShape) -> None:
-    (top, _), (left, _) = conv.padding
-    _check_size("conv.kernel_size", conv.kernel_size)
-    _check_size("conv.stride", conv.stride)
-    _check_size("conv.padding", (top, left))
+def _check_conv(conv: ConvSpec) -> None:
+    for factor in FACTORS:
+        value = getattr(conv, factor.key)
+        if _largest(factor.plain(value)) > LARGEST:
+            raise _too_large(f"conv.{factor.key}", factor.token(value))
 
 
-def _check_size(name: str, size: Pair) -> None:
-    if max(size) > LARGEST:
-        raise UserError(f"{name} must be at most {LARGEST} on the page, got {pair_token(size)}")
+def _largest(plain: object) -> int:
+    if isinstance(plain, list):
+        return max(map(_largest, plain))
+    return plain if isinstance(plain, int) else 0
 
 
-def _setting(conv: ConvShape) -> dict[str, object]:
-    return {
-        "kernel": conv.kernel_size,
-        "stride": conv.stride,
-        "padding": padding_token(conv),
-    }
+def _too_large(name: str, got: str) -> UserError:
+    return UserError(f"{name} must be at most {LARGEST} on the page, got {got}")
+
+
+def _factor(factor: Factor) -> dict[str, object]:
+    keys = ("key", "title", "letter", "hint", "least", "names", "default")
+    return {key: getattr(factor, key) for key in keys}
+
+
+def _setting(conv: ConvSpec) -> dict[str, str]:
+    """What one would type for each factor."""
+    typed = {factor.key: factor.token(getattr(conv, factor.key)) for factor in FACTORS}
+    return typed | {PADDING.key: short_padding(conv)}

@@ -1,7 +1,8 @@
 // Convolution arithmetic along one axis and over a whole input: no page, no state.
 // The same rules as convscope.geometry; a pair is [height, width], sides are [before, after].
 
-const NAMES = ["valid", "half", "full", "same"];
+// The arguments of a convolution, as convscope.geometry.FACTORS has them.
+const FACTORS = CONTENT.factors;
 
 const pairText = ([height, width]) => (height === width ? `${height}` : `${height}x${width}`);
 
@@ -11,79 +12,109 @@ function parsePair(text) {
   return match ? [Number(match[1]), Number(match[2] ?? match[1])] : null;
 }
 
-// Padding in pixels: [[top, bottom], [left, right]]. "same" is PyTorch's: the odd pixel after.
-function sidesOf(padding, kernel) {
+// What was typed for a factor as its value: a pair of pixels, or text; null where it is neither.
+function parseValue({ key, least, names }, text) {
+  if (names.includes(text)) return text;
+  if (key === "padding" && /^\d+\+\d+(x\d+\+\d+)?$/.test(text)) return text;
+  return least === null ? null : parsePair(text);
+}
+
+const valueText = (value) => (Array.isArray(value) ? pairText(value) : value);
+
+// Padding in pixels: [[top, bottom], [left, right]]. "same" and "same_tf" put the odd pixel after.
+function sidesOf(setting, size) {
+  const { padding } = setting;
   if (Array.isArray(padding)) return padding.map((pixels) => [pixels, pixels]);
-  return kernel.map((size) => {
-    if (padding === "same") return [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
-    const pixels = { valid: 0, half: Math.floor(size / 2), full: size - 1 }[padding];
+  if (padding.includes("+")) {
+    const [rows, columns] = padding.split("x").map((sides) => sides.split("+").map(Number));
+    return [rows, columns ?? rows];
+  }
+  return [0, 1].map((axis) => {
+    const { extent, stride } = windowOf(setting, axis);
+    const odd = { same: extent - 1, same_tf: Math.max(0, extent - 1 - ((size[axis] - 1) % stride)) }[padding];
+    if (odd !== undefined) return [Math.floor(odd / 2), Math.ceil(odd / 2)];
+    const pixels = { valid: 0, half: Math.floor(extent / 2), full: extent - 1 }[padding];
     return [pixels, pixels];
   });
 }
 
-// One axis: sizes, and for each place of the padded input whether it is "padding", and whether
-// it is "read", "skipped" (between two windows) or "unread" (after the last one).
-function axisGeometry(size, kernel, stride, [before, after]) {
+// The window along one axis: its size, its step, and where its first output is computed from.
+function windowOf(setting, axis) {
+  const [kernel, stride] = [setting.kernel_size[axis], setting.stride[axis]];
+  return { kernel, stride, extent: kernel, taps: Array.from({ length: kernel }, (_, tap) => tap) };
+}
+
+// One axis: sizes, and for each place of the padded input which "pixel" of the input it has, null
+// where that is none, whether it is "padding", and whether it is "read", "skipped" (between the
+// pixels that windows read) or "unread" (after the last window).
+function axisGeometry(size, setting, axis, [before, after]) {
+  const window = windowOf(setting, axis);
   const padded = before + size + after;
-  const room = padded - kernel;
-  const out = room < 0 ? 0 : Math.floor(room / stride) + 1;
-  const end = out === 0 ? 0 : (out - 1) * stride + kernel;
-  const places = Array.from({ length: padded }, (_, at) => ({
-    padding: at < before || at >= before + size,
-    kind: at >= end ? "unread" : at % stride >= kernel ? "skipped" : "read",
-  }));
+  const room = padded - window.extent;
+  const out = room < 0 ? 0 : Math.floor(room / window.stride) + 1;
+  const end = out === 0 ? 0 : (out - 1) * window.stride + window.extent;
+  const read = new Set();
+  for (let at = 0; at < out; at++) window.taps.forEach((tap) => read.add(at * window.stride + tap));
+  const places = Array.from({ length: padded }, (_, at) => {
+    const padding = at < before || at >= before + size;
+    return {
+      padding,
+      pixel: padding ? null : at - before,
+      kind: at >= end ? "unread" : read.has(at) ? "read" : "skipped",
+    };
+  });
   const count = (kind, padding) =>
     places.filter((place) => place.kind === kind && place.padding === padding).length;
   return {
-    size, kernel, stride, before, after, padded, room, out, places,
+    ...window, size, before, after, padded, room, out, places,
     unread: { image: count("unread", false), padding: count("unread", true) },
     skipped: count("skipped", false),
   };
 }
 
-// Both axes of a setting {kernel, stride, padding} on an input, and what makes it impossible.
+// Both axes of a setting on an input, and what makes it impossible.
 function geometryOf(setting, size) {
-  const sides = sidesOf(setting.padding, setting.kernel);
-  const axes = [0, 1].map((axis) =>
-    axisGeometry(size[axis], setting.kernel[axis], setting.stride[axis], sides[axis]));
+  const sides = sidesOf(setting, size);
+  const axes = [0, 1].map((axis) => axisGeometry(size[axis], setting, axis, sides[axis]));
   const refused = setting.padding === "same" && Math.max(...setting.stride) > 1;
   const empty = axes.some((axis) => axis.out === 0);
   return { axes, refused, empty, possible: !refused && !empty, count: axes[0].out * axes[1].out };
 }
 
+// The places that an output is computed from, along one axis.
+const placesOf = (axis, output) =>
+  axis.taps.map((tap) => axis.places[output * axis.stride + tap]);
+
 // Every product of one window: rows of {value, weight, product, padding}, one table per channel.
 function productsAt(geometry, channels, weights, index) {
   const [vertical, horizontal] = geometry.axes;
-  const top = Math.floor(index / horizontal.out) * vertical.stride;
-  const left = (index % horizontal.out) * horizontal.stride;
-  return channels.map((pixels, channel) =>
-    Array.from({ length: vertical.kernel }, (_, i) =>
-      Array.from({ length: horizontal.kernel }, (_, j) => {
-        const padding = vertical.places[top + i].padding || horizontal.places[left + j].padding;
-        const row = top + i - vertical.before;
-        const value = padding ? 0 : pixels[row * horizontal.size + left + j - horizontal.before];
-        const weight = weights[channel][i * horizontal.kernel + j];
-        return { value, weight, product: value * weight, padding };
-      })));
+  const rows = placesOf(vertical, Math.floor(index / horizontal.out));
+  const columns = placesOf(horizontal, index % horizontal.out);
+  return channels.map((pixels, channel) => rows.map((row, i) => columns.map((column, j) => {
+    const outside = row.pixel === null || column.pixel === null;
+    const value = outside ? 0 : pixels[row.pixel * horizontal.size + column.pixel];
+    const weight = weights[channel][i * horizontal.kernel + j];
+    return { value, weight, product: value * weight, padding: row.padding || column.padding };
+  })));
 }
 
 // Every output, row by row. Cross-correlation, as in PyTorch: the kernel is not flipped.
 function convolve(geometry, channels, weights) {
   const [vertical, horizontal] = geometry.axes;
   const output = new Float64Array(geometry.count);
+  const rowsOf = Array.from({ length: vertical.out }, (_, at) => placesOf(vertical, at));
+  const columnsOf = Array.from({ length: horizontal.out }, (_, at) => placesOf(horizontal, at));
   for (let index = 0; index < output.length; index++) {
-    const top = Math.floor(index / horizontal.out) * vertical.stride - vertical.before;
-    const left = (index % horizontal.out) * horizontal.stride - horizontal.before;
-    const firstRow = Math.max(0, -top);
-    const endRow = Math.min(vertical.kernel, vertical.size - top);
-    const firstColumn = Math.max(0, -left);
-    const endColumn = Math.min(horizontal.kernel, horizontal.size - left);
+    const rows = rowsOf[Math.floor(index / horizontal.out)];
+    const columns = columnsOf[index % horizontal.out];
     let sum = 0;
     channels.forEach((pixels, channel) => {
-      for (let i = firstRow; i < endRow; i++) {
-        const row = (top + i) * horizontal.size + left;
-        for (let j = firstColumn; j < endColumn; j++) {
-          sum += pixels[row + j] * weights[channel][i * horizontal.kernel + j];
+      for (let i = 0; i < rows.length; i++) {
+        if (rows[i].pixel === null) continue;
+        const row = rows[i].pixel * horizontal.size;
+        for (let j = 0; j < columns.length; j++) {
+          if (columns[j].pixel === null) continue;
+          sum += pixels[row + columns[j].pixel] * weights[channel][i * horizontal.kernel + j];
         }
       }
     });
@@ -98,30 +129,41 @@ function fixesFor(setting, geometry, kernelIsFree) {
     return [["Use half", { padding: "half" }], ["Use stride 1", { stride: [1, 1] }]];
   }
   const padding = geometry.axes.map((axis) =>
-    axis.out ? axis.before : Math.ceil((axis.kernel - axis.size) / 2));
+    axis.out ? axis.before : Math.ceil((axis.extent - axis.size) / 2));
   const fixes = [[`Use padding ${pairText(padding)}`, { padding }]];
   if (kernelIsFree) {
     const kernel = geometry.axes.map((axis) => Math.min(axis.kernel, axis.padded));
-    fixes.push([`Use kernel size ${pairText(kernel)}`, { kernel }]);
+    fixes.push([`Use kernel size ${pairText(kernel)}`, { kernel_size: kernel }]);
   }
   return fixes;
 }
 
-function variantLabel(setting, geometry) {
-  const [[top, bottom], [left, right]] = geometry.axes.map((axis) => [axis.before, axis.after]);
-  const sides = top === bottom && left === right ? pairText([top, left])
-    : top === left && bottom === right ? `${top}+${bottom}` : `${top}+${bottom}x${left}+${right}`;
-  // A refused `same` has no pixels.
-  const padding = geometry.refused ? "same" : sides;
-  return `k${pairText(setting.kernel)}-s${pairText(setting.stride)}-p${padding}`;
+const isEven = ({ axes }) => axes.every((axis) => axis.before === axis.after);
+
+// A factor's value in a label; of the padding its pixels, where there are any.
+function token({ key }, setting, geometry) {
+  if (key !== "padding" || geometry.refused) return valueText(setting[key]);
+  if (isEven(geometry)) return pairText(geometry.axes.map((axis) => axis.before));
+  const [rows, columns] = geometry.axes.map((axis) => `${axis.before}+${axis.after}`);
+  return rows === columns ? rows : `${rows}x${columns}`;
 }
 
-// The layer as one writes it in PyTorch.
+const variantLabel = (setting, geometry) => FACTORS
+  .filter((factor) => factor.default === null || valueText(setting[factor.key]) !== factor.default)
+  .map((factor) => factor.letter + token(factor, setting, geometry)).join("-");
+
+// The layer as one writes it in PyTorch, with a layer before it where the padding is uneven.
 function pytorchCall(setting, geometry, channels) {
-  const value = ([height, width]) => (height === width ? `${height}` : `(${height}, ${width})`);
   const [vertical, horizontal] = geometry.axes;
-  const padding = setting.padding === "same"
-    ? '"same"' : value([vertical.before, horizontal.before]);
-  return `torch.nn.Conv2d(${channels}, 1, kernel_size=${value(setting.kernel)}, ` +
-    `stride=${value(setting.stride)}, padding=${padding}, bias=False)`;
+  const text = (value) => (!Array.isArray(value) ? `"${value}"`
+    : value[0] === value[1] ? `${value[0]}` : `(${value[0]}, ${value[1]})`);
+  const uneven = !isEven(geometry) && setting.padding !== "same";
+  const padding = setting.padding === "same" ? "same"
+    : uneven ? [0, 0] : [vertical.before, horizontal.before];
+  const values = { ...setting, padding };
+  const written = FACTORS.map(({ key }) => `${key}=${text(values[key])}`);
+  const layer = `torch.nn.Conv2d(${channels}, 1, ${written.join(", ")}, bias=False)`;
+  const sides = [horizontal.before, horizontal.after, vertical.before, vertical.after];
+  return uneven
+    ? `torch.nn.Sequential(torch.nn.ZeroPad2d((${sides.join(", ")})), ${layer})` : layer;
 }

@@ -102,7 +102,8 @@ function drawInput(canvas, geometry, source, cell, extent) {
   vertical.places.forEach((row, i) => horizontal.places.forEach((column, j) => {
     const [x, y] = [j * cell, i * cell];
     const outside = row.padding || column.padding;
-    const at = (i - vertical.before) * horizontal.size + j - horizontal.before;
+    const isZero = row.pixel === null || column.pixel === null;
+    const at = row.pixel * horizontal.size + column.pixel;
     const kind = [row.kind, column.kind].includes("unread") ? "unread"
       : [row.kind, column.kind].includes("skipped") ? "skipped" : "read";
     const left = geometry.possible && kind !== "read";
@@ -121,7 +122,7 @@ function drawInput(canvas, geometry, source, cell, extent) {
     if (!source.colour || outside || left) outline(context, x, y, cell, paint.line);
     if (!source.colour && cell >= NUMBERS_FROM) {
       const place = [x + cell / 2, y + cell / 2 + 0.5, size];
-      const text = outside ? "0" : String(pixels[at]);
+      const text = isZero ? "0" : String(pixels[at]);
       if (outside || left) writeOver(context, text, ...place, paint.muted, left ? paint[kind] : paint.padding);
       else write(context, text, ...place, paint.ink);
     }

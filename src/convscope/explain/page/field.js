@@ -1,13 +1,9 @@
 // One value of a setting: typed as "3" or "3x5" (padding also by name), or moved by slider.
 
-const RULES = {
-  pair: "an integer or height x width such as 3x5",
-  padding: "an integer, height x width such as 1x2, valid, half, full or same",
-};
 let fieldCount = 0;
 
 class Field {
-  // options: label, hint, least, sliderMost, largest, names (padding alone)
+  // options: key, label, hint, least (null where no pixels are accepted), sliderMost, largest, names
   constructor(parent, options, onChange) {
     this.options = options;
     this.onChange = onChange;
@@ -22,7 +18,7 @@ class Field {
           spellcheck="false" size="6" aria-describedby="${id}-hint ${id}-error">
       </div>
       ${slider("height")}${slider("width")}
-      ${names ? `<div class="names" role="group" aria-label="${label} by name">${names.map((name) =>
+      ${names.length ? `<div class="names" role="group" aria-label="${label} by name">${names.map((name) =>
         `<button type="button" data-name="${name}" aria-pressed="false">${name}</button>`).join("")}
       </div>` : ""}
       <p class="hint" id="${id}-hint">${hint}</p>
@@ -52,7 +48,7 @@ class Field {
     const text = this.typed.value.trim().toLowerCase();
     const problem = this.problemWith(text);
     if (!problem) {
-      const value = this.options.names?.includes(text) ? text : parsePair(text);
+      const value = parseValue(this.options, text);
       // Nothing new on leaving the field: a button that is being clicked must stay where it is.
       if (String(value) !== String(this.value)) this.accept(value);
       this.showError("");
@@ -63,14 +59,24 @@ class Field {
   }
 
   problemWith(text) {
-    const { label, least, largest, names } = this.options;
-    if (names?.includes(text)) return null;
-    const pair = parsePair(text);
+    const { label, least, largest } = this.options;
+    const value = parseValue(this.options, text);
     const got = `got ${text || "nothing"}.`;
-    if (!pair) return `${label} must be ${names ? RULES.padding : RULES.pair}, ${got}`;
+    if (value === null) return `${label} must be ${this.rule()}, ${got}`;
+    if (!Array.isArray(value) && !value.includes("+")) return null;
+    const pair = Array.isArray(value) ? value : value.split(/[+x]/).map(Number);
     if (Math.min(...pair) < least) return `${label} must be at least ${least}, ${got}`;
     if (Math.max(...pair) > largest) return `${label} must be at most ${largest} here, ${got}`;
     return null;
+  }
+
+  rule() {
+    const { key, least, names } = this.options;
+    const pixels = least === null ? []
+      : key === "padding" ? ["an integer", "height x width such as 1x2", "before+after such as 0+1"]
+        : ["an integer or height x width such as 3x5"];
+    const parts = [...pixels, ...names];
+    return parts.length < 2 ? parts[0] : `${parts.slice(0, -1).join(", ")} or ${parts.at(-1)}`;
   }
 
   accept(value) {
@@ -90,14 +96,15 @@ class Field {
     this.value = value;
     this.pixels = pixels;
     this.apart = apart;
-    this.text = typeof value === "string" ? value : pairText(value);
+    this.text = valueText(value);
     if (document.activeElement !== this.typed) {
       this.typed.value = this.text;
       this.showError("");
     }
     this.typed.disabled = locked;
     this.slides[0].firstElementChild.hidden = !apart;
-    this.slides[1].hidden = !apart;
+    this.slides[0].hidden = this.options.least === null;
+    this.slides[1].hidden = !apart || this.options.least === null;
     this.sliders.forEach((slider, axis) => {
       slider.max = Math.max(sliderMost, ...pixels);
       slider.value = pixels[axis];

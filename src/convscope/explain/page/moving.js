@@ -24,7 +24,7 @@ function moveByPointer(pane, grid, ofInput, go) {
     const [row, column] = placeOf(event);
     go((ofInput ? indexNear : indexAt)(pane.geometry.axes, row - down, column - across));
   };
-  const middle = () => (ofInput ? pane.geometry.axes.map((axis) => axis.kernel / 2) : [0, 0]);
+  const middle = () => (ofInput ? pane.geometry.axes.map((axis) => axis.extent / 2) : [0, 0]);
   const grip = (event) => {
     const [row, column] = placeOf(event);
     const { left, top } = frame.getBoundingClientRect();

@@ -39,9 +39,10 @@ class Page {
     this.step = 0;
     this.playing = null;
     this.panes = content.panes.map((setting, index) =>
-      new Pane(index, { ...setting, padding: parsePair(setting.padding) ?? setting.padding }, this));
+      new Pane(index, Object.fromEntries(FACTORS.map((factor) =>
+        [factor.key, parseValue(factor, setting[factor.key])])), this));
     this.at.panes.append(...this.panes.map((pane) => pane.root));
-    this.sizeField = new Field(this.at.size, { label: "Input size", least: 1, sliderMost: 16,
+    this.sizeField = new Field(this.at.size, { key: "size", names: [], label: "Input size", least: 1, sliderMost: 16,
       largest: this.largest, hint: "numbers 0, 1, 2, … row by row" }, (value) => this.setSize(value));
     if (this.trained) this.makePickers();
     this.listen();
@@ -255,7 +256,7 @@ class Page {
   }
 }
 
-const page = new Page(JSON.parse(document.getElementById("content").textContent));
+const page = new Page(CONTENT);
 
 // For programs: the state, and an output as rows of exact numbers, null where it is impossible.
 window.convscope = {

@@ -18,11 +18,11 @@ function scrollable(element, label) {
 }
 
 class Pane {
-  // setting: {kernel, stride, padding}; app: source(), weights(kernel), locked(), go(step), update()
+  // setting: a value for each factor; app: source(), weights(kernel), locked(), go(step), update()
   constructor(index, setting, app) {
     this.app = app;
     this.setting = setting;
-    this.apart = [setting.kernel, setting.stride, setting.padding].some(
+    this.apart = Object.values(setting).some(
       (value) => Array.isArray(value) && value[0] !== value[1]);
     this.root = document.getElementById("pane").content.firstElementChild.cloneNode(true);
     this.root.id = `pane${index + 1}`;
@@ -41,17 +41,15 @@ class Pane {
 
   makeFields() {
     const { largest } = this.app;
-    const padding = "zeros around the input, on each side";
-    const options = {
-      kernel: { label: "Kernel size", hint: "height and width of the window", least: 1, sliderMost: 11 },
-      stride: { label: "Stride", hint: "pixels the window moves at a time", least: 1, sliderMost: 8 },
-      padding: { label: "Padding", hint: padding, least: 0, sliderMost: 8, names: NAMES },
-    };
-    this.fields = {};
-    for (const [name, option] of Object.entries(options)) {
-      const parent = this.find(`[data-field=${name}]`);
-      this.fields[name] = new Field(parent, { ...option, largest }, (value) => this.set({ [name]: value }));
-    }
+    this.fields = Object.fromEntries(FACTORS.map((factor) => {
+      const parent = document.createElement("div");
+      parent.className = "field";
+      parent.classList.toggle("wide", factor.names.length > 0);
+      this.find(".controls .apart").before(parent);
+      const label = factor.title[0].toUpperCase() + factor.title.slice(1);
+      const options = { ...factor, label, largest, sliderMost: factor.key === "kernel_size" ? 11 : 8 };
+      return [factor.key, new Field(parent, options, (value) => this.set({ [factor.key]: value }))];
+    }));
   }
 
   set(change) {
@@ -65,7 +63,7 @@ class Pane {
     this.apart = apart;
     if (!apart) {
       for (const [name, value] of Object.entries(this.effective())) {
-        if (Array.isArray(value) && !(name === "kernel" && this.app.locked())) {
+        if (Array.isArray(value) && !(name === "kernel_size" && this.app.locked())) {
           this.setting[name] = [value[0], value[0]];
         }
       }
@@ -75,7 +73,7 @@ class Pane {
 
   // The setting with a trained filter's kernel size where one is chosen.
   effective() {
-    return { ...this.setting, kernel: this.app.locked() ?? this.setting.kernel };
+    return { ...this.setting, kernel_size: this.app.locked() ?? this.setting.kernel_size };
   }
 
   // Everything that follows from the setting and the input; drawing comes after, see draw().
@@ -83,7 +81,7 @@ class Pane {
     const setting = this.effective();
     this.source = this.app.source();
     this.geometry = geometryOf(setting, this.source.size);
-    this.weights = this.app.weights(setting.kernel);
+    this.weights = this.app.weights(setting.kernel_size);
     const { geometry } = this;
     this.output = geometry.possible
       ? convolve(geometry, this.source.channels, this.weights) : new Float64Array(0);
@@ -104,11 +102,14 @@ class Pane {
   showFields(setting) {
     const { axes } = this.geometry;
     this.find(".apart input").checked = this.apart;
-    this.fields.kernel.show(setting.kernel, setting.kernel, this.apart, Boolean(this.app.locked()));
-    this.fields.kernel.hint.textContent = this.app.locked()
-      ? "given by the trained filter" : "height and width of the window";
-    this.fields.stride.show(setting.stride, setting.stride, this.apart);
-    this.fields.padding.show(setting.padding, axes.map((axis) => axis.before), this.apart);
+    for (const { key, hint } of FACTORS) {
+      const value = setting[key];
+      const locked = key === "kernel_size" && Boolean(this.app.locked());
+      // A name of a padding stands for pixels, which its sliders show.
+      const pixels = Array.isArray(value) ? value : axes.map((axis) => axis.before);
+      this.fields[key].show(value, pixels, this.apart, locked);
+      this.fields[key].hint.textContent = locked ? "given by the trained filter" : hint;
+    }
   }
 
   showImpossible(setting) {
@@ -142,7 +143,7 @@ class Pane {
 
   // Cells that the drawing of the input takes: the kernel may hang over it.
   extent() {
-    return this.geometry.axes.map((axis) => Math.max(axis.padded, this.geometry.possible ? 0 : axis.kernel));
+    return this.geometry.axes.map((axis) => Math.max(axis.padded, this.geometry.possible ? 0 : axis.extent));
   }
 
   // How much larger than the input's the cells of the output are: of an image, so that each
@@ -177,8 +178,8 @@ class Pane {
       (this.unit === cell ? "" : `, drawn ${this.enlarged()}× larger`);
     drawInput(this.find(".input canvas"), geometry, this.source, cell, this.extent());
     const frame = this.find(".input .window");
-    frame.style.width = `${axes[1].kernel * cell}px`;
-    frame.style.height = `${axes[0].kernel * cell}px`;
+    frame.style.width = `${axes[1].extent * cell}px`;
+    frame.style.height = `${axes[0].extent * cell}px`;
     frame.classList.toggle("misfit", !geometry.possible);
     frame.hidden = geometry.refused;
     const unit = this.find(".output .window");

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convscope.checkpoint import read_best
 from convscope.errors import UserError
-from convscope.geometry import ConvShape
+from convscope.geometry import ConvSpec, convs_from
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, reading
 
@@ -36,7 +36,7 @@ class Trained:
             `images` uint8 (height, width, channels) each.
     """
 
-    conv: ConvShape
+    conv: ConvSpec
     content: dict[str, Any]
 
 
@@ -51,7 +51,7 @@ def read_trained(run: Path) -> Trained:
     record = current_record(run)
     filters = _filters(RunDirectory(run), record)
     with reading(record):
-        conv = _conv1(record)
+        conv = convs_from(record.config["conv"])[0]
     count = min(len(filters), _MOST_FILTERS, _FILTER_BYTES // filters[0].nbytes)
     if count == 0:
         raise UserError(f"{run}: one filter of conv1 has {filters[0].size:,} weights, too many")
@@ -63,16 +63,6 @@ def read_trained(run: Path) -> Trained:
         **_shown(_images(record)),
     }
     return Trained(conv=conv, content=content)
-
-
-def _conv1(record: RunRecord) -> ConvShape:
-    first = {key: values[0] for key, values in record.config["conv"].items()}
-    (top, bottom), (left, right) = first["padding"]
-    return ConvShape(
-        kernel_size=(first["kernel_size"][0], first["kernel_size"][1]),
-        stride=(first["stride"][0], first["stride"][1]),
-        padding=((top, bottom), (left, right)),
-    )
 
 
 def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:

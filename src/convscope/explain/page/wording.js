@@ -26,21 +26,21 @@ function reasonOf(setting, { refused, axes }) {
       `refuses it with stride ${pairText(setting.stride)}.`;
   }
   const padded = times(axes.map((axis) => axis.padded));
-  return `The kernel, ${times(setting.kernel)}, is larger than the padded input, ${padded}: no window ` +
+  return `The kernel, ${times(axes.map((axis) => axis.extent))}, is larger than the padded input, ${padded}: no window ` +
     "fits, so there is no output. PyTorch raises an error.";
 }
 
 // The formula with its numbers put in: one line for both axes where they agree.
 function formulaLines({ axes, refused }) {
   if (refused) return "<p>PyTorch refuses this setting before it calculates a size.</p>";
-  const equal = ["size", "before", "after", "kernel", "stride"].every(
+  const equal = ["size", "before", "after", "extent", "stride"].every(
     (key) => axes[0][key] === axes[1][key]);
   return (equal ? axes.slice(0, 1) : axes).map((axis, at) => {
-    const { size, before, after, kernel, stride, room } = axis;
+    const { size, before, after, extent, stride, room } = axis;
     const quotient = minus(Math.round((room / stride) * 100) / 100);
     const result = minus(Math.floor(room / stride) + 1);
     return `<p><span class="axis">${equal ? "height and width" : AXES[at]}</span> ` +
-      `<span class="worked">floor((${size} + ${before} + ${after} − ${kernel}) / ${stride}) + 1</span> ` +
+      `<span class="worked">floor((${size} + ${before} + ${after} − ${extent}) / ${stride}) + 1</span> ` +
       `<span class="worked">= floor(${quotient}) + 1 = <b>${result}</b>` +
       `${axis.out ? "" : ", no output"}</span></p>`;
   }).join("");
@@ -78,7 +78,7 @@ function paddingText({ axes }) {
 
 // The legend: [shade, name, what it says of this geometry].
 function legendItems(geometry, output) {
-  const items = [["window", "Window", times(geometry.axes.map((axis) => axis.kernel))]];
+  const items = [["window", "Window", times(geometry.axes.map((axis) => axis.extent))]];
   items.push(["padding", "Padding", paddingText(geometry)]);
   if (geometry.possible) {
     items.push(["unread", "Unused border", unreadText(geometry) || "none"]);

@@ -2,30 +2,6 @@
 
 import { count, plain, spread } from "./text.js";
 
-// As the variant's label has them: the sizes of all layers, and no policy that is none.
-const WINDOW = [
-  {
-    key: "kernel_size",
-    title: "Kernel",
-    hint: "kernel size, pixels; sorted and filtered by the first layer's",
-    text: ({ variant }) => variant.split("-")[0].slice(1),
-  },
-  {
-    key: "stride",
-    title: "Stride",
-    hint: "stride, pixels; sorted and filtered by the first layer's",
-    text: ({ variant }) => variant.split("-")[1].slice(1),
-  },
-  {
-    key: "padding_policy",
-    title: "Padding",
-    hint: "padding policy; pixels where no policy fits",
-    words: true,
-    text: (row) => (NO_POLICY.has(row.padding_policy) ? row.variant.split("-")[2] : row.padding_policy),
-  },
-];
-const NO_POLICY = new Set(["other", "same"]);
-
 // A row without a finished run has its reason here instead. The rows come in the order of the
 // first of them: variants are chosen by it.
 export const MEASURED = [
@@ -66,19 +42,25 @@ const NETWORK = [
   { key: "params", title: "Params", hint: "parameters" },
 ];
 
-// Config keys that differ between the runs lie between the window and the count of runs.
-export function columnsOf(groups) {
+// Config keys that differ between the runs lie between the factors and the count of runs.
+export function columnsOf({ factors, groups }) {
   const keys = groups.length ? Object.keys(groups[0]) : [];
   const varied = keys.slice(keys.indexOf("padding_policy") + 1, keys.indexOf("runs"));
   const studies = new Set(groups.map((row) => row.study)).size > 1;
   return [
-    { key: "label", title: "Variant", hint: "kernel, stride and padding in pixels", words: true },
+    { key: "label", title: "Variant", hint: "its convolutions, in pixels", words: true },
     ...(studies ? [{ key: "study", title: "Study", hint: "the folder of its runs", words: true }] : []),
     ...MEASURED,
     { key: "runs", title: "Seeds", hint: "finished runs, one per seed", text: runs },
     ...NETWORK,
     ...varied.map((key) => ({ key, title: titleOf(key), hint: "differs between runs" })),
-    ...WINDOW,
+    ...factors.map(({ key, title }, at) => ({
+      key,
+      title: titleOf(title),
+      hint: "the sizes of all layers or their name; sorted and filtered by the first layer's",
+      words: groups.some((row) => typeof row[key] === "string"),
+      text: (row) => row.levels[at],
+    })),
   ];
 }
 

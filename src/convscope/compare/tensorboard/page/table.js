@@ -34,7 +34,7 @@ export function tableView() {
 
   function show() {
     const answer = shown;
-    const columns = columnsOf(answer.groups);
+    const columns = columnsOf(answer);
     const scale = scaleOf(answer.groups);
     const runs = byGroup(answer.runs);
     const by = state.get("sort");

@@ -1,33 +1,33 @@
 """Variants whose arithmetic leaves a layer without output, and the smallest change that helps."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from convscope.geometry.label import (
-    override,
-    padding_token,
-    pair_token,
-    shell_quoted,
-    variant_label,
-)
-from convscope.geometry.shapes import (
-    LARGEST,
-    ConvShape,
-    ImpossibleVariant,
-    Pair,
+from convscope.geometry.conv import LARGEST, ConvSpec, ImpossibleVariant, Pair, first_empty
+from convscope.geometry.factors import (
+    FACTORS,
+    PADDING,
+    Factor,
     named_padding,
+    pair_token,
     symmetric,
 )
-from convscope.geometry.sizes import conv_output, first_empty
+from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
 
 _MOST_TRIES = 200_000
 """Layers worked out before `smallest_fix` gives up: a few tenths of a second."""
 _Values = list[Pair | None]
-"""One key's value per layer; None where padding is `same` with unequal sides, which stays."""
+"""One factor's value per layer; None where the two sides of a padding differ, which stays."""
+_BY_STEP = sorted(
+    (factor for factor in FACTORS if factor.fix_step), key=lambda factor: -factor.fix_step
+)
+"""Of changes of one size that of the padding comes first."""
 
 
 def require_possible(
-    input_shape: tuple[int, int, int], convs: Sequence[ConvShape], pool_after: Collection[int]
+    input_shape: tuple[int, int, int], convs: Sequence[ConvSpec], pool_after: Collection[int]
 ) -> None:
     """Check that every layer has an output on an input of (channels, height, width).
 
@@ -43,7 +43,7 @@ def require_possible(
     raise ImpossibleVariant(
         f"conv{index + 1} would have an empty output: input {height}x{width}, "
         f"kernel_size {pair_token(conv.kernel_size)}, stride {pair_token(conv.stride)}, "
-        f"padding {padding_token(conv)}"
+        f"padding {PADDING.token(conv.padding)}"
         + (f"; {shell_quoted(fix)} would make it possible" if fix else ""),
         layer=f"conv{index + 1}",
         variant=variant_label(convs),
@@ -52,7 +52,7 @@ def require_possible(
 
 
 def smallest_fix(
-    input_shape: tuple[int, int, int], convs: Sequence[ConvShape], pool_after: Collection[int]
+    input_shape: tuple[int, int, int], convs: Sequence[ConvSpec], pool_after: Collection[int]
 ) -> str | None:
     """The smallest change of one `conv` key that makes the whole variant possible.
 
@@ -70,30 +70,37 @@ def smallest_fix(
     if empty is None:
         return None
     index, reached = empty
-    short = [axis for axis, out in enumerate(conv_output(reached, convs[index])) if out == 0]
+    short = [axis for axis, out in enumerate(convs[index].output_size(reached)) if out == 0]
     tries = 0
     # Padding every layer as wide as the widest kernel always helps: no step need be larger.
     for step in range(1, len(convs) * max(max(conv.kernel_size) for conv in convs) + 1):
-        for key, change in (("padding", step), ("kernel_size", -step), ("stride", -step)):
-            values = _values(key, convs)
-            for changed in _changes(values, change, index, short):
+        for factor in _BY_STEP:
+            values = _values(factor, convs)
+            for changed in _changes(values, factor.fix_step * step, index, short):
                 tries += len(convs)
                 if tries > _MOST_TRIES:
                     return None
-                if _accepted(key, changed) and _possible(size, convs, key, changed, pool_after):
-                    return override(key, [pair_token(v) if v else "same" for v in changed])
+                if _is_accepted(factor, changed) and _possible(
+                    size, convs, factor, changed, pool_after
+                ):
+                    return override(factor.key, _tokens(convs, changed))
     return None
 
 
-def _values(key: str, convs: Sequence[ConvShape]) -> _Values:
-    if key == "kernel_size":
-        return [conv.kernel_size for conv in convs]
-    if key == "stride":
-        return [conv.stride for conv in convs]
+def _values(factor: Factor, convs: Sequence[ConvSpec]) -> _Values:
+    if factor is not PADDING:
+        return factor.of(convs)
     befores = [(conv.padding[0][0], conv.padding[1][0]) for conv in convs]
     return [
         before if symmetric(before) == conv.padding else None
         for before, conv in zip(befores, convs, strict=True)
+    ]
+
+
+def _tokens(convs: Sequence[ConvSpec], values: _Values) -> list[str]:
+    return [
+        pair_token(value) if value else short_padding(conv)
+        for value, conv in zip(values, convs, strict=True)
     ]
 
 
@@ -120,33 +127,32 @@ def _moved(value: Pair | None, change: int, axes: Sequence[int]) -> Pair | None:
     return height + change * (0 in axes), width + change * (1 in axes)
 
 
-def _accepted(key: str, values: _Values) -> bool:
-    least = 0 if key == "padding" else 1
+def _is_accepted(factor: Factor, values: _Values) -> bool:
+    least = factor.least or 0
     return all(least <= number <= LARGEST for value in values if value for number in value)
 
 
 def _possible(
     size: Pair,
-    convs: Sequence[ConvShape],
-    key: str,
+    convs: Sequence[ConvSpec],
+    factor: Factor,
     values: _Values,
     pool_after: Collection[int],
 ) -> bool:
     changed = [
-        conv if value is None else _with(conv, key, value)
+        conv if value is None else _with(conv, factor, value)
         for conv, value in zip(convs, values, strict=True)
     ]
     return first_empty(size, changed, pool_after) is None
 
 
-def _with(conv: ConvShape, key: str, value: Pair) -> ConvShape:
-    if key == "padding":
+def _with(conv: ConvSpec, factor: Factor, value: Pair) -> ConvSpec:
+    if factor is PADDING:
         return replace(conv, padding=symmetric(value))
-    if key == "stride":
-        return replace(conv, stride=value)
-    # Padding typed by name follows the kernel. The pixels do not tell, so the change must help
+    changed = ConvSpec(**{**vars(conv), factor.key: value})
+    # Padding typed by name follows the window. The pixels do not tell, so the change must help
     # under the least padding that any reading gives: same <= half <= full <= pixels.
     for name in ("same", "half", "full"):
-        if conv.padding == named_padding(name, conv.kernel_size):
-            return replace(conv, kernel_size=value, padding=named_padding(name, value))
-    return replace(conv, kernel_size=value)
+        if conv.padding == named_padding(name, vars(conv), (1, 1)):
+            return replace(changed, padding=named_padding(name, vars(changed), (1, 1)))
+    return changed

@@ -1,0 +1,165 @@
+"""One convolution in pixels, and what its windows read along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from convscope.errors import UserError
+
+Pair = tuple[int, int]
+"""(height, width)"""
+
+Sides = tuple[Pair, Pair]
+"""((top, bottom), (left, right)), pixels"""
+
+LARGEST = 1_000
+"""Largest kernel size, stride or padding accepted, pixels: beyond it lies a typing error."""
+
+
+class GeometryError(UserError):
+    """A conv value that means nothing, in one line: key, rule, value."""
+
+
+class ImpossibleVariant(GeometryError):
+    """A geometry that arithmetic or PyTorch refuses: an error by itself, skipped in a sweep.
+
+    Attributes:
+        layer: the layer that cannot run, such as `conv3`.
+        variant: the variant's label. A refused `same` has no pixels; its label says `psame` there.
+        fix: the override that mends it, such as `conv.padding=1`; None if no one key can.
+    """
+
+    # Defaults, because an exception is unpickled from its message alone.
+    def __init__(
+        self, message: str, *, layer: str = "", variant: str = "", fix: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.layer = layer
+        self.variant = variant
+        self.fix = fix
+
+
+@dataclass(frozen=True)
+class Border:
+    """Pixels at the end of an axis that no window reaches.
+
+    Attributes:
+        image: pixels of the layer's own input.
+        padding: padding pixels.
+    """
+
+    image: int
+    padding: int
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """The arguments of one `torch.nn.Conv2d` that a variant sets, in pixels; see `FACTORS`."""
+
+    kernel_size: Pair
+    stride: Pair
+    padding: Sides
+
+    def axis(self, axis: int) -> ConvAxis:
+        """What it does along the height (0) or the width (1)."""
+        return ConvAxis(self.kernel_size[axis], self.stride[axis], *self.padding[axis])
+
+    @property
+    def axes(self) -> tuple[ConvAxis, ConvAxis]:
+        """Height and width."""
+        return self.axis(0), self.axis(1)
+
+    def output_size(self, size: Pair) -> Pair:
+        """Height and width of the output, 0 where it would be empty."""
+        height, width = self.axes
+        return height.outputs(size[0]), width.outputs(size[1])
+
+
+@dataclass(frozen=True)
+class ConvAxis:
+    """A convolution along one axis of its input. Positions count from the input's first pixel."""
+
+    kernel: int
+    stride: int
+    before: int
+    after: int
+
+    @property
+    def extent(self) -> int:
+        """Pixels from the first to the last of a window, both included."""
+        return self.kernel
+
+    def outputs(self, size: int) -> int:
+        """Outputs of an input of `size` pixels; 0 where not one window fits.
+
+        floor((size + before + after - extent) / stride) + 1: Dumoulin and Visin (2016),
+        relationship 15, with the two sides of the padding apart.
+        """
+        room = size + self.before + self.after - self.extent
+        return room // self.stride + 1 if room >= 0 else 0
+
+    def window(self, output: int) -> range:
+        """Positions that an output is computed from; those outside the input are padding."""
+        start = output * self.stride - self.before
+        return range(start, start + self.extent)
+
+    def pixels(self, output: int, size: int) -> list[int]:
+        """Pixels of the input that an output is computed from."""
+        return [position for position in self.window(output) if 0 <= position < size]
+
+    def unused_border(self, size: int) -> Border:
+        """Pixels after the last window: the remainder of the division in `outputs`."""
+        unused = (self.before + size + self.after - self.extent) % self.stride
+        image = min(max(unused - self.after, 0), size)
+        return Border(image=image, padding=unused - image)
+
+    def skipped(self, size: int) -> int:
+        """Pixels of the input before the end of the last window that no window lies on."""
+        if self.stride <= self.kernel == self.extent:
+            return 0
+        first, last = self.window(0), self.window(self.outputs(size) - 1)
+        end = min(max(0, last.stop), size)
+        # Between these two what windows lie on repeats with the stride.
+        start = min(max(0, first.stop - 1), end)
+        stop = min(max(start, last.start + 1), end)
+        repeats, rest = divmod(stop - start, self.stride)
+
+        def is_skipped(pixel: int) -> bool:
+            steps = (pixel - position for position in first)
+            reach = last.start - first.start
+            return not any(step % self.stride == 0 and 0 <= step <= reach for step in steps)
+
+        others = (*range(start), *range(stop - rest, end))
+        return repeats * self.gap + sum(map(is_skipped, others))
+
+    @property
+    def gap(self) -> int:
+        """Of every `stride` positions, those that no window reads."""
+        return self.stride - len({position % self.stride for position in self.window(0)})
+
+    def outputs_without_padding(self, size: int) -> int:
+        """Outputs whose window lies wholly on the input."""
+        first = -(-self.before // self.stride)
+        last = (self.before + size - self.extent) // self.stride
+        return max(0, last - first + 1)
+
+
+def pool_output(size: Pair) -> Pair:
+    """Height and width after `torch.nn.MaxPool2d(2, ceil_mode=True)`; never empty.
+
+    Its last window may hang over the edge but must start inside the input: ceil(size / 2).
+    """
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def first_empty(
+    size: Pair, convs: Sequence[ConvSpec], pool_after: Collection[int]
+) -> tuple[int, Pair] | None:
+    """Index (from 0) and input size of the first conv layer whose output is empty; None if none."""
+    for index, conv in enumerate(convs):
+        out = conv.output_size(size)
+        if 0 in out:
+            return index, size
+        size = pool_output(out) if index + 1 in pool_after else out
+    return None

@@ -1,0 +1,322 @@
+"""The arguments of a convolution that a variant may set: the registry that all else follows.
+
+`conv.*` keys, their help and parsing, labels, a run's identity, the search, the columns, statistics
+and figures of a comparison and the lesson's page read `FACTORS`. Another argument of
+`torch.nn.Conv2d` is an entry here, a field of `ConvSpec`, what it does to the arithmetic of
+`ConvAxis`, and an argument of the network's layer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeGuard
+
+from convscope.errors import on_one_line
+from convscope.geometry.conv import LARGEST, ConvSpec, GeometryError, Pair, Sides
+
+_NUMBER = r"(-?(?:0|[1-9][0-9]*))"
+_PAIR = re.compile(rf"{_NUMBER}(?:x{_NUMBER})?")
+_TOKEN = r"(?:0|[1-9][0-9]{0,5})"
+_PAIR_TOKEN = rf"{_TOKEN}(?:x{_TOKEN})?"
+_SIDES_TOKEN = rf"{_TOKEN}\+{_TOKEN}(?:x{_TOKEN}\+{_TOKEN})?"
+_SIDES = re.compile(rf"({_TOKEN})\+({_TOKEN})(?:x({_TOKEN})\+({_TOKEN}))?")
+
+Layer = Mapping[str, Any]
+"""One layer's entries, by key: checked, but a padding may still be a name."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One argument of `torch.nn.Conv2d`.
+
+    Attributes:
+        key: its name there, and below `conv`.
+        title: in a sentence.
+        letter: before its value in a variant's label.
+        meaning: what `--help` says of it.
+        hint: the same in a few words, for the lesson's page.
+        least: smallest number of pixels; None where no number is accepted.
+        names: words accepted.
+        default: as typed, where nothing is; None where every preset sets it. A factor whose layers
+            all have its default is left out of labels, identities and records.
+        fix_step: direction in which it makes an impossible variant possible; 0 for neither.
+    """
+
+    key: str
+    title: str
+    letter: str
+    meaning: str
+    hint: str
+    least: int | None = None
+    names: tuple[str, ...] = ()
+    default: Any = None
+    fix_step: int = 0
+
+    token_pattern: ClassVar[str]
+    """Regular expression of a layer's value in a label."""
+
+    def read(self, name: str, typed: object) -> Any:
+        """A layer's entry from what was typed.
+
+        Raises:
+            GeometryError: a value that means nothing; `name` is how the message calls the entry.
+        """
+        raise NotImplementedError
+
+    def settle(self, layer: Layer, size: Pair) -> Any:
+        """The entry's value in pixels, for a layer with an input of `size`."""
+        return layer[self.key]
+
+    def token(self, value: Any) -> str:
+        """A value in a label, which is also a way to type it."""
+        raise NotImplementedError
+
+    def plain(self, value: Any) -> Any:
+        """A value as JSON has it."""
+        return value
+
+    def from_plain(self, value: Any) -> Any:
+        """The inverse of `plain`."""
+        return value
+
+    def torch(self, value: Any) -> Any:
+        """A value as one writes it for `torch.nn.Conv2d`."""
+        return value
+
+    def first(self, value: Any) -> Any:
+        """What the column of a table has of a layer's value: pixels on the height axis."""
+        return value
+
+    def of(self, convs: Sequence[ConvSpec]) -> list[Any]:
+        """Its value in each layer."""
+        return [getattr(conv, self.key) for conv in convs]
+
+    def is_default(self, values: Sequence[Any]) -> bool:
+        """Whether all layers have the default, so that it is not written down."""
+        return self.default is not None and all(
+            value == self.read(self.key, self.default) for value in values
+        )
+
+
+@dataclass(frozen=True)
+class Pixels(Factor):
+    """Whole numbers of pixels, per axis: values are pairs (height, width)."""
+
+    token_pattern: ClassVar[str] = _PAIR_TOKEN
+
+    def read(self, name: str, typed: object) -> Pair:
+        pair = _pair(typed)
+        if pair is None:
+            raise GeometryError(
+                f"{name} must be an integer or height x width such as 3x5,"
+                f" got {as_typed(typed)}{_pair_fix(typed)}"
+            )
+        return in_range(name, typed, pair, self.least)
+
+    def token(self, value: Pair) -> str:
+        return pair_token(value)
+
+    def plain(self, value: Pair) -> list[int]:
+        return list(value)
+
+    def from_plain(self, value: Sequence[int]) -> Pair:
+        height, width = value
+        return height, width
+
+    def torch(self, value: Pair) -> int | Pair:
+        return value[0] if value[0] == value[1] else value
+
+    def first(self, value: Pair) -> int:
+        return value[0]
+
+
+@dataclass(frozen=True)
+class Padding(Factor):
+    """Pixels on each side, or a name for them: values are `Sides`."""
+
+    token_pattern: ClassVar[str] = rf"same|{_SIDES_TOKEN}|{_PAIR_TOKEN}"
+
+    def read(self, name: str, typed: object) -> Sides | str:
+        if isinstance(typed, str) and typed in self.names:
+            return typed
+        sides = _SIDES.fullmatch(typed) if isinstance(typed, str) else None
+        if sides is not None:
+            top, bottom, left, right = (int(side or 0) for side in sides.groups())
+            if sides[3] is None:
+                left, right = top, bottom
+            in_range(name, typed, (max(top, bottom), max(left, right)), self.least)
+            return (top, bottom), (left, right)
+        pair = _pair(typed)
+        if pair is None:
+            near = difflib.get_close_matches(str(typed).lower(), self.names, n=1)
+            fix = f"; did you mean {near[0]}?" if near else _pair_fix(typed)
+            raise GeometryError(
+                f"{name} must be an integer, height x width such as 1x2, before+after such as 0+1,"
+                f" {', '.join(self.names[:-1])} or {self.names[-1]}, got {as_typed(typed)}{fix}"
+            )
+        return symmetric(in_range(name, typed, pair, self.least))
+
+    def settle(self, layer: Layer, size: Pair) -> Sides:
+        entry: Sides | str = layer[self.key]
+        return named_padding(entry, layer, size) if isinstance(entry, str) else entry
+
+    def token(self, value: Sides) -> str:
+        (top, bottom), (left, right) = value
+        if top == bottom and left == right:
+            return pair_token((top, left))
+        return f"{top}+{bottom}" if value[0] == value[1] else f"{top}+{bottom}x{left}+{right}"
+
+    def plain(self, value: Sides) -> list[list[int]]:
+        return [list(sides) for sides in value]
+
+    def from_plain(self, value: Sequence[Sequence[int]]) -> Sides:
+        (top, bottom), (left, right) = value
+        return (top, bottom), (left, right)
+
+    def torch(self, value: Sides) -> int | Pair:
+        """Only where both sides of each axis are equal, as `nn.Conv2d` pads."""
+        (top, _), (left, _) = value
+        return top if top == left else (top, left)
+
+    def first(self, value: Sides) -> int:
+        return value[0][0]
+
+
+KERNEL_SIZE = Pixels(
+    key="kernel_size",
+    title="kernel size",
+    letter="k",
+    meaning="Height and width of the area that one output is computed from: pixels, height x width"
+    " as 3x5, or a list, one entry per layer.",
+    hint="height and width of the window",
+    least=1,
+    fix_step=-1,
+)
+STRIDE = Pixels(
+    key="stride",
+    title="stride",
+    letter="s",
+    meaning="Step from one window to the next in pixels, written like kernel_size; above 1 it"
+    " shrinks the output.",
+    hint="pixels the window moves at a time",
+    least=1,
+    fix_step=-1,
+)
+PADDING = Padding(
+    key="padding",
+    title="padding",
+    letter="p",
+    meaning="Zeros around the input: pixels, also before+after as 0+1, or valid, half, full, same"
+    " (stride 1 only), same_tf (TensorFlow's SAME, at any stride).",
+    hint="zeros around the input, on each side",
+    least=0,
+    names=("valid", "half", "full", "same", "same_tf"),
+    fix_step=1,
+)
+
+FACTORS: tuple[Factor, ...] = (KERNEL_SIZE, STRIDE, PADDING)
+"""In the order of a label."""
+
+
+def named_padding(name: str, layer: Layer, size: Pair) -> Sides:
+    """Pixels of a padding given by name.
+
+    `valid`, `half` and `full` are those of Dumoulin and Visin, "A guide to convolution arithmetic
+    for deep learning" (2016), section 2; `same` is `torch.nn.Conv2d(padding="same")`, which takes
+    stride 1; `same_tf` is TensorFlow's `SAME`. The last two put the odd pixel after.
+
+    Args:
+        layer: the other entries of the layer.
+        size: of its input, which only `same_tf` needs.
+    """
+    conv = ConvSpec(**{**layer, PADDING.key: symmetric((0, 0))})
+    height, width = (
+        _named(name, axis.extent, axis.stride, pixels)
+        for axis, pixels in zip(conv.axes, size, strict=True)
+    )
+    return height, width
+
+
+def _named(name: str, extent: int, stride: int, size: int) -> Pair:
+    match name:
+        case "valid":
+            return 0, 0
+        case "half":
+            return extent // 2, extent // 2
+        case "full":
+            return extent - 1, extent - 1
+        case "same":
+            total = extent - 1
+        case _:
+            total = max(0, extent - 1 - (size - 1) % stride)
+    return total // 2, total - total // 2
+
+
+def symmetric(padding: Pair) -> Sides:
+    """The same padding before and after, per axis."""
+    height, width = padding
+    return (height, height), (width, width)
+
+
+def pair_token(pair: Sequence[int]) -> str:
+    """`3`, or `3x5` where height and width differ."""
+    height, width = pair
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def is_list(value: object) -> TypeGuard[Sequence[object]]:
+    """Whether it has an entry per layer."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def in_range(name: str, typed: object, pair: Pair, least: int | None) -> Pair:
+    """The pair itself.
+
+    Raises:
+        GeometryError: a number below `least` or above `LARGEST`.
+    """
+    if least is not None and min(pair) < least:
+        raise GeometryError(f"{name} must be at least {least}, got {as_typed(typed)}")
+    if max(pair) > LARGEST:
+        raise GeometryError(f"{name} must be at most {LARGEST}, got {as_typed(typed)}")
+    return pair
+
+
+def _pair(value: object) -> Pair | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, value
+    match = _PAIR.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    # Python refuses to read numbers of thousands of digits; twenty already say "too large".
+    height, width = (int(side[:20]) for side in (match[1], match[2] or match[1]))
+    return height, width
+
+
+def _pair_fix(value: object) -> str:
+    if is_list(value) and len(value) == 2 and all(type(side) is int for side in value):
+        return f"; for height x width write {as_typed(value[0])}x{as_typed(value[1])}"
+    return ""
+
+
+def as_typed(value: object) -> str:
+    """`value` as one writes it in Hydra: on one line, shortened."""
+    if value is None:
+        text = "null"
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, str):
+        text = on_one_line(value)
+    elif isinstance(value, Mapping):
+        text = "{" + ", ".join(f"{as_typed(k)}: {as_typed(v)}" for k, v in value.items()) + "}"
+    elif is_list(value):
+        text = "[" + ", ".join(as_typed(entry) for entry in value) + "]"
+    elif isinstance(value, int):
+        # Python refuses to write numbers of thousands of digits in decimal.
+        text = str(value) if value.bit_length() < 1000 else hex(value)
+    else:
+        text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
