@@ -51,7 +51,7 @@ def test_the_tutorial_s_lessons() -> None:
         "Height and width: floor((5 + 0 + 0 - 3) / 2) + 1 = 2.",
     ]
     assert padded == [
-        "Padding keeps the size at stride 1: zeros around 5x5 make it 7x7, and each corner pixel"
+        "Padding keeps the size at stride 1: 5x5 becomes 7x7, and each corner pixel"
         " lies in 4 windows instead of 1.",
         "Height and width: floor((5 + 1 + 1 - 3) / 1) + 1 = 5.",
     ]
@@ -142,14 +142,14 @@ def test_a_sample_that_would_take_long_is_refused() -> None:
         (
             (3, 1, "full"),
             (5, 5),
-            "Padding above half the kernel makes the output larger than the input: zeros around"
-            " 5x5 make it 9x9, and each corner pixel lies in 9 windows instead of 1.",
+            "Padding above half the kernel makes the output larger than the input: 5x5 becomes 9x9,"
+            " and each corner pixel lies in 9 windows instead of 1.",
         ),
         (
             (2, 3, 1),
             (7, 9),
-            "Padding makes room for more windows, 3x4 instead of 2x3: zeros around 7x9 make it"
-            " 9x11, and each corner pixel lies in 1 window instead of 0 to 1.",
+            "Padding makes room for more windows, 3x4 instead of 2x3: 7x9 becomes 9x11,"
+            " and each corner pixel lies in 1 window instead of 0 to 1.",
         ),
         # height: one place at any stride; width at stride 1
         (
@@ -161,20 +161,20 @@ def test_a_sample_that_would_take_long_is_refused() -> None:
         (
             (3, 3, 1),
             (6, 6),
-            "Padding makes no room for another window here: zeros around 6x6 make it 8x8, and the"
+            "Padding makes no room for another window here: 6x6 becomes 8x8, and the"
             " corner pixels lie in 0 to 1 windows instead of 1.",
         ),
         (
             (7, 2, 2),
             (5, 5),
-            "Padding makes room for the window, which would not fit without it: zeros around 5x5"
-            " make it 9x9, and each corner pixel lies in 4 windows.",
+            "Padding makes room for the window, which would not fit without it: 5x5 becomes"
+            " 9x9, and each corner pixel lies in 4 windows.",
         ),
         # one pixel of padding before, two after: 2 windows cover the first row, 3 the last
         (
             (4, 1, "same"),
             (5, 5),
-            "Padding keeps the size at stride 1: zeros around 5x5 make it 8x8, and the corner"
+            "Padding keeps the size at stride 1: 5x5 becomes 8x8, and the corner"
             " pixels lie in 4 to 9 windows instead of 1.",
         ),
         # the last row and column are left over

@@ -89,7 +89,7 @@ def about_padding(layer: LayerGeometry) -> str:
         before = str(most) if least == most else f"{least} to {most}"
         unchanged = (least, most) == _corner_windows(layer, layer.conv.padding)
         corners += ", as without padding" if unchanged else f" instead of {before}"
-    return f"{effect}: zeros around {size(inside)} make it {size(padded)}, and {corners}."
+    return f"{effect}: {size(inside)} becomes {size(padded)}, and {corners}."
 
 
 def _padding_effect(layer: LayerGeometry) -> str:

@@ -114,7 +114,7 @@ def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
 
 
 def touches_padding(geometry: NetworkGeometry) -> str | None:
-    """Outputs whose window has padding in it: they mix the image with zeros. Where most do, the
+    """Outputs whose window has padding in it: they mix the image with padding. Where most do, the
     border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach most of the map.
     """
     layers: dict[str, list[str]] = {}

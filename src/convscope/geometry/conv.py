@@ -99,6 +99,10 @@ class ConvAxis:
         room = size + self.before + self.after - self.extent
         return room // self.stride + 1 if room >= 0 else 0
 
+    def refusal(self, size: int) -> str | None:
+        """What PyTorch finds wrong with an input of `size` pixels; None where that is nothing."""
+        return None if self.outputs(size) else "would have an empty output"
+
     def window(self, output: int) -> range:
         """Positions that an output is computed from; those outside the input are padding."""
         start = output * self.stride - self.before
@@ -153,13 +157,13 @@ def pool_output(size: Pair) -> Pair:
     return (size[0] + 1) // 2, (size[1] + 1) // 2
 
 
-def first_empty(
+def first_refused(
     size: Pair, convs: Sequence[ConvSpec], pool_after: Collection[int]
 ) -> tuple[int, Pair] | None:
-    """Index (from 0) and input size of the first conv layer whose output is empty; None if none."""
+    """Index (from 0) and input size of the first conv layer that PyTorch refuses; None if none."""
     for index, conv in enumerate(convs):
-        out = conv.output_size(size)
-        if 0 in out:
+        if any(axis.refusal(size) for axis, size in zip(conv.axes, size, strict=True)):
             return index, size
+        out = conv.output_size(size)
         size = pool_output(out) if index + 1 in pool_after else out
     return None

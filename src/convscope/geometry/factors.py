@@ -42,7 +42,7 @@ class Factor:
         names: words accepted.
         default: as typed, where nothing is; None where every preset sets it. A factor whose layers
             all have its default is left out of labels, identities and records.
-        fix_step: direction in which it makes an impossible variant possible; 0 for neither.
+        fix_steps: directions in which a change can make an impossible variant possible.
     """
 
     key: str
@@ -53,7 +53,7 @@ class Factor:
     least: int | None = None
     names: tuple[str, ...] = ()
     default: Any = None
-    fix_step: int = 0
+    fix_steps: tuple[int, ...] = ()
 
     token_pattern: ClassVar[str]
     """Regular expression of a layer's value in a label."""
@@ -193,7 +193,7 @@ KERNEL_SIZE = Pixels(
     " as 3x5, or a list, one entry per layer.",
     hint="height and width of the window",
     least=1,
-    fix_step=-1,
+    fix_steps=(-1,),
 )
 STRIDE = Pixels(
     key="stride",
@@ -203,7 +203,7 @@ STRIDE = Pixels(
     " shrinks the output.",
     hint="pixels the window moves at a time",
     least=1,
-    fix_step=-1,
+    fix_steps=(-1,),
 )
 PADDING = Padding(
     key="padding",
@@ -214,7 +214,7 @@ PADDING = Padding(
     hint="zeros around the input, on each side",
     least=0,
     names=("valid", "half", "full", "same", "same_tf"),
-    fix_step=1,
+    fix_steps=(1,),
 )
 
 FACTORS: tuple[Factor, ...] = (KERNEL_SIZE, STRIDE, PADDING)

@@ -1,11 +1,11 @@
-"""Variants whose arithmetic leaves a layer without output, and the smallest change that helps."""
+"""Variants that PyTorch refuses, known from arithmetic, and the smallest change that helps."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from convscope.geometry.conv import LARGEST, ConvSpec, ImpossibleVariant, Pair, first_empty
+from convscope.geometry.conv import LARGEST, ConvSpec, ImpossibleVariant, Pair, first_refused
 from convscope.geometry.factors import (
     FACTORS,
     PADDING,
@@ -20,30 +20,35 @@ _MOST_TRIES = 200_000
 """Layers worked out before `smallest_fix` gives up: a few tenths of a second."""
 _Values = list[Pair | None]
 """One factor's value per layer; None where the two sides of a padding differ, which stays."""
-_BY_STEP = sorted(
-    (factor for factor in FACTORS if factor.fix_step), key=lambda factor: -factor.fix_step
+_DIRECTIONS = sorted(
+    ((factor, step) for factor in FACTORS for step in factor.fix_steps), key=lambda one: -one[1]
 )
-"""Of changes of one size that of the padding comes first."""
+"""Of changes of one size, what grows comes first."""
 
 
 def require_possible(
     input_shape: tuple[int, int, int], convs: Sequence[ConvSpec], pool_after: Collection[int]
 ) -> None:
-    """Check that every layer has an output on an input of (channels, height, width).
+    """Check that every layer works on an input of (channels, height, width).
 
     Raises:
-        ImpossibleVariant: names the first layer that has none, its sizes and the smallest fix.
+        ImpossibleVariant: names the first layer that does not, its sizes and the smallest fix.
     """
-    empty = first_empty(input_shape[1:], convs, pool_after)
-    if empty is None:
+    refused = first_refused(input_shape[1:], convs, pool_after)
+    if refused is None:
         return
-    index, (height, width) = empty
+    index, size = refused
     conv = convs[index]
+    reasons = [axis.refusal(pixels) for axis, pixels in zip(conv.axes, size, strict=True)]
+    arguments = [
+        f"{factor.key} {factor.token(value)}"
+        for factor in FACTORS
+        if not factor.is_default([value := getattr(conv, factor.key)])
+    ]
     fix = smallest_fix(input_shape, convs, pool_after)
     raise ImpossibleVariant(
-        f"conv{index + 1} would have an empty output: input {height}x{width}, "
-        f"kernel_size {pair_token(conv.kernel_size)}, stride {pair_token(conv.stride)}, "
-        f"padding {PADDING.token(conv.padding)}"
+        f"conv{index + 1} {next(filter(None, reasons))}: input {size[0]}x{size[1]}, "
+        + ", ".join(arguments)
         + (f"; {shell_quoted(fix)} would make it possible" if fix else ""),
         layer=f"conv{index + 1}",
         variant=variant_label(convs),
@@ -57,7 +62,7 @@ def smallest_fix(
     """The smallest change of one `conv` key that makes the whole variant possible.
 
     Tried by rising step: padding up, kernel size down, stride down by 1 pixel, then by 2, … A key
-    that differs between layers changes in one layer, from the empty one back to the first, or in
+    that differs between layers changes in one layer, from the refused one back to the first, or in
     all, where a step counts once per layer. A height x width changes on the short axis, or on both.
 
     Returns:
@@ -66,17 +71,18 @@ def smallest_fix(
         none is found among `_MOST_TRIES` (a network of hundreds of layers).
     """
     size = input_shape[1:]
-    empty = first_empty(size, convs, pool_after)
-    if empty is None:
+    refused = first_refused(size, convs, pool_after)
+    if refused is None:
         return None
-    index, reached = empty
-    short = [axis for axis, out in enumerate(convs[index].output_size(reached)) if out == 0]
+    index, reached = refused
+    axes = zip(convs[index].axes, reached, strict=True)
+    short = [number for number, (axis, pixels) in enumerate(axes) if axis.refusal(pixels)]
     tries = 0
-    # Padding every layer as wide as the widest kernel always helps: no step need be larger.
-    for step in range(1, len(convs) * max(max(conv.kernel_size) for conv in convs) + 1):
-        for factor in _BY_STEP:
+    # Padding every layer as wide as the widest window always helps: no step need be larger.
+    for step in range(1, len(convs) * max(a.extent for conv in convs for a in conv.axes) + 1):
+        for factor, direction in _DIRECTIONS:
             values = _values(factor, convs)
-            for changed in _changes(values, factor.fix_step * step, index, short):
+            for changed in _changes(values, direction * step, index, short):
                 tries += len(convs)
                 if tries > _MOST_TRIES:
                     return None
@@ -143,7 +149,7 @@ def _possible(
         conv if value is None else _with(conv, factor, value)
         for conv, value in zip(convs, values, strict=True)
     ]
-    return first_empty(size, changed, pool_after) is None
+    return first_refused(size, changed, pool_after) is None
 
 
 def _with(conv: ConvSpec, factor: Factor, value: Pair) -> ConvSpec:
