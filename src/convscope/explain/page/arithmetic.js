@@ -72,13 +72,38 @@ function axisGeometry(size, setting, axis, [before, after]) {
   };
 }
 
-// Both axes of a setting on an input, and what makes it impossible.
+// Both axes of a setting on an input, and its refusal, null where it is possible.
 function geometryOf(setting, size) {
   const sides = sidesOf(setting, size);
   const axes = [0, 1].map((axis) => axisGeometry(size[axis], setting, axis, sides[axis]));
   const refused = setting.padding === "same" && Math.max(...setting.stride) > 1;
-  const empty = axes.some((axis) => axis.out === 0);
-  return { axes, refused, empty, possible: !refused && !empty, count: axes[0].out * axes[1].out };
+  const refusal = refused ? stridedSame(setting) : refusalOf(setting, axes);
+  return { axes, refused, refusal, possible: !refusal, count: axes[0].out * axes[1].out };
+}
+
+function stridedSame({ stride }) {
+  return {
+    reason: "Padding “same” makes the output as large as the input, which takes stride 1. PyTorch " +
+      `refuses it with stride ${pairText(stride)}.`,
+    fixes: [["Use half", { padding: "half" }], ["Use stride 1", { stride: [1, 1] }]],
+  };
+}
+
+// Why there is no output, and changes that make it possible: [text, change of the setting].
+function refusalOf(setting, axes) {
+  if (axes.every((axis) => axis.out)) return null;
+  const padding = axes.map((axis) =>
+    axis.out ? axis.before : Math.ceil((axis.extent - axis.size) / 2));
+  const kernel = axes.map((axis) => Math.min(axis.kernel, axis.padded));
+  return {
+    reason: `The kernel, ${times(axes.map((axis) => axis.extent))}, is larger than the padded input, ` +
+      `${times(axes.map((axis) => axis.padded))}: no window fits, so there is no output. PyTorch ` +
+      "raises an error.",
+    fixes: [
+      [`Use padding ${pairText(padding)}`, { padding }],
+      [`Use kernel size ${pairText(kernel)}`, { kernel_size: kernel }],
+    ],
+  };
 }
 
 // The places that an output is computed from, along one axis.
@@ -121,21 +146,6 @@ function convolve(geometry, channels, weights) {
     output[index] = sum;
   }
   return output;
-}
-
-// Changes that make an impossible setting possible: [text, change of the setting].
-function fixesFor(setting, geometry, kernelIsFree) {
-  if (geometry.refused) {
-    return [["Use half", { padding: "half" }], ["Use stride 1", { stride: [1, 1] }]];
-  }
-  const padding = geometry.axes.map((axis) =>
-    axis.out ? axis.before : Math.ceil((axis.extent - axis.size) / 2));
-  const fixes = [[`Use padding ${pairText(padding)}`, { padding }]];
-  if (kernelIsFree) {
-    const kernel = geometry.axes.map((axis) => Math.min(axis.kernel, axis.padded));
-    fixes.push([`Use kernel size ${pairText(kernel)}`, { kernel_size: kernel }]);
-  }
-  return fixes;
 }
 
 const isEven = ({ axes }) => axes.every((axis) => axis.before === axis.after);

@@ -91,7 +91,7 @@ class Pane {
     this.inputGrid.setAttribute("aria-label", `Window on the input, ${name.toLowerCase()}`);
     this.find(".call code").textContent = pytorchCall(setting, geometry, this.source.channels.length);
     this.showFields(setting);
-    this.showImpossible(setting);
+    this.showImpossible();
     this.find(".numbers").innerHTML = formulaLines(geometry);
     this.find(".floor").classList.toggle("uneven", isUneven(geometry));
     this.find(".floor").textContent = floorText(geometry);
@@ -112,7 +112,7 @@ class Pane {
     }
   }
 
-  showImpossible(setting) {
+  showImpossible() {
     const { geometry } = this;
     const box = this.find(".impossible");
     box.hidden = geometry.possible;
@@ -121,9 +121,10 @@ class Pane {
       this.find(selector).hidden = !geometry.possible;
     }
     if (geometry.possible) return;
-    box.querySelector("span").textContent = reasonOf(setting, geometry);
-    const fixes = fixesFor(setting, geometry, !this.app.locked());
-    box.querySelector(".fixes").replaceChildren(...fixes.map(([text, change]) => {
+    const { reason, fixes } = geometry.refusal;
+    box.querySelector("span").textContent = reason;
+    const free = fixes.filter(([, change]) => !("kernel_size" in change && this.app.locked()));
+    box.querySelector(".fixes").replaceChildren(...free.map(([text, change]) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = text;

@@ -20,16 +20,6 @@ function shortNumber(value) {
   return value < 0 && Number(text) ? `−${text}` : text;
 }
 
-function reasonOf(setting, { refused, axes }) {
-  if (refused) {
-    return "Padding “same” makes the output as large as the input, which takes stride 1. PyTorch " +
-      `refuses it with stride ${pairText(setting.stride)}.`;
-  }
-  const padded = times(axes.map((axis) => axis.padded));
-  return `The kernel, ${times(axes.map((axis) => axis.extent))}, is larger than the padded input, ${padded}: no window ` +
-    "fits, so there is no output. PyTorch raises an error.";
-}
-
 // The formula with its numbers put in: one line for both axes where they agree.
 function formulaLines({ axes, refused }) {
   if (refused) return "<p>PyTorch refuses this setting before it calculates a size.</p>";
