@@ -145,20 +145,26 @@ def _possible(
     values: _Values,
     pool_after: Collection[int],
 ) -> bool:
-    changed = [
-        conv if value is None else _with(conv, factor, value)
+    readings = [
+        (conv, conv) if value is None else _with(conv, factor, value)
         for conv, value in zip(convs, values, strict=True)
     ]
-    return first_refused(size, changed, pool_after) is None
+    return all(
+        first_refused(size, changed, pool_after) is None for changed in zip(*readings, strict=True)
+    )
 
 
-def _with(conv: ConvSpec, factor: Factor, value: Pair) -> ConvSpec:
+def _with(conv: ConvSpec, factor: Factor, value: Pair) -> tuple[ConvSpec, ConvSpec]:
+    """The layer with another value, by both readings of its padding.
+
+    Padding typed by name follows the window, and the pixels do not tell: the change must help with
+    the least and with the most padding that was meant, same <= half <= full <= pixels.
+    """
     if factor is PADDING:
-        return replace(conv, padding=symmetric(value))
+        changed = replace(conv, padding=symmetric(value))
+        return changed, changed
     changed = ConvSpec(**{**vars(conv), factor.key: value})
-    # Padding typed by name follows the window. The pixels do not tell, so the change must help
-    # under the least padding that any reading gives: same <= half <= full <= pixels.
     for name in ("same", "half", "full"):
         if conv.padding == named_padding(name, vars(conv), (1, 1)):
-            return replace(changed, padding=named_padding(name, vars(changed), (1, 1)))
-    return changed
+            return replace(changed, padding=named_padding(name, vars(changed), (1, 1))), changed
+    return changed, changed
