@@ -16,15 +16,20 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.geometry import LayerGeometry, network_geometry
+from convscope.geometry import LayerGeometry, network_geometry, parse_conv
 from convscope.model import Conv2d
-
-from .convs import parse_conv
 
 SIZE, BATCH, OUT = 12, 8, 6
 KERNELS, STRIDES, CHANNELS = range(1, 8), range(1, 5), (1, 2, 3, 4, 7, 8, 16)
 PRECISIONS = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 """Largest error accepted, as a share of the largest value."""
+OTHERS: tuple[dict[str, object], ...] = (
+    {"dilation": 2},
+    {"padding_mode": "reflect"},
+    {"padding_mode": "replicate"},
+    {"padding_mode": "circular"},
+    {"dilation": "2x1", "padding_mode": "reflect"},
+)
 PAIRS = ((1, "1x2", 0), (1, "3x1", "1x0"), ("1x3", 2, 0), ("3x1", "2x1", 1), ("4x2", 1, "same"))
 
 
@@ -39,7 +44,7 @@ def test_sums_and_gradients_hold_on_every_processor(isa: str) -> None:
     )
     *_, last = ["nothing", *ended.stdout.splitlines()]
     # What it says last is the case at which it ended.
-    assert (ended.returncode, last) == (0, "1580 cases"), f"{ended.returncode}: {last}"
+    assert (ended.returncode, last) == (0, "1740 cases"), f"{ended.returncode}: {last}"
 
 
 def test_uneven_padding_is_said_without_a_warning() -> None:
@@ -59,18 +64,23 @@ def test_a_layer_tells_its_own_geometry(kernel_size: int, stride: int, padding: 
     assert conv(images).shape == expected(images).shape
 
 
-def layer(kernel_size: object, stride: object, padding: object, channels: int) -> LayerGeometry:
-    convs = parse_conv(kernel_size, stride, padding, 1)
+def layer(
+    kernel_size: object, stride: object, padding: object, channels: int, **others: object
+) -> LayerGeometry:
+    typed = {"kernel_size": kernel_size, "stride": stride, "padding": padding} | others
+    convs = parse_conv(typed, 1)
     return network_geometry((channels, SIZE, SIZE), convs, [OUT], [], 10).layers[0]
 
 
-def cases() -> Iterator[tuple[object, object, object, int]]:
+def cases() -> Iterator[tuple[tuple[object, object, object, int], dict[str, object]]]:
     for kernel_size, stride, channels in itertools.product(KERNELS, STRIDES, CHANNELS):
-        yield kernel_size, stride, 0, channels
+        yield (kernel_size, stride, 0, channels), {}
         if kernel_size > 1 or stride > 1:
-            yield kernel_size, stride, max(1, kernel_size // 2), channels
+            yield (kernel_size, stride, max(1, kernel_size // 2), channels), {}
     for (kernel_size, stride, padding), channels in itertools.product(PAIRS, (1, 4)):
-        yield kernel_size, stride, padding, channels
+        yield (kernel_size, stride, padding, channels), {}
+    for kernel_size, stride, channels, others in itertools.product((1, 3), (1, 2), (1, 4), OTHERS):
+        yield (kernel_size, stride, 1, channels), others
 
 
 def check(
@@ -91,11 +101,13 @@ def check(
         values.detach().to(precision).double().contiguous().requires_grad_()
         for values in (images, conv.weight)
     )
-    (top, bottom), (left, right) = layer.padding
+    (top, bottom), (left, right) = layer.conv.padding
+    mode = layer.conv.padding_mode.replace("zeros", "constant")
     exact = nn.functional.conv2d(
-        nn.functional.pad(exact_images, (left, right, top, bottom)),
+        nn.functional.pad(exact_images, (left, right, top, bottom), mode),
         exact_weight,
-        stride=layer.stride,
+        stride=layer.conv.stride,
+        dilation=layer.conv.dilation,
     )
     exact.backward(upstream.double().contiguous())
     for found, expected in (
@@ -113,9 +125,9 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     layouts = (torch.contiguous_format, torch.channels_last)
     done = 0
-    for case, layout, precision in itertools.product(cases(), layouts, PRECISIONS):
-        print(*case, layout, precision, flush=True)
-        check(layer(*case), layout, precision, generator)
+    for (case, others), layout, precision in itertools.product(cases(), layouts, PRECISIONS):
+        print(*case, others, layout, precision, flush=True)
+        check(layer(*case, **others), layout, precision, generator)
         done += 1
     print(f"{done} cases")
 

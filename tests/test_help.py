@@ -57,7 +57,7 @@ def test_it_begins_with_what_it_is_for_and_four_commands(shown: tuple[str, float
 def test_it_tells_the_meaning_of_the_conv_keys_first(shown: tuple[str, float]) -> None:
     text = " ".join(shown[0].split())
     docs = field_docs(ConvConfig)
-    assert list(docs) == ["kernel_size", "stride", "padding"]
+    assert list(docs) == ["kernel_size", "stride", "padding", "dilation", "padding_mode"]
     places = [text.index(f"conv.{key} {doc}") for key, doc in docs.items()]
     assert places == sorted(places)
     assert places[-1] < text.index("data.name ")

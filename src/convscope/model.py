@@ -58,10 +58,14 @@ class Conv2d(nn.Conv2d):
             conv.kernel_size,
             stride=conv.stride,
             padding=(top, left) if is_even else 0,
+            dilation=conv.dilation,
             bias=False,
+            padding_mode=conv.padding_mode,
         )
         self._sides = (left, right, top, bottom)
-        self._pads_first = not is_even or (self._is_pointwise and any(self._sides))
+        self._fill = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
+        is_special = self._is_pointwise or self._fill != "constant"
+        self._pads_first = not is_even or (is_special and any(self._sides))
 
     @property
     def _is_pointwise(self) -> bool:
@@ -72,8 +76,10 @@ class Conv2d(nn.Conv2d):
         """Feature maps (batch, out_channels, height, width) of the layer's geometry."""
         padding, stride = self.padding, self.stride
         if self._pads_first:
-            images, padding = functional.pad(images, self._sides), (0, 0)
+            images, padding = functional.pad(images, self._sides, self._fill), (0, 0)
         if self._is_pointwise:
             down, right = self.stride
             images, stride = images[..., ::down, ::right], (1, 1)
-        return functional.conv2d(images, self.weight, stride=stride, padding=padding)
+        return functional.conv2d(
+            images, self.weight, stride=stride, padding=padding, dilation=self.dilation
+        )

@@ -38,7 +38,7 @@ def test_what_was_typed_does_not_matter(padding: object) -> None:
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(st.integers(1, 3).flatmap(lambda n: st.tuples(*[typed_convs(layers=n, least_layers=n)] * 2)))
 def test_labels_are_equal_exactly_when_the_pixels_are(pair: tuple[Typed, Typed]) -> None:
-    one, other = (parse_conv(*typed.typed) for typed in pair)
+    one, other = (parse_conv(*typed.typed, **typed.others) for typed in pair)
     assert (variant_label(one) == variant_label(other)) == (one == other)
 
 

@@ -20,6 +20,14 @@ class Typed:
     strides: list[Pair]
     paddings: list[Pair | str]
     pool_after: list[int]
+    dilation: object
+    dilations: list[Pair]
+    padding_mode: object
+    padding_modes: list[str]
+
+    @property
+    def others(self) -> dict[str, object]:
+        return {"dilation": self.dilation, "padding_mode": self.padding_mode}
 
     @property
     def typed(self) -> tuple[object, object, object, int]:
@@ -27,13 +35,23 @@ class Typed:
 
     def conv2d(self, index: int, in_channels: int = 1, out_channels: int = 1) -> nn.Conv2d:
         """Torch's layer. `half` and `full`, which torch has not, by Dumoulin and Visin."""
-        kernel, padding = self.kernels[index], self.paddings[index]
+        kernel, padding, dilation = (
+            of[index] for of in (self.kernels, self.paddings, self.dilations)
+        )
+        height, width = (d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
         if padding == "half":
-            padding = (kernel[0] // 2, kernel[1] // 2)
+            padding = (height // 2, width // 2)
         if padding == "full":
-            padding = (kernel[0] - 1, kernel[1] - 1)
+            padding = (height - 1, width - 1)
         return nn.Conv2d(
-            in_channels, out_channels, kernel, self.strides[index], padding, bias=False
+            in_channels,
+            out_channels,
+            kernel,
+            self.strides[index],
+            padding,
+            dilation,
+            bias=False,
+            padding_mode=self.padding_modes[index],
         )
 
 
@@ -85,6 +103,9 @@ def typed_convs(
     paddings_typed, paddings = draw(
         _entries(count, st.one_of(st.sampled_from(names), _pairs(0, padding)))
     )
+    dilation, dilations = draw(_entries(count, st.one_of(st.just((1, 1)), _pairs(1, 3))))
+    modes = st.sampled_from(["zeros", "zeros", "reflect", "replicate", "circular"])
+    padding_mode, padding_modes = draw(_entries(count, modes))
     return Typed(
         input_size=(draw(size), draw(size)),
         kernel_size=kernel_size,
@@ -94,4 +115,8 @@ def typed_convs(
         strides=strides,
         paddings=paddings,
         pool_after=draw(st.lists(st.integers(1, count), unique=True)),
+        dilation=dilation,
+        dilations=dilations,
+        padding_mode=padding_mode,
+        padding_modes=padding_modes,
     )

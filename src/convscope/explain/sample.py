@@ -110,6 +110,7 @@ def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
     """
     from torch import nn
 
+    pad = _PADS[conv.padding_mode]
     first, conv = _padded_first(conv)
     defaults = inspect.signature(nn.Conv2d).parameters
     values = _arguments(conv)
@@ -119,7 +120,16 @@ def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
         if value != defaults[key].default:
             arguments.append(f'{key}="{value}"' if isinstance(value, str) else f"{key}={value}")
     layer = f"nn.Conv2d({', '.join(arguments)})"
-    return f"nn.ZeroPad2d({first}), {layer}" if any(first) else layer
+    return f"nn.{pad}({first}), {layer}" if any(first) else layer
+
+
+_PADS = {
+    "zeros": "ZeroPad2d",
+    "reflect": "ReflectionPad2d",
+    "replicate": "ReplicationPad2d",
+    "circular": "CircularPad2d",
+}
+"""Of each padding mode, the layer of `torch.nn` that pads so."""
 
 
 def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
@@ -127,7 +137,8 @@ def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
     (top, bottom), (left, right) = conv.padding
     if short_padding(conv) == "same" or (top == bottom and left == right):
         return (0, 0, 0, 0), conv
-    return (left, right, top, bottom), replace(conv, padding=symmetric((0, 0)))
+    rest = replace(conv, padding=symmetric((0, 0)), padding_mode="zeros")
+    return (left, right, top, bottom), rest
 
 
 def _arguments(conv: ConvSpec) -> dict[str, Any]:
@@ -162,18 +173,21 @@ def _torch(conv: ConvSpec, in_channels: int, out_channels: int) -> nn.Sequential
     """The layers that `constructor` writes."""
     from torch import nn
 
+    pad = getattr(nn, _PADS[conv.padding_mode])
     first, conv = _padded_first(conv)
     layer = nn.Conv2d(in_channels, out_channels, **_arguments(conv))
-    return nn.Sequential(nn.ZeroPad2d(first), layer)
+    return nn.Sequential(pad(first), layer) if any(first) else nn.Sequential(layer)
 
 
 def _first_sum(input_size: Pair, conv: ConvSpec, total: int) -> str:
-    rows, columns = (axis.window(0) for axis in conv.axes)
+    rows, columns = (
+        [axis.pixel_at(position, size) for position in axis.window(0)]
+        for axis, size in zip(conv.axes, input_size, strict=True)
+    )
     if len(rows) * len(columns) > _MOST_TERMS:
         return ""
-    height, width = input_size
     terms = [
-        row * width + column if 0 <= row < height and 0 <= column < width else 0
+        0 if row is None or column is None else row * input_size[1] + column
         for row in rows
         for column in columns
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from convscope.errors import UserError
 
@@ -12,6 +13,8 @@ Pair = tuple[int, int]
 
 Sides = tuple[Pair, Pair]
 """((top, bottom), (left, right)), pixels"""
+
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 LARGEST = 1_000
 """Largest kernel size, stride or padding accepted, pixels: beyond it lies a typing error."""
@@ -60,10 +63,18 @@ class ConvSpec:
     kernel_size: Pair
     stride: Pair
     padding: Sides
+    dilation: Pair = (1, 1)
+    padding_mode: PaddingMode = "zeros"
 
     def axis(self, axis: int) -> ConvAxis:
         """What it does along the height (0) or the width (1)."""
-        return ConvAxis(self.kernel_size[axis], self.stride[axis], *self.padding[axis])
+        return ConvAxis(
+            self.kernel_size[axis],
+            self.stride[axis],
+            *self.padding[axis],
+            self.dilation[axis],
+            self.padding_mode,
+        )
 
     @property
     def axes(self) -> tuple[ConvAxis, ConvAxis]:
@@ -84,11 +95,13 @@ class ConvAxis:
     stride: int
     before: int
     after: int
+    dilation: int = 1
+    padding_mode: PaddingMode = "zeros"
 
     @property
     def extent(self) -> int:
         """Pixels from the first to the last of a window, both included."""
-        return self.kernel
+        return self.dilation * (self.kernel - 1) + 1
 
     def outputs(self, size: int) -> int:
         """Outputs of an input of `size` pixels; 0 where not one window fits.
@@ -101,16 +114,37 @@ class ConvAxis:
 
     def refusal(self, size: int) -> str | None:
         """What PyTorch finds wrong with an input of `size` pixels; None where that is nothing."""
-        return None if self.outputs(size) else "would have an empty output"
+        if not self.outputs(size):
+            return "would have an empty output"
+        padding = max(self.before, self.after)
+        if self.padding_mode == "reflect" and padding >= size:
+            return "would reflect more pixels than its input has beside the edge"
+        if self.padding_mode == "circular" and padding > size:
+            return "would wrap around more than once"
+        return None
 
     def window(self, output: int) -> range:
         """Positions that an output is computed from; those outside the input are padding."""
         start = output * self.stride - self.before
-        return range(start, start + self.extent)
+        return range(start, start + self.extent, self.dilation)
 
     def pixels(self, output: int, size: int) -> list[int]:
         """Pixels of the input that an output is computed from."""
-        return [position for position in self.window(output) if 0 <= position < size]
+        found = {self.pixel_at(position, size) for position in self.window(output)}
+        return sorted(pixel for pixel in found if pixel is not None)
+
+    def pixel_at(self, position: int, size: int) -> int | None:
+        """The pixel of the input whose value stands at a position; None where that is 0."""
+        if 0 <= position < size:
+            return position
+        match self.padding_mode:
+            case "reflect":
+                return -position if position < 0 else 2 * (size - 1) - position
+            case "replicate":
+                return 0 if position < 0 else size - 1
+            case "circular":
+                return position % size
+        return None
 
     def unused_border(self, size: int) -> Border:
         """Pixels after the last window: the remainder of the division in `outputs`."""

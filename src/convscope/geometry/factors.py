@@ -12,10 +12,10 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 from convscope.errors import on_one_line
-from convscope.geometry.conv import LARGEST, ConvSpec, GeometryError, Pair, Sides
+from convscope.geometry.conv import LARGEST, ConvSpec, GeometryError, PaddingMode, Pair, Sides
 
 _NUMBER = r"(-?(?:0|[1-9][0-9]*))"
 _PAIR = re.compile(rf"{_NUMBER}(?:x{_NUMBER})?")
@@ -55,8 +55,10 @@ class Factor:
     default: Any = None
     fix_steps: tuple[int, ...] = ()
 
-    token_pattern: ClassVar[str]
-    """Regular expression of a layer's value in a label."""
+    @property
+    def token_pattern(self) -> str:
+        """Regular expression of a layer's value in a label."""
+        raise NotImplementedError
 
     def read(self, name: str, typed: object) -> Any:
         """A layer's entry from what was typed.
@@ -105,7 +107,9 @@ class Factor:
 class Pixels(Factor):
     """Whole numbers of pixels, per axis: values are pairs (height, width)."""
 
-    token_pattern: ClassVar[str] = _PAIR_TOKEN
+    @property
+    def token_pattern(self) -> str:
+        return _PAIR_TOKEN
 
     def read(self, name: str, typed: object) -> Pair:
         pair = _pair(typed)
@@ -137,7 +141,9 @@ class Pixels(Factor):
 class Padding(Factor):
     """Pixels on each side, or a name for them: values are `Sides`."""
 
-    token_pattern: ClassVar[str] = rf"same|{_SIDES_TOKEN}|{_PAIR_TOKEN}"
+    @property
+    def token_pattern(self) -> str:
+        return rf"same|{_SIDES_TOKEN}|{_PAIR_TOKEN}"
 
     def read(self, name: str, typed: object) -> Sides | str:
         if isinstance(typed, str) and typed in self.names:
@@ -185,6 +191,28 @@ class Padding(Factor):
         return value[0][0]
 
 
+@dataclass(frozen=True)
+class Choice(Factor):
+    """One of several names: values are text."""
+
+    @property
+    def token_pattern(self) -> str:
+        return "|".join(self.names)
+
+    def read(self, name: str, typed: object) -> str:
+        if isinstance(typed, str) and typed in self.names:
+            return typed
+        near = difflib.get_close_matches(str(typed).lower(), self.names, n=1)
+        fix = f"; did you mean {near[0]}?" if near else ""
+        raise GeometryError(
+            f"{name} must be {', '.join(self.names[:-1])} or {self.names[-1]},"
+            f" got {as_typed(typed)}{fix}"
+        )
+
+    def token(self, value: str) -> str:
+        return value
+
+
 KERNEL_SIZE = Pixels(
     key="kernel_size",
     title="kernel size",
@@ -209,15 +237,36 @@ PADDING = Padding(
     key="padding",
     title="padding",
     letter="p",
-    meaning="Zeros around the input: pixels, also before+after as 0+1, or valid, half, full, same"
+    meaning="Pixels around the input: a number, before+after as 0+1, or valid, half, full, same"
     " (stride 1 only), same_tf (TensorFlow's SAME, at any stride).",
-    hint="zeros around the input, on each side",
+    hint="pixels around the input, on each side",
     least=0,
     names=("valid", "half", "full", "same", "same_tf"),
-    fix_steps=(1,),
+    fix_steps=(1, -1),
+)
+DILATION = Pixels(
+    key="dilation",
+    title="dilation",
+    letter="d",
+    meaning="Step from one pixel of a window to the next, written like kernel_size; above 1 the"
+    " window has gaps.",
+    hint="pixels from one weight to the next",
+    least=1,
+    default=1,
+    fix_steps=(-1,),
+)
+PADDING_MODE = Choice(
+    key="padding_mode",
+    title="padding mode",
+    letter="",
+    meaning="What padding is filled with: zeros, or the input's own pixels: reflect, replicate,"
+    " circular.",
+    hint="what padding is filled with",
+    names=get_args(PaddingMode),
+    default="zeros",
 )
 
-FACTORS: tuple[Factor, ...] = (KERNEL_SIZE, STRIDE, PADDING)
+FACTORS: tuple[Factor, ...] = (KERNEL_SIZE, STRIDE, PADDING, DILATION, PADDING_MODE)
 """In the order of a label."""
 
 

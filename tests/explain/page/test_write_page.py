@@ -39,8 +39,9 @@ def test_holds_what_was_asked_for(tmp_path: Path) -> None:
     write_page(tmp_path / "page.html", conv=first, second=second, input_size=(7, 9))
     page = (tmp_path / "page.html").read_text("utf-8")
     assert (
-        '"input":[7,9],"panes":[{"kernel_size":"3x5","stride":"1x2","padding":"1x2"},'
-        '{"kernel_size":"4","stride":"1","padding":"same"}],"compare":true' in page
+        '"input":[7,9],"panes":[{"kernel_size":"3x5","stride":"1x2","padding":"1x2",'
+        '"dilation":"1","padding_mode":"zeros"},{"kernel_size":"4","stride":"1","padding":"same",'
+        '"dilation":"1","padding_mode":"zeros"}],"compare":true' in page
     )
 
 

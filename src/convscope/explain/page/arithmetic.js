@@ -40,8 +40,17 @@ function sidesOf(setting, size) {
 
 // The window along one axis: its size, its step, and where its first output is computed from.
 function windowOf(setting, axis) {
-  const [kernel, stride] = [setting.kernel_size[axis], setting.stride[axis]];
-  return { kernel, stride, extent: kernel, taps: Array.from({ length: kernel }, (_, tap) => tap) };
+  const [kernel, stride, dilation] =
+    [setting.kernel_size, setting.stride, setting.dilation].map((pair) => pair[axis]);
+  const taps = Array.from({ length: kernel }, (_, tap) => tap * dilation);
+  return { kernel, stride, dilation, extent: dilation * (kernel - 1) + 1, taps };
+}
+
+// The pixel whose value stands at a position outside the input; null where that is 0.
+function paddingPixel(mode, position, size) {
+  if (mode === "reflect") return position < 0 ? -position : 2 * (size - 1) - position;
+  if (mode === "replicate") return position < 0 ? 0 : size - 1;
+  return mode === "circular" ? ((position % size) + size) % size : null;
 }
 
 // One axis: sizes, and for each place of the padded input which "pixel" of the input it has, null
@@ -59,7 +68,7 @@ function axisGeometry(size, setting, axis, [before, after]) {
     const padding = at < before || at >= before + size;
     return {
       padding,
-      pixel: padding ? null : at - before,
+      pixel: padding ? paddingPixel(setting.padding_mode, at - before, size) : at - before,
       kind: at >= end ? "unread" : read.has(at) ? "read" : "skipped",
     };
   });
@@ -91,10 +100,11 @@ function stridedSame({ stride }) {
 
 // Why there is no output, and changes that make it possible: [text, change of the setting].
 function refusalOf(setting, axes) {
-  if (axes.every((axis) => axis.out)) return null;
+  if (axes.every((axis) => axis.out)) return tooWide(setting, axes);
   const padding = axes.map((axis) =>
     axis.out ? axis.before : Math.ceil((axis.extent - axis.size) / 2));
-  const kernel = axes.map((axis) => Math.min(axis.kernel, axis.padded));
+  const kernel = axes.map((axis) =>
+    Math.min(axis.kernel, Math.floor((axis.padded - 1) / axis.dilation) + 1));
   return {
     reason: `The kernel, ${times(axes.map((axis) => axis.extent))}, is larger than the padded input, ` +
       `${times(axes.map((axis) => axis.padded))}: no window fits, so there is no output. PyTorch ` +
@@ -103,6 +113,19 @@ function refusalOf(setting, axes) {
       [`Use padding ${pairText(padding)}`, { padding }],
       [`Use kernel size ${pairText(kernel)}`, { kernel_size: kernel }],
     ],
+  };
+}
+
+// Padding that has no values to take: there is one pixel less to reflect than the input has.
+function tooWide({ padding_mode: mode }, axes) {
+  const most = axes.map((axis) => ({ reflect: axis.size - 1, circular: axis.size })[mode] ?? Infinity);
+  if (axes.every((axis, at) => Math.max(axis.before, axis.after) <= most[at])) return null;
+  const padding = axes.map((axis, at) => Math.min(axis.before, most[at]));
+  return {
+    reason: `Padding mode “${mode}” takes the values of the input’s own pixels, and there are not ` +
+      "as many as the padding. PyTorch raises an error.",
+    fixes: [[`Use padding ${pairText(padding)}`, { padding }],
+      ["Use zeros", { padding_mode: "zeros" }]],
   };
 }
 
@@ -159,7 +182,7 @@ function token({ key }, setting, geometry) {
 }
 
 const variantLabel = (setting, geometry) => FACTORS
-  .filter((factor) => factor.default === null || valueText(setting[factor.key]) !== factor.default)
+  .filter(({ key, default: usual }) => usual === null || valueText(setting[key]) !== `${usual}`)
   .map((factor) => factor.letter + token(factor, setting, geometry)).join("-");
 
 // The layer as one writes it in PyTorch, with a layer before it where the padding is uneven.
@@ -170,10 +193,11 @@ function pytorchCall(setting, geometry, channels) {
   const uneven = !isEven(geometry) && setting.padding !== "same";
   const padding = setting.padding === "same" ? "same"
     : uneven ? [0, 0] : [vertical.before, horizontal.before];
-  const values = { ...setting, padding };
+  const filled = { zeros: "Zero", reflect: "Reflection", replicate: "Replication", circular: "Circular" };
+  const values = { ...setting, padding, ...(uneven && { padding_mode: "zeros" }) };
   const written = FACTORS.map(({ key }) => `${key}=${text(values[key])}`);
   const layer = `torch.nn.Conv2d(${channels}, 1, ${written.join(", ")}, bias=False)`;
   const sides = [horizontal.before, horizontal.after, vertical.before, vertical.after];
   return uneven
-    ? `torch.nn.Sequential(torch.nn.ZeroPad2d((${sides.join(", ")})), ${layer})` : layer;
+    ? `torch.nn.Sequential(torch.nn.${filled[setting.padding_mode]}Pad2d((${sides.join(", ")})), ${layer})` : layer;
 }
