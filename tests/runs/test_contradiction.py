@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from convscope.geometry import conv_config, network_geometry, parse_conv
+from convscope.geometry import conv_config, network_geometry
 from convscope.runs.contradiction import contradiction
 from convscope.runs.record import RunRecord
+
+from ..convs import parse_conv
 
 CLASSES = [str(number) for number in range(10)]
 
