@@ -32,7 +32,7 @@ def test_a_pointwise_kernel_with_a_stride_trains_to_the_end() -> None:
 
 def main() -> None:
     """Train on images whose class is their brightness, until they are known."""
-    convs = parse_conv(1, 2, 0, 2)
+    convs = parse_conv({"kernel_size": 1, "stride": 2, "padding": 0}, 2)
     geometry = network_geometry((3, 28, 28), convs, [16, 32], [], 2)
     labels = np.arange(256) % 2
     noise = np.random.default_rng(0).integers(0, 100, (256, 28, 28, 3))
