@@ -4,6 +4,7 @@ A few hundred command lines in CI; `pytest -m fuzz` types thousands.
 """
 
 import contextlib
+import logging
 import resource
 import signal
 import sys
@@ -169,6 +170,7 @@ def check(program: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
     sys.argv = [f"scripts/{program}.py", *arguments]
     capsys.readouterr()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    handlers, level = logging.root.handlers[:], logging.root.level
     signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
     try:
         code = main()
@@ -176,6 +178,9 @@ def check(program: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
         code = end.code
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        # What hydra.verbose=true sets up ends with a command's process.
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
     out, err = capsys.readouterr()
     assert code in (0, 1, 2, None), code
     assert "Traceback" not in out + err
