@@ -27,7 +27,8 @@ MEGABYTES = 1_000
 """That one command line may add to the process; PyTorch, which `sample` imports, takes half."""
 
 KEYS = [
-    *("conv.kernel_size", "conv.stride", "conv.padding", "conv", "data", "data.name"),
+    *("conv.kernel_size", "conv.stride", "conv.padding", "conv.dilation", "conv.padding_mode"),
+    *("conv", "data", "data.name"),
     *("data.root", "data.batch_size", "data.val_fraction", "data.image_size", "data.flip"),
     *("data.shift", "data.cutout", "model", "model.channels", "model.pool_after", "optim"),
     *("optim.lr", "optim.weight_decay", "optim.warmup", "trainer", "trainer.max_epochs"),
