@@ -140,7 +140,7 @@ def test_what_is_typed_beside_a_run_counts(
         assert asked.config.model.channels == ([32, 64, 128] if "model=wide" in change else [4, 8])
         return
     if "conv=k5-s2-p2" in change:
-        assert asked.checked.variant == "k5-s2-p2"
+        assert asked.variant.label == "k5-s2-p2"
         return
     assert asked.id == typed.id
 

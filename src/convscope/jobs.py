@@ -17,13 +17,12 @@ from convscope.expand import MOST_JOBS
 from convscope.mistakes import as_written, key_of
 from convscope.training.memory import require_memory
 from convscope.training.request import (
-    CheckedConfig,
     RunRequest,
     check,
     fitted,
-    outlined,
     request_run,
 )
+from convscope.variant import Variant
 
 if TYPE_CHECKING:
     from convscope.data.images import Images
@@ -45,14 +44,14 @@ def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRec
     """
     refuse_search(overrides)
     resolver = Resolver(notify)
-    checked, *more = resolver.prepare([overrides])
+    variant, *more = resolver.prepare([overrides])
     if more:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
-    if checked.config.plan or any(key_of(word) == "sweep" for word in overrides):
+    if variant.config.plan or any(key_of(word) == "sweep" for word in overrides):
         raise UserError("plan and sweep are for many runs: use scripts/train.py")
-    if checked.impossible is not None:
-        raise checked.impossible
-    request = resolver.request(checked)
+    if variant.impossible is not None:
+        raise variant.impossible
+    request = resolver.request(variant)
     from convscope.training.train import train
 
     return train(request, notify)
@@ -99,7 +98,7 @@ class Resolver:
         self._facts = cache(dataset_facts)
         self._told: set[str] = set()
 
-    def prepare(self, jobs: Sequence[Sequence[str]]) -> list[CheckedConfig]:
+    def prepare(self, jobs: Sequence[Sequence[str]]) -> list[Variant]:
         """Compose and check the config of each job, without torch and without loading data.
 
         A job with `repeat=N` becomes N, with seeds from its own on.
@@ -123,7 +122,7 @@ class Resolver:
 
     def _fitted(self, overrides: Sequence[str], config: TrainConfig) -> tuple[TrainConfig, Facts]:
         """The config on its data set, with what the overrides do not set fitted to it."""
-        facts = self._facts(outlined(config.data.name), config.data.root, config.data.image_size)
+        facts = self._facts(config.data.name, config.data.root, config.data.image_size)
         used = fitted(config, as_written(overrides), facts)
         _, height, width = facts.input_shape
         if config.data.image_size is None and height * width > LARGE_PIXELS:
@@ -145,34 +144,34 @@ class Resolver:
             self._told.add(line)
             self._notify(line)
 
-    def request(self, checked: CheckedConfig) -> RunRequest:
-        """The run that a checked config asks for, on this machine.
+    def request(self, variant: Variant) -> RunRequest:
+        """The run that a variant asks for, on this machine.
 
         Raises:
             UserError: data that cannot be had, or hardware or memory that is not there.
         """
-        hardware = self._settle_hardware(checked.config)
-        if checked.config.data.name == "auto":
-            checked = self._settle_auto(checked)
+        hardware = self._settle_hardware(variant.config)
+        if variant.config.data.name == "auto":
+            variant = self._settle_auto(variant)
         if self._is_here:
-            require_memory(checked, hardware)
-        images = self._load(checked.config)
-        defaults = self._default(checked.config.data.name)
-        checked = replace(checked, config=self._as_used(checked.config))
-        return request_run(checked, images, hardware, self._as_used(defaults))
+            require_memory(variant, hardware)
+        images = self._load(variant.config)
+        defaults = self._default(variant.config.data.name)
+        variant = replace(variant, config=self._as_used(variant.config))
+        return request_run(variant, images, hardware, self._as_used(defaults))
 
-    def _settle_auto(self, checked: CheckedConfig) -> CheckedConfig:
+    def _settle_auto(self, variant: Variant) -> Variant:
         from convscope.data.sources import resolve_auto
 
-        root = checked.config.data.root
+        root = variant.config.data.root
         if root not in self._auto:
             self._auto[root], reason = resolve_auto(root)
             if reason is not None:
                 self._notify(f"data=auto takes {self._auto[root]}: {reason}")
         name = self._auto[root]
-        others = [word for word in checked.overrides if not _DATA_CHOICE.match(word)]
+        others = [word for word in variant.overrides if not _DATA_CHOICE.match(word)]
         settled = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
-        return check(replace(settled, seed=checked.config.seed), checked.overrides)
+        return check(replace(settled, seed=variant.config.seed), variant.overrides)
 
     def _load(self, config: TrainConfig) -> Images:
         from convscope.data.sources import load

@@ -56,7 +56,7 @@ def test_a_long_and_a_short_run_differ_in_steps_alone(
     assert runs.short() == TimedRun(epochs * short * 32, 5000.0, 1.0)
     for request, per_epoch in zip(trained, (long, short), strict=True):
         assert (request.steps.epochs, request.steps.per_epoch) == (epochs, per_epoch)
-        assert request.checked.variant == "k3-s2-p1"
+        assert request.variant.label == "k3-s2-p1"
         assert request.config.trainer.enable_progress_bar
         assert not Path(request.config.output_dir).exists()
     assert trained[0].config.output_dir != trained[1].config.output_dir

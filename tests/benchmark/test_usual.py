@@ -89,9 +89,9 @@ def test_torchvision_reads_the_same_images_with_the_same_normalisation(
 def as_mnist(case: Case, root: Path) -> Case:
     request = case.request
     config = replace(request.config, data=replace(request.config.data, root=str(root)))
-    checked = replace(request.checked, config=config)
+    variant = replace(request.variant, config=config)
     images = replace(request.images, name="mnist")
-    return replace(case, request=replace(request, checked=checked, images=images))
+    return replace(case, request=replace(request, variant=variant, images=images))
 
 
 def test_without_a_data_set_of_torchvision_it_is_not_measured(

@@ -59,19 +59,19 @@ def test_an_impossible_variant_keeps_the_layers_before_it() -> None:
     assert variant.label == "k7-s1-p0"
     assert variant.impossible is not None
     assert variant.impossible.fix == "conv.padding=1"
-    assert variant.begun is not None
-    assert [layer.name for layer in variant.begun.layers] == ["conv1", "pool1", "conv2"]
+    assert variant.partial_geometry is not None
+    assert [layer.name for layer in variant.partial_geometry.layers] == ["conv1", "pool1", "conv2"]
     # 28, 20, 12, pooled to 6: no room for conv3, and the second pool lies beyond it
     deep = examine(["conv.kernel_size=9", "conv.padding=0", "model=deep"])
-    assert deep.begun is not None
-    assert [layer.name for layer in deep.begun.layers] == ["conv1", "conv2", "pool2"]
+    assert deep.partial_geometry is not None
+    assert [layer.name for layer in deep.partial_geometry.layers] == ["conv1", "conv2", "pool2"]
     first = examine(["conv.kernel_size=29", "conv.padding=0"])
-    assert first.begun is None
+    assert first.partial_geometry is None
 
 
 def test_same_at_stride_2_is_impossible_and_has_no_pixels() -> None:
     variant = examine(["conv.stride=2", "conv.padding=same"])
-    assert (variant.label, variant.convs, variant.begun) == ("k3-s2-psame", None, None)
+    assert (variant.label, variant.convs, variant.partial_geometry) == ("k3-s2-psame", None, None)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ class Planted:
         return replace(resolve_hardware(trainer), shared=self.shared)
 
     def start(self, run: PlannedRun, alone: bool = False) -> None:
-        assert run.request.checked.impossible is None
-        (self.alone if alone else self.started).append(run.request.checked.variant)
+        assert run.request.variant.impossible is None
+        (self.alone if alone else self.started).append(run.request.variant.label)
         self.waiting.append((run, alone))
         self.most_at_once = max(self.most_at_once, len(self.waiting))
 
@@ -74,12 +74,12 @@ class Planted:
         return record
 
     def outcome(self, run: PlannedRun) -> RunRecord:
-        record, checked = first_record(run.request), run.request.checked
-        if checked.variant in self.fails:
-            self.fails.remove(checked.variant)
+        record, variant = first_record(run.request), run.request.variant.label
+        if variant in self.fails:
+            self.fails.remove(variant)
             return replace(record, status="failed", reason="out of memory")
         known = {"macs": record.macs, "params": record.params}
-        metrics = {**self.metrics(checked.variant), **known}
+        metrics = {**self.metrics(variant), **known}
         return replace(record, status="finished", metrics=metrics)
 
     def close(self) -> None:

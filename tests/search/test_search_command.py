@@ -179,7 +179,10 @@ def test_without_optuna_it_says_what_to_install(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["optuna.py"]
 
 
-ALONE = "a search chooses among values of conv.kernel_size, conv.stride, conv.padding alone,"
+ALONE = (
+    "a search chooses among values of conv.kernel_size, conv.stride, conv.padding,"
+    " conv.dilation, conv.padding_mode alone,"
+)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def test_every_combination_has_its_overrides() -> None:
         ({}, "a search needs values to choose from, such as conv.kernel_size=1,3,5,7"),
         (
             {"conv.stride": ["1", "2"], "seed": ["0", "1"]},
-            "a search chooses among values of conv.kernel_size, conv.stride, conv.padding alone,"
+            "a search chooses among values of conv.kernel_size, conv.stride, conv.padding,"
+            " conv.dilation, conv.padding_mode alone,"
             " got seed=0,1\nsearch with one seed, then sweep the best variants with -m seed=0,1",
         ),
         (
@@ -66,7 +67,7 @@ def test_what_is_one_variant_is_one_candidate(
     monkeypatch.chdir(tmp_path)
     space = space_of(KEYS)
     candidates = candidates_of(space, FIXED, Resolver(pytest.fail))
-    by_variant = {one.run.request.checked.variant: one for one in candidates}
+    by_variant = {one.run.request.variant.label: one for one in candidates}
     assert len(by_variant) == len(candidates) == 21
     assert sorted(point for one in candidates for point in one.points) == sorted(space.points())
     # Kernel 1 without padding, which is half of it: at each stride.

@@ -22,7 +22,7 @@ import os, signal
 from convscope.sweep.estimate import StepCost
 
 def measure(handed, hardware):
-    batch_size = handed.checked.config.data.batch_size
+    batch_size = handed.variant.config.data.batch_size
     if batch_size == 64:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
     if batch_size == 128:

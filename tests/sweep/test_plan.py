@@ -110,7 +110,7 @@ def test_cheap_variants_of_every_level_come_first(ask, tmp_path: Path) -> None:
         for k in (3, 5)
         for s in (1, 2)
     ]
-    order = [(r.request.checked.variant, r.request.config.seed) for r in cheap_first(runs)]
+    order = [(r.request.variant.label, r.request.config.seed) for r in cheap_first(runs)]
     # By MACs k3s2 < k5s2 < k3s1 < k5s1; the first three show k3, s2, p1, k5, p2, s1.
     expected = ["k3-s2-p1", "k5-s2-p2", "k3-s1-p1", "k5-s1-p2"]
     assert order == [(variant, seed) for seed in (0, 1) for variant in expected]
@@ -129,7 +129,7 @@ def test_side_by_side_no_long_run_comes_last(ask, tmp_path: Path) -> None:
         for k in (3, 5)
         for s in (1, 2, 3)
     ]
-    order = [(r.request.checked.variant, r.request.config.seed) for r in cheap_first(runs, 2)]
+    order = [(r.request.variant.label, r.request.config.seed) for r in cheap_first(runs, 2)]
     # k3s3 < k5s3 < k3s2 < k5s2 < k3s1 < k5s1: with k3s3, k5s3, k3s2 and k3s1 every level is shown.
     first = ["k3-s3-p2", "k5-s3-p2", "k3-s2-p2", "k3-s1-p2"]
     assert order == [

@@ -46,7 +46,7 @@ class Case:
 
     @property
     def variant(self) -> str:
-        return self.request.checked.variant
+        return self.request.variant.label
 
     @property
     def batch_size(self) -> int:
@@ -72,9 +72,9 @@ def cases(words: Sequence[str], quick: bool, resolver: Resolver) -> list[Case]:
     ]
     jobs = [list(job) for job in product(*defaults, *(one.words for one in given))]
     made: dict[str, Case] = {}
-    for job, checked in zip(jobs, resolver.prepare([[*job, *ALIKE] for job in jobs]), strict=True):
-        if checked.impossible is not None:
-            raise checked.impossible
-        request = resolver.request(checked)
+    for job, variant in zip(jobs, resolver.prepare([[*job, *ALIKE] for job in jobs]), strict=True):
+        if variant.impossible is not None:
+            raise variant.impossible
+        request = resolver.request(variant)
         made.setdefault(request.id, Case(tuple(job), request))
     return list(made.values())

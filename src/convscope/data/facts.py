@@ -51,9 +51,12 @@ def held_back(class_size: int, val_fraction: float) -> int:
 def dataset_facts(name: str, root: str | Path, image_size: int | None = None) -> Facts:
     """The outline of ``name``, which lies under ``root``, from tables or from file names.
 
+    That of ``auto`` is MNIST's, whose shape the digits share.
+
     Raises:
         UserError: Unknown name, ``image_size`` where it has no meaning, or a folder without images.
     """
+    name = "mnist" if name == "auto" else name
     check_name(name, image_size)
     if name == "digits":
         return Facts(name, (1, 28, 28), 10, DIGITS_TRAIN_SIZE)

@@ -15,10 +15,10 @@ from convscope.explain.tables import (
     memory_text,
     unread_text,
 )
-from convscope.explain.variants import Variant
 from convscope.geometry import LayerGeometry, NetworkGeometry, conv_text, pair_token
 from convscope.mistakes import key_of
 from convscope.tables import Table, whole_percent
+from convscope.variant import Variant
 
 SEPARATOR = "vs"
 MISSING = "–"
@@ -87,7 +87,7 @@ def differs_in_data(
 
 def rows(first: Variant, second: Variant) -> list[Row]:
     """The network's rows, then each layer's; a layer that one side lacks reads as missing."""
-    networks = first.geometry or first.begun, second.geometry or second.begun
+    networks = first.partial_geometry, second.partial_geometry
     found = _network_rows(first, second)
     names = {
         layer.name: (int(layer.name[4:]), layer.kind)
@@ -132,7 +132,7 @@ def _network_rows(first: Variant, second: Variant) -> list[Row]:
 
     found = [
         row("data", lambda variant: f"{variant.facts.name} {size(variant.facts.input_shape)}"),
-        row("channels", lambda variant: "-".join(map(str, variant.channels))),
+        row("channels", lambda variant: "-".join(map(str, variant.config.model.channels))),
     ]
     geometries = first.geometry, second.geometry
     final = [MISSING if one is None else size(one.final_map) for one in geometries]

@@ -16,10 +16,11 @@ from convscope.errors import UserError
 from convscope.expand import Alternatives, alternatives
 from convscope.explain.phrases import counted, size
 from convscope.explain.tables import MACS_MEANING
-from convscope.explain.variants import Examiner, Variant
+from convscope.explain.variants import Examiner
 from convscope.geometry import pair_token
 from convscope.mistakes import check_typed, explain, is_explained
 from convscope.tables import Table, whole_percent
+from convscope.variant import Variant
 
 GRID_LEGEND = (
     f"RF: receptive field of the last layer, in pixels; {MACS_MEANING}; padding: share of outputs"
@@ -188,5 +189,6 @@ def _is_conv(key: str) -> bool:
 
 def _pixels(variant: Variant) -> object:
     """What makes a variant: equal for all ways to type it."""
-    network = variant.facts.input_shape, variant.facts.classes, variant.channels, variant.pool_after
+    model, facts = variant.config.model, variant.facts
+    network = facts.input_shape, facts.classes, *map(tuple, (model.channels, model.pool_after))
     return network, variant.geometry and variant.geometry.convs, variant.label

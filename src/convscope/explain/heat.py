@@ -9,8 +9,8 @@ from math import log, prod
 
 from convscope.explain.grid import Grid
 from convscope.explain.phrases import size
-from convscope.explain.variants import Variant
 from convscope.geometry import NetworkGeometry, pair_token
+from convscope.variant import Variant
 
 _ROWS, _COLUMNS = "conv.kernel_size", "conv.stride"
 _LIGHT_TO_DARK = ((235, 243, 251), (158, 202, 225), (66, 146, 198), (8, 69, 148), (4, 34, 80))

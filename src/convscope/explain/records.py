@@ -7,7 +7,7 @@ from typing import Any
 from convscope.explain.diff import rows
 from convscope.explain.grid import Grid
 from convscope.explain.rules import findings
-from convscope.explain.variants import Variant
+from convscope.variant import Variant
 
 
 def variant_record(variant: Variant) -> dict[str, Any]:
@@ -17,8 +17,8 @@ def variant_record(variant: Variant) -> dict[str, Any]:
         "dataset": variant.facts.name,
         "input_shape": list(variant.facts.input_shape),
         "classes": variant.facts.classes,
-        "channels": list(variant.channels),
-        "pool_after": list(variant.pool_after),
+        "channels": list(variant.config.model.channels),
+        "pool_after": list(variant.config.model.pool_after),
         "variant": variant.label,
     }
     if variant.geometry is None:

@@ -28,18 +28,18 @@ from convscope.explain.tables import (
     sizes_table,
     summary,
 )
-from convscope.explain.variants import Variant
 from convscope.geometry import ConvSpec, NetworkGeometry, Pair, parse_conv
 from convscope.tables import line, points, print_table, say
+from convscope.variant import Variant
 
 
 def show_variant(console: Console, variant: Variant) -> None:
     """Tables and words of a possible variant; the layers that an impossible one has."""
     if variant.geometry is None:
-        if variant.begun is not None:
+        if variant.partial_geometry is not None:
             say(console, f"{variant.title}, the layers before the impossible one:")
             line(console)
-            print_table(sizes_table(variant.begun), console)
+            print_table(sizes_table(variant.partial_geometry), console)
         return
     say(console, variant.title)
     _layers(console, variant.geometry)

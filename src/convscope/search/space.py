@@ -48,7 +48,7 @@ class Candidate:
 
     @property
     def is_possible(self) -> bool:
-        return self.run.request.checked.impossible is None
+        return self.run.request.variant.impossible is None
 
 
 @dataclass(frozen=True)

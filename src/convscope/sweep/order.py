@@ -42,10 +42,10 @@ def _of_one_seed(runs: Sequence[PlannedRun], long_first: bool) -> list[PlannedRu
 
 
 def _levels(run: PlannedRun) -> set[tuple[str, str]]:
-    convs = run.request.checked.convs
+    convs = run.request.variant.convs
     return set() if convs is None else set(levels(convs, "other").items())
 
 
 def _macs(run: PlannedRun) -> int:
-    geometry = run.request.checked.geometry
+    geometry = run.request.variant.geometry
     return 0 if geometry is None else geometry.macs

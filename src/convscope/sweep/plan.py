@@ -47,7 +47,7 @@ def _planned(request: RunRequest) -> PlannedRun:
     record = _readable_record(request)
     if record is not None and record.status in ("finished", "running"):
         return PlannedRun(request, record.status, request.steps.epochs, record)
-    if request.checked.impossible is not None:
+    if request.variant.impossible is not None:
         told = record if record is not None and record.status == "skipped" else None
         return PlannedRun(request, "impossible", 0, told)
     if record is None or record.status == "skipped":

@@ -24,7 +24,7 @@ def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
     geometry = run.request.geometry
     seconds = estimator.seconds(run)
     return (
-        run.request.checked.variant,
+        run.request.variant.label,
         str(run.request.config.seed),
         run.state,
         pair_token(geometry.final_map),
@@ -38,11 +38,11 @@ def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
 def plan_words(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
     """Why some are impossible or not measured, how many of each state there are, the time left."""
     words = [
-        f"{run.request.checked.variant}: {run.request.checked.impossible}"
-        for run in {run.request.checked.variant: run for run in runs}.values()
-        if run.request.checked.impossible is not None
+        f"{run.request.variant.label}: {run.request.variant.impossible}"
+        for run in {run.request.variant.label: run for run in runs}.values()
+        if run.request.variant.impossible is not None
     ]
-    problems = {(run.request.checked.variant, estimator.problem(run)): None for run in runs}
+    problems = {(run.request.variant.label, estimator.problem(run)): None for run in runs}
     words += [
         f"{variant} could not be measured: {problem}" for variant, problem in problems if problem
     ]

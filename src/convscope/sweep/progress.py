@@ -109,5 +109,5 @@ def clock(seconds: float) -> str:
 
 def _operations(run: PlannedRun) -> float:
     """What a run costs relative to others: MACs of its training."""
-    geometry = run.request.checked.geometry
+    geometry = run.request.variant.geometry
     return 0 if geometry is None else run.steps_left * geometry.macs

@@ -90,7 +90,7 @@ def _until_ended(
             progress.end(run, record)
 
     for run in ordered:
-        if run.request.checked.impossible is None:
+        if run.request.variant.impossible is None:
             launcher.start(run, alone)
         else:
             # No process need be started to say so.

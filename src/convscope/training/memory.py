@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from convscope.errors import UserError
 from convscope.training.hardware import Hardware
-from convscope.training.request import CheckedConfig
+from convscope.variant import Variant
 
 _BYTES_PER_PARAMETER = 16
 """In float32: the weight, its gradient, and AdamW's two moments."""
 
 
-def require_memory(checked: CheckedConfig, hardware: Hardware) -> None:
+def require_memory(variant: Variant, hardware: Hardware) -> None:
     """Refuse a run that this machine's memory cannot hold.
 
     Raises:
         UserError: names what it takes and what there is.
     """
-    needed, there = least_bytes(checked), hardware.memory
+    needed, there = least_bytes(variant), hardware.memory
     if there is not None and needed > there:
         raise UserError(
-            f"{checked.variant} takes at least {needed / 1e9:,.1f} GB of memory, and there are"
+            f"{variant.label} takes at least {needed / 1e9:,.1f} GB of memory, and there are"
             f" {there / 1e9:,.1f} GB\n"
             "set fewer model.channels, a smaller data.batch_size or a larger conv.stride"
         )
 
 
-def least_bytes(checked: CheckedConfig) -> int:
+def least_bytes(variant: Variant) -> int:
     """Bytes without which no training step is possible, over all devices.
 
     The parameters, and four bytes per output of a conv layer: the backward pass reads it twice, as
     batch norm's input and, after ReLU, as the next layer's, each in two bytes at least. Everything
     else is left out, so that no run is refused that could be trained.
     """
-    geometry, config = checked.geometry, checked.config
+    geometry, config = variant.geometry, variant.config
     if geometry is None:
         return 0
     outputs = sum(layer.activation_bytes for layer in geometry.layers if layer.kind == "conv")

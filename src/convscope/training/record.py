@@ -17,9 +17,9 @@ from convscope.training.request import RunRequest, resolved
 
 def first_record(request: RunRequest) -> RunRecord:
     """The record of a run that begins now: `running`, without metrics."""
-    geometry = request.checked.geometry
+    geometry = request.variant.geometry
     images = request.images
-    config = resolved(request.checked, images, request.hardware)
+    config = resolved(request.variant, images, request.hardware)
     parts = {
         "train": len(request.train_indices),
         "val": len(request.val_indices),
@@ -32,8 +32,8 @@ def first_record(request: RunRequest) -> RunRecord:
         study=request.config.study,
         name=request.directory.name,
         status="running",
-        variant=request.checked.variant,
-        command=request.checked.command,
+        variant=request.variant.label,
+        command=request.variant.command,
         config=config,
         dataset={
             "name": images.name,
@@ -78,5 +78,5 @@ def write_config(request: RunRequest) -> None:
     Raises:
         UserError: the disk is full or not writable.
     """
-    config = resolved(request.checked, request.images, request.hardware)
+    config = resolved(request.variant, request.images, request.hardware)
     replace_file(request.directory.config, OmegaConf.to_yaml(OmegaConf.create(config)).encode())

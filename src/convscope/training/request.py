@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,20 +11,11 @@ from convscope.config import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
 from convscope.data.facts import held_back
 from convscope.errors import UserError
-from convscope.geometry import (
-    ConvSpec,
-    ImpossibleVariant,
-    NetworkGeometry,
-    conv_config,
-    folder_label,
-    network_geometry,
-    parse_conv,
-    require_batch_norm,
-    typed_config,
-)
+from convscope.geometry import NetworkGeometry, conv_config, folder_label, typed_config
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
 from convscope.runs.identity import EXCLUDED, identity
 from convscope.training.steps import StepPlan, limited, plan_steps
+from convscope.variant import Variant, variant_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,66 +30,26 @@ _SMALL_SHARES = (0.125, 0.2, 0.25)
 """Of validation images: one of 4, of 3 and of 2."""
 
 
-@dataclass(frozen=True)
-class CheckedConfig:
-    """A config whose geometry and sizes are known; made without torch and without loading data."""
-
-    config: TrainConfig
-    overrides: tuple[str, ...]
-    """What the user typed."""
-    convs: tuple[ConvSpec, ...] | None
-    """None where padding=same meets a stride above 1, which has no pixels."""
-    geometry: NetworkGeometry | None
-    impossible: ImpossibleVariant | None
-    """Why there is no geometry."""
-
-    @property
-    def variant(self) -> str:
-        if self.impossible is not None:
-            return self.impossible.variant
-        assert self.geometry is not None
-        return self.geometry.variant
-
-    @property
-    def command(self) -> str:
-        return shlex.join(["python", "scripts/train.py", *self.overrides])
-
-
-def check(
-    config: TrainConfig, overrides: Sequence[str], facts: Facts | None = None
-) -> CheckedConfig:
+def check(config: TrainConfig, overrides: Sequence[str], facts: Facts | None = None) -> Variant:
     """Work out a config's geometry and hold it against its data set.
 
     Args:
         facts: the data set's outline, where it is known better than from its name and place;
-            `data.name=auto` is checked as MNIST, whose shape digits share and whose size is larger.
+            `data.name=auto` has that of MNIST, whose shape digits share and whose size is larger.
 
     Raises:
         UserError: a conv value, study name or batch size that no run could have.
     """
     check_study_name(config.study)
-    layers = len(config.model.channels)
-    facts = facts or dataset_facts(
-        outlined(config.data.name), config.data.root, config.data.image_size
-    )
+    data = config.data
+    facts = facts or dataset_facts(data.name, data.root, data.image_size)
     try:
         train_size = facts.left_to_train(config.data.val_fraction)
         plan_steps(config.trainer, train_size, config.data.batch_size)
         _check_augmentation(config, min(facts.input_shape[1:]))
     except UserError as error:
         raise _with_sizes(error, config) from error
-    convs, geometry, impossible = None, None, None
-    try:
-        convs = parse_conv(
-            vars(config.conv), layers, facts.input_shape[1:], config.model.pool_after
-        )
-        geometry = network_geometry(
-            facts.input_shape, convs, config.model.channels, config.model.pool_after, facts.classes
-        )
-        require_batch_norm(geometry, config.data.batch_size, config.trainer.devices)
-    except ImpossibleVariant as error:
-        geometry, impossible = None, error
-    return CheckedConfig(config, tuple(overrides), convs, geometry, impossible)
+    return variant_of(config, overrides, facts)
 
 
 def _with_sizes(error: UserError, config: TrainConfig) -> UserError:
@@ -110,11 +60,6 @@ def _with_sizes(error: UserError, config: TrainConfig) -> UserError:
 
     sizes = differing_size(Path(config.data.root))
     return error if sizes is None else UserError(f"{error}\n{sizes}")
-
-
-def outlined(name: str) -> str:
-    """The data set whose outline is that of `name`: `auto` is MNIST, or digits of its shape."""
-    return "mnist" if name == "auto" else name
 
 
 def fitted(config: TrainConfig, typed: Collection[str], facts: Facts) -> TrainConfig:
@@ -155,7 +100,7 @@ def _check_augmentation(config: TrainConfig, side: int) -> None:
 class RunRequest:
     """One run, named: the config with its data and hardware as they really are."""
 
-    checked: CheckedConfig
+    variant: Variant
     images: Images
     train_indices: NDArray[np.int64]
     val_indices: NDArray[np.int64]
@@ -169,17 +114,17 @@ class RunRequest:
 
     @property
     def config(self) -> TrainConfig:
-        return self.checked.config
+        return self.variant.config
 
     @property
     def geometry(self) -> NetworkGeometry:
-        if self.checked.geometry is None:
-            raise ValueError(f"{self.checked.variant} is impossible: {self.checked.impossible}")
-        return self.checked.geometry
+        if self.variant.geometry is None:
+            raise ValueError(f"{self.variant.label} is impossible: {self.variant.impossible}")
+        return self.variant.geometry
 
 
 def request_run(
-    checked: CheckedConfig, images: Images, hardware: Hardware, defaults: TrainConfig
+    variant: Variant, images: Images, hardware: Hardware, defaults: TrainConfig
 ) -> RunRequest:
     """Settle a run's split, steps, identity and directory.
 
@@ -190,7 +135,7 @@ def request_run(
     Raises:
         UserError: the loaded images leave no such run.
     """
-    config = checked.config
+    config = variant.config
     loaded = Facts(
         images.name,
         images.input_shape,
@@ -198,9 +143,9 @@ def request_run(
         len(images.train_labels),
         images.class_sizes,
     )
-    checked = check(config, checked.overrides, loaded)
-    key = identity(resolved(checked, images, hardware))
-    label = checked.variant if checked.convs is None else folder_label(checked.convs)
+    variant = check(config, variant.overrides, loaded)
+    key = identity(resolved(variant, images, hardware))
+    label = variant.label if variant.convs is None else folder_label(variant.convs)
 
     def directory(defaults: TrainConfig) -> RunDirectory:
         differing = differences(config, defaults)
@@ -212,7 +157,7 @@ def request_run(
         # The same run under the name that it has where it was trained with 0.1.0's defaults.
         earlier = directory(replace(defaults, data=replace(defaults.data, flip=True, shift=2)))
         current = earlier if earlier.path.exists() else current
-    return _settled(checked, images, hardware, key, current)
+    return _settled(variant, images, hardware, key, current)
 
 
 @dataclass(frozen=True)
@@ -222,7 +167,7 @@ class HandedRequest:
     The images do not travel: the other process loads the same cache, or decodes its own.
     """
 
-    checked: CheckedConfig
+    variant: Variant
     data_root: Path
     data_cache: Path | None
     id: str
@@ -239,14 +184,14 @@ class HandedRequest:
         """
         from convscope.data.sources import load
 
-        data = self.checked.config.data
+        data = self.variant.config.data
         images = load(data.name, self.data_root, data.image_size, self.data_cache)
-        if identity(resolved(self.checked, images, hardware)) != self.id:
+        if identity(resolved(self.variant, images, hardware)) != self.id:
             raise UserError(
                 f"{data.name} under {self.data_root}, or the device ({hardware.device}), is not"
                 " here what it is where the command was typed"
             )
-        settled = _settled(self.checked, images, hardware, self.id, self.directory)
+        settled = _settled(self.variant, images, hardware, self.id, self.directory)
         return replace(
             settled,
             steps=self.steps,
@@ -259,7 +204,7 @@ def hand(request: RunRequest) -> HandedRequest:
     """What another process needs to train this run."""
     cache = request.config.data.cache
     return HandedRequest(
-        request.checked,
+        request.variant,
         Path(request.config.data.root).absolute(),
         None if cache is None else Path(cache).absolute(),
         request.id,
@@ -271,12 +216,12 @@ def hand(request: RunRequest) -> HandedRequest:
 
 
 def _settled(
-    checked: CheckedConfig, images: Images, hardware: Hardware, key: str, directory: RunDirectory
+    variant: Variant, images: Images, hardware: Hardware, key: str, directory: RunDirectory
 ) -> RunRequest:
     # Here: help and a mistake in the options need not wait for NumPy.
     from convscope.data.split import stratified_split
 
-    config = checked.config
+    config = variant.config
     train_indices, val_indices = stratified_split(images.train_labels, config.data.val_fraction)
     steps = plan_steps(config.trainer, len(train_indices), config.data.batch_size)
     val_batches, test_batches = (
@@ -287,7 +232,7 @@ def _settled(
         )
     )
     return RunRequest(
-        checked,
+        variant,
         images,
         train_indices,
         val_indices,
@@ -300,13 +245,13 @@ def _settled(
     )
 
 
-def resolved(checked: CheckedConfig, images: Images, hardware: Hardware) -> dict[str, Any]:
+def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, Any]:
     """The config as plain values: conv as pixels, data, devices and precision as really used."""
-    plain = asdict(checked.config)
-    if checked.convs is None:
+    plain = asdict(variant.config)
+    if variant.convs is None:
         plain["conv"] = typed_config(plain["conv"])
     else:
-        plain["conv"] = conv_config(checked.convs)
+        plain["conv"] = conv_config(variant.convs)
     plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}
     plain["trainer"] |= {
         "accelerator": hardware.accelerator,

@@ -90,8 +90,8 @@ def _train_claimed(
     directory = request.directory
     write_config(request)
     record = first_record(request)
-    if request.checked.impossible is not None:
-        skipped = _skipped(record, request.checked.impossible)
+    if request.variant.impossible is not None:
+        skipped = _skipped(record, request.variant.impossible)
         write_record(directory.record, skipped)
         return skipped
     started = time.perf_counter()
@@ -184,8 +184,8 @@ def _one_line(error: Exception, train_log: Path) -> str:
 def _develop(request: RunRequest, notify: Notify, processes: RankProcesses | None) -> RunRecord:
     """A few batches of everything; nothing is left on disk."""
     record = first_record(request)
-    if request.checked.impossible is not None:
-        return _skipped(record, request.checked.impossible)
+    if request.variant.impossible is not None:
+        return _skipped(record, request.variant.impossible)
     prepare = _experiments(request, processes)
     with logged_to(None):
         ended = _try(request, record, prepare, notify)

@@ -138,7 +138,7 @@ def test_runs_begin_in_order_and_one_that_died_goes_before_those_that_wait(
         launcher.start(run)
     ended = [launcher.next_ended()[0] for _ in runs]
 
-    begun = [handed.checked.config.seed for handed in engine.submitted]
+    begun = [handed.variant.config.seed for handed in engine.submitted]
     assert begun == [0, 1, 2, 1, 3, 4]
     assert [run.request.config.seed for run in ended] == [0, 2, 1, 3, 4]
 

@@ -27,6 +27,6 @@ def work(handed: HandedRequest, threads: int, shared: bool, alone: bool) -> RunR
     from convscope.training.devices import resolve_hardware
 
     torch.set_num_threads(threads)
-    hardware = resolve_hardware(handed.checked.config.trainer)
+    hardware = resolve_hardware(handed.variant.config.trainer)
     request = handed.receive(replace(hardware, shared=shared))
     return measure_alone(request) if alone else attempt(request)

@@ -1,0 +1,90 @@
+"""A geometry that was asked for, possible or not: what training, sweep, search and lesson share."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convscope.config import TrainConfig
+from convscope.data import Facts
+from convscope.geometry import (
+    ConvSpec,
+    ImpossibleVariant,
+    NetworkGeometry,
+    network_geometry,
+    parse_conv,
+    require_batch_norm,
+    variant_label,
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A config and the geometry that follows from it, known without torch and without data.
+
+    Attributes:
+        overrides: what was typed.
+        facts: outline of the data set.
+        convs: None where PyTorch refuses what was typed: `same` has no pixels at a stride above 1.
+        geometry: None where it is impossible.
+        impossible: None where it is possible.
+    """
+
+    config: TrainConfig
+    overrides: tuple[str, ...]
+    facts: Facts
+    convs: tuple[ConvSpec, ...] | None
+    geometry: NetworkGeometry | None
+    impossible: ImpossibleVariant | None
+
+    @property
+    def label(self) -> str:
+        return self.impossible.variant if self.impossible else variant_label(self.convs or ())
+
+    @property
+    def title(self) -> str:
+        """`mnist 1x28x28, channels 16-32-64: k3-s2-p1`."""
+        sizes = "x".join(map(str, self.facts.input_shape))
+        channels = "-".join(map(str, self.config.model.channels))
+        return f"{self.facts.name} {sizes}, channels {channels}: {self.label}"
+
+    @property
+    def command(self) -> str:
+        """What trains it."""
+        return shlex.join(["python", "scripts/train.py", *self.overrides])
+
+    @property
+    def partial_geometry(self) -> NetworkGeometry | None:
+        """Of all layers, or of those before the impossible one; None where there are none."""
+        if self.impossible is None or self.convs is None:
+            return self.geometry
+        before = int(self.impossible.layer.removeprefix("conv")) - 1
+        if before == 0:
+            return None
+        model, facts = self.config.model, self.facts
+        pools = [number for number in model.pool_after if number <= before]
+        return network_geometry(
+            facts.input_shape, self.convs[:before], model.channels[:before], pools, facts.classes
+        )
+
+
+def variant_of(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> Variant:
+    """Work out what a config makes of a data set's images.
+
+    Raises:
+        GeometryError: a conv value that means nothing.
+    """
+    model = config.model
+    convs, geometry, impossible = None, None, None
+    try:
+        convs = parse_conv(
+            vars(config.conv), len(model.channels), facts.input_shape[1:], model.pool_after
+        )
+        geometry = network_geometry(
+            facts.input_shape, convs, model.channels, model.pool_after, facts.classes
+        )
+        require_batch_norm(geometry, config.data.batch_size, config.trainer.devices)
+    except ImpossibleVariant as error:
+        geometry, impossible = None, error
+    return Variant(config, tuple(overrides), facts, convs, geometry, impossible)
