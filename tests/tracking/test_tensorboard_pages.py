@@ -94,10 +94,10 @@ def test_parallel_coordinates_draw_a_line_for_each_finished_run(study: Study, ta
     assert scales.count() == numeric
 
 
-def test_the_readmes_address_shows_the_learning_curves_alone(study: Study, tab: Open) -> None:
+def test_the_documented_address_shows_the_learning_curves_alone(study: Study, tab: Open) -> None:
     """Unasked, TIME SERIES begins with what comes first by name: sizes, a point for each layer."""
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
-    found = re.search(r"http://localhost:6006/(\?\S+)#timeseries", readme)
+    page_of_docs = Path(__file__).parents[2].joinpath("docs", "compare.md").read_text("utf-8")
+    found = re.search(r"http://localhost:6006/(\?\S+)#timeseries", page_of_docs)
     assert found is not None
     page = tab("scalars")
     page.goto(f"{study.server.url}{found[1].replace(chr(92), '')}#timeseries")
