@@ -498,6 +498,19 @@ def test_curves_are_the_mean_over_the_seeds_within_a_band(one: DataFrame) -> Non
     assert line["hovertext"][2] == "k3-s1-p1<br>epoch 3: 97.00 %<br>1 run"
 
 
+def test_of_a_history_longer_than_a_figure_is_wide_fewer_epochs_are_drawn(one: DataFrame) -> None:
+    learn(one, {seed: [0.5 + epoch / 20_000 for epoch in range(5_001)] for seed in (0, 1)})
+
+    figure = curves(one)
+
+    band, line = data(figure)
+    # Every third of 5,001, the last one included.
+    assert line["x"] == list(range(3, 5_002, 3))
+    assert len(band["x"]) == 2 * 1_667
+    assert line["y"][-1] == pytest.approx(0.75)
+    assert "one of every 3 epochs is drawn" in text_of(figure)
+
+
 def test_axes_of_curves_hold_all_of_them(make_study: Make, tmp_path: Path) -> None:
     grid = ((3, 5, 7), (1, 2), (0, "half"))
     runs = load(make_study(tmp_path / "s", *grid, (0, 1, 2), results_by_name))

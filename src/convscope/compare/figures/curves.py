@@ -58,10 +58,12 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     banded = max(len(part) for _, part in shown) <= _MOST_BANDS and any(
         curve.runs > 1 for curve in found.values()
     )
+    every = max(curve.every for curve in found.values())
     titles = [
         f"{metric}, mean over seeds",
         "band: least to greatest seed" if banded else "",
         "drag over the last epochs to zoom in",
+        f"one of every {every} epochs is drawn" if every > 1 else "",
         *_missing(len(panels) - len(shown), unreadable),
     ]
     layout = stacked(titles, [_HEIGHT] * len(shown), legend=key_height(look))

@@ -13,6 +13,9 @@ from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 
+MOST_EPOCHS = 2_000
+"""Of a curve, more than a figure has pixels; of a longer history fewer are drawn."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -21,10 +24,12 @@ class Curve:
     Args:
         runs: how many have it.
         values: by epoch, of the runs that got that far.
+        every: 1, or the number of epochs of which one is in `values`.
     """
 
     runs: int
     values: dict[int, list[float]]
+    every: int = 1
 
     @cached_property
     def means(self) -> list[float]:
@@ -47,8 +52,11 @@ def learned(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[str]]:
                 unreadable.append(str(error))
         epochs = sorted(set().union(*series))
         if epochs:
-            values = {epoch: [one[epoch] for one in series if epoch in one] for epoch in epochs}
-            found[group] = Curve(sum(map(bool, series)), values)
+            every = -(-len(epochs) // MOST_EPOCHS)
+            # The last one stays.
+            drawn = epochs[::-every][::-1]
+            values = {epoch: [one[epoch] for one in series if epoch in one] for epoch in drawn}
+            found[group] = Curve(sum(map(bool, series)), values, every)
     return found, unreadable
 
 
