@@ -10,8 +10,8 @@ from convscope.compare import figures, pictures
 from convscope.compare.report.document import Drawing
 
 _POINTS = (
-    "A point is a variant's mean over its seeds, with 95 % intervals where there is more than one:"
-    " colour for the kernel size, symbol for the stride, filling for the padding."
+    "A point is a variant's mean over its seeds, with 95 % intervals where there is more than one;"
+    " what its colour, symbol and filling mean stands below the figure."
 )
 _FRONT = (
     " The dotted line joins the Pareto front: the variants that no other beats in mean validation"
@@ -42,9 +42,9 @@ def drawings(runs: DataFrame, suffix: str) -> list[Drawing]:
         ),
         Drawing(
             f"heat{suffix}",
-            "Which kernel size, stride and padding",
-            "A panel per padding, a cell per variant with its mean over the seeds; × where a"
-            " variant is impossible.",
+            "Which convolution",
+            "Kernel size by stride, with a panel for each padding and whatever else of a convolution"
+            " varies; a cell per variant with its mean over the seeds, × where it is impossible.",
             partial(figures.heat, runs),
             partial(pictures.heat_png, runs),
         ),
