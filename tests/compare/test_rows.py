@@ -38,8 +38,9 @@ def study(make_study: MakeStudy, tmp_path: Path) -> Path:
 
 def test_a_row_per_group(study: Path) -> None:
     first, second = group_rows(table(study))
-    assert list(first)[:7] == [
-        *("label", "variant", "kernel_size", "stride", "padding", "padding_policy", "runs"),
+    assert list(first)[:9] == [
+        *("label", "variant", "kernel_size", "stride", "padding", "dilation", "padding_mode"),
+        *("padding_policy", "runs"),
     ]
     assert list(first)[-7:] == [
         *("map", "final_map", "receptive_field", "params", "macs", "study", "group"),
@@ -91,9 +92,9 @@ def test_a_row_per_run(study: Path) -> None:
         ("k5-s3-p0", 0, "skipped", None),
     ]
     assert rows[0]["path"] == str(study / rows[0]["run"])
-    assert list(rows[0])[:8] == [
-        *("label", "variant", "kernel_size", "stride", "padding", "padding_policy", "seed"),
-        "status",
+    assert list(rows[0])[:10] == [
+        *("label", "variant", "kernel_size", "stride", "padding", "dilation", "padding_mode"),
+        *("padding_policy", "seed", "status"),
     ]
     assert list(rows[0])[-4:] == ["duration_s", "command", "path", "group"]
     assert len({row["group"] for row in rows}) == 2

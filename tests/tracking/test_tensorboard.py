@@ -74,6 +74,7 @@ def test_a_row_has_every_column(study: Study) -> None:
     rows = [row for row in sessions(study) if row["name"] in study.finished]
     shown = {(row["hparams"]["variant"], row["hparams"]["seed"]): row["hparams"] for row in rows}
     common = {"dataset": "digits", "model": "4-8", "batch_size": 32, "kernel_size": 3, "epochs": 2}
+    common |= {"dilation": 1, "padding_mode": "zeros"}
     assert shown["k3-s2-p1", 0] == common | {
         "variant": "k3-s2-p1",
         "padding_policy": "half",
@@ -95,8 +96,8 @@ def test_a_row_has_every_column(study: Study) -> None:
 def test_columns_of_numbers_are_numbers(study: Study) -> None:
     experiment = study.server.post("plugin/hparams/experiment", {"experimentName": ""})
     types = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
-    text = {"dataset", "model", "variant", "padding_policy"}
-    numbers = {"kernel_size", "stride", "padding", "seed", "batch_size", "lr", "epochs"}
+    text = {"dataset", "model", "variant", "padding_policy", "padding_mode"}
+    numbers = {"kernel_size", "stride", "padding", "dilation", "seed", "batch_size", "lr", "epochs"}
     assert types == dict.fromkeys(text, "DATA_TYPE_STRING") | dict.fromkeys(
         numbers, "DATA_TYPE_FLOAT64"
     )
@@ -107,7 +108,7 @@ def test_what_a_study_varies_comes_first_and_the_rest_by_name(study: Study) -> N
     experiment = study.server.post("plugin/hparams/experiment", {"experimentName": ""})
     assert [info["name"] for info in experiment["hparamInfos"]] == [
         *("kernel_size", "padding_policy", "seed", "stride", "variant"),
-        *("batch_size", "dataset", "epochs", "lr", "model", "padding"),
+        *("batch_size", "dataset", "dilation", "epochs", "lr", "model", "padding", "padding_mode"),
     ]
     titles = {info["name"]["tag"]: info["displayName"] for info in experiment["metricInfos"]}
     assert list(titles.items())[:5] == [
