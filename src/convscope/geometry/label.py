@@ -105,7 +105,7 @@ def typed_conv(convs: Sequence[ConvSpec]) -> dict[str, Any]:
     typed: dict[str, Any] = {}
     for factor in FACTORS:
         if not factor.is_default(factor.of(convs)):
-            typed[factor.key] = _typed_values(_tokens(factor, convs))
+            typed[factor.key] = _typed_values(joined(_tokens(factor, convs)).split("."))
     return typed
 
 
@@ -139,7 +139,7 @@ LABEL = re.compile("".join(map(_pattern, FACTORS)).removeprefix("-"))
 
 def _typed_values(tokens: Sequence[str]) -> Any:
     values = [int(token) if token.isdecimal() else token for token in tokens]
-    return values[0] if len(set(values)) == 1 else values
+    return values[0] if len(values) == 1 else values
 
 
 def conv_config(convs: Sequence[ConvSpec]) -> dict[str, list[Any]]:
