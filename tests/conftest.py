@@ -4,6 +4,7 @@ files that are none."""
 import os
 import re
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -32,6 +33,10 @@ TINY = (
 # on two threads, and many times slower where other programs want the cores, since threads of OpenMP
 # wait for each other without sleeping. It also makes results the same bits on every machine.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # In the background of a script Ctrl-C is ignored, and by all processes that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (

@@ -528,7 +528,9 @@ def test_options_come_in_any_order(command) -> None:
         assert ended.err == "error: conv.stride must be at least 1, got 0\n"
     shown = command("conv.stride=2", "--cfg", "job", "++conv.stride=3", "--package", "conv")
     assert shown.code == 0
-    assert shown.out == "# @package conv\nkernel_size: 3\nstride: 3\npadding: 1\n"
+    assert shown.out == (
+        "# @package conv\nkernel_size: 3\nstride: 3\npadding: 1\ndilation: 1\npadding_mode: zeros\n"
+    )
 
 
 def test_what_a_machine_cannot_hold_is_refused_before_its_data_is_loaded(

@@ -104,7 +104,7 @@ def test_a_key_like_no_other_gets_its_siblings() -> None:
         compose_config(["conv.zzz=2"])
     assert str(refused.value).splitlines() == [
         "conv.zzz is not a key of the config",
-        "conv has conv.kernel_size, conv.stride, conv.padding",
+        "conv has conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.padding_mode",
     ]
 
 

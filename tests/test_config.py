@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from convscope.compose import compose_config, config_dir, register_schema
-from convscope.config import TrainConfig, brief, dotted
+from convscope.config import ConvConfig, TrainConfig, brief, dotted
 from convscope.errors import UserError
 from convscope.help import field_docs
 
@@ -50,14 +50,18 @@ def schema_keys() -> set[str]:
     return keys | {f.name for f in dataclasses.fields(TrainConfig)} - GROUPS.keys()
 
 
-def test_every_key_has_a_docstring_and_no_value() -> None:
+REGISTERED = {(ConvConfig, "dilation"): 1, (ConvConfig, "padding_mode"): "zeros"}
+"""Values of the registry, which a preset need not give."""
+
+
+def test_every_key_has_a_docstring_and_no_value_but_a_registered_one() -> None:
     for kind in (TrainConfig, *GROUPS.values()):
         fields = [f for f in dataclasses.fields(kind) if f.name not in GROUPS]
         assert list(field_docs(kind)) == [f.name for f in fields], kind
         for doc in field_docs(kind).values():
             assert doc.endswith("."), doc
         for field in dataclasses.fields(kind):
-            assert field.default is dataclasses.MISSING
+            assert field.default is REGISTERED.get((kind, field.name), dataclasses.MISSING)
             assert field.default_factory is dataclasses.MISSING
 
 
@@ -72,7 +76,8 @@ def test_every_key_has_one_default_value() -> None:
         "trainer/default",
     ]
     given = [key for name in defaults for key in values(config_dir() / f"{name}.yaml")]
-    assert sorted(given) == sorted(schema_keys())
+    registered = [f"conv.{key}" for _, key in REGISTERED]
+    assert sorted([*given, *registered]) == sorted(schema_keys())
 
 
 def test_the_groups_are_the_folders() -> None:

@@ -23,7 +23,7 @@ time.sleep(10)
 IMPORTING = [
     ("train.py", ["data=digits"], "hydra"),
     ("train.py", ["data=digits"], "torch"),
-    ("train.py", ["-m", "data=digits", "conv.stride=1,2"], "torch"),
+    ("train.py", ["-m", "data=digits", "conv.stride=1,2"], "filelock"),
     ("explain.py", ["sample"], "rich"),
     ("explain.py", ["sample"], "torch"),
     ("compare.py", ["outputs"], "pandas"),

@@ -1,5 +1,6 @@
 """One value of a record or of a history changed: the run is shown or set aside, nothing raises."""
 
+import contextlib
 import copy
 import dataclasses
 import io
@@ -290,6 +291,36 @@ def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(study: S
     shown = console.export_text()
     assert f"test accuracy {100 * record.metrics['test_accuracy']:.2f} %" in shown
     assert "xxx" not in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("geometry", 0, "name"), "x" * 10_000, "name is xxx"),
+        (("geometry", 1, "kind"), "x" * 10_000, "kind is xxx"),
+        (("config",), {"a": 1}, "does not say what was trained: KeyError"),
+    ],
+)
+def test_what_a_record_is_set_aside_for_is_short(
+    study: Study, path: tuple[Any, ...], value: object, reason: str
+) -> None:
+    record = study.request.directory.record
+    whole = record.read_bytes()
+    document = json.loads(whole)
+    *way, last = path
+    node: Any = document
+    for key in way:
+        node = node[key]
+    node[last] = value
+    try:
+        record.write_text(json.dumps(document))
+        _, (left,) = Reader([study.folder]).read()
+        assert reason in left.reason
+        assert len(left.reason) < 2 * len(str(study.run)) + 300
+        with contextlib.suppress(UserError):
+            show_run(read_record(record), Console(file=io.StringIO()), pytest.fail)
+    finally:
+        record.write_bytes(whole)
 
 
 def test_a_record_whose_data_set_has_no_name_is_drawn_as_of_an_unknown_one(study: Study) -> None:

@@ -18,7 +18,10 @@ from convscope.geometry import (
 )
 from convscope.runs.record import RunRecord
 from convscope.runs.used import used
+from convscope.text import cut
 
+_SHOWN = 60
+"""Characters of a value."""
 _INEXACT = ("start", "padding_share")
 """Of a layer: fractions, which another version may have rounded otherwise."""
 
@@ -136,4 +139,4 @@ def _expected(record: RunRecord, convs: Sequence[ConvSpec]) -> NetworkGeometry:
 
 
 def _two(name: str, value: object, other: str, expected: object) -> str:
-    return f"{name} is {value}, by {other} it is {expected}"
+    return f"{name} is {cut(str(value), _SHOWN)}, by {other} it is {expected}"

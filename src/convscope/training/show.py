@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from convscope.runs.record import RunRecord
+from convscope.runs.record import RunRecord, reading
 from convscope.tables import (
     LAYERS_LEGEND,
     RESUME,
@@ -46,7 +46,8 @@ def show_run(record: RunRecord, console: Console, notify: Callable[[str], None])
         f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
         f" {count(record.params)} parameters, {count(record.macs)} MACs",
     )
-    folder = os.path.join(record.config["output_dir"], record.study, record.name)
+    with reading(record):
+        folder = os.path.join(record.config["output_dir"], record.study, record.name)
     # Not Path.is_dir, which raises for a name longer than a path can be.
     if os.path.isdir(folder):
         line(console, folder)

@@ -43,8 +43,9 @@ def drawings(runs: DataFrame, suffix: str) -> list[Drawing]:
         Drawing(
             f"heat{suffix}",
             "Which convolution",
-            "Kernel size by stride, with a panel for each padding and whatever else of a convolution"
-            " varies; a cell per variant with its mean over the seeds, × where it is impossible.",
+            "Kernel size by stride, with a panel for each padding and whatever else of a"
+            " convolution varies; a cell per variant with its mean over the seeds, × where it is"
+            " impossible.",
             partial(figures.heat, runs),
             partial(pictures.heat_png, runs),
         ),
