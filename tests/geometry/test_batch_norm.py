@@ -65,7 +65,7 @@ def config(*overrides: str) -> TrainConfig:
 
 def test_it_is_an_impossible_variant_with_its_smallest_change() -> None:
     one = check(config("data.batch_size=1", "conv.stride=3"), [])
-    assert (one.geometry, one.variant) == (None, "k3-s3-p1")
+    assert (one.geometry, one.label) == (None, "k3-s3-p1")
     assert str(one.impossible) == (
         "batch norm after conv3 would have one value per channel: output 1x1, and 1 image per step;"
         " data.batch_size=2 would make it possible"

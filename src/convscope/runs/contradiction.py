@@ -5,7 +5,8 @@ A damaged record, or one copied together from two, may hold to every rule of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from convscope.geometry import (
@@ -104,10 +105,9 @@ def _of_geometry(record: RunRecord) -> str | None:
     if record.dataset["input_shape"] is None:
         return "it has a geometry, and dataset.input_shape is not known"
     try:
-        geometry = _expected(record, convs)
+        geometry, layers = _expected(record, convs)
     except GeometryError as error:
         return f"it has a geometry, and its config has none: {error}"
-    layers = geometry.as_records()
     if len(layers) != len(record.geometry):
         return f"geometry has {len(record.geometry)} layers, by its config it has {len(layers)}"
     for layer, expected in zip(record.geometry, layers, strict=True):
@@ -123,19 +123,32 @@ def _of_geometry(record: RunRecord) -> str | None:
     return None
 
 
-def _expected(record: RunRecord, convs: Sequence[ConvSpec]) -> NetworkGeometry:
+def _expected(record: RunRecord, convs: tuple[ConvSpec, ...]) -> Expected:
     channels, height, width = record.dataset["input_shape"]
     model = record.config["model"]
-
-    def of(classes: int) -> NetworkGeometry:
-        shape = channels, height, width
-        return network_geometry(shape, convs, model["channels"], model["pool_after"], classes)
-
+    network = (channels, height, width), convs, tuple(model["channels"]), tuple(model["pool_after"])
     if "classes" in record.dataset:
-        return of(len(record.dataset["classes"]))
+        return _geometry(*network, len(record.dataset["classes"]))
     # Older records lack them: the head's MACs tell how many.
-    one = of(1)
-    return of(1 + ((record.macs or 0) - one.macs) // model["channels"][-1])
+    one, _ = _geometry(*network, 1)
+    return _geometry(*network, 1 + ((record.macs or 0) - one.macs) // model["channels"][-1])
+
+
+Expected = tuple[NetworkGeometry, list[dict[str, object]]]
+
+
+# The runs of a study have few geometries among them.
+@lru_cache(maxsize=1_000)
+def _geometry(
+    shape: tuple[int, int, int],
+    convs: tuple[ConvSpec, ...],
+    channels: tuple[int, ...],
+    pool_after: tuple[int, ...],
+    classes: int,
+) -> Expected:
+    """A network and its layers as records have them."""
+    geometry = network_geometry(shape, convs, channels, pool_after, classes)
+    return geometry, geometry.as_records()
 
 
 def _two(name: str, value: object, other: str, expected: object) -> str:
