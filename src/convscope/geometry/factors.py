@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeGuard, get_args
 
 from convscope.errors import on_one_line
@@ -98,9 +99,12 @@ class Factor:
 
     def is_default(self, values: Sequence[Any]) -> bool:
         """Whether all layers have the default, so that it is not written down."""
-        return self.default is not None and all(
-            value == self.read(self.key, self.default) for value in values
-        )
+        return self.default is not None and all(value == self.default_value for value in values)
+
+    @cached_property
+    def default_value(self) -> Any:
+        """The default as a layer has it."""
+        return self.read(self.key, self.default)
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Pixels(Factor):
         if pair is None:
             raise GeometryError(
                 f"{name} must be an integer or height x width such as 3x5,"
-                f" got {as_typed(typed)}{_pair_fix(typed)}"
+                f" got {as_typed(typed)}{pair_fix(typed)}"
             )
         return in_range(name, typed, pair, self.least)
 
@@ -157,8 +161,7 @@ class Padding(Factor):
             return (top, bottom), (left, right)
         pair = _pair(typed)
         if pair is None:
-            near = difflib.get_close_matches(str(typed).lower(), self.names, n=1)
-            fix = f"; did you mean {near[0]}?" if near else _pair_fix(typed)
+            fix = _name_fix(typed, self.names) or pair_fix(typed)
             raise GeometryError(
                 f"{name} must be an integer, height x width such as 1x2, before+after such as 0+1,"
                 f" {', '.join(self.names[:-1])} or {self.names[-1]}, got {as_typed(typed)}{fix}"
@@ -202,11 +205,9 @@ class Choice(Factor):
     def read(self, name: str, typed: object) -> str:
         if isinstance(typed, str) and typed in self.names:
             return typed
-        near = difflib.get_close_matches(str(typed).lower(), self.names, n=1)
-        fix = f"; did you mean {near[0]}?" if near else ""
         raise GeometryError(
             f"{name} must be {', '.join(self.names[:-1])} or {self.names[-1]},"
-            f" got {as_typed(typed)}{fix}"
+            f" got {as_typed(typed)}{_name_fix(typed, self.names)}"
         )
 
     def token(self, value: str) -> str:
@@ -345,7 +346,14 @@ def _pair(value: object) -> Pair | None:
     return height, width
 
 
-def _pair_fix(value: object) -> str:
+def _name_fix(typed: object, names: Sequence[str]) -> str:
+    """The name that a misspelt one comes near, as the end of a message; "" where none does."""
+    near = difflib.get_close_matches(str(typed).lower(), names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def pair_fix(value: object) -> str:
+    """How to write a list of two numbers that means height and width; "" for other values."""
     if is_list(value) and len(value) == 2 and all(type(side) is int for side in value):
         return f"; for height x width write {as_typed(value[0])}x{as_typed(value[1])}"
     return ""

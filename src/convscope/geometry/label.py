@@ -36,11 +36,9 @@ def variant_label(convs: Sequence[ConvSpec], padding: Sequence[str] | None = Non
     """
     parts = []
     for factor in FACTORS:
-        values = factor.of(convs)
-        if factor.is_default(values):
-            continue
-        tokens = [factor.token(value) for value in values]
-        parts.append(factor.letter + joined(padding if padding and factor is PADDING else tokens))
+        if not factor.is_default(factor.of(convs)):
+            given = padding if factor is PADDING else None
+            parts.append(factor.letter + joined(given or _tokens(factor, convs)))
     return "-".join(parts)
 
 
@@ -179,7 +177,7 @@ def conv_from(layer: Mapping[str, Any]) -> ConvSpec:
         **{
             factor.key: factor.from_plain(layer[factor.key])
             if factor.key in layer or factor.default is None
-            else factor.read(factor.key, factor.default)
+            else factor.default_value
             for factor in FACTORS
         }
     )

@@ -13,6 +13,7 @@ from convscope.geometry.factors import (
     Layer,
     as_typed,
     is_list,
+    pair_fix,
     pair_token,
 )
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
@@ -59,12 +60,9 @@ def _entries(factor: Factor, typed: Any, layers: int) -> list[Any]:
     if not is_list(typed):
         return [factor.read(key, typed)] * layers
     if len(typed) != layers:
-        fix = ""
-        if len(typed) == 2 and all(type(side) is int for side in typed):
-            fix = f"; for height x width write {as_typed(typed[0])}x{as_typed(typed[1])}"
         raise GeometryError(
             f"{key} must have one entry for each of the {layers} conv layers, "
-            f"got {len(typed)}: {as_typed(typed)}{fix}"
+            f"got {len(typed)}: {as_typed(typed)}{pair_fix(typed)}"
         )
     return [factor.read(f"{key}: conv{n}", entry) for n, entry in enumerate(typed, start=1)]
 

@@ -53,7 +53,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
         raise UserError(unreadable[0] if unreadable else f"no run has {metric} in its history")
     groups = runs.drop_duplicates("group").set_index("group").loc[list(found)]
     look = looks(groups)
-    panels = _panels(groups, look)
+    panels = _panels(groups)
     shown = panels[:MOST_PANELS]
     banded = max(len(part) for _, part in shown) <= _MOST_BANDS and any(
         curve.runs > 1 for curve in found.values()
@@ -84,7 +84,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     return figure(traces, layout)
 
 
-def _panels(groups: DataFrame, look: DataFrame) -> list[tuple[str, DataFrame]]:
+def _panels(groups: DataFrame) -> list[tuple[str, DataFrame]]:
     """A panel per setting; of a single one a panel per stride, or also per padding and the like."""
     if groups["setting"].nunique() > 1:
         return parts(groups)
