@@ -118,7 +118,7 @@ def _levels(found: Effects) -> list[Level]:
     rows: list[Level] = []
     factors = list(found.levels["factor"].unique())
     low, high = (_ACCURACY.bounded(found.levels[end]) for end in ("low", "high"))
-    # A mean of main effects alone may itself lie outside.
+    # A mean from main effects only may itself lie outside.
     means = found.levels["mean"]
     levels = found.levels.assign(low=low.clip(upper=means), high=high.clip(lower=means))
     for number, (_, level) in enumerate(levels.iterrows()):

@@ -23,7 +23,7 @@ export function signed(value, twoDecimals) {
   return `${value < 0 ? "-" : "+"}${size}`;
 }
 
-// 11,000 ± 1,000; without a deviation the value alone.
+// 11,000 ± 1,000; without a deviation only the value.
 export function spread(value, deviation, format) {
   if (deviation === null || deviation === undefined) return format(value);
   return `${format(value)} ± ${format(deviation)}`;
