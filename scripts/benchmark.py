@@ -1,6 +1,6 @@
 """How fast training is, and how fast it could be: `python scripts/benchmark.py --quick`."""
 
-from convscope.entry import benchmark
+from convscope.cli.entry import benchmark
 
 if __name__ == "__main__":
     benchmark()

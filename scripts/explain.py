@@ -1,6 +1,6 @@
 """What kernel size, stride and padding do: `python scripts/explain.py sample`."""
 
-from convscope.entry import explain
+from convscope.cli.entry import explain
 
 if __name__ == "__main__":
     explain()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .studies import make_runs, make_study  # noqa: F401 (fixtures of several rooms)
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -86,7 +88,7 @@ def ask() -> Ask:
     """A request for a tiny run: `ask(output_dir, "conv.stride=2", ...)`."""
     import torch
 
-    from convscope.jobs import Resolver
+    from convscope.training.resolve import Resolver
 
     # A test before may have set it.
     torch.set_num_threads(1)
@@ -153,7 +155,7 @@ def command(
     """`python scripts/train.py ARGUMENTS` in this process, in an empty folder without data."""
     from hydra.core.global_hydra import GlobalHydra
 
-    from convscope import cli
+    from convscope.cli import train as cli
 
     folder = tmp_path / "empty"
     folder.mkdir()

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from convscope.geometry import LayerGeometry, network_geometry, parse_conv
-from convscope.model import Conv2d
+from convscope.training.model import Conv2d
 
 SIZE, BATCH, OUT = 12, 8, 6
 KERNELS, STRIDES, CHANNELS = range(1, 8), range(1, 5), (1, 2, 3, 4, 7, 8, 16)

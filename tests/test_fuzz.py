@@ -16,10 +16,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from convscope import cli
-from convscope.compare import command as compare
-from convscope.explain import command as explain
-from convscope.jobs import Resolver
+from convscope.cli import compare, explain
+from convscope.cli import train as cli
+from convscope.training.resolve import Resolver
 
 SECONDS = 5.0
 """Of processor time, on a machine that is busy; an idle one takes a fraction of it."""

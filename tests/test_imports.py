@@ -33,15 +33,14 @@ def test_imports_point_one_way(tmp_path: Path) -> None:
     "code",
     [
         "from convscope import UserError, load, train",
-        "import convscope.geometry, convscope.config, convscope.tables",
+        "import convscope.geometry, convscope.config.schema, convscope.tables",
         "import convscope.runs.record, convscope.runs.study, convscope.runs.directory",
-        "from convscope.jobs import Resolver\n"
+        "from convscope.training.resolve import Resolver\n"
         "Resolver(print).prepare([['conv.stride=2', 'data=cifar10']])",
-        "import sys; sys.argv[1:] = ['--help']; from convscope.cli import train; train()",
-        "import sys; sys.argv[1:] = ['--help']\n"
-        "from convscope.benchmark.command import main; main()",
+        "import sys; sys.argv[1:] = ['--help']; from convscope.cli.train import train; train()",
+        "import sys; sys.argv[1:] = ['--help']\nfrom convscope.cli.benchmark import main; main()",
         "import sys; sys.argv[1:] = ['conv.strid=2']\n"
-        "from convscope.benchmark.command import main; main()",
+        "from convscope.cli.benchmark import main; main()",
     ],
 )
 def test_it_starts_without_torch(code: str, tmp_path: Path) -> None:
@@ -67,7 +66,7 @@ def test_a_sweep_imports_torch_in_the_process_that_trains_its_runs_and_nowhere_e
         "import atexit, sys\n"
         "found = lambda: {'torch', 'pytorch_lightning', 'torchvision'} & sys.modules.keys()\n"
         "atexit.register(lambda: print('imported:', found()))\n"
-        "from convscope.entry import train; train()"
+        "from convscope.cli.entry import train; train()"
     )
     tiny = ("data=digits", "model.channels=[4,8]", "trainer.max_steps=2", "conv.stride=2")
     done = subprocess.run(

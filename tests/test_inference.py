@@ -17,7 +17,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import center_crop, resize
 
 import convscope
-from convscope import predict
+from convscope.cli import predict
 from convscope.errors import UserError
 from convscope.inference import TrainedVariant
 from convscope.runs.record import RunRecord, read_record, write_record

@@ -11,9 +11,9 @@ import torch
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from convscope.compare.pictures import canvas
 from convscope.plain_pictures import can_draw, plain_label, plain_text
-from convscope.tracking.pictures import confusion_picture
+from convscope.plots.pictures import canvas
+from convscope.training.tracking.pictures import confusion_picture
 
 SHIPPED = Path(mpl.get_data_path(), "fonts", "ttf")
 NAMES = ["cat", "\u732b", "\uace0\uc591\uc774", "\u0642\u0637", "\U0001f600", "\U0001f9ff"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from convscope import cli
+from convscope.cli import train as cli
 from convscope.errors import UserError
 from convscope.streams import lasting_streams, run_command, tell, tell_error
 from convscope.training.signals import Interrupted, Signals

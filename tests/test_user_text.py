@@ -17,17 +17,17 @@ import torch
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from convscope.compare import export
-from convscope.compare.figures.text import lines
-from convscope.compare.page import Page, as_markdown, show
-from convscope.compare.pictures import canvas
-from convscope.compare.report.document import Bullets, Code, Document, Listing, Section
-from convscope.compare.report.html import html_report
-from convscope.compare.report.markdown import markdown_report
 from convscope.plain_pictures import plain_text
+from convscope.plots.pictures import canvas
+from convscope.plots.text import lines
+from convscope.report import export
+from convscope.report.document import Bullets, Code, Document, Listing, Section
+from convscope.report.html import html_report
+from convscope.report.markdown import markdown_report
+from convscope.report.page import Page, as_markdown, show
 from convscope.tables import Table, line, print_table, say
 from convscope.text import harmless
-from convscope.tracking.pictures import confusion_picture
+from convscope.training.tracking.pictures import confusion_picture
 
 MARKUP = (
     "$1_$ $\\frac$",

@@ -29,9 +29,9 @@ def train(*overrides: str) -> RunRecord:
     Raises:
         UserError: bad input, an impossible variant, or data that cannot be had.
     """
-    from convscope.jobs import train_one
     from convscope.streams import lasting_streams
     from convscope.text import harmless
+    from convscope.training.resolve import train_one
 
     with lasting_streams():
         return train_one(overrides, lambda line: print(harmless(line)))

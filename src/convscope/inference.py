@@ -17,11 +17,11 @@ from convscope.checkpoint import read_best
 from convscope.data.pixels import fitted
 from convscope.errors import UserError
 from convscope.geometry import convs_from, network_geometry
-from convscope.model import ConvNet
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import find_run
 from convscope.tables import percent
+from convscope.training.model import ConvNet
 
 Picture = str | Path | Image.Image
 """An image file, or an image that Pillow has opened: of any size, grey or in colour."""

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convscope.config import TrainConfig
+from convscope.config.schema import TrainConfig
 from convscope.data import Facts
 from convscope.geometry import (
     ConvSpec,

@@ -12,13 +12,13 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from convscope.config.expand import alternatives, jobs_of
 from convscope.errors import UserError
-from convscope.expand import alternatives, jobs_of
-from convscope.presets import is_preset, preset
+from convscope.runs.presets import is_preset, preset
 
 
 class Presets(ConfigSource):
-    """Gives Hydra the choices of `convscope.presets`; files come before it in the search path."""
+    """Gives Hydra the choices of `runs.presets`; files come before it in the search path."""
 
     @staticmethod
     def scheme() -> str:
@@ -67,7 +67,7 @@ class ConvScopeSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from convscope.cli import run_sweep
+        from convscope.cli.train import run_sweep
 
         assert self.config is not None
         return run_sweep(jobs_of(self.overrides(arguments)), self.config.hydra)
@@ -84,7 +84,7 @@ class SearchSweeper(ConvScopeSweeper):
     """Gives the task each key's values as they are: a search chooses among them."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from convscope.cli import run_search
+        from convscope.cli.train import run_search
 
         assert self.config is not None
         found = alternatives(self.overrides(arguments))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from convscope.benchmark.cases import Case, cases
-from convscope.jobs import Resolver
+from convscope.training.resolve import Resolver
 
 TINY = ("data=digits", "trainer.accelerator=cpu", "model.channels=[4,8]", "data.batch_size=32")
 MakeCase = Callable[..., Case]

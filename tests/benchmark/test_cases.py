@@ -8,7 +8,7 @@ from PIL import Image
 from convscope.benchmark.cases import cases
 from convscope.errors import UserError
 from convscope.geometry import ImpossibleVariant
-from convscope.jobs import Resolver
+from convscope.training.resolve import Resolver
 
 DIGITS = ("data=digits", "trainer.accelerator=cpu")
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from convscope.benchmark.cases import ALIKE, Case
 from convscope.benchmark.graph import GraphLoop
 from convscope.benchmark.plain import PlainLoop, Recipe, TensorData, one_cycle
-from convscope.config import OptimConfig
+from convscope.config.schema import OptimConfig
 from convscope.data.order import permutation
-from convscope.jobs import Resolver
-from convscope.model import ConvNet
+from convscope.training.model import ConvNet
+from convscope.training.resolve import Resolver
 from convscope.training.train import train
 
 MakeCase = Callable[..., Case]

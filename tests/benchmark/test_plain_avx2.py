@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from convscope.benchmark.plain import PlainLoop, Recipe, TensorData
-from convscope.config import OptimConfig
+from convscope.config.schema import OptimConfig
 from convscope.geometry import network_geometry, parse_conv
-from convscope.model import ConvNet
+from convscope.training.model import ConvNet
 
 STEPS = 60
 

@@ -12,8 +12,8 @@ import pytest
 from convscope.benchmark.cases import Case
 from convscope.benchmark.project import ProjectRuns, TimedRun, wall_slope
 from convscope.errors import UserError
-from convscope.jobs import Resolver
 from convscope.training.request import RunRequest
+from convscope.training.resolve import Resolver
 
 MakeCase = Callable[..., Case]
 

@@ -10,7 +10,7 @@ from convscope.benchmark.fastest import TimedLoop
 from convscope.benchmark.plain import TensorData
 from convscope.benchmark.project import ProjectRuns
 from convscope.benchmark.rounds import ratio, take_turns
-from convscope.jobs import Resolver
+from convscope.training.resolve import Resolver
 
 ROUNDS, STEPS, BOUND = 3, 120, 0.6
 """An accident in the step falls below it, such as a wait of as long as the step itself takes."""

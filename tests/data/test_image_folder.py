@@ -436,7 +436,7 @@ def test_a_signal_while_images_are_decoded_leaves_nothing(
 # train.py with images that take long to decode, and a signal once that has begun.
 INTERRUPTED = """
 import os, sys, threading, time
-from convscope import entry
+from convscope.cli import entry
 from convscope.data import decode
 signum, begun = int(sys.argv.pop()), threading.Event()
 

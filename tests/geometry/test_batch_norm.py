@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from convscope.compose import compose_config
-from convscope.config import TrainConfig
+from convscope.config.compose import compose_config
+from convscope.config.schema import TrainConfig
 from convscope.geometry import (
     ImpossibleVariant,
     network_geometry,
     require_batch_norm,
 )
-from convscope.model import ConvNet
+from convscope.training.model import ConvNet
 from convscope.training.request import check
 
 from ..convs import parse_conv

@@ -14,7 +14,7 @@ from convscope.geometry import (
     parse_conv,
     variant_label,
 )
-from convscope.model import ConvNet
+from convscope.training.model import ConvNet
 
 PAIR = st.tuples(st.integers(1, 7), st.integers(1, 7))
 

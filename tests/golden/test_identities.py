@@ -10,8 +10,8 @@ import pytest
 from convscope.data import sources
 from convscope.data.images import Images
 from convscope.data.official import OFFICIAL
-from convscope.jobs import Resolver
 from convscope.training.hardware import Hardware
+from convscope.training.resolve import Resolver
 
 RUNS = json.loads((Path(__file__).parent / "identities.json").read_text("utf-8"))
 """What was typed, and what commit 05d95fb made of it on a CPU, in float32."""

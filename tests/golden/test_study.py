@@ -13,14 +13,14 @@ from pandas import DataFrame
 from werkzeug.test import Client
 
 import convscope
-from convscope.compare.differences import differences
-from convscope.compare.effects import effects
-from convscope.compare.frame import Reader
-from convscope.compare.groups import grouped
-from convscope.compare.leaders import leaders
-from convscope.compare.pareto import front
-from convscope.compare.tensorboard import ConvScopePlugin
+from convscope.analysis.anova import effects
+from convscope.analysis.frame import Reader
+from convscope.analysis.groups import grouped
+from convscope.analysis.leaders import leaders
+from convscope.analysis.pairwise import differences
+from convscope.analysis.pareto import front
 from convscope.data.digits import load_digits
+from convscope.tensorboard_plugin import ConvScopePlugin
 
 STUDY = Path(__file__).parent / "study" / "grid"
 COMMAND = (

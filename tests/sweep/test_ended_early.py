@@ -33,7 +33,7 @@ def importing(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
         [
             sys.executable,
             "-c",
-            "from convscope.entry import train; train()",
+            "from convscope.cli.entry import train; train()",
             *("-m", "data=digits", "conv.stride=1,2", f"output_dir={tmp_path / 'outputs'}"),
         ],
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{SOURCE}", "IMPORTING": str(mark)},
@@ -78,7 +78,13 @@ def test_nothing_is_left_of_it(
 def test_a_child_that_cannot_import_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("import os; os._exit(7)")
     ended = subprocess.run(
-        [sys.executable, "-c", "from convscope.entry import train; train()", "-m", "data=digits"],
+        [
+            sys.executable,
+            "-c",
+            "from convscope.cli.entry import train; train()",
+            "-m",
+            "data=digits",
+        ],
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{SOURCE}"},
         cwd=tmp_path,
         capture_output=True,

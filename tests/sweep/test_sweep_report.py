@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convscope.compare import report
+from convscope import report
 from convscope.runs.study import read_study
 
 TINY = (

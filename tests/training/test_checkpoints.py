@@ -21,11 +21,11 @@ from pytorch_lightning import Trainer
 
 from convscope.checkpoint import read_best, read_last
 from convscope.errors import UserError
-from convscope.module import VariantModule
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import current_record
 from convscope.training.checkpoints import WholeCheckpoints
+from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 

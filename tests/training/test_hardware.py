@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from convscope.compose import compose_config
+from convscope.config.compose import compose_config
 from convscope.errors import UserError
-from convscope.jobs import Resolver
-from convscope.sweep.launchers.serial import SerialLauncher
+from convscope.sweep.executors.serial import SerialLauncher
 from convscope.training.devices import free_memory, resolve_hardware
 from convscope.training.distributed import rank
 from convscope.training.distributed.messages import Ended, Failed, Message, Part
 from convscope.training.hardware import Hardware
+from convscope.training.resolve import Resolver
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_process_started_later_is_told_too(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     found = Hardware("cuda", "a GPU", 1, "bf16-mixed", 1)
     process = SimpleNamespace(call=lambda function, trainer: found)
-    monkeypatch.setattr("convscope.sweep.launchers.serial.child", lambda: process)
+    monkeypatch.setattr("convscope.sweep.executors.serial.child", lambda: process)
     trainer = compose_config([]).trainer
     resolver = Resolver(pytest.fail, SerialLauncher().hardware)
     for deterministic in (False, True):

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from convscope.data.batches import TrainBatches
-from convscope.module import VariantModule
 from convscope.runs.directory import RunDirectory
 from convscope.training.experiment import Experiment
 from convscope.training.interruption import Interruption
+from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals
 from convscope.training.train import train

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 import convscope
+from convscope.analysis.frame import Reader
 from convscope.checkpoint import read_best, read_last
-from convscope.compare.figures.histories import learned
-from convscope.compare.frame import Reader
 from convscope.errors import UserError
-from convscope.explain.page import write_page
-from convscope.module import VariantModule
+from convscope.lesson.page import write_page
+from convscope.plots.histories import learned
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.lock import RunLock, is_held, move_aside
 from convscope.runs.record import current_record
 from convscope.sweep.plan import plan_runs
-from convscope.tracking.events import cut_back, event_sizes
+from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
+from convscope.training.tracking.events import cut_back, event_sizes
 from convscope.training.train import train
 
 OddFile = Any

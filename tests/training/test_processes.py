@@ -40,7 +40,7 @@ def start(output_dir: Path) -> "subprocess.Popen[str]":
         [
             sys.executable,
             "-c",
-            "from convscope.cli import train; train()",
+            "from convscope.cli.train import train; train()",
             *OVERRIDES,
             f"output_dir={output_dir}",
         ],

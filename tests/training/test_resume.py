@@ -18,11 +18,11 @@ import pytest
 import torch
 
 from convscope.data.batches import TrainBatches
-from convscope.module import VariantModule
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record, read_record
 from convscope.training import checkpoints, results
+from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 

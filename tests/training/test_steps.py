@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from convscope.compose import compose_config
-from convscope.config import TrainerConfig
+from convscope.config.compose import compose_config
+from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
 from convscope.training.steps import StepChunks, StepPlan, plan_steps
 

@@ -19,13 +19,13 @@ from torch import nn
 
 from convscope.data.batches import BatchInputs, TrainBatches
 from convscope.errors import UserError
-from convscope.model import ConvNet
-from convscope.module import VariantModule
 from convscope.runs.history import History
 from convscope.runs.lock import RunHeld, RunLock
 from convscope.runs.record import RunRecord, current_record, read_record
 from convscope.training.experiment import Experiment
 from convscope.training.hardware import Hardware
+from convscope.training.model import ConvNet
+from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -305,7 +305,7 @@ def test_a_loss_that_is_no_number_fails_the_run(
                 return loss + math.inf
             return loss
 
-        monkeypatch.setattr("convscope.step.update.functional.cross_entropy", infinite)
+        monkeypatch.setattr("convscope.training.step.update.functional.cross_entropy", infinite)
     record = train(request, silent)
     assert record.status == "failed"
     assert record.reason is not None

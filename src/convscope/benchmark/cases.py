@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from convscope.errors import UserError
-from convscope.explain.grid import split
-from convscope.jobs import Resolver
+from convscope.lesson.grid import split
 from convscope.training.request import RunRequest
+from convscope.training.resolve import Resolver
 
 DEFAULTS = {"conv": ["k3-s2-p1", "k3-s1-p1", "k5-s2-p2"], "data.batch_size": ["256", "64"]}
 QUICK_DEFAULTS = {"conv": ["k3-s2-p1"], "data.batch_size": ["256"]}

@@ -15,8 +15,8 @@ from torch._dynamo import reset as forget_compiled
 from convscope.benchmark.cases import Case
 from convscope.benchmark.graph import GraphLoop
 from convscope.benchmark.plain import PlainLoop, Recipe, TensorData
-from convscope.model import ConvNet
-from convscope.tracking.throughput import Stopwatch, synchronizer
+from convscope.training.model import ConvNet
+from convscope.training.tracking.throughput import Stopwatch, synchronizer
 
 _WARMUP_STEPS = 10
 _TRIALS = 3

@@ -11,7 +11,7 @@ from convscope.benchmark.project import ProjectRuns, wall_slope
 from convscope.benchmark.roofline import Peaks, StepCost, step_cost
 from convscope.benchmark.rounds import Turn, take_turns
 from convscope.benchmark.usual import UsualPipeline, usual_images
-from convscope.jobs import Resolver
+from convscope.training.resolve import Resolver
 
 _TRIAL_STEPS = 30
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from convscope.benchmark.roofline import Peaks
-from convscope.tracking.throughput import synchronizer
+from convscope.training.tracking.throughput import synchronizer
 
 _REPEATS = 12
 _ENOUGH_S = 10.0

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 
-from convscope.config import OptimConfig
+from convscope.config.schema import OptimConfig
 
 
 class TensorData:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from convscope.benchmark.cases import ALIKE, Case
 from convscope.benchmark.screen import unseen_terminal
 from convscope.errors import UserError
-from convscope.jobs import Resolver
+from convscope.training.resolve import Resolver
 from convscope.training.steps import WARMUP_STEPS
 from convscope.training.train import train
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from convscope.errors import UserError
 
 # What scripts/train.py does, also where ConvScope is installed without its scripts.
-_TRAIN = "from convscope.cli import train; train()"
+_TRAIN = "from convscope.cli.train import train; train()"
 
 
 @dataclass(frozen=True)

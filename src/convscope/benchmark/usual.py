@@ -22,11 +22,11 @@ from typing_extensions import override
 
 from convscope.benchmark.cases import Case
 from convscope.benchmark.screen import unseen_terminal
-from convscope.config import OptimConfig
+from convscope.config.schema import OptimConfig
 from convscope.cores import cores
-from convscope.model import ConvNet
-from convscope.tracking.throughput import Rate, Stopwatch, synchronizer
 from convscope.training.log import logged_to
+from convscope.training.model import ConvNet
+from convscope.training.tracking.throughput import Rate, Stopwatch, synchronizer
 
 _WARMUP_STEPS = 10
 _DATA_SETS = {

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.config import as_typed
+from convscope.config.schema import as_typed
 from convscope.cores import cores
 from convscope.data.cache import Decoded, DecodedPart
 from convscope.data.image_folder import ImageFile, Listing, list_images

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from convscope.config import as_typed
+from convscope.config.schema import as_typed
 from convscope.data.nearby import entries, folder_advice, parts_beside
 from convscope.errors import UserError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.config import as_typed
+from convscope.config.schema import as_typed
 from convscope.errors import UserError
 
 

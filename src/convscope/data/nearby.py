@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from convscope.config import as_typed
+from convscope.config.schema import as_typed
 from convscope.data.official import OFFICIAL, OfficialSet
 
 MOST_FOLDERS = 100

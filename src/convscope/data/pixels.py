@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from convscope.config import as_typed
+from convscope.config.schema import as_typed
 from convscope.errors import UserError
 from convscope.files import read_regular
 

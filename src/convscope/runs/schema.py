@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from convscope.config import ConvConfig, Range, TrainConfig, dotted
+from convscope.config.schema import ConvConfig, Range, TrainConfig, dotted
 from convscope.geometry.conv import LARGEST
 from convscope.geometry.factors import FACTORS
 

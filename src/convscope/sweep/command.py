@@ -6,14 +6,14 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from convscope.config import TrainConfig
+from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
-from convscope.jobs import Resolver, refuse_search
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
-from convscope.sweep.launchers.launcher import Launcher
+from convscope.sweep.executors.launcher import Launcher
 from convscope.sweep.show import show_comparison, show_plan, write_reports
 from convscope.tables import RESUME, line, new_console, tensorboard_command
+from convscope.training.resolve import Resolver, refuse_search
 from convscope.training.signals import Interrupted
 
 if TYPE_CHECKING:

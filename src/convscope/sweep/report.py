@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from convscope.compare import report
+from convscope import report
 from convscope.runs.study import read_study
 
 PAGE, TEXT = "report.html", "report.md"
@@ -26,12 +26,11 @@ def report_study(study: Path, command: str) -> Path:
     if text.is_file() and report.is_current(page, *read_study(study)):
         return page
     # Here: pandas and Plotly take a second or two to import, and a finished sweep needs neither.
-    from convscope.compare.arguments import BEST_FIRST
-    from convscope.compare.choose import chosen
-    from convscope.compare.frame import Reader
+    from convscope.analysis.choose import chosen
+    from convscope.analysis.frame import Reader
 
     runs, aside = Reader([study]).read()
-    runs = chosen(runs, None, BEST_FIRST, single=False)
+    runs = chosen(runs, None, None, single=False)
     # The page last: it says which runs both are of.
     for path in (text, page):
         report.write(runs, aside, path, command)

@@ -30,14 +30,13 @@ def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
 
 def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
     """What `compare.py` would show of these runs: a line per variant, over its seeds."""
-    from convscope.compare.arguments import BEST_FIRST
-    from convscope.compare.choose import chosen
-    from convscope.compare.frame import row, tabulate
-    from convscope.compare.page import show
-    from convscope.compare.views import compared
+    from convscope.analysis.choose import chosen
+    from convscope.analysis.frame import row, tabulate
+    from convscope.report.page import show
+    from convscope.report.views import compared
 
     runs, _ = tabulate([row(record) for record in records])
-    best_first = chosen(runs, None, BEST_FIRST, single=False)
+    best_first = chosen(runs, None, None, single=False)
     line(console)
     show(compared(best_first, single=False, width=console.width), console)
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import torch
 
-from convscope.model import ConvNet
-from convscope.step.stepper import Stepper, graph_capture
-from convscope.step.update import Update, make_optimizer
 from convscope.sweep.estimate import StepCost
-from convscope.tracking.throughput import synchronizer
 from convscope.training.batches import train_batches, train_images
 from convscope.training.devices import free_memory
 from convscope.training.hardware import Hardware
+from convscope.training.model import ConvNet
 from convscope.training.request import HandedRequest, RunRequest
+from convscope.training.step.stepper import Stepper, graph_capture
+from convscope.training.step.update import Update, make_optimizer
+from convscope.training.tracking.throughput import synchronizer
 
 WARMUP_STEPS, MEASURED_STEPS = 3, 6
 

@@ -9,7 +9,7 @@ from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord
 from convscope.sweep.attempt import attempt
 from convscope.sweep.estimate import Estimator
-from convscope.sweep.launchers.launcher import Launcher
+from convscope.sweep.executors.launcher import Launcher
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress
 from convscope.tables import numbered

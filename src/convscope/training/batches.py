@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
-from convscope.ranks import ALONE, Ranks
+from convscope.training.process_group import ALONE, Ranks
 from convscope.training.request import RunRequest
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import torch.distributed
 
-from convscope.config import TrainerConfig
+from convscope.config.schema import TrainerConfig
 from convscope.cores import cores
 from convscope.errors import UserError
 from convscope.training.hardware import Hardware, prepare_environment

@@ -14,26 +14,26 @@ from torch.utils.tensorboard import SummaryWriter
 
 from convscope.checkpoint import read_best, read_last
 from convscope.data.batches import EvalBatches
-from convscope.model import ConvNet
-from convscope.module import VariantModule
-from convscope.ranks import ALONE, Ranks
 from convscope.runs.history import History
 from convscope.runs.lock import Claim
-from convscope.step.schedule import one_cycle
-from convscope.step.stepper import Stepper, graph_capture
-from convscope.step.update import Update
 from convscope.tables import numbered
-from convscope.tracking.throughput import Throughput
-from convscope.tracking.tracker import RunTracker
 from convscope.training.batches import test_images, train_batches, train_images
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks
 from convscope.training.distributed.lightning import EqualWeights, UnwrappedDDP
 from convscope.training.interruption import ClaimCheck, Interruption
+from convscope.training.model import ConvNet
+from convscope.training.module import VariantModule
+from convscope.training.process_group import ALONE, Ranks
 from convscope.training.progress import EpochProgress
 from convscope.training.request import RunRequest
 from convscope.training.results import describe, summarise, write_pictures, write_summary
 from convscope.training.signals import Interrupted, Signals
+from convscope.training.step.schedule import one_cycle
+from convscope.training.step.stepper import Stepper, graph_capture
+from convscope.training.step.update import Update
 from convscope.training.steps import StepChunks, longest_chunk
+from convscope.training.tracking.throughput import Throughput
+from convscope.training.tracking.tracker import RunTracker
 
 
 class Experiment:

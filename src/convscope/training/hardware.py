@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convscope.config import TrainerConfig
+from convscope.config.schema import TrainerConfig
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from convscope.tables import count, percent
-from convscope.tracking.throughput import Throughput
+from convscope.training.tracking.throughput import Throughput
 
 
 class EpochProgress(LightningProgressBar):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convscope.config import TrainConfig, brief, dotted
+from convscope.config.schema import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
 from convscope.data.facts import held_back
 from convscope.errors import UserError

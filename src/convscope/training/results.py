@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from convscope.explain.tables import geometry_text
-from convscope.explain.window import window_picture
 from convscope.geometry import FACTORS, NetworkGeometry
-from convscope.model import ConvNet
+from convscope.lesson.tables import geometry_text
+from convscope.lesson.window import window_picture
 from convscope.runs.history import Row
-from convscope.tracking.charts import CHARTS
-from convscope.tracking.events import add_figure, write_text
-from convscope.tracking.hparams import close_row, open_row
-from convscope.tracking.pictures import check_shapes, confusion_picture, run_pictures
+from convscope.training.model import ConvNet
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
+from convscope.training.tracking.charts import CHARTS
+from convscope.training.tracking.events import add_figure, write_text
+from convscope.training.tracking.hparams import close_row, open_row
+from convscope.training.tracking.pictures import check_shapes, confusion_picture, run_pictures
 
 _MEDIANS = {
     "train_samples_per_sec": "throughput/train_samples_per_sec",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from convscope.config import TrainerConfig
+from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
 from convscope.runs.used import limit_batches
 

@@ -124,7 +124,7 @@ def started(tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
         f"output_dir={tmp_path}",
     )
     command = subprocess.Popen(
-        [sys.executable, "-c", "from convscope.cli import train; train()", *overrides],
+        [sys.executable, "-c", "from convscope.cli.train import train; train()", *overrides],
         env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "2"},
         stderr=subprocess.PIPE,
         start_new_session=True,

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from convscope.errors import UserError
-from convscope.ranks import Ranks
 from convscope.training.distributed import experiment as under_test
 from convscope.training.distributed.experiment import RanksExperiment
 from convscope.training.distributed.lightning import EqualWeights, fingerprint
 from convscope.training.distributed.messages import Begun, Ended, Failed, Line
 from convscope.training.distributed.processes import DeviceFailed, Said
+from convscope.training.process_group import Ranks
 from convscope.training.signals import Signals
 
 ECHO = Failed("RuntimeError: Connection closed by peer", False, "in all_reduce")

@@ -13,11 +13,11 @@ from torch.nn import functional
 from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
-from convscope.model import ConvNet
 from convscope.runs.history import History, Row
 from convscope.runs.record import RunRecord, read_record
-from convscope.step.schedule import one_cycle
+from convscope.training.model import ConvNet
 from convscope.training.request import RunRequest
+from convscope.training.step.schedule import one_cycle
 
 EPOCHS, STEPS, BATCH = 4, 12, 30
 

@@ -10,14 +10,14 @@ from torch import nn
 from typing_extensions import override
 
 from convscope.errors import UserError
-from convscope.ranks import Ranks
+from convscope.training.process_group import Ranks
 
 
 class UnwrappedDDP(DDPStrategy):
     """Lightning's DDP without its wrapper around the module.
 
     The wrapper averages gradients after one forward pass of the module, and a chunk has many: the
-    step averages them itself (`convscope.step.update`).
+    step averages them itself (`convscope.training.step.update`).
     """
 
     @override

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed
 
-from convscope.ranks import Ranks
 from convscope.training.distributed.messages import Begun, Part
+from convscope.training.process_group import Ranks
 
 if TYPE_CHECKING:
     from convscope.training.distributed.rank import Command

@@ -1,0 +1,296 @@
+"""What a user mistyped, in one line that says what to change."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from functools import cache
+from typing import Any, cast, get_type_hints
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from convscope.config.schema import TrainConfig, as_typed
+from convscope.errors import UserError
+
+_TYPE_WORDS: dict[object, str] = {
+    Any: "a single value",
+    bool: "true or false",
+    int: "an integer",
+    int | None: "an integer or null",
+    float: "a number",
+    float | None: "a number or null",
+    list[int]: "a list of integers such as [16,32,64]",
+    str: "text",
+    str | None: "text or null",
+}
+_NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
+"""What is no name of a choice, for Hydra ends in errors that are not its own."""
+LAUNCHER = "hydra.launcher."
+"""What the keys of a launcher's options begin with."""
+_ADAMW = "the optimizer is AdamW: see optim.lr, optim.weight_decay and optim.warmup"
+_RANDOM = "weights are random before training: there are no pretrained ones"
+_INSTEAD = {
+    "optim.name": _ADAMW,
+    "optimizer": _ADAMW,
+    "pretrained": _RANDOM,
+    "weights": _RANDOM,
+    "logger": "every run writes for TensorBoard, and history.csv and run.json",
+}
+"""Keys that other tools have, and what there is instead."""
+_SWEEPERS = ("convscope", "optuna")
+"""Of those that Hydra finds, its own writes files, and others may be installed."""
+
+
+MOST_CHARACTERS = 20_000
+"""Of one override; Hydra takes a second to read twice as many."""
+MOST_DIGITS = 4_000
+"""Of a number; Python reads 4,300."""
+_PRESETS = ("experiment", "sweep")
+"""Groups whose files set values of any group."""
+_COMPOSING = ("hydra", "omegaconf", "antlr4", "yaml")
+"""Packages that read what was typed, and the configs that it names."""
+
+
+def is_explained(error: BaseException) -> bool:
+    """Whether `explain` has words for an error, so that it is the user's to mend.
+
+    Hydra has errors of its own for most of what it cannot compose, and runs into Python's for the
+    rest: a ValueError at a group's choice that is no text, or at a number of 5,000 digits.
+    """
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return True
+    frames = [
+        str(frame.f_globals.get("__name__")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    ours = [name for name in frames if name in ("convscope", "hydra_plugins", *_COMPOSING)]
+    return isinstance(error, Exception) and ours[-1:] != [] and ours[-1] in _COMPOSING
+
+
+def check_typed(overrides: Sequence[str]) -> None:
+    """Refuse what Hydra would read for long or answer with words of its own.
+
+    Raises:
+        UserError: an override that is too long, or a group's choice that is no name.
+    """
+    for override in overrides:
+        if len(override) > MOST_CHARACTERS:
+            raise UserError(
+                f"{key_of(override)[:40]} must be written in at most {MOST_CHARACTERS:,}"
+                f" characters, got {len(override):,}"
+            )
+        digits = max(map(len, re.findall(r"[0-9]+", override)), default=0)
+        if digits > MOST_DIGITS:
+            raise UserError(
+                f"{key_of(override)[:40]} must have numbers of at most {MOST_DIGITS:,} digits,"
+                f" got one of {digits:,}"
+            )
+    groups = [key for key, kind in _known_keys().items() if is_dataclass(kind)]
+    groups += [*_PRESETS, "hydra/launcher"]
+    for key, value in as_written(overrides).items():
+        if not key:
+            raise UserError(f"cannot read the override ={value}: write KEY=VALUE")
+        if key in groups and _NO_NAME.fullmatch(value):
+            raise UserError(
+                f"{key} must be the name of one of its choices, got {value}: see --help"
+            )
+
+
+def check_sweeper(overrides: Sequence[str]) -> None:
+    """Refuse what makes neither a sweep nor a search of many runs.
+
+    Raises:
+        UserError: names the choices.
+    """
+    typed = as_written(overrides)
+    if "," in typed.get("sweep", ""):
+        raise UserError(f"sweep must be one preset, got {typed['sweep']}")
+    choice = typed.get("hydra/sweeper", _SWEEPERS[0])
+    if choice not in _SWEEPERS:
+        raise UserError(
+            f"hydra/sweeper must be one of {', '.join(_SWEEPERS)}, got {choice}"
+            + near(choice, _SWEEPERS, prefix="hydra/sweeper=")
+        )
+
+
+def key_of(override: str) -> str:
+    """The key or group that an override sets, adds (`+`, `++`) or removes (`~`)."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def as_written(overrides: Sequence[str]) -> dict[str, str]:
+    """What was written behind each key; the last one counts, as in Hydra."""
+    typed: dict[str, str] = {}
+    for override in overrides:
+        key, (_, equals, value) = key_of(override), override.partition("=")
+        if equals:
+            if value.lstrip().startswith("{"):
+                # It may set keys below, which are then not as written before.
+                typed = {one: text for one, text in typed.items() if not one.startswith(f"{key}.")}
+            typed[key] = as_typed(value)
+    return typed
+
+
+def explain(error: BaseException, overrides: Sequence[str]) -> str:
+    """One line, two where a fix is known, that says what to change.
+
+    Args:
+        overrides: what was typed, which messages show as it was.
+    """
+    typed = as_written(overrides)
+    for cause in _causes(error):
+        if isinstance(cause, MissingConfigException):
+            return _missing_config(cause)
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            return _bad_key_or_value(cause, typed)
+    first = first_line(error)
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return f"Hydra refuses this command: {first}"
+    if isinstance(error, OverrideParseException):
+        if "=~" in error.override:
+            return f"cannot read the override {error.override}\nwrite $HOME in place of ~"
+        return (
+            f"cannot read the override {as_typed(error.override)}\n"
+            "write KEY=VALUE, lists as [1,2,3], unusual characters in quotes: 'study=\"größer\"'"
+        )
+    twice = re.match(r"Multiple values for (\w+)\.", first)
+    if twice:
+        group = twice[1]
+        return f"{group} has a choice already\nwrite {group}={typed.get(group, 'CHOICE')} without +"
+    if "Ambiguous value" in first:
+        return f"{first}\nadd -m to run one job per value, or write a list as [1,2,3]"
+    return first
+
+
+def first_line(error: BaseException) -> str:
+    """Of its message, or its type's name where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _missing_config(error: MissingConfigException) -> str:
+    missing, options = error.missing_cfg_file or "", sorted(error.options or [])
+    if not options:
+        return first_line(error)
+    group = "/".join(missing.split("/")[: 2 if missing.startswith("hydra/") else 1])
+    choice = missing.removeprefix(f"{group}/")
+    if group == "experiment" and "/" in choice:
+        return f"experiment must name an experiment or a run's folder, got {as_typed(choice)}"
+    label = ", or a label such as k7-s2-p3" * (group == "conv")
+    return f"{group} must be one of {', '.join(options)}{label}, got {as_typed(choice)}" + near(
+        choice, options, prefix=f"{group}="
+    )
+
+
+def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -> str:
+    key = str(error.full_key).partition("[")[0]
+    if key.startswith(LAUNCHER):
+        if key.count(".") > LAUNCHER.count("."):
+            # Of what is handed on to its engine.
+            return f"{key} is not set by default: write +{key}=…"
+        return unknown_option(key, cast(Mapping[str, Any], error.parent_node))
+    deeper = [known for known in typed if known.startswith(f"{key}.") and key in leaves()]
+    if deeper:
+        return _unknown_key(deeper[0])
+    message = next(iter(str(error.msg).splitlines()), "")
+    if key in _PRESETS and key in typed:
+        # Hydra puts a file's values below its group's name unless told otherwise.
+        return (
+            f"{key}={typed[key]} sets {key}.…, which is nothing of a run\n"
+            "let its file begin with the line: # @package _global_"
+        )
+    if key not in _known_keys():
+        return _unknown_key(key)
+    if "does not support deletion" in message:
+        return f"{key} cannot be left out: set it to a value"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key} has no value"
+    if isinstance(error, InterpolationResolutionError):
+        return f"{key} has no value: {message}"
+    value = re.search(r"Value '(.*)' of type", message)
+    got = typed.get(key) or (as_typed(value[1]) if value else "")
+    words = _TYPE_WORDS.get(_known_keys()[key], "the name of one of its choices")
+    return f"{key} must be {words}" + f", got {got}" * bool(got)
+
+
+def unknown_option(key: str, options: Iterable[str]) -> str:
+    """What is wrong with a launcher's key that is none of its options."""
+    known = [name for name in options if name != "_target_"]
+    if not known:
+        return f"{key} is an engine's: choose one, such as hydra/launcher=ray"
+    return f"{key} is not a key of this launcher\nit has {', '.join(known)}"
+
+
+def _unknown_key(key: str) -> str:
+    parent, _, last = key.rpartition(".")
+    refused = f"{key[:100]} is not a key of the config"
+    siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
+    instead = next((words for name, words in _INSTEAD.items() if name in (key, last)), "")
+    if instead:
+        return f"{refused}\n{instead}"
+    # A word of another group is meant where it is nearly the same; of this group sooner.
+    for keys, least in ((siblings, 0.6), (_known_keys(), 0.8 if siblings else 0.6)):
+        nearest = max(keys, key=lambda known: _likeness(known, last), default="")
+        if _likeness(nearest, last) >= least:
+            return f"{refused}\ndid you mean {nearest}?"
+    return refused + f"\n{parent} has {', '.join(siblings)}" * bool(siblings)
+
+
+def _likeness(known: str, word: str) -> float:
+    return difflib.SequenceMatcher(None, known.rpartition(".")[2], word).ratio()
+
+
+def near(word: str, options: Sequence[str], prefix: str) -> str:
+    """A second line that asks for the option most like a word; none where none is like it."""
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    return f"\ndid you mean {prefix}{close[0]}?" if close else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def check_keys(node: Mapping[str, Any]) -> None:
+    """Hold a composed config to the schema's keys.
+
+    Raises:
+        UserError: a key that the schema lacks.
+    """
+    unknown = sorted(set(_keys(node)) - set(_known_keys()))
+    if unknown:
+        raise UserError(_unknown_key(unknown[0]))
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a composed config, down to where the schema ends."""
+    for name, value in node.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict) and f"{prefix}{name}" not in leaves():
+            yield from _keys(value, f"{prefix}{name}.")
+
+
+@cache
+def _known_keys() -> dict[str, object]:
+    """Every dotted key of the schema with its type."""
+    return dict(_walk(TrainConfig, prefix=""))
+
+
+def leaves() -> set[str]:
+    return {key for key, kind in _known_keys().items() if kind in _TYPE_WORDS}
+
+
+def _walk(node: type, prefix: str) -> Iterator[tuple[str, object]]:
+    for name, kind in get_type_hints(node).items():
+        yield f"{prefix}{name}", kind
+        if is_dataclass(kind):
+            yield from _walk(cast(type, kind), f"{prefix}{name}.")

@@ -1,0 +1,194 @@
+"""A grid of variants before hours are spent on it: equal ones folded, impossible ones listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress, product
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from convscope.config.compose import config_dir
+from convscope.config.errors import check_typed, explain, is_explained
+from convscope.config.expand import Alternatives, alternatives
+from convscope.errors import UserError
+from convscope.geometry import pair_token
+from convscope.lesson.phrases import counted, size
+from convscope.lesson.tables import MACS_MEANING
+from convscope.lesson.variants import Examiner
+from convscope.tables import Table, whole_percent
+from convscope.variant import Variant
+
+GRID_LEGEND = (
+    f"RF: receptive field of the last layer, in pixels; {MACS_MEANING}; padding: share of outputs"
+    " that touch padding, in the conv layer where it is largest; equal: other ways to type the same"
+    " variant"
+)
+"""What the columns of `grid_table` mean."""
+_CONV = "conv."
+
+
+@dataclass(frozen=True)
+class Row:
+    """One distinct variant.
+
+    Attributes:
+        forms: each way in which the grid types it, one value per key of the grid.
+    """
+
+    variant: Variant
+    forms: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of the values given.
+
+    Attributes:
+        values: each key with several values, and these as typed.
+        variants: by their values, one per key.
+    """
+
+    values: dict[str, tuple[str, ...]]
+    variants: dict[tuple[str, ...], Variant]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Distinct variants in the order of the grid."""
+        forms: dict[object, list[tuple[str, ...]]] = {}
+        for form, variant in self.variants.items():
+            forms.setdefault(_pixels(variant), []).append(form)
+        return [Row(self.variants[same[0]], tuple(same)) for same in forms.values()]
+
+    @property
+    def possible(self) -> list[Row]:
+        return [row for row in self.rows if row.variant.geometry is not None]
+
+    @property
+    def impossible(self) -> list[Row]:
+        return [row for row in self.rows if row.variant.geometry is None]
+
+    @property
+    def summary(self) -> str:
+        """`36 combinations make 30 variants, 4 of them impossible`."""
+        combinations, variants = len(self.variants), len(self.rows)
+        return (
+            f"{counted(combinations, 'combination')} {'make' if combinations > 1 else 'makes'}"
+            f" {counted(variants, 'variant')}, {len(self.impossible) or 'none'} of them impossible"
+        )
+
+
+def examine_grid(overrides: Sequence[str]) -> Grid:
+    """Every combination of comma-separated values, split as a sweep splits them.
+
+    Raises:
+        UserError: a key, group or value that no run could have, or too many combinations.
+    """
+    choices = split(overrides)
+    several = [len(one.words) > 1 for one in choices]
+    examiner = Examiner()
+    variants = {}
+    for words in product(*(one.words for one in choices)):
+        form = tuple(word.partition("=")[2] for word in compress(words, several))
+        variants[form] = examiner.examine(words)
+    if not variants:
+        raise UserError("the grid has no variants: nothing matches its glob")
+    return Grid({one.key: tuple(one.values) for one in compress(choices, several)}, variants)
+
+
+def split(overrides: Sequence[str]) -> list[Alternatives]:
+    """Each override with its values, split as a sweep splits them.
+
+    Raises:
+        UserError: text that is no override, a key with several values twice, or too many jobs.
+    """
+    check_typed(overrides)
+    # The parser asks the loader which files a glob means.
+    loader = ConfigLoaderImpl(create_config_search_path(str(config_dir())))
+    parser = OverridesParser.create(config_loader=loader)
+    try:
+        return alternatives(parser.parse_overrides(list(overrides)))
+    except Exception as error:
+        if not is_explained(error):
+            raise
+        raise UserError(explain(error, overrides)) from error
+
+
+def grid_table(grid: Grid) -> Table:
+    """The possible variants; keys besides conv have a column of their own."""
+    keys = list(grid.values)
+    others = [index for index, key in enumerate(keys) if not _is_conv(key)]
+    columns = (
+        "<variant",
+        *(f"<{keys[index]}" for index in others),
+        "final map",
+        "RF",
+        "MACs",
+        "params",
+        "padding",
+        "<equal",
+    )
+    return Table(columns, tuple(_table_row(row, keys, others) for row in grid.possible))
+
+
+def impossible_sentences(grid: Grid) -> list[str]:
+    """Which variant, what is wrong with it, and what would make it possible."""
+    keys = list(grid.values)
+    sentences = []
+    for row in grid.impossible:
+        others = [
+            f"{key} {' = '.join(dict.fromkeys(form[index] for form in row.forms))}"
+            for index, key in enumerate(keys)
+            if not _is_conv(key)
+        ]
+        words = [row.variant.label, *others, typed_as(row, keys)]
+        sentences.append(f"{', '.join(filter(None, words))}: {row.variant.impossible}")
+    return sentences
+
+
+def typed_as(row: Row, keys: Sequence[str]) -> str:
+    """`padding 0 = half`: the forms that fold into one variant; "" where there is one form."""
+    unlike = [
+        index
+        for index, key in enumerate(keys)
+        if _is_conv(key) and len({form[index] for form in row.forms}) > 1
+    ]
+    names = [keys[index].removeprefix(_CONV) for index in unlike]
+    forms = list(dict.fromkeys(tuple(form[index] for index in unlike) for form in row.forms))
+    if len(unlike) == 1:
+        return f"{names[0]} {' = '.join(form[0] for form in forms)}"
+    return " = ".join(
+        ", ".join(f"{name} {value}" for name, value in zip(names, form, strict=True))
+        for form in forms
+        if form
+    )
+
+
+def _table_row(row: Row, keys: Sequence[str], others: Sequence[int]) -> tuple[str, ...]:
+    geometry = row.variant.geometry
+    assert geometry is not None
+    shares = [layer.padding_share for layer in geometry.layers if layer.kind == "conv"]
+    return (
+        row.variant.label,
+        *(" = ".join(dict.fromkeys(form[index] for form in row.forms)) for index in others),
+        size(geometry.final_map),
+        pair_token(geometry.layers[-1].receptive_field),
+        f"{geometry.macs:,}",
+        f"{geometry.params:,}",
+        whole_percent(max(shares)),
+        typed_as(row, keys),
+    )
+
+
+def _is_conv(key: str) -> bool:
+    return key == "conv" or key.startswith(_CONV)
+
+
+def _pixels(variant: Variant) -> object:
+    """What makes a variant: equal for all ways to type it."""
+    model, facts = variant.config.model, variant.facts
+    network = facts.input_shape, facts.classes, *map(tuple, (model.channels, model.pool_after))
+    return network, variant.geometry and variant.geometry.convs, variant.label

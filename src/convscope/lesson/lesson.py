@@ -1,0 +1,163 @@
+"""What kernel size, stride and padding do in one layer, in words: the sentences of the sample.
+
+The terms are those of Dumoulin and Visin, "A guide to convolution arithmetic for deep learning"
+(2016), and of torch.nn.Conv2d's documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from convscope.geometry import (
+    ConvSpec,
+    LayerGeometry,
+    NetworkGeometry,
+    Pair,
+    Sides,
+    network_geometry,
+    pair_token,
+)
+from convscope.geometry.factors import symmetric
+from convscope.lesson.phrases import counted, size
+from convscope.lesson.rules import (
+    even_kernel,
+    findings,
+    padding_only_outputs,
+    skipped_pixels,
+    unread_border,
+)
+
+_NO_PADDING = symmetric((0, 0))
+_ONE_LAYER_RULES = (unread_border, skipped_pixels, padding_only_outputs, even_kernel)
+
+
+def one_layer(input_size: Pair, conv: ConvSpec) -> NetworkGeometry:
+    """Geometry of one filter on one channel.
+
+    Raises:
+        ImpossibleVariant: the output would be empty.
+    """
+    return network_geometry((1, *input_size), (conv,), channels=(1,), pool_after=(), classes=1)
+
+
+def lesson(input_size: Pair, conv: ConvSpec) -> list[str]:
+    """A sentence each on kernel, stride, padding and size; then what stands out."""
+    geometry = one_layer(input_size, conv)
+    layer = geometry.layers[0]
+    said = findings(geometry)
+    notes = [said[rule.__name__] for rule in _ONE_LAYER_RULES if rule.__name__ in said]
+    always = [about_kernel(layer), about_stride(layer), about_padding(layer), about_size(layer)]
+    return [*always, *notes]
+
+
+def about_kernel(layer: LayerGeometry) -> str:
+    kernel = size(layer.conv.kernel_size)
+    return (
+        "The kernel size is the area of the input that one output is computed from: with weights 1"
+        f" and bias 0 each output is the sum of a {kernel} window."
+    )
+
+
+def about_stride(layer: LayerGeometry) -> str:
+    places, unit = _outputs(layer, layer.conv.padding), _outputs(layer, layer.conv.padding, (1, 1))
+    if layer.conv.stride == (1, 1):
+        return f"Stride 1: the window moves pixel by pixel, over {size(places)} places."
+    if places == unit:
+        axes = [axis for axis, stride in enumerate(layer.conv.stride) if stride > 1]
+        where = f"in {('height', 'width')[axes[0]]} " if len(axes) == 1 else ""
+        stride = pair_token(layer.conv.stride)
+        return f"Stride {stride} changes nothing: {where}the window fits in one place only."
+    steps = _steps(layer.conv.stride)
+    step = f"A stride above 1 shrinks the output: the window moves {steps} at a time"
+    return f"{step}, to {size(places)} places instead of the {size(unit)} at stride 1."
+
+
+def about_padding(layer: LayerGeometry) -> str:
+    inside, padded = layer.in_shape[1:], _padded(layer)
+    if padded == inside:
+        if layer.conv.kernel_size == (1, 1):
+            return "Without padding: a 1x1 kernel needs none."
+        return (
+            "Without padding the window stays inside: at stride 1 the output is"
+            f" {_less(layer.conv.kernel_size)} smaller (kernel size - 1), and"
+            f" {_corners(layer, layer.conv.padding)}."
+        )
+    effect = _padding_effect(layer)
+    corners = _corners(layer, layer.conv.padding)
+    if 0 not in _outputs(layer, _NO_PADDING):
+        least, most = _corner_windows(layer, _NO_PADDING)
+        before = str(most) if least == most else f"{least} to {most}"
+        unchanged = (least, most) == _corner_windows(layer, layer.conv.padding)
+        corners += ", as without padding" if unchanged else f" instead of {before}"
+    return f"{effect}: {size(inside)} becomes {size(padded)}, and {corners}."
+
+
+def _padding_effect(layer: LayerGeometry) -> str:
+    inside, outside, bare = layer.in_shape[1:], layer.out_shape[1:], _outputs(layer, _NO_PADDING)
+    if layer.conv.stride == (1, 1) and inside == outside:
+        return "Padding keeps the size at stride 1"
+    if layer.conv.stride == (1, 1) and all(a >= b for a, b in zip(outside, inside, strict=True)):
+        return "Padding above half the kernel makes the output larger than the input"
+    if 0 in bare:
+        return "Padding makes room for the window, which would not fit without it"
+    if bare == outside:
+        return "Padding makes no room for another window here"
+    return f"Padding makes room for more windows, {size(outside)} instead of {size(bare)}"
+
+
+def about_size(layer: LayerGeometry) -> str:
+    """The formula of torch.nn.Conv2d, "Shape", with its numbers."""
+    texts = [
+        f"floor(({pixels} + {axis.before} + {axis.after} - {axis.extent}) / {axis.stride}) + 1"
+        f" = {out}"
+        for axis, pixels, out in zip(layer.conv.axes, layer.size, layer.out_shape[1:], strict=True)
+    ]
+    if texts[0] == texts[1]:
+        return f"Height and width: {texts[0]}."
+    return f"Height: {texts[0]}; width: {texts[1]}."
+
+
+def _outputs(layer: LayerGeometry, padding: Sides, stride: Pair | None = None) -> Pair:
+    """Height and width of the output with another padding, or another stride."""
+    conv = replace(layer.conv, stride=stride or layer.conv.stride, padding=padding)
+    return conv.output_size(layer.size)
+
+
+def _padded(layer: LayerGeometry) -> Pair:
+    height, width = (
+        pixels + axis.before + axis.after
+        for axis, pixels in zip(layer.conv.axes, layer.size, strict=True)
+    )
+    return height, width
+
+
+def _steps(stride: Pair) -> str:
+    height, width = stride
+    if height == width:
+        return f"{height} pixels"
+    return f"{height} down and {width} across"
+
+
+def _less(kernel: Pair) -> str:
+    height, width = kernel
+    return str(height - 1) if height == width else f"{size((height - 1, width - 1))}"
+
+
+def _corners(layer: LayerGeometry, padding: Sides) -> str:
+    least, most = _corner_windows(layer, padding)
+    if least == most:
+        return f"each corner pixel lies in {counted(most, 'window')}"
+    return f"the corner pixels lie in {least} to {most} windows"
+
+
+def _corner_windows(layer: LayerGeometry, padding: Sides) -> Pair:
+    """Least and most of the windows that cover each of the input's four corner pixels."""
+    rows, columns = (
+        [
+            sum(pixel in axis.window(output) for output in range(axis.outputs(pixels)))
+            for pixel in (0, pixels - 1)
+        ]
+        for axis, pixels in zip(replace(layer.conv, padding=padding).axes, layer.size, strict=True)
+    )
+    counts = [row * column for row in rows for column in columns]
+    return min(counts), max(counts)

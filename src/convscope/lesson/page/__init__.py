@@ -1,0 +1,105 @@
+"""The page to play with: one HTML file that opens from disk, without network or server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from convscope.errors import UserError
+from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
+from convscope.geometry.factors import PADDING, Factor, symmetric
+from convscope.geometry.label import short_padding
+from convscope.lesson.page.document import document
+from convscope.runs.replace import replace_file
+
+LARGEST = 64
+"""Largest side of the input, kernel size, stride and padding on the page, pixels."""
+
+_FIRST = ConvSpec(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((0, 0)))
+_SECOND_STRIDE = 2
+_SECOND_STRIDE_TRAINED = 3
+
+
+def write_page(
+    path: Path,
+    *,
+    conv: ConvSpec | None = None,
+    input_size: Pair | None = None,
+    second: ConvSpec | None = None,
+    run: Path | None = None,
+) -> None:
+    """Write the page, at most 300 kB, replacing `path` whole or not at all.
+
+    Args:
+        conv: the first setting; by default conv1 of `run`, else kernel 3, stride 1, no padding.
+        input_size: (height, width) of the input of numbers 0, 1, 2, …; by default 5x5.
+        second: the setting to compare with, shown at once. By default the page starts with the
+            first alone, and offers it at stride 2; with `run` it starts with both, at stride 3.
+        run: a trained run's folder. The page starts with a test image and one of the run's conv1
+            filters; `conv` and `second`, if given, must have their kernel size. Reads the data set.
+
+    Raises:
+        UserError: a value too large for the page, a run without a usable checkpoint or data, or
+            `path` cannot be written.
+    """
+    trained = None
+    if run is not None:
+        from convscope.lesson.page.trained import read_trained
+
+        trained = read_trained(run)
+    first = conv or (trained.conv if trained else _FIRST)
+    stride = _SECOND_STRIDE_TRAINED if trained else _SECOND_STRIDE
+    other = second or replace(first, stride=(stride, stride), padding=_even(first))
+    size = input_size or (5, 5)
+    if max(size) > LARGEST:
+        raise _too_large("--input", pair_token(size))
+    for shape in (first, other):
+        _check_conv(shape)
+        if trained and shape.kernel_size != trained.conv.kernel_size:
+            raise UserError(
+                f"conv.kernel_size must be {pair_token(trained.conv.kernel_size)}, that of the "
+                f"filters of {run}, got {pair_token(shape.kernel_size)}"
+            )
+    content = {
+        "largest": LARGEST,
+        "factors": [_factor(factor) for factor in FACTORS],
+        "input": size,
+        "panes": [_setting(first), _setting(other)],
+        "compare": second is not None or trained is not None,
+        "trained": trained.content if trained else None,
+    }
+    replace_file(path, document(content))
+
+
+def _even(conv: ConvSpec) -> tuple[Pair, Pair]:
+    """The padding, where its sides differ the smaller one: only `same` differs, at stride 1."""
+    (top, bottom), (left, right) = conv.padding
+    return symmetric((min(top, bottom), min(left, right)))
+
+
+def _check_conv(conv: ConvSpec) -> None:
+    for factor in FACTORS:
+        value = getattr(conv, factor.key)
+        if _largest(factor.plain(value)) > LARGEST:
+            raise _too_large(f"conv.{factor.key}", factor.token(value))
+
+
+def _largest(plain: object) -> int:
+    if isinstance(plain, list):
+        return max(map(_largest, plain))
+    return plain if isinstance(plain, int) else 0
+
+
+def _too_large(name: str, got: str) -> UserError:
+    return UserError(f"{name} must be at most {LARGEST} on the page, got {got}")
+
+
+def _factor(factor: Factor) -> dict[str, object]:
+    keys = ("key", "title", "letter", "hint", "least", "names", "default")
+    return {key: getattr(factor, key) for key in keys}
+
+
+def _setting(conv: ConvSpec) -> dict[str, str]:
+    """What one would type for each factor."""
+    typed = {factor.key: factor.token(getattr(conv, factor.key)) for factor in FACTORS}
+    return typed | {PADDING.key: short_padding(conv)}

@@ -1,0 +1,194 @@
+"""The tutorial's sample: numbers 0, 1, 2, … convolved by `torch.nn.Conv2d` with weights 1."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from convscope.errors import UserError
+from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
+from convscope.geometry.factors import symmetric
+from convscope.geometry.label import short_padding
+from convscope.lesson.lesson import (
+    about_kernel,
+    about_padding,
+    about_size,
+    about_stride,
+    lesson,
+    one_layer,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+TUTORIAL_INPUT = (5, 5)
+TUTORIAL = (
+    (ConvSpec((3, 3), (1, 1), symmetric((0, 0))), about_kernel),
+    (ConvSpec((3, 3), (2, 2), symmetric((0, 0))), about_stride),
+    (ConvSpec((3, 3), (1, 1), symmetric((1, 1))), about_padding),
+)
+"""The three convolutions, each with the sentence on what it shows."""
+
+PRESETS = ("k3-s1-p0", "k5-s2-p0", "k3-s1-p1")
+"""The tutorial's three constructor examples, as files of `configs/conv`."""
+
+PRESET_CHANNELS = (1, 10)
+PRESET_INPUT = (28, 28)
+
+_MOST_MACS = 200_000_000
+_MOST_TERMS = 16
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One convolution of the numbers 0, 1, 2, …, row by row.
+
+    Attributes:
+        constructor: the layer as written in Python.
+        output: height rows of width values.
+        first_sum: the first output as a sum of its window; "" where the window is large.
+        sentences: what changed and why.
+    """
+
+    constructor: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    output: list[list[int]]
+    first_sum: str
+    sentences: list[str]
+
+
+def tutorial() -> list[Sample]:
+    """The tutorial's three convolutions of a 5x5 input."""
+    samples = []
+    for conv, about in TUTORIAL:
+        layer = one_layer(TUTORIAL_INPUT, conv).layers[0]
+        samples.append(_sample(TUTORIAL_INPUT, conv, [about(layer), about_size(layer)]))
+    return samples
+
+
+def sample(input_size: Pair, conv: ConvSpec) -> Sample:
+    """The same for any geometry and input (height, width).
+
+    Raises:
+        ImpossibleVariant: the output would be empty.
+        UserError: so large that it would take long.
+    """
+    macs = one_layer(input_size, conv).layers[0].macs
+    if macs > _MOST_MACS:
+        raise UserError(
+            f"--input must leave at most {_MOST_MACS:,} multiply-accumulates,"
+            f" got {pair_token(input_size)} with {macs:,}; take a smaller input or kernel"
+        )
+    return _sample(input_size, conv, lesson(input_size, conv))
+
+
+def preset_shapes(conv: ConvSpec) -> tuple[str, tuple[int, ...]]:
+    """Constructor and output shape of a preset with 10 filters, on one grey 28x28 image."""
+    import torch
+
+    with torch.no_grad():
+        output = _torch(conv, *PRESET_CHANNELS)(torch.zeros(1, 1, *PRESET_INPUT))
+    return constructor(conv, *PRESET_CHANNELS), tuple(output.shape)
+
+
+def input_numbers(input_size: Pair) -> Tensor:
+    """0, 1, 2, … row by row as (1, 1, height, width); float64, which holds every sum exactly."""
+    import torch
+
+    return torch.arange(prod(input_size), dtype=torch.float64).reshape(1, 1, *input_size)
+
+
+def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
+    """`nn.Conv2d(1, 10, 5, stride=2)`: what equals torch's default is left out.
+
+    With a layer before it where the sides of the padding differ, which `nn.Conv2d` cannot.
+    """
+    from torch import nn
+
+    pad = _PADS[conv.padding_mode]
+    first, conv = _padded_first(conv)
+    defaults = inspect.signature(nn.Conv2d).parameters
+    values = _arguments(conv)
+    kernel = values.pop("kernel_size")
+    arguments = [str(in_channels), str(out_channels), str(kernel)]
+    for key, value in values.items():
+        if value != defaults[key].default:
+            arguments.append(f'{key}="{value}"' if isinstance(value, str) else f"{key}={value}")
+    layer = f"nn.Conv2d({', '.join(arguments)})"
+    return f"nn.{pad}({first}), {layer}" if any(first) else layer
+
+
+_PADS = {
+    "zeros": "ZeroPad2d",
+    "reflect": "ReflectionPad2d",
+    "replicate": "ReplicationPad2d",
+    "circular": "CircularPad2d",
+}
+"""Of each padding mode, the layer of `torch.nn` that pads so."""
+
+
+def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
+    """Pixels (left, right, top, bottom) that are padded before, and the rest."""
+    (top, bottom), (left, right) = conv.padding
+    if short_padding(conv) == "same" or (top == bottom and left == right):
+        return (0, 0, 0, 0), conv
+    rest = replace(conv, padding=symmetric((0, 0)), padding_mode="zeros")
+    return (left, right, top, bottom), rest
+
+
+def _arguments(conv: ConvSpec) -> dict[str, Any]:
+    """As `torch.nn.Conv2d` takes them."""
+    values = {factor.key: factor.torch(getattr(conv, factor.key)) for factor in FACTORS}
+    return values | ({"padding": "same"} if short_padding(conv) == "same" else {})
+
+
+def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sample:
+    import torch
+    from torch import nn
+
+    numbers = input_numbers(input_size)
+    layer = _torch(conv, 1, 1).double()
+    nn.init.ones_(layer[-1].weight)  # type: ignore[arg-type]
+    nn.init.zeros_(layer[-1].bias)  # type: ignore[arg-type]
+    with torch.no_grad(), warnings.catch_warnings():
+        # Torch warns that it copies the input for `same` with an even kernel.
+        warnings.simplefilter("ignore", UserWarning)
+        output = layer(numbers)
+    return Sample(
+        constructor=constructor(conv, 1, 1),
+        input_shape=tuple(numbers.shape),
+        output_shape=tuple(output.shape),
+        output=output[0, 0].long().tolist(),
+        first_sum=_first_sum(input_size, conv, int(output[0, 0, 0, 0])),
+        sentences=list(sentences),
+    )
+
+
+def _torch(conv: ConvSpec, in_channels: int, out_channels: int) -> nn.Sequential:
+    """The layers that `constructor` writes."""
+    from torch import nn
+
+    pad = getattr(nn, _PADS[conv.padding_mode])
+    first, conv = _padded_first(conv)
+    layer = nn.Conv2d(in_channels, out_channels, **_arguments(conv))
+    return nn.Sequential(pad(first), layer) if any(first) else nn.Sequential(layer)
+
+
+def _first_sum(input_size: Pair, conv: ConvSpec, total: int) -> str:
+    rows, columns = (
+        [axis.pixel_at(position, size) for position in axis.window(0)]
+        for axis, size in zip(conv.axes, input_size, strict=True)
+    )
+    if len(rows) * len(columns) > _MOST_TERMS:
+        return ""
+    terms = [
+        0 if row is None or column is None else row * input_size[1] + column
+        for row in rows
+        for column in columns
+    ]
+    return f"{' + '.join(map(str, terms))} = {total}"

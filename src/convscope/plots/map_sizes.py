@@ -1,0 +1,160 @@
+"""Feature maps after each layer, drawn to scale: a row per variant."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import plotly.graph_objects as go
+from pandas import DataFrame
+
+from convscope.errors import UserError
+from convscope.geometry import pair_token
+from convscope.plots.marks import NEUTRAL, looks
+from convscope.plots.stack import heading
+from convscope.plots.style import figure
+from convscope.plots.text import escaped, lines
+from convscope.runs.record import RunRecord
+
+_ROW, _SIDE, _AROUND = 52, 28, 100
+"""A row, the longest side of a map, and what is above and below the rows, pixels."""
+_NARROW = 180
+"""What a page of 360 pixels leaves for a row of maps, pixels."""
+_PAIR, _SMALL = 35, 10
+"""Width of `28x30`, pixels; size of letters where a stage has less than that."""
+_MOST_ROWS = 60
+
+Stages = dict[str, tuple[int, int]]
+"""Height and width after each stage: `input, conv1, pool1, conv2, …`."""
+
+
+def map_sizes(runs: DataFrame) -> go.Figure:
+    """The feature map after each layer and pool, as squares whose sides are in proportion.
+
+    Groups with equal maps share a row; of a map that is no square the longer side is drawn.
+
+    Raises:
+        UserError: no run has a geometry.
+    """
+    rows = [] if runs.empty else _rows(runs)
+    sizes = [max(size) for _, stages, _ in rows for size in stages.values()]
+    if not sizes:
+        raise UserError("no run has feature maps: all variants are impossible, or there are none")
+    shown = rows[:_MOST_ROWS]
+    names = {name for _, stages, _ in rows for name in stages}
+    room = _NARROW / len(names)
+    scale = min(_SIDE, room - 2) / max(sizes)
+    colours = looks(runs.drop_duplicates("variant").set_index("variant", drop=False))["colour"]
+    traces = [
+        _maps(run, stages, groups, colours[run["variant"]], scale, room)
+        if stages
+        else _impossible(run, groups)
+        for run, stages, groups in shown
+    ]
+    more = f"the first {len(shown)} of {len(rows)} variants" if len(rows) > len(shown) else ""
+    layout: dict[str, Any] = {
+        "title": heading("Feature maps, height x width", more),
+        "height": _AROUND + _ROW * len(shown),
+        "margin": {"t": _AROUND - 16, "b": 16, "r": 40},
+        "showlegend": False,
+        "xaxis": {
+            "type": "category",
+            "side": "top",
+            "categoryorder": "array",
+            "categoryarray": sorted(names, key=_stage_order),
+            "showgrid": False,
+        },
+        "yaxis": {
+            "tickvals": list(range(len(shown))),
+            "ticktext": [escaped(run["variant"]) for run, _, _ in shown],
+            "range": [len(shown) - 0.5, -0.5],
+            "zeroline": False,
+        },
+    }
+    for place, trace in enumerate(traces):
+        trace["y"] = [place] * len(trace["x"])
+    return figure(traces, layout)
+
+
+def _rows(runs: DataFrame) -> list[tuple[dict[str, Any], Stages, list[str]]]:
+    """Of each variant and its stages a run and the groups, in the table's order."""
+    rows: dict[tuple[Any, ...], tuple[dict[str, Any], Stages, list[str]]] = {}
+    columns = runs.drop_duplicates("group")[["group", "variant", "reason", "record"]]
+    for run in columns.to_dict("records"):
+        stages = _stages(run["record"])
+        _, _, groups = rows.setdefault((run["variant"], *stages.items()), (run, stages, []))
+        groups.append(run["group"])
+    return list(rows.values())
+
+
+def _stages(record: RunRecord) -> Stages:
+    if not record.geometry:
+        return {}
+    after = {layer["name"]: _size(layer["out_shape"]) for layer in record.geometry}
+    return {"input": _size(record.geometry[0]["in_shape"]), **after}
+
+
+def _size(shape: list[int]) -> tuple[int, int]:
+    _, height, width = shape
+    return height, width
+
+
+def _stage_order(name: str) -> tuple[int, bool]:
+    """`input`, then each layer before the pool behind it."""
+    number = re.search(r"\d+$", name)
+    return (int(number[0]) if number else 0, name.startswith("pool"))
+
+
+def _maps(
+    run: dict[str, Any],
+    stages: Stages,
+    groups: list[str],
+    colour: str,
+    scale: float,
+    room: float,
+) -> dict[str, Any]:
+    """A row.
+
+    Args:
+        scale: pixels of the figure for one of a map.
+        room: for a stage on a narrow page, pixels.
+    """
+    is_tight = room < _PAIR
+    sizes = [pair_token(size) for size in stages.values()]
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": list(stages),
+        "text": [size.replace("x", "x<br>") if is_tight else size for size in sizes],
+        # Beside it the number would lie on the next square of a narrow page.
+        "textposition": "bottom center",
+        "textfont": {"size": _SMALL} if is_tight else {},
+        "cliponaxis": False,
+        "marker": {
+            "symbol": "square",
+            "color": colour,
+            "opacity": 1,
+            "line": {"width": 0},
+            "size": [scale * max(size) for size in stages.values()],
+        },
+        "hovertext": [
+            lines(run["variant"], f"{name}: {height} x {width} px")
+            for name, (height, width) in stages.items()
+        ],
+        "hoverinfo": "text",
+        "customdata": [groups] * len(stages),
+    }
+
+
+def _impossible(run: dict[str, Any], groups: list[str]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": ["input"],
+        "text": ["impossible"],
+        "textposition": "middle right",
+        "textfont": {"color": NEUTRAL},
+        "hovertext": [lines(run["variant"], run["reason"] or "")],
+        "hoverinfo": "text",
+        "customdata": [groups],
+    }

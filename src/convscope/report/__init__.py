@@ -1,0 +1,87 @@
+"""The report to send: what came of runs, in words, tables and figures, as one file.
+
+Nothing heavy is imported before a report is written: a finished sweep asks only whether the one
+that is there is current.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convscope.errors import UserError
+from convscope.files import NotRegularFile, open_regular
+from convscope.runs.directory import SetAside
+from convscope.runs.record import RunRecord
+from convscope.runs.replace import replace_file
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_SUFFIXES = (".html", ".md")
+_HEAD_BYTES = 1024
+"""Of a page, which say what runs it is of."""
+
+
+def write(runs: DataFrame, aside: Sequence[SetAside], path: Path, command: str | None) -> None:
+    """Write the report on these runs, replacing `path` whole; the same runs give the same bytes.
+
+    Markdown has its pictures in the folder `<name>_files` beside it; what else lies there stays.
+
+    Args:
+        runs: `frame`'s table; groups are listed in its order.
+        aside: what could not be read; the report names it.
+        path: ends in .html, a page that needs nothing else, or in .md.
+        command: what writes the report, to be shown in it; None where a program does.
+
+    Raises:
+        UserError: another ending, no runs, or the file cannot be written.
+    """
+    if path.suffix not in _SUFFIXES:
+        raise UserError(f"a report must end in {' or '.join(_SUFFIXES)}, got {path.name}")
+    if runs.empty:
+        raise UserError("a report must have a run to tell of, got none")
+    from convscope.report.contents import contents
+
+    document = contents(runs, aside, command)
+    if path.suffix == ".html":
+        from convscope.report.html import html_report
+
+        replace_file(path, html_report(document, _mark(runs["record"], aside)))
+        return
+    from convscope.report.markdown import markdown_report
+
+    folder = path.with_name(f"{path.stem}_files")
+    text, pictures = markdown_report(document, folder.name)
+    for name, picture in pictures.items():
+        _make(folder)
+        replace_file(folder / name, picture)
+    # Last, so that it never shows pictures that are not there.
+    replace_file(path, text)
+
+
+def is_current(page: Path, records: Iterable[RunRecord], aside: Iterable[SetAside]) -> bool:
+    """Whether the page was written of just these records, as they are now."""
+    try:
+        with os.fdopen(open_regular(page), "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except (OSError, NotRegularFile):
+        return False
+    return _mark(records, aside).encode() in head
+
+
+def _mark(records: Iterable[RunRecord], aside: Iterable[SetAside]) -> str:
+    runs = sorted(json.dumps([one.id, one.status, one.ended_at]) for one in records)
+    left = sorted(one.reason for one in aside)
+    return hashlib.sha256("\n".join([*runs, *left]).encode()).hexdigest()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror or error}") from error

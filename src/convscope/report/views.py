@@ -1,0 +1,236 @@
+"""The pages that `compare.py` shows: many runs as one table, and two runs side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pandas import DataFrame
+
+from convscope.analysis.columns import group_table, run_table, spread_text, value_text, with_std
+from convscope.analysis.diff import Comparison, DiffRow, Plain
+from convscope.analysis.findings import caveats, verdict
+from convscope.analysis.frame import IMAGES_BEHIND, short
+from convscope.analysis.leaders import leaders
+from convscope.analysis.rows import group_rows, run_rows, shared, varied
+from convscope.report.page import Page
+from convscope.tables import Table, count, numbered
+
+BEST, CLOSE, BETTER = "*", "~", "+"
+WITHOUT_RESULT, IN_WORDS, CAVEATS = "Without a result:", "In words:", "What limits that:"
+_SEVERAL = 3
+_LONG = 40
+_PLACES = {"dataset": "data", "test_images": "data", "compile": "trainer"}
+_MACHINE = ("device", "threads", "torch")
+
+
+def compared(runs: DataFrame, single: bool, width: int) -> Page:
+    """The runs in the order of the table.
+
+    Args:
+        single: a line per run instead of one per group.
+        width: of the terminal, in characters.
+    """
+    headings = _headings(runs)
+    finished = runs[runs["status"] == "finished"]
+    marks = {} if single else _marks(finished)
+    if single:
+        lines = [row for row in run_rows(runs) if row["status"] == "finished"]
+        table = run_table(lines, headings, width)
+    else:
+        lines = [row for row in group_rows(runs) if row["runs"]]
+        table = group_table(lines, headings, marks, width)
+    return Page(
+        heading=_summary(runs),
+        facts=_facts(shared(runs)),
+        table=table,
+        legend=_legend(table, runs, marks),
+        lists={
+            WITHOUT_RESULT: _without_result(runs.drop(finished.index)),
+            IN_WORDS: verdict(runs),
+            CAVEATS: caveats(finished),
+        },
+    )
+
+
+def _headings(runs: DataFrame) -> dict[str, str]:
+    """What has a column of its own beside the variant."""
+    keys = varied(runs)
+    studies = ["study"] if runs["study"].nunique() > 1 else []
+    return {key: short(key, keys) for key in [*studies, *keys]}
+
+
+def _summary(runs: DataFrame) -> str:
+    studies = sorted(runs["study"].unique())
+    where = ", ".join(studies) if len(studies) <= _SEVERAL else f"{len(studies)} studies"
+    statuses = runs["status"].value_counts()
+    counts = ", ".join(f"{number} {status}" for status, number in statuses.items())
+    variants = numbered(runs["variant"].nunique(), "variant")
+    return f"{where}: {numbered(len(runs), 'run')} of {variants} ({counts})"
+
+
+def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What all runs share, a line per part of the config; what is null or off is left out."""
+    lines: dict[str, list[str]] = {}
+    for key, value in values.items():
+        if key not in ("study", "fingerprint", *_MACHINE) and value not in (None, False):
+            group, _, last = key.rpartition(".")
+            lines.setdefault(group or _PLACES[key], []).append(f"{last} {value_text(value)}")
+    machine = [f"{key} {value_text(values[key])}" for key in _MACHINE if key in values]
+    return [(name, ", ".join(texts)) for name, texts in [*lines.items(), ("machine", machine)]]
+
+
+def _marks(runs: DataFrame) -> dict[str, str]:
+    best, close, better = leaders(runs)
+    return dict.fromkeys(close, CLOSE) | dict.fromkeys(better, BETTER) | dict.fromkeys(best, BEST)
+
+
+def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
+    if not table.rows:
+        return ""
+    of_setting = " of those compared with it" if runs["setting"].nunique() > 1 else ""
+    shown, its = marks.values(), f"that of {BEST} (95 %)"
+    meanings = [
+        (BEST in shown, f"{BEST} highest validation accuracy{of_setting}"),
+        (
+            CLOSE in shown,
+            f"{CLOSE} test accuracy not significantly different from {its}",
+        ),
+        (
+            BETTER in shown,
+            f"{BETTER} test accuracy significantly higher than {its}",
+        ),
+        (any("±" in cell for row in table.rows for cell in row), "±: standard deviation"),
+        ("95 % interval" in table.columns, "95 % interval: of each mean by itself"),
+        ("map" in table.columns, "map: last feature map"),
+        ("RF" in table.columns, "RF: receptive field of one of its units, pixels"),
+    ]
+    return "; ".join(meaning for is_shown, meaning in meanings if is_shown)
+
+
+def _without_result(runs: DataFrame) -> list[str]:
+    """A line per variant, status and reason."""
+    lines = []
+    for (label, status, reason), some in runs.groupby(
+        ["label", "status", "reason"], sort=False, dropna=False
+    ):
+        seeds = ", ".join(map(str, sorted(some["seed"])))
+        why = f": {reason}" if isinstance(reason, str) else ""
+        lines.append(f"{label} {status}, {'seed' if len(some) == 1 else 'seeds'} {seeds}{why}")
+    return lines
+
+
+def side_by_side(comparison: Comparison) -> Page:
+    """Two variants or runs: what differs as a table, long texts below it."""
+    rows = comparison.rows
+    differing = [row for row in rows if row.differs]
+    columns: tuple[str, ...] = ("<", "<", "first", "second", "change")
+    if comparison.pairs:
+        columns = ("<", "<", "first", "second", "difference", "95 % interval", "p")
+    drawn, long, before = [], {}, ""
+    for row in differing:
+        texts = diff_texts(row, comparison)
+        if max(map(len, texts)) > _LONG:
+            long[f"{row.key}, first and second:"] = texts
+        else:
+            cells = (row.part if row.part != before else "", row.key, *texts, *_change(row))
+            drawn.append(cells[: len(columns)])
+            before = row.part
+    equal = f"{len(rows) - len(differing)} other values are equal."
+    return Page(
+        facts=[
+            ("first", _side(comparison.first)),
+            ("second", _side(comparison.second)),
+        ],
+        table=Table(columns, tuple(drawn)),
+        legend=f"{equal} {_how_sure(comparison)}",
+        lists=long,
+    )
+
+
+def _side(runs: DataFrame) -> str:
+    """`strides/mnist-k3-s1-p1-seed0-6438b661`, or `k3-s1-p1, 3 runs of strides`."""
+    first = runs.iloc[0]
+    if len(runs) == 1:
+        return f"{first['study']}/{first['run']}"
+    return f"{first['label']}, {len(runs)} runs of {', '.join(runs['study'].unique())}"
+
+
+def _how_sure(comparison: Comparison) -> str:
+    if not comparison.pairs:
+        return (
+            "Between single runs a result may differ by chance: their studies' tables say what"
+            " holds over seeds."
+        )
+    which = (
+        "for this pair"
+        if comparison.pairs == 1
+        else f"for all {comparison.pairs:,} pairs of variants of this setting at once"
+    )
+    return (
+        "Results are means over the seeds ± their standard deviation. Differences are the second"
+        f" minus the first; interval and p-value hold {which} (5 %)."
+    )
+
+
+def diff_texts(row: DiffRow, comparison: Comparison) -> tuple[str, str]:
+    """Both values of a row."""
+    return (
+        _diff_text(row.key, row.first, row.first_std, comparison.first),
+        _diff_text(row.key, row.second, row.second_std, comparison.second),
+    )
+
+
+def _diff_text(key: str, value: Plain, std: float | None, side: DataFrame) -> str:
+    if key.endswith("_accuracy") and isinstance(value, float):
+        return spread_text(value, std, _images_behind(key, side))
+    if isinstance(value, float) and std is not None:
+        return with_std(value, std)
+    return _plain_text(value)
+
+
+def _images_behind(metric: str, side: DataFrame) -> int | None:
+    if metric not in IMAGES_BEHIND:
+        return None
+    known = side[IMAGES_BEHIND[metric]].dropna()
+    return None if known.empty else int(known.iloc[0])
+
+
+def _plain_text(value: Plain) -> str:
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{40,64}", value):
+        return value[:8]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return count(value)
+    return f"{value:,.5g}" if isinstance(value, float) else value_text(value)
+
+
+def _change(row: DiffRow) -> tuple[str, str, str]:
+    """The difference, its interval and p-value; the last two only where they are known."""
+    if row.difference is None or row.low is None or row.high is None or row.p_value is None:
+        return _step(row), "", ""
+    unit = " points" if row.key.endswith("_accuracy") else ""
+    difference, low, high = (_signed(row.key, one) for one in (row.difference, row.low, row.high))
+    return f"{difference}{unit}", f"{low} to {high}{unit}", _p_text(row.p_value)
+
+
+def _signed(key: str, value: float) -> str:
+    if key.endswith("_accuracy"):
+        return f"{100 * value:+.2f}"
+    return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
+
+
+def _p_text(p_value: float) -> str:
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def _step(row: DiffRow) -> str:
+    """From the first to the second: points of accuracy, a factor of what else was measured."""
+    if row.part not in ("geometry", "result"):
+        return ""
+    match row.first, row.second:
+        case float() as first, float() as second if row.key.endswith("_accuracy"):
+            return f"{100 * (second - first):+.2f} points"
+        case int() | float() as first, int() | float() as second if first:
+            return f"x{second / first:.3g}"
+    return ""

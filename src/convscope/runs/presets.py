@@ -1,0 +1,94 @@
+"""Choices of a group that are no files: `conv=k7-s2-p3` by its label, `experiment=RUN` by a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from convscope.config.schema import (
+    ConvConfig,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    TrainerConfig,
+    as_typed,
+)
+from convscope.errors import UserError
+from convscope.files import read_regular
+from convscope.geometry import conv_of_label, convs_from, typed_conv
+from convscope.runs.directory import RunDirectory
+
+_GROUPS: dict[str, tuple[type, str]] = {
+    "conv": (ConvConfig, "k3-s1-p1"),
+    "data": (DataConfig, "mnist"),
+    "model": (ModelConfig, "base"),
+    "optim": (OptimConfig, "adamw"),
+    "trainer": (TrainerConfig, "default"),
+}
+"""Of a run's config: the schema of each, and the file that has what an older run lacks."""
+_OF_THE_RUN = ("seed", "compile", "study", "output_dir")
+"""The other keys ask for a sweep or a search, or say what happens to runs that are there."""
+_MOST_BYTES = 1_000_000
+
+
+def is_preset(group: str, choice: str) -> bool:
+    """Whether a choice that has no file means something."""
+    if group == "conv" and conv_of_label(choice) is not None:
+        return True
+    return group in ("experiment", *_GROUPS) and _config_file(choice).is_file()
+
+
+def preset(group: str, choice: str) -> dict[str, Any]:
+    """The content of the file that the choice would have.
+
+    Of a run, `experiment` chooses its part of each group, so that a group's choice that is typed
+    too counts, as it does with an experiment that has a file.
+
+    Raises:
+        UserError: the run's config.yaml is damaged.
+    """
+    values = conv_of_label(choice) if group == "conv" else None
+    if values is not None:
+        return values
+    path = _config_file(choice)
+    config = _read(path)
+    try:
+        if group == "experiment":
+            chosen = [{f"override /{name}": choice} for name in _GROUPS]
+            return {"defaults": chosen} | {key: config[key] for key in _OF_THE_RUN}
+        schema, base = _GROUPS[group]
+        known = {field.name for field in fields(schema)}
+        values = {key: value for key, value in config[group].items() if key in known}
+        if group == "conv":
+            values = _conv(values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is not the config of a run: {as_typed(error)}") from error
+    return {"defaults": [base, "_self_"]} | values
+
+
+def _config_file(choice: str) -> Path:
+    return RunDirectory(Path(choice)).config
+
+
+def _read(path: Path) -> Mapping[Any, Any]:
+    try:
+        text = read_regular(path, _MOST_BYTES).decode()
+        config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, Mapping):
+        raise UserError(f"{path} is not the config of a run")
+    return config
+
+
+def _conv(values: dict[str, Any]) -> dict[str, Any]:
+    """The pixels of each layer as one types them; what has no pixels stands there as typed."""
+    if "same" in values["padding"]:
+        return values
+    return typed_conv(convs_from(values))

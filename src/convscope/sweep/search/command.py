@@ -1,0 +1,156 @@
+"""What a search does from its values to its report: propose, train, tell, show what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from convscope.config.compose import compose_config
+from convscope.config.errors import key_of
+from convscope.config.schema import TrainConfig
+from convscope.errors import UserError
+from convscope.runs.record import RunRecord
+from convscope.sweep.command import check_devices, tell_set_aside
+from convscope.sweep.executors.launcher import Launcher
+from convscope.sweep.search.objectives import Objective, objectives_of
+from convscope.sweep.search.show import show_found, show_plan, space_words
+from convscope.sweep.search.space import Candidate, Space, candidates_of, space_of
+from convscope.sweep.show import show_comparison, write_reports
+from convscope.tables import RESUME, line, new_console, tensorboard_command
+from convscope.training.resolve import OF_A_SEARCH, Resolver
+
+if TYPE_CHECKING:
+    from convscope.sweep.search.loop import Search
+
+Notify = Callable[[str], None]
+
+
+def search(
+    fixed: Sequence[str],
+    swept: Mapping[str, Sequence[str]],
+    launcher: Launcher,
+    command: str,
+    notify: Notify,
+) -> list[RunRecord]:
+    """Try variants until `trials` are known, and show what was found; or, with plan, what is left.
+
+    Args:
+        fixed: the overrides that all variants share, and those of the search itself.
+        swept: key to the values among which is chosen, as typed.
+        command: what the user typed.
+        notify: is told, a line each, what a person at the terminal wants to know.
+
+    Returns:
+        A record per trial, and that of the run that a signal ended; none with plan.
+
+    Raises:
+        UserError: bad input, before the first run starts, or Optuna is not installed.
+    """
+    space, config, objectives = _asked(fixed, swept)
+    # Here: what is mistyped need not wait for Optuna.
+    from convscope.sweep.search.sampler import Sampler
+
+    sampler = Sampler(space, objectives, config.seed)
+    resolver = Resolver(notify, launcher.hardware, launcher.is_here)
+    candidates = candidates_of(space, _of_runs(fixed), resolver)
+    notify(space_words(space, candidates))
+    _check_measured(candidates, objectives)
+    console = new_console()
+    if config.plan:
+        show_plan(candidates, objectives, config.trials, console)
+        return []
+    runs = [candidate.run for candidate in candidates]
+    tell_set_aside(runs, notify)
+    exclusive = config.throughput == "exclusive"
+    if not exclusive:
+        _check_speed(candidates, objectives, launcher)
+    from convscope.sweep.search.loop import Search
+
+    most = min(config.trials, len(candidates))
+    found = Search(candidates, objectives, sampler, launcher, most, exclusive, notify)
+    if found.trials:
+        notify(f"{len(found.trials)} of {most} trials are known already")
+    found.run()
+    records = _records(found)
+    show_comparison(records, console)
+    show_found(found.trials, objectives, console)
+    _tell_end(found, notify)
+    line(console)
+    line(console, tensorboard_command(records[0]))
+    write_reports(runs, command, console, notify)
+    return records
+
+
+def _asked(
+    fixed: Sequence[str], swept: Mapping[str, Sequence[str]]
+) -> tuple[Space, TrainConfig, tuple[Objective, ...]]:
+    # With a value each: a key that is none is answered as elsewhere.
+    first = [f"{key}={value}" for key, values in swept.items() for value in values[:1]]
+    config = compose_config([*fixed, *first])
+    space, objectives = space_of(swept), objectives_of(config.objective)
+    check_devices(config)
+    _check(config)
+    return space, config, objectives
+
+
+def _of_runs(fixed: Sequence[str]) -> list[str]:
+    """Without what a run's own command cannot have."""
+    return [word for word in fixed if key_of(word) not in OF_A_SEARCH]
+
+
+def _check(config: TrainConfig) -> None:
+    if config.repeat != 1:
+        raise UserError(
+            f"repeat must be 1 in a search, got {config.repeat}\n"
+            "search with one seed, then sweep the best variants with repeat=5"
+        )
+    if config.fail_fast:
+        raise UserError(
+            "fail_fast must be false in a search, which goes on with other variants, got true"
+        )
+    if config.rerun:
+        raise UserError(
+            "rerun must be false in a search, which makes use of the runs that it finds, got true\n"
+            "remove a run's folder to have it tried again, or search in another study"
+        )
+
+
+def _check_measured(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> None:
+    accelerator = candidates[0].run.request.hardware.accelerator
+    if accelerator != "cuda" and any(one.metric == "peak_mb" for one in objectives):
+        raise UserError(
+            f"objective cannot be memory/peak_mb: it is measured on CUDA, and this is {accelerator}"
+        )
+
+
+def _check_speed(
+    candidates: Sequence[Candidate], objectives: Sequence[Objective], launcher: Launcher
+) -> None:
+    """Refuse to compare speeds that were measured while runs shared a machine."""
+    speed = next((one.tag for one in objectives if one.is_speed), None)
+    if speed is None:
+        return
+    records = [one.run.record for one in candidates if one.run.record is not None]
+    shared = sum(record.speed_is_shared for record in records)
+    if launcher.at_once > 1:
+        who = f"{launcher.at_once} runs are trained at once"
+    elif shared:
+        who = f"{shared} of the study's runs were trained beside others"
+    else:
+        return
+    raise UserError(
+        f"objective cannot be {speed} where {who}: they slow each other down\n"
+        "add throughput=exclusive, which measures each again alone, or use summary/macs"
+    )
+
+
+def _records(found: Search) -> list[RunRecord]:
+    records = [trial.record for trial in found.trials]
+    return records if found.interrupted is None else [*records, found.interrupted]
+
+
+def _tell_end(found: Search, notify: Notify) -> None:
+    if found.interrupted is not None:
+        notify(f"the search was stopped; {RESUME}")
+    elif not found.unseen:
+        notify("every variant of the space has been tried")

@@ -1,0 +1,69 @@
+"""The runs below the logdir as they are now, and whether they are others than before."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from pandas import DataFrame
+
+from convscope.analysis.frame import Reader
+from convscope.runs.directory import RunDirectory, SetAside
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Runs at one moment.
+
+    Args:
+        runs: `frame`'s table.
+        aside: what could not be read.
+        version: another one whenever a run, or a history that still grows, is another.
+    """
+
+    runs: DataFrame
+    aside: list[SetAside]
+    version: str
+
+
+class Snapshots:
+    """Looks at the disk anew each time; gives the same snapshot while nothing has changed.
+
+    Args:
+        logdir: a run, a study or a folder of studies.
+    """
+
+    def __init__(self, logdir: Path) -> None:
+        self._reader = Reader([logdir])
+        self._seen: list[Any] | None = None
+        self._now: Snapshot
+        # TensorBoard answers every request in a thread of its own.
+        self._lock = Lock()
+
+    def now(self) -> Snapshot:
+        """The runs as they are.
+
+        Raises:
+            UserError: the logdir is not there, or may not be listed.
+        """
+        with self._lock:
+            runs, aside = self._reader.read()
+            seen = [list(runs["path"]), runs.get("record", runs["id"]).tolist(), aside]
+            seen.append([_size(path) for path in runs["path"][runs["status"] == "running"]])
+            if seen != self._seen:
+                # The time, not a count: a page outlives the TensorBoard that it was opened from.
+                self._seen = seen
+                self._now = Snapshot(runs, aside, f"{time.time_ns():x}")
+            return self._now
+
+
+def _size(run: str) -> int:
+    """Bytes of a run's history; 0 where there is none yet."""
+    try:
+        return os.lstat(RunDirectory(Path(run)).history).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,215 @@
+"""From overrides to run requests: composed, checked, and resolved once per command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convscope.config.compose import Composer
+from convscope.config.errors import as_written, key_of
+from convscope.config.expand import MOST_JOBS
+from convscope.config.schema import TrainConfig, TrainerConfig
+from convscope.data import Facts, dataset_facts
+from convscope.errors import UserError
+from convscope.training.memory import require_memory
+from convscope.training.request import (
+    RunRequest,
+    check,
+    fitted,
+    request_run,
+)
+from convscope.variant import Variant
+
+if TYPE_CHECKING:
+    from convscope.data.images import Images
+    from convscope.runs.record import RunRecord
+    from convscope.training.hardware import Hardware
+
+OF_A_SEARCH = ("objective", "trials")
+"""Keys that say which variants are tried, and nothing of a run."""
+LARGE_PIXELS = 512 * 512
+"""Of an image, above which a run says that it could be scaled."""
+_DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
+
+
+def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRecord:
+    """Train the one run that these overrides ask for.
+
+    Raises:
+        UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
+    """
+    refuse_search(overrides)
+    resolver = Resolver(notify)
+    variant, *more = resolver.prepare([overrides])
+    if more:
+        raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
+    if variant.config.plan or any(key_of(word) == "sweep" for word in overrides):
+        raise UserError("plan and sweep are for many runs: use scripts/train.py")
+    if variant.impossible is not None:
+        raise variant.impossible
+    request = resolver.request(variant)
+    from convscope.training.train import train
+
+    return train(request, notify)
+
+
+def refuse_search(overrides: Sequence[str]) -> None:
+    """Raise UserError where a key of `OF_A_SEARCH` is set and nothing is searched."""
+    for key in OF_A_SEARCH:
+        if key in as_written(overrides):
+            raise UserError(f"{key} is for a search: add -m hydra/sweeper=optuna")
+
+
+def _this_process(trainer: TrainerConfig) -> Hardware:
+    # Here: PyTorch takes seconds to import, and a mistake in the options is told without it.
+    from convscope.training.devices import resolve_hardware
+
+    return resolve_hardware(trainer)
+
+
+class Resolver:
+    """Settles for one command what `auto` means, and loads each data set once.
+
+    Args:
+        notify: is told when `data=auto` falls back on digits, what is fitted to a small data set,
+            and what of the images is not used.
+        hardware: settles what the runs are computed on; by default this process does.
+        is_here: whether the runs are trained by this process, and must fit in this machine.
+    """
+
+    def __init__(
+        self,
+        notify: Callable[[str], None],
+        hardware: Callable[[TrainerConfig], Hardware] = _this_process,
+        is_here: bool = True,
+    ) -> None:
+        self._notify = notify
+        self._resolve_hardware = hardware
+        self._is_here = is_here
+        self._composer = Composer()
+        self._auto: dict[str, str] = {}
+        self._images: dict[tuple[str, str, int | None], Images] = {}
+        self._hardware: dict[tuple[str, int, str, bool], Hardware] = {}
+        self._defaults: dict[str, TrainConfig] = {}
+        self._facts = cache(dataset_facts)
+        self._told: set[str] = set()
+
+    def prepare(self, jobs: Sequence[Sequence[str]]) -> list[Variant]:
+        """Compose and check the config of each job, without torch and without loading data.
+
+        A job with `repeat=N` becomes N, with seeds from its own on.
+
+        Raises:
+            UserError: a key, group or value that no run could have.
+        """
+        configs = [self._composer.compose(overrides) for overrides in jobs]
+        runs = sum(config.repeat for config in configs)
+        if runs > MOST_JOBS:
+            raise UserError(
+                f"a sweep has at most {MOST_JOBS:,} runs, got {runs:,}"
+                f" ({len(configs):,} combinations with repeat={configs[0].repeat})"
+            )
+        return [
+            check(replace(used, seed=seed), _as_typed_alone(overrides, used, seed), facts)
+            for overrides, config in zip(jobs, configs, strict=True)
+            for used, facts in [self._fitted(overrides, config)]
+            for seed in range(config.seed, config.seed + config.repeat)
+        ]
+
+    def _fitted(self, overrides: Sequence[str], config: TrainConfig) -> tuple[TrainConfig, Facts]:
+        """The config on its data set, with what the overrides do not set fitted to it."""
+        facts = self._facts(config.data.name, config.data.root, config.data.image_size)
+        used = fitted(config, as_written(overrides), facts)
+        _, height, width = facts.input_shape
+        if config.data.image_size is None and height * width > LARGE_PIXELS:
+            self._tell(
+                f"images of {height}x{width} pixels (height x width) take much memory and time:"
+                " data.image_size=64 would scale them"
+            )
+        for key, before in vars(config.data).items():
+            if (after := getattr(used.data, key)) != before:
+                self._tell(
+                    f"data.{key}={after} is taken: {before} does not suit the {facts.train_size}"
+                    f" training images of {config.data.name}"
+                )
+        return used, facts
+
+    def _tell(self, line: str) -> None:
+        """Say it, once in a command."""
+        if line not in self._told:
+            self._told.add(line)
+            self._notify(line)
+
+    def request(self, variant: Variant) -> RunRequest:
+        """The run that a variant asks for, on this machine.
+
+        Raises:
+            UserError: data that cannot be had, or hardware or memory that is not there.
+        """
+        hardware = self._settle_hardware(variant.config)
+        if variant.config.data.name == "auto":
+            variant = self._settle_auto(variant)
+        if self._is_here:
+            require_memory(variant, hardware)
+        images = self._load(variant.config)
+        defaults = self._default(variant.config.data.name)
+        variant = replace(variant, config=self._as_used(variant.config))
+        return request_run(variant, images, hardware, self._as_used(defaults))
+
+    def _settle_auto(self, variant: Variant) -> Variant:
+        from convscope.data.sources import resolve_auto
+
+        root = variant.config.data.root
+        if root not in self._auto:
+            self._auto[root], reason = resolve_auto(root)
+            if reason is not None:
+                self._notify(f"data=auto takes {self._auto[root]}: {reason}")
+        name = self._auto[root]
+        others = [word for word in variant.overrides if not _DATA_CHOICE.match(word)]
+        settled = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
+        return check(replace(settled, seed=variant.config.seed), variant.overrides)
+
+    def _load(self, config: TrainConfig) -> Images:
+        from convscope.data.sources import load
+
+        data = config.data
+        key = (data.name, str(Path(data.root).absolute()), data.image_size)
+        if key not in self._images:
+            self._images[key] = load(data.name, data.root, data.image_size, data.cache)
+            for note in self._images[key].notes:
+                self._tell(note)
+        return self._images[key]
+
+    def _settle_hardware(self, config: TrainConfig) -> Hardware:
+        trainer = config.trainer
+        key = (trainer.accelerator, trainer.devices, trainer.precision, trainer.deterministic)
+        if key not in self._hardware:
+            self._hardware[key] = self._resolve_hardware(trainer)
+        return self._hardware[key]
+
+    def _as_used(self, config: TrainConfig) -> TrainConfig:
+        """With device and precision as they are: `auto` and its meaning here are one run."""
+        hardware = self._settle_hardware(config)
+        used = replace(
+            config.trainer,
+            accelerator=hardware.accelerator,
+            strategy=hardware.strategy,
+            precision=hardware.precision,
+        )
+        return replace(config, trainer=used)
+
+    def _default(self, choice: str) -> TrainConfig:
+        if choice not in self._defaults:
+            self._defaults[choice] = self._composer.compose([f"data={choice}"])
+        return self._defaults[choice]
+
+
+def _as_typed_alone(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
+    """The overrides that ask for this run and no other."""
+    if config.repeat == 1:
+        return list(overrides)
+    return [w for w in overrides if key_of(w) not in ("repeat", "seed")] + [f"seed={seed}"]

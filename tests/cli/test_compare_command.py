@@ -1,0 +1,492 @@
+"""`python scripts/compare.py` as a person types it: what it prints, writes and refuses."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from convscope.cli.compare import main
+from convscope.runs.lock import RunLock
+
+ROOT = Path(__file__).parents[2]
+MakeStudy = Callable[..., Path]
+Compare = Callable[..., tuple[int, str, str]]
+
+
+def planted(variant: str, seed: int) -> Mapping[str, float]:
+    """k3-s2-p1 is a point above k3-s1-p1, with 0.1 points between seeds; k5 hardly differs."""
+    mean = {"k3-s1-p1": 0.970, "k3-s2-p1": 0.980, "k5-s2-p2": 0.9795}[variant]
+    speed = {"k3-s1-p1": 10_000.0, "k3-s2-p1": 30_000.0, "k5-s2-p2": 20_000.0}[variant]
+    return {
+        "test_accuracy": mean + 0.001 * (seed - 1),
+        "best_val_accuracy": mean,
+        "train_samples_per_sec": speed,
+        "step_ms": 256_000 / speed,
+    }
+
+
+def nothing(variant: str, seed: int) -> Mapping[str, float]:
+    return {}
+
+
+@pytest.fixture
+def study(make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three variants with three seeds, one impossible, one failed; in `outputs/strides`."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("outputs/strides")
+    make_study(folder, [3], [1, 2], ["half"], metrics=planted)
+    make_study(folder, [5], [2], ["half"], metrics=planted)
+    make_study(folder, [7], [3], [0], [0, 1, 2])
+    return make_study(folder, [9], [1], ["half"], [0], nothing, status="failed", reason="NaN")
+
+
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Compare:
+    """Exit code, standard output and standard error of one command."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["compare.py", *arguments])
+        code = main()
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+def done(result: tuple[int, str, str]) -> str:
+    code, out, err = result
+    assert (code, err) == (0, "")
+    return out
+
+
+def refused(result: tuple[int, str, str]) -> str:
+    code, out, err = result
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def run_named(study: Path, start: str) -> str:
+    (name,) = (path.name for path in study.iterdir() if path.name.startswith(start))
+    return name
+
+
+def test_help_is_one_page(compare: Compare) -> None:
+    page = done(compare("--help"))
+    assert max(map(len, page.splitlines())) <= 100
+    for word in ("diff", "--runs", "--where", "--sort", "--format", "--report"):
+        assert word in page
+    assert done(compare("diff", "-h")) == page
+
+
+def test_a_line_per_variant_best_first(compare: Compare, study: Path) -> None:
+    lines = done(compare()).splitlines()
+    assert lines[:3] == [
+        "strides: 13 runs of 5 variants (9 finished, 3 skipped, 1 failed)",
+        "data     dataset mnist, batch_size 256, test_images 10000",
+        "model    channels 16-32-64, pool_after 1",
+    ]
+    head = next(place for place, line in enumerate(lines) if "test accuracy" in line)
+    assert lines[head].split()[:5] == ["variant", "val", "accuracy", "test", "accuracy"]
+    # (28 + 2 - 3) / 2 + 1 = 14, pooled 7, 4, 2; MACs as in the tests of tables.
+    assert [" ".join(line.split()) for line in lines[head + 2 : head + 6]] == [
+        "* k3-s2-p1 98.00 % 98.00 ± 0.10 % 3 97.75 to 98.25 % 30,000 8.5 2x2 29 176,320 24,058",
+        "~ k5-s2-p2 97.95 % 97.95 ± 0.10 % 3 97.70 to 98.20 % 20,000 12.8 2x2 55 488,640 65,274",
+        "k3-s1-p1 97.00 % 97.00 ± 0.10 % 3 96.75 to 97.25 % 10,000 25.6 14x14 12 4,629,376 24,058",
+        "* highest validation accuracy; ~ test accuracy not significantly different from that of *"
+        " (95 %); ±: standard deviation; 95 % interval: of each mean by itself; map: last feature"
+        " map; RF: receptive field of one of its units, pixels",
+    ]
+    below = lines[head + 7 :]
+    assert below[0] == "Without a result:"
+    assert below[1].startswith("- k7-s3-p0 skipped, seeds 0, 1, 2: conv2 would have an empty outp")
+    assert below[2] == "- k9-s1-p4 failed, seed 0: NaN"
+    assert below[4] == "In words:"
+    assert below[5].startswith("- k3-s2-p1 has the highest validation accuracy of 3 variants, 98")
+    assert below[-2:] == [
+        "What limits that:",
+        "- The training was not tuned per variant: all share one learning rate (0.02), schedule and"
+        " length (5 epochs). With others, another variant may be better.",
+    ]
+
+
+def on_terminal(study: Path, width: int, *arguments: str) -> list[str]:
+    """The lines that a terminal of this width gets."""
+    typed = [sys.executable, str(ROOT / "scripts/compare.py"), *arguments]
+    wide = f"import pty, sys; sys.exit(pty.spawn({typed!r}) >> 8)"
+    shown = subprocess.run(
+        [sys.executable, "-c", wide],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": str(width), "NO_COLOR": "1", "TERM": "xterm"},
+        check=True,
+    )
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.stdout).splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("width", "shown"), [(80, False), (160, True)])
+def test_a_table_fits_its_terminal(study: Path, width: int, shown: bool) -> None:
+    lines = on_terminal(study, width)
+    assert max(map(len, lines)) <= width
+    (head,) = (line for line in lines if line.startswith("   variant"))
+    for always in ("val accuracy", "test accuracy", "seeds", "samples/s", "map", "MACs"):
+        assert always in head
+    assert ("95 % interval" in head) is ("params" in head) is shown
+    (best,) = (line for line in lines if line.startswith("*  k3-s2-p1"))
+    assert "  98.00 ± 0.10 %  " in best
+    assert max(map(len, on_terminal(study, width, "--runs"))) <= width
+
+
+def rows(out: str) -> list[dict[str, Any]]:
+    found = json.loads(out)
+    assert isinstance(found, list)
+    return found
+
+
+def test_rows_for_programs(compare: Compare, study: Path) -> None:
+    first, *_ = groups = rows(done(compare("--format", "json")))
+    assert [row["variant"] for row in groups[:3]] == ["k3-s2-p1", "k5-s2-p2", "k3-s1-p1"]
+    assert {row["unfinished"] for row in groups[3:]} == {"3 skipped", "1 failed"}
+    assert first["test_accuracy"] == pytest.approx(0.98)
+    assert first["optim.lr"] == 0.02
+    runs = rows(done(compare("strides", "--format", "json", "--runs")))
+    assert len(runs) == 13
+    assert {row["status"] for row in runs} == {"finished", "skipped", "failed"}
+    table = list(csv.DictReader(io.StringIO(done(compare("--format", "csv", "--runs")))))
+    assert [row["run"] for row in table] == [row["run"] for row in runs]
+    assert [float(row["test_accuracy"] or "nan") for row in table[:9]] == [
+        row["test_accuracy"] for row in runs[:9]
+    ]
+
+
+def test_markdown(compare: Compare, study: Path) -> None:
+    lines = done(compare("--format", "markdown")).splitlines()
+    assert lines[0] == "strides: 13 runs of 5 variants (9 finished, 3 skipped, 1 failed)"
+    assert "- machine: device AMD EPYC, threads 2, torch 2.14.1" in lines
+    (best,) = (line for line in lines if line.startswith("| \\* | k3-s2-p1 | 98.00 % | 98.00 ±"))
+    assert best.endswith(" | 2x2 | 29 | 176,320 | 24,058 |")
+    assert "- k9-s1-p4 failed, seed 0: NaN" in lines
+
+
+def test_where_is_of_the_lines_shown(compare: Compare, study: Path) -> None:
+    def shown(*arguments: str) -> list[str]:
+        return [row["label"] for row in rows(done(compare(*arguments, "--format", "json")))]
+
+    assert shown("--where", "stride == 2 and test_accuracy > 0.9796") == ["k3-s2-p1"]
+    assert shown("--where", "unfinished != ''", "--sort", "kernel_size") == ["k7-s3-p0", "k9-s1-p4"]
+    assert shown("--where", "stride < 3 and test_accuracy > 0", "--sort", "-macs") == [
+        *("k3-s1-p1", "k5-s2-p2", "k3-s2-p1")
+    ]
+    runs = ["--runs", "--where", "test_accuracy > 0.9796 and seed == 1"]
+    assert shown(*runs) == ["k3-s2-p1"]
+    out = done(compare("--where", "kernel_size == 3"))
+    assert "k5-s2-p2" not in out  # Neither in the table nor in the words.
+    assert "Without a result" not in out
+
+
+def test_running_and_interrupted_runs(compare: Compare, study: Path, make_study: MakeStudy) -> None:
+    fields = {"status": "running", "ended_at": None, "duration_s": None}
+    make_study(study, [11], [1], ["half"], [0, 1], nothing, **fields)
+    held = study / run_named(study, "mnist-k11-s1-p5-seed0")
+    with RunLock(held):
+        out = done(compare())
+    assert "- k11-s1-p5 running, seed 0\n" in out
+    assert "- k11-s1-p5 interrupted, seed 1: its process ended without saying why" in out
+
+
+def test_several_settings_have_columns(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    make_study(Path("outputs/rates"), [3], [1], ["half"], [0], planted, config={"optim": {"lr": 1}})
+    lines = done(compare()).splitlines()
+    assert lines[0].startswith("rates, strides: 14 runs of 5 variants")
+    (head,) = (line for line in lines if line.startswith("   variant"))
+    assert head.split()[:4] == ["variant", "study", "lr", "val"]
+    assert [line.split()[:4] for line in lines if line.startswith("*  ")] == [
+        ["*", "k3-s2-p1", "strides", "0.02"],
+    ]
+    assert any(
+        line.startswith("* highest validation accuracy of those compared with it; ")
+        for line in lines
+    )
+
+
+def test_a_setting_without_any_result(compare: Compare, study: Path, make_study: MakeStudy) -> None:
+    failed = {"status": "failed", "reason": "the loss is nan"}
+    make_study(study, [3], [1], ["half"], [0], nothing, config={"optim": {"lr": 9.0}}, **failed)
+    for arguments in ([], ["--runs"]):
+        out = done(compare(*arguments))
+        assert "- k3-s1-p1 (lr 9) failed, seed 0: the loss is nan\n" in out
+        (head,) = (line for line in out.splitlines() if "  samples/s  " in line)
+        assert head.split()[1:3] == ["lr", "val"]
+
+
+def test_places(compare: Compare, study: Path) -> None:
+    name = run_named(study, "mnist-k3-s1-p1-seed2")
+    for word in (name, f"strides/{name}", f"outputs/strides/{name}/run.json"):
+        (row,) = rows(done(compare(word, "--format", "json", "--runs")))
+        assert row["run"] == name
+    assert len(rows(done(compare(str(study), name, "--format", "json")))) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["stride"], "stride must be a study, a run or a folder; did you mean the study strides?"),
+        (["mnist-k3-s1-p1-seed2"], "did you mean 'mnist-k3-s1-p1-seed2-"),
+        (["x" * 5000], "cannot be opened: File name too long"),
+        (["--where", "stride = 2"], "write == for ="),
+        (["--where", "__import__('os').system('touch x')"], "comparisons such as stride == 2"),
+        (["--where", "seed == 0"], "seed is of a single run: add --runs"),
+        (["--where", "kernel_size == 99"], "--where must hold for a line"),
+        (["--where", "strid == 2", "--runs"], "strid is no column; did you mean stride?"),
+        (["--sort", "-makks"], "makks is no column"),
+        (["--sort"], "--sort: expected one argument: see --help"),
+        (["--format", "xml"], "--format must be one of table, csv, json, markdown, got xml"),
+        (["--report", "report.pdf"], "must end in .html or .md, got report.pdf"),
+        (["--report", "outputs"], "--report must name a file, got outputs"),
+        (["--all"], "unrecognized arguments: --all: see --help"),
+        (["diff", "one"], "diff must have two variants or runs behind it, got 1"),
+        (["diff", "a", "b", "--runs"], "--runs is not for diff: see --help"),
+        (["diff", "a", "b"], "run must be a run in outputs or its folder, got 'a'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    compare: Compare, study: Path, arguments: list[str], words: str
+) -> None:
+    assert words in refused(compare(*arguments))
+    assert not Path("x").exists()
+
+
+def test_nothing_to_compare(
+    compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "there is no folder outputs here: train first" in refused(compare())
+    Path("outputs/empty").mkdir(parents=True)
+    assert refused(compare()) == "error: there is no run to compare in outputs\n"
+    assert refused(compare("empty")) == "error: there is no run to compare in empty\n"
+
+
+def test_a_damaged_record_is_named_and_the_rest_goes_on(compare: Compare, study: Path) -> None:
+    record = study / run_named(study, "mnist-k9") / "run.json"
+    record.write_bytes(record.read_bytes()[:200])
+    (study / "link").symlink_to(study / run_named(study, "mnist-k3-s1-p1-seed0"))
+    code, out, err = compare()
+    assert code == 0
+    assert out.startswith("strides: 12 runs of 4 variants (9 finished, 3 skipped)")
+    link, damaged = err.splitlines()
+    assert link == "set aside: outputs/strides/link is a link, not followed"
+    assert damaged.startswith(f"set aside: {record} is no valid JSON: ")
+
+
+def test_names_do_no_harm(
+    compare: Compare, make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"config": {"optim": {"name": "=1+1|<img>\x1b[2J[red]*"}}, "command": "@x"}
+    for seed, study in enumerate(("\x1b]0;title\x07", "-plus")):
+        folder = Path("outputs", study)
+        failed = {"status": "failed", "reason": "a\x1b[31m\nb"}
+        make_study(folder, [3], [1], [0], [seed], **names)
+        make_study(folder, [3], [2], [0], [seed], **failed)
+    table, markdown = done(compare()), done(compare("--format", "markdown"))
+    for out in (table, markdown):
+        assert all(line.isprintable() for line in out.splitlines())
+        assert "\\x1b[2J" in out.replace("\\\\", "\\").replace("\\[", "[")
+    assert "=1+1|<img>\\x1b[2J[red]*" in table
+    assert "failed, seeds 0, 1: a\\x1b[31m\\nb" in table
+    assert "=1+1&#124;&lt;img&gt;" in markdown
+    assert "<img" not in markdown
+    cells = list(csv.DictReader(io.StringIO(done(compare("--format", "csv", "--runs")))))
+    assert {row["optim.name"][:5] for row in cells} == {"'=1+1", ""}
+    assert {row["study"] for row in cells} == {"\x1b]0;title\x07", "'-plus"}
+    assert {row["command"] for row in cells} == {"'@x", "python scripts/train.py"}
+
+
+def test_diff(compare: Compare, study: Path) -> None:
+    first, second = (run_named(study, f"mnist-k3-s{s}-p1-seed1") for s in (1, 2))
+    lines = [" ".join(line.split()) for line in done(compare("diff", first, second)).splitlines()]
+    assert lines[:2] == [f"first strides/{first}", f"second strides/{second}"]
+    for expected in (
+        "config conv.stride 1 2",
+        "macs 4,629,376 176,320 x0.0381",
+        "conv1 output 16x28x28 16x14x14",
+        "result test_accuracy 97.00 % 98.00 % +1.00 points",
+        "train_samples_per_sec 10,000 30,000 x3",
+    ):
+        assert expected in lines
+    assert not any("lr" in line.split() for line in lines)
+    differing = rows(done(compare("diff", first, second, "--format", "json")))
+    assert differing[0]["part"] == "result"
+    untested = dict.fromkeys(
+        ("first_std", "second_std", "difference", "low", "high", "p_value"), None
+    )
+    stride = {"part": "config", "key": "conv.stride", "first": "1", "second": "2"}
+    assert stride | untested in differing
+    table = done(compare("diff", first, second, "--format", "csv")).splitlines()
+    assert table[0].startswith("part,key,first,second,")
+    assert "config,conv.stride,1,2,,,,,," in table
+    assert "| config | conv.stride | 1 | 2 |  |" in done(
+        compare("diff", first, second, "--format", "markdown")
+    )
+
+
+def test_a_diff_of_variants_begins_with_their_means_and_the_difference(
+    compare: Compare, study: Path
+) -> None:
+    # Seeds lie 0.1 points apart; scipy's tukey_hsd of the three variants gives the rest.
+    interval = stats.tukey_hsd([0.969, 0.97, 0.971], [0.979, 0.98, 0.981], [0.9785, 0.9795, 0.9805])
+    low, high = (100 * end[1, 0] for end in interval.confidence_interval(0.95))
+    for words in (("k3-s1-p1", "k3-s2-p1"), ("strides/k3-s1-p1", "strides/k3-s2-p1")):
+        lines = [" ".join(line.split()) for line in done(compare("diff", *words)).splitlines()]
+        assert lines[:2] == [
+            "first k3-s1-p1, 3 runs of strides",
+            "second k3-s2-p1, 3 runs of strides",
+        ]
+        assert lines[3] == "first second difference 95 % interval p"
+        assert lines[5] == (
+            "result test_accuracy 97.00 ± 0.10 % 98.00 ± 0.10 %"
+            f" +1.00 points {low:+.2f} to {high:+.2f} points <0.001"
+        )
+        assert "config conv.stride 1 2" in lines
+        assert any("hold for all 3 pairs of variants of this setting at once" in x for x in lines)
+
+
+def test_a_diff_takes_a_variant_on_one_side_and_a_run_on_the_other(
+    compare: Compare, study: Path
+) -> None:
+    run = run_named(study, "mnist-k3-s2-p1-seed1")
+    out = " ".join(done(compare("diff", "k3-s1-p1", run)).split())
+    assert out.startswith(f"first k3-s1-p1, 3 runs of strides second strides/{run} ")
+    assert "test_accuracy 97.00 ± 0.10 % 98.00 % +1.00 points" in out
+
+
+def test_a_diff_takes_every_label_that_a_variant_can_have(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    make_study(
+        study, [4, [5, 3, 1], "3x5"], [1], ["same"], metrics=lambda *_: {"test_accuracy": 0.9}
+    )
+    for label in ("k4-s1-p1+2", "k5.3.1-s1-p2.1.0", "k3x5-s1-p1x2"):
+        first, *_ = done(compare("diff", label, "k3-s1-p1")).splitlines()
+        assert first == f"first   {label}, 3 runs of strides"
+
+
+def test_a_diff_asks_which_setting_is_meant_in_one_line(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    slow = {"config": {"optim": {"lr": 0.001}}}
+    make_study(Path("outputs/slow"), [3], [1], ["half"], metrics=planted, **slow)
+    assert refused(compare("diff", "k3-s1-p1", "k3-s2-p1")) == (
+        "error: k3-s1-p1 has been trained with 2 settings: give one of slow/k3-s1-p1,"
+        " strides/k3-s1-p1, or one run\n"
+    )
+    assert "of slow" in done(compare("diff", "slow/k3-s1-p1", "k3-s2-p1"))
+    make_study(study, [3], [1], ["half"], [3, 4], metrics=lambda *_: {}, **slow)
+    assert "give one of 'k3-s1-p1 (lr 0.001)', 'k3-s1-p1 (lr 0.02)', or" in refused(
+        compare("diff", "strides/k3-s1-p1", "k3-s2-p1")
+    )
+    one = done(compare("diff", "strides/k3-s1-p1 (lr 0.02)", "k3-s2-p1"))
+    assert one.splitlines()[0] == "first   k3-s1-p1 (lr 0.02), 3 runs of strides"
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("k3-s1-p2", "k3-s1-p2 is no run, and no variant that has been trained; did you mean"),
+        ("k3-s1-p1 (lr 7)", "k3-s1-p1 (lr 7) is no run, and no variant that has been trained;"),
+        ("no/k3-s1-p1", "outputs/no cannot be listed"),
+    ],
+)
+def test_a_diff_names_the_variant_that_is_none(
+    compare: Compare, study: Path, word: str, says: str
+) -> None:
+    assert says in refused(compare("diff", word, "strides/k3-s2-p1"))
+
+
+def test_long_texts_of_a_diff_stand_below_it(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    commands = [f"python scripts/train.py conv.stride={'1' * 30}{end}" for end in "ab"]
+    for command in commands:
+        make_study(Path("outputs", command[-1]), [3], [1], [0], [0], command=command)
+    runs = [f"{end}/{run_named(Path('outputs', end), 'mnist')}" for end in "ab"]
+    out = done(compare("diff", *runs))
+    assert f"command, first and second:\n- {commands[0]}\n- {commands[1]}\n" in out
+
+
+@pytest.mark.parametrize("suffix", [".html", ".md"])
+def test_a_report_beside_the_table(compare: Compare, study: Path, suffix: str) -> None:
+    path = Path(f"report{suffix}")
+    code, out, err = compare("--report", str(path), "--where", "kernel_size == 3")
+    assert (code, err) == (0, f"wrote {path}\n")
+    assert out.startswith("strides: 6 runs of 2 variants (6 finished)")
+    text = path.read_text(encoding="utf-8")
+    assert "k3-s2-p1" in text
+    assert "k5-s2-p2" not in text
+    assert "scripts/compare.py --report" in text
+
+
+def script(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    """The script itself, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts/compare.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_closed_pipe_is_no_traceback(study: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts/compare.py"), "--format", "json", "--runs"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+HEAVY = ("torch", "torchvision", "pytorch_lightning", "hydra", "matplotlib", "plotly", "sklearn")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [], ["--runs", "--where", "stride == 2"]])
+def test_it_starts_without_torch(study: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys; from convscope.cli.compare import main;"
+        f"sys.argv[1:] = {arguments!r}; assert main() == 0;"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_thousand_runs(
+    compare: Compare, make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within 4 s; by this process's own time, as others may be busy."""
+    monkeypatch.chdir(tmp_path)
+    for lr in (0.01, 0.02, 0.05, 0.1):
+        grid = ([3, 5, 7, 9, 11], [1, 2, 3], [0, "half", "full"], range(6))
+        make_study(Path("outputs/many"), *grid, config={"optim": {"lr": lr}})
+    begun = time.process_time()
+    out = done(compare())
+    assert time.process_time() - begun < 4
+    assert out.startswith("many: 1080 runs of 45 variants")

@@ -1,0 +1,294 @@
+"""`python scripts/explain.py` as a person types it: what it prints, writes and refuses."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convscope.cli.explain import main
+
+ROOT = Path(__file__).parents[2]
+Explain = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Explain:
+    """Exit code, standard output and standard error of one command."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["explain.py", *arguments])
+        code = main()
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+def done(result: tuple[int, str, str]) -> str:
+    code, out, err = result
+    assert (code, err) == (0, "")
+    return out
+
+
+def test_help_is_one_page(explain: Explain) -> None:
+    page = done(explain("--help"))
+    assert max(map(len, page.splitlines())) <= 100
+    for word in ("sample", "diff", "vs", "grid", "rules", "--input", "--html", "--png", "--json"):
+        assert word in page
+    assert done(explain("grid", "-h")) == page
+
+
+def test_the_tutorial(explain: Explain) -> None:
+    out = done(explain("sample"))
+    assert "nn.Conv2d(1, 1, 3, stride=2): 5x5 to 2x2, output [1, 1, 2, 2]:\n   54   72\n" in out
+    assert "  conv=k5-s2-p0  nn.Conv2d(1, 10, 5, stride=2)   [1, 10, 12, 12]\n" in out
+    assert "- First output: 0 + 1 + 2 + 5 + 6 + 7 + 10 + 11 + 12 = 54\n" in out
+
+
+def test_a_sample_of_one_s_own(explain: Explain) -> None:
+    out = done(explain("sample", "conv.kernel_size=2", "conv.stride=3", "--input", "7x9"))
+    assert (
+        "conv1 = nn.Conv2d(1, 1, 2, stride=3, padding=1): 7x9 to 3x4, output [1, 1, 3, 4]:\n"
+        "    0    5   11    8\n"
+        "   45  100  112   61\n"
+        "   99  208  220  115\n"
+    ) in out
+
+
+def test_a_list_shows_the_first_layer(explain: Explain) -> None:
+    out = done(explain("sample", "conv.stride=[1,2,1]", "conv.kernel_size=4", "conv.padding=0"))
+    assert "nn.Conv2d(1, 1, 4): 5x5 to 2x2" in out
+
+
+def test_a_large_input_is_shortened(explain: Explain) -> None:
+    out = done(explain("sample", "--input", "300x400", "conv.padding=0"))
+    lines = out.splitlines()
+    assert len(lines) < 60
+    assert lines[1].split()[:2] == ["0", "1"]
+    assert lines[1].split()[-1] == "399"
+    assert set(lines[11].split()) == {"..."}
+
+
+def test_a_network(explain: Explain) -> None:
+    out = done(explain("conv.stride=2", "data=cifar10"))
+    lines = out.splitlines()
+    assert lines[0] == "cifar10 3x32x32, channels 16-32-64: k3-s2-p1"
+    assert "conv1  k3 s2 p1   3x32x32  16x16x16   3     2             0" in lines
+    assert "conv1     432  110,592  16.0 KiB     0+1        0      12%" in lines
+    assert (
+        "24,346 parameters, 258,688 MACs and 23.0 KiB of activations per image, final map 2x2."
+        in lines
+    )
+    assert "- the receptive field of a conv3 unit holds at most 29 of 32 pixels per axis." in lines
+
+
+def test_a_network_for_programs(explain: Explain) -> None:
+    record = json.loads(done(explain("conv.stride=2", "--json")))
+    assert (record["status"], record["variant"]) == ("possible", "k3-s2-p1")
+    assert (record["params"], record["final_map"]) == (24_058, [2, 2])
+    assert record["layers"][0]["out_shape"] == [16, 14, 14]
+    assert record["words"]["touches_padding"] == (
+        "75 % of conv2's and conv3's outputs touch padding."
+    )
+
+
+def test_an_impossible_network(explain: Explain) -> None:
+    code, out, err = explain("conv.kernel_size=7", "conv.padding=0")
+    assert code == 2
+    assert err == (
+        "error: conv3 would have an empty output: input 5x5, kernel_size 7, stride 1, padding 0;"
+        " conv.padding=1 would make it possible\n"
+    )
+    assert out.splitlines()[-1].startswith("conv2  k7 s1 p0")
+    code, out, err = explain("conv.kernel_size=7", "conv.padding=0", "--json")
+    record = json.loads(out)
+    assert (code, record["status"], record["layer"]) == (2, "impossible", "conv3")
+    assert record["fix"] == "conv.padding=1"
+    assert explain("conv.stride=2", "conv.padding=same")[:2] == (2, "")
+
+
+def test_diff(explain: Explain) -> None:
+    out = done(explain("diff", "conv.stride=1", "vs", "conv.stride=2"))
+    assert re.search(r"\n +MACs +4,629,376 +176,320  \* x0.0381\n", out)
+    assert "\nOnly the second, k3-s2-p1:\n- conv1 leaves" in out
+    record = json.loads(done(explain("diff", "--json", "vs", "conv.stride=2")))
+    assert [one["variant"] for one in record["variants"]] == ["k3-s1-p1", "k3-s2-p1"]
+    assert record["differences"][0] == {
+        "layer": None,
+        "quantity": "final map",
+        "values": ["14x14", "2x2"],
+    }
+    impossible = done(explain("diff", "conv.stride=2", "conv.padding=same", "vs"))
+    assert "\nImpossible:\n- k3-s2-psame: conv.padding=same needs stride 1" in impossible
+
+
+def test_grid(explain: Explain, tmp_path: Path) -> None:
+    arguments = ["grid", "conv.kernel_size=3,7", "conv.padding=0,1,half"]
+    page, picture = tmp_path / "grid.html", tmp_path / "grid.png"
+    out = done(explain(*arguments, "--html", str(page), "--png", str(picture)))
+    assert out.startswith("6 combinations make 5 variants, 1 of them impossible.\n")
+    assert "padding 1 = half\n" in out
+    assert "\n- k7-s1-p0: conv3 would have an empty output" in out
+    assert out.endswith(f"\nwrote {page} and {picture}\n")
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    record = json.loads(done(explain(*arguments, "--json")))
+    assert record["keys"] == ["conv.kernel_size", "conv.padding"]
+    assert [one["typed"] for one in record["variants"]][1] == [["3", "1"], ["3", "half"]]
+
+
+def test_rules_are_listed_with_threshold_and_source(explain: Explain) -> None:
+    out = done(explain("rules"))
+    assert "\ntouches padding: at least 50 % of a layer's outputs\n" in out
+    assert "\nunused border: at least 1 pixel, input or padding\n" in out
+    assert "Dumoulin and Visin (2016), relationship 6" in out
+
+
+def test_pages(explain: Explain, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert done(explain("--html", str(page))) == f"wrote {page}: open it in a browser\n"
+    first = page.read_bytes()
+    done(explain("conv.stride=3", "--html", str(page), "--input", "7x9"))
+    second = page.read_bytes()
+    done(explain("diff", "conv.stride=3", "vs", "conv.kernel_size=5", "--html", str(page)))
+    assert len({first, second, page.read_bytes()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["foo"], "cannot read the override foo\n"),
+        (["conv.stride=0"], "conv.stride must be at least 1, got 0\n"),
+        (["conv.stride=1,2"], "conv.stride=1,2 is more than one variant\nwrite explain.py grid"),
+        (["--frob"], "unrecognized arguments: --frob: see --help\n"),
+        (["--html"], "argument --html: expected one argument: see --help\n"),
+        (["--html", ""], "--html must name a file, got nothing\n"),
+        (["--png", "x.png"], "--png is for grid, not for network: see --help\n"),
+        (["grid", "--run", "x"], "--run is for network, not for grid: see --help\n"),
+        (["--run", "x"], "--run needs --html FILE here: see --help\n"),
+        (["--input", "5x5"], "--input needs --html FILE here: see --help\n"),
+        (["sample", "--input", "7y9"], "--input must be height x width such as 7x9, got 7y9\n"),
+        (["sample", "--input", ""], "--input must be height x width such as 7x9, got nothing\n"),
+        (["sample", "--input", "0x9"], "--input must be 1 to 1000 pixels high and wide, got 0x9"),
+        (["sample", "--input", "9x1001"], "--input must be 1 to 1000 pixels high and wide, got "),
+        (["sample", "data=mnist"], "one layer alone is shown, which conv and model describe, got"),
+        (["sample", "conv.kernel_size=8"], "conv1 would have an empty output: input 5x5, kernel"),
+        (["sample", "conv.stride=2", "conv.padding=same"], "conv.padding=same needs stride 1"),
+        (["diff", "conv.stride=2"], "diff takes two variants with one vs between them, such as"),
+        (["grid", "conv.strid=1,2"], "conv.strid is not a key of the config\ndid you mean"),
+        (["rules", "x"], "rules takes no more words, got x\n"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_told_and_nothing_printed(
+    explain: Explain, arguments: list[str], message: str
+) -> None:
+    code, out, err = explain(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {message}")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(explain: Explain, tmp_path: Path) -> None:
+    page = tmp_path / "kept.html"
+    page.write_text("kept")
+    for arguments in (
+        ["conv.stride=0", "--html", str(page)],
+        ["grid", "conv.stride=1,0", "--html", str(page)],
+        ["grid", "conv.stride=range(1,40)", "--html", str(page), "--png", str(page)],
+        ["--html", str(page), "--run", str(tmp_path)],
+    ):
+        code, out, err = explain(*arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("error: ")
+    assert page.read_text() == "kept"
+    code, _, err = explain("grid", "conv.stride=1,2", "--html", str(tmp_path / "no" / "x.html"))
+    assert code == 2
+    assert "x.html could not be written: No such file or directory" in err
+    assert explain("grid", "conv.stride=1,2", "--png", str(tmp_path))[0] == 2
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert explain("grid", "conv.stride=1,2", "--png", str(pipe))[0] == 2
+    pipe.unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.html"]
+
+
+def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    program = "import sys; from convscope.cli.explain import main; sys.exit(main())"
+    inherited = {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "PATH": ""}
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env=inherited | environment,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "barred"),
+    [
+        (["conv.stride=2", "data=cifar10"], ["torch", "numpy", "matplotlib", "scipy"]),
+        (["diff", "vs", "conv.stride=2"], ["torch", "numpy", "matplotlib", "scipy"]),
+        (["grid", "conv.stride=1,2"], ["torch", "numpy", "matplotlib", "scipy"]),
+        (["grid", "conv.stride=1,2", "--png", "grid.png"], ["torch", "scipy"]),
+        (["rules"], ["torch", "numpy", "matplotlib", "scipy"]),
+        (["--help"], ["torch", "numpy", "matplotlib", "scipy", "hydra", "rich"]),
+    ],
+    ids=" ".join,
+)
+def test_what_starts_without_what(arguments: list[str], barred: list[str], tmp_path: Path) -> None:
+    program = (
+        "import sys; from convscope.cli.explain import main; main();"
+        f"print('loaded', [name for name in {barred} if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT / "src"), "PATH": ""},
+        cwd=tmp_path,
+        check=True,
+    )
+    assert ended.stdout.endswith("loaded []\n")
+
+
+def test_words_need_neither_torch_nor_hydra() -> None:
+    program = (
+        "import sys; from convscope.lesson import words;"
+        "print([name for name in ('torch', 'hydra', 'numpy', 'rich') if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT / "src"), "PATH": ""},
+        check=True,
+    )
+    assert ended.stdout == "[]\n"
+
+
+def test_a_terminal_without_dashes_is_no_reason_to_fail() -> None:
+    ended = process("diff", "model=deep", "vs", PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "?" in ended.stdout
+
+
+def test_a_reader_that_stops_early_sees_no_traceback() -> None:
+    program = "import sys; from convscope.cli.explain import main; sys.exit(main())"
+    for arguments in (["--help"], ["grid", "conv.stride=1,2"], ["conv.stride=2", "--json"]):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PYTHONPATH": str(ROOT / "src"), "PATH": ""},
+        ) as started:
+            assert started.stdout is not None
+            assert started.stderr is not None
+            started.stdout.close()
+            assert started.wait(timeout=60) == 1
+            assert started.stderr.read() == b""

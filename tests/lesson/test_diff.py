@@ -1,0 +1,94 @@
+"""Two variants side by side."""
+
+import pytest
+
+from convscope.errors import UserError
+from convscope.lesson.diff import differs_in_data, rows, sentences, split, table
+from convscope.lesson.variants import examine
+
+
+def test_split_at_vs() -> None:
+    assert split(["conv.stride=1", "vs", "conv.stride=2", "data=mnist"]) == (
+        ["conv.stride=1"],
+        ["conv.stride=2", "data=mnist"],
+    )
+    assert split(["vs"]) == ([], [])
+
+
+@pytest.mark.parametrize("words", [[], ["conv.stride=1", "conv.stride=2"], ["vs", "a=1", "vs"]])
+def test_one_vs_is_needed(words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^diff takes two variants with one vs between them"):
+        split(words)
+
+
+def test_differences_are_marked_counts_with_their_factor() -> None:
+    drawn = table(examine([]), examine(["conv.stride=2"]))
+    assert drawn.columns == ("<", "<", "k3-s1-p1", "k3-s2-p1", "<")
+    layers, named = {}, ""
+    for layer, quantity, *rest in drawn.rows:
+        named = layer or named
+        layers[named, quantity] = tuple(rest)
+    assert layers["", "data"] == ("mnist 1x28x28", "mnist 1x28x28", "")
+    assert layers["", "final map"] == ("14x14", "2x2", "*")
+    assert layers["conv1", "kernel-stride-padding"] == ("k3 s1 p1", "k3 s2 p1", "*")
+    assert layers["conv1", "out"] == ("16x28x28", "16x14x14", "*")
+    assert layers["conv1", "receptive field"] == ("3", "3", "")
+    assert layers["conv1", "params"] == ("144", "144", "")
+    assert layers["conv1", "MACs"] == ("112,896", "28,224", "* x0.25")
+    assert layers["conv1", "unused border"] == ("0", "0+1", "*")
+    assert ("conv1", "skipped") not in layers
+    assert ("pool1", "MACs") not in layers
+
+
+def test_layers_that_one_side_lacks() -> None:
+    found = {(row.layer, row.quantity): row for row in rows(examine([]), examine(["model=deep"]))}
+    assert found["pool1", "out"].texts == ("16x14x14", "–")
+    assert found["conv6", "out"].texts == ("–", "256x7x7")
+    assert found["conv6", "params"].factor is None
+    order = list(dict.fromkeys(layer for layer, _ in found))
+    assert order == [
+        "", "conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "pool4", "conv5", "conv6",
+    ]  # fmt: skip
+
+
+def test_an_impossible_side_shows_the_layers_that_it_has() -> None:
+    found = {
+        (row.layer, row.quantity): row.texts
+        for row in rows(examine(["conv.kernel_size=7", "conv.padding=0"]), examine([]))
+    }
+    assert found["", "params"] == ("–", "24,058")
+    assert found["conv2", "out"] == ("32x5x5", "32x14x14")
+    assert found["conv3", "out"] == ("–", "64x14x14")
+
+
+def test_sentences_of_one_and_of_both() -> None:
+    said = sentences(examine([]), examine(["conv.kernel_size=5", "conv.padding=half"]))
+    assert said == {
+        "Only the first, k3-s1-p1:": [
+            "the receptive field of a conv3 unit holds at most 12 of 28 pixels per axis."
+        ],
+        "Only the second, k5-s1-p2:": [
+            "the receptive field of a conv3 unit holds at most 22 of 28 pixels per axis."
+        ],
+        "Both:": ["78 % of the MACs are in conv3."],
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "warning"),
+    [
+        (["conv.stride=1"], ["conv.stride=2"], None),
+        (["data=cifar10"], ["conv.stride=2", "data=cifar10"], None),
+        (["data=mnist"], ["data=cifar10"], None),
+        ([], ["data=digits", "data.batch_size=1"], "the second has data=digits data.batch_size=1"),
+        (["conv.stride=1"], ["data=cifar10"], "(mnist and cifar10)"),
+        (["++data.name=cifar10"], [], "only the first has ++data.name=cifar10"),
+    ],
+    ids=str,
+)
+def test_two_that_differ_in_data_unasked_are_told(
+    first: list[str], second: list[str], warning: str | None
+) -> None:
+    told = differs_in_data((first, second), (examine(first), examine(second)))
+    assert (told is None) == (warning is None)
+    assert told is None or (warning or "") in told

@@ -1,0 +1,222 @@
+"""Each rule's sentence once true and once absent; the numbers are worked out by hand."""
+
+import pytest
+
+from convscope.geometry import NetworkGeometry, network_geometry
+from convscope.lesson import words
+from convscope.lesson.rules import RULES, findings
+
+from ..convs import parse_conv
+
+FLOORS = (
+    ": the stride does not divide evenly, and PyTorch rounds the size down, where some visualisers"
+    " call it invalid."
+)
+
+
+def network(
+    kernel_size: object,
+    stride: object,
+    padding: object,
+    image: tuple[int, int],
+    channels: tuple[int, ...] = (1,),
+    pool_after: tuple[int, ...] = (),
+) -> NetworkGeometry:
+    convs = parse_conv(kernel_size, stride, padding, len(channels))
+    return network_geometry((1, *image), convs, channels, pool_after, classes=10)
+
+
+TRUE = {
+    # (28 + 2 - 3) % 2 = 1, and 1 padding pixel lies at the end
+    "unread_border": (
+        network(3, 2, 1, (28, 28)),
+        "conv1 leaves an unused border of 1 padding row and 1 padding column, no image pixel"
+        + FLOORS,
+    ),
+    # windows 0-1, 3-4, 6-7 of 8: pixels 2 and 5 are left out, 6 x 6 read
+    "skipped_pixels": (
+        network(2, 3, 0, (8, 8)),
+        "conv1's stride 3 skips 1 of every 3 rows and columns: 36 of 64 pixels are used.",
+    ),
+    # 7 windows an axis, the first and the last on the 2 pixels of padding: 49 - 25
+    "padding_only_outputs": (
+        network(2, 1, 2, (4, 4)),
+        "24 of conv1's 49 outputs read nothing but padding.",
+    ),
+    # 2 of 4 columns, every row: just the threshold
+    "touches_padding": (
+        network("1x3", 1, "0x1", (4, 4)),
+        "50 % of conv1's outputs touch padding.",
+    ),
+    "grown_output": (
+        network(3, 1, 2, (5, 5)),
+        "conv1 grows from 5x5 to 7x7: padding adds more than the kernel takes.",
+    ),
+    "even_kernel": (
+        network(4, 1, "same", (9, 9)),
+        "the 4x4 kernel of conv1 has no centre pixel: its outputs lie half a pixel off the input's"
+        " pixels.",
+    ),
+    "pointwise_kernel": (
+        network(1, 1, 0, (9, 9)),
+        "conv1 is 1x1: it mixes the channels of a pixel without its neighbours.",
+    ),
+    "patches": (
+        network(2, 2, 0, (4, 4)),
+        "conv1 cuts its input into 2x2 patches: windows neither overlap nor leave gaps.",
+    ),
+    "field_below_image": (
+        network(3, 1, 1, (28, 28), (1, 1)),
+        "the receptive field of a conv2 unit holds at most 5 of 28 pixels per axis.",
+    ),
+    # 7 >= 2 * 3
+    "field_beyond_image": (
+        network(7, 1, 3, (3, 3)),
+        "the receptive field of a conv1 unit spans 7x7 pixels, the image has 3x3: beyond its edge"
+        " there is only padding.",
+    ),
+    # 10 x 10 pixels: 100 and 900 in the conv layers, 90 in the head; 900 / 1090
+    "macs_in_one_layer": (
+        network(1, 1, 0, (10, 10), (1, 9)),
+        "83 % of the MACs are in conv2.",
+    ),
+    "small_final_map": (
+        network(5, 1, 0, (5, 5)),
+        "conv1's map is 1x1: global average pooling has nothing to average.",
+    ),
+}
+ABSENT = {
+    "unread_border": network(3, 2, 1, (27, 27)),
+    "skipped_pixels": network(3, 3, 0, (9, 9)),
+    "padding_only_outputs": network(2, 1, 1, (4, 4)),
+    "touches_padding": network("1x3", 1, "0x1", (4, 5)),
+    "grown_output": network(3, 1, 1, (5, 5)),
+    "even_kernel": network("3x5", 1, 0, (9, 9)),
+    "pointwise_kernel": network("1x3", 1, 0, (9, 9)),
+    "patches": network(3, 2, 0, (9, 9)),
+    "field_below_image": network(3, 1, 1, (5, 5), (1, 1)),
+    "field_beyond_image": network(7, 1, 3, (4, 4)),
+    # 100 and 100 in the conv layers, 10 in the head
+    "macs_in_one_layer": network(1, 1, 0, (10, 10), (1, 1)),
+    "small_final_map": network(4, 1, 0, (5, 5)),
+}
+
+
+def test_every_rule_is_tried_both_ways() -> None:
+    names = [rule.name for rule in RULES]
+    assert sorted(names) == sorted(TRUE) == sorted(ABSENT)
+
+
+@pytest.mark.parametrize("rule", TRUE)
+def test_the_sentence_where_the_threshold_is_reached(rule: str) -> None:
+    geometry, sentence = TRUE[rule]
+    assert findings(geometry)[rule] == sentence
+    assert sentence in words(geometry)
+
+
+@pytest.mark.parametrize("rule", ABSENT)
+def test_silence_where_it_is_not(rule: str) -> None:
+    assert rule not in findings(ABSENT[rule])
+
+
+def test_a_1x1_kernel_makes_no_patches() -> None:
+    assert "patches" not in findings(network(1, 1, 0, (4, 4)))
+
+
+def said(rule: str, geometry: NetworkGeometry) -> str:
+    return findings(geometry)[rule]
+
+
+def test_unread_pixels_of_image_and_padding_by_axis_and_layer() -> None:
+    rule = "unread_border"
+    # width: (27 + 2 - 3) % 2 = 0
+    only_rows = said(rule, network(3, 2, 1, (28, 27)))
+    assert only_rows == "conv1 leaves an unused border of 1 padding row, no image pixel" + FLOORS
+    # (28 - 5) % 2 = 1, without padding
+    image = said(rule, network(5, 2, 0, (28, 28)))
+    assert image == "conv1 leaves an unused border of 1 image row and 1 image column" + FLOORS
+    # (6 + 2 - 1) % 4 = 3: 1 of padding, 2 of the image
+    both = said(rule, network(1, 4, 1, (6, 6)))
+    assert both == (
+        "conv1 leaves an unused border of 2 image rows, 2 image columns, 1 padding row and"
+        " 1 padding column" + FLOORS
+    )
+    # conv1 28 -> 14; conv2 (14 + 2 - 3) % 2 = 1; conv3 7 -> 4 leaves nothing
+    deeper = said(rule, network(3, 2, 1, (28, 28), (1, 1, 1)))
+    assert deeper == (
+        "conv1 leaves an unused border of 1 padding row and 1 padding column, no image pixel; conv2"
+        " leaves an unused border of 1 padding row and 1 padding column, no input pixel" + FLOORS
+    )
+
+
+def test_skipped_pixels_of_one_axis_and_of_unequal_axes() -> None:
+    rule = "skipped_pixels"
+    assert said(rule, network("2x3", 3, 0, (8, 9))) == (
+        "conv1's stride 3 skips 1 of every 3 rows: 54 of 72 pixels are used."
+    )
+    # columns 0 and 4 of 5 are read; rows 0-1, 3-4
+    assert said(rule, network("2x1", "3x4", 0, (5, 5))) == (
+        "conv1's stride 3x4 skips 1 of every 3 rows and 3 of every 4 columns: 8 of 25 pixels are"
+        " used."
+    )
+
+
+def test_the_field_counts_pixels_that_are_read_not_the_span() -> None:
+    # conv1 reads pixels 0, 2, 4, …; two of them make a unit of conv2, which spans 3
+    geometry = network([1, 2], [2, 1], 0, (8, 8), (1, 1))
+    assert geometry.layers[-1].receptive_field == (3, 3)
+    assert said("field_below_image", geometry) == (
+        "the receptive field of a conv2 unit holds at most 2 of 8 pixels per axis."
+    )
+    uneven = network("3x5", 1, 0, (9, 9))
+    assert said("field_below_image", uneven) == (
+        "the receptive field of a conv1 unit holds at most 3x5 of 9x9 pixels."
+    )
+
+
+def test_what_holds_along_one_axis_is_said_of_that_axis() -> None:
+    # height 5 + 2 * 2 - 3 + 1 = 7, width 5 - 3 + 1 = 3
+    assert said("grown_output", network(3, 1, "2x0", (5, 5))) == (
+        "conv1 grows in height from 5 to 7: padding adds more than the kernel takes."
+    )
+    # 7 >= 2 * 3, but 7 < 2 * 4
+    assert said("field_beyond_image", network(7, 1, 3, (4, 3))) == (
+        "the receptive field of a conv1 unit spans 7 pixels in width, the image has 3: beyond its"
+        " edge there is only padding."
+    )
+
+
+def test_layers_that_share_a_fact_share_a_clause() -> None:
+    geometry = network([4, 2, 4], 1, 0, (12, 12), (1, 1, 1))
+    assert said("even_kernel", geometry) == (
+        "the 4x4 kernel of conv1 and conv3 has no centre pixel: its outputs lie half a pixel off"
+        " the input's pixels; the 2x2 kernel of conv2 has no centre pixel: its outputs lie half a"
+        " pixel off the input's pixels."
+    )
+    assert said("even_kernel", network("3x4", 1, 0, (9, 9))) == (
+        "the 3x4 kernel of conv1 has no centre column: its outputs lie half a pixel off the input's"
+        " columns."
+    )
+    # 4x4 and 2x2 outputs: 1 - 4 / 16, and all
+    padded = network(3, [1, 2, 1], 1, (4, 4), (1, 1, 1))
+    assert said("touches_padding", padded) == (
+        "75 % of conv1's and conv2's and 100 % of conv3's outputs touch padding."
+    )
+    ones = network(1, 1, 0, (4, 4), (1, 1, 1))
+    assert said("pointwise_kernel", ones) == (
+        "conv1, conv2 and conv3 are 1x1: they mix the channels of a pixel without its neighbours."
+    )
+
+
+def test_a_share_is_never_rounded_to_all_or_nothing() -> None:
+    # head 10 of 1,000,000 + 10
+    geometry = network([1000, 1], 1, 0, (1000, 1000), (1, 1))
+    assert said("macs_in_one_layer", geometry) == "over 99 % of the MACs are in conv1."
+
+
+def test_what_stands_out_in_the_default_network() -> None:
+    geometry = network(3, 1, 1, (28, 28), (16, 32, 64), (1,))
+    assert words(geometry) == [
+        "the receptive field of a conv3 unit holds at most 12 of 28 pixels per axis.",
+        "78 % of the MACs are in conv3.",
+    ]

@@ -1,0 +1,40 @@
+"""A search as its command does it, in an empty folder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from convscope.runs.record import RunRecord
+
+from .planted import FIXED, KEYS, Planted
+
+
+@dataclass
+class Searched:
+    records: list[RunRecord]
+    told: list[str]
+    out: str
+
+
+@pytest.fixture
+def search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Searched]:
+    """`search(launcher, "trials=5", keys=KEYS)` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    # A second each; test_search_command.py looks for one.
+    monkeypatch.setattr("convscope.sweep.search.command.write_reports", lambda *_: None)
+
+    def do(
+        launcher: Planted, *overrides: str, keys: Mapping[str, tuple[str, ...]] = KEYS
+    ) -> Searched:
+        from convscope.sweep.search import command
+
+        told: list[str] = []
+        capfd.readouterr()
+        records = command.search([*FIXED, *overrides], keys, launcher, "typed", told.append)
+        return Searched(records, told, capfd.readouterr().out)
+
+    return do

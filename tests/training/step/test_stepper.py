@@ -1,0 +1,228 @@
+"""Steps from static buffers, as a CUDA graph holds them, against steps one by one."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from convscope.config.schema import OptimConfig
+from convscope.data.augment import Augmentation
+from convscope.data.batches import DeviceImages, TrainBatches
+from convscope.data.order import BatchOrder
+from convscope.geometry import network_geometry
+from convscope.training.model import ConvNet
+from convscope.training.process_group import ALONE, Ranks
+from convscope.training.step.captured import Capture, CapturedSteps
+from convscope.training.step.schedule import one_cycle
+from convscope.training.step.stepper import Stepper, graph_capture
+from convscope.training.step.update import Update, make_optimizer
+
+from ...convs import parse_conv
+
+CHUNKS = [range(10), range(10, 17), range(17, 29), range(29, 40), range(40, 41), range(41, 53)]
+"""Of many lengths, across an epoch's end at step 40."""
+
+AUGMENTED = Augmentation(flip=True, shift=2, cutout=3)
+
+
+def train_batches(augmentation: Augmentation | None) -> TrainBatches:
+    source = torch.Generator().manual_seed(1)
+    pixels = torch.randint(256, (640, 12, 12, 1), generator=source).to(torch.uint8)
+    labels = torch.randint(5, (640,), generator=source)
+    images = DeviceImages(pixels.numpy(), labels.numpy(), [120.0], [60.0])
+    return TrainBatches(images, BatchOrder(torch.arange(640), 16, seed=3), augmentation)
+
+
+def network(kernel_size: int = 3, stride: int = 1) -> nn.Module:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    convs = parse_conv(kernel_size, stride, "half", 2)
+    return ConvNet(network_geometry((1, 12, 12), convs, [4, 8], [1], 5))
+
+
+Taken = tuple[nn.Module, Tensor, Tensor]
+
+
+def trained(
+    net: nn.Module,
+    batches: TrainBatches,
+    capture: Capture | None,
+    after_step: Callable[[], None] = lambda: None,
+    notify: Callable[[str], None] = pytest.fail,
+    ranks: Ranks = ALONE,
+) -> Taken:
+    """Train a copy through all chunks: the network, every loss, every accuracy."""
+    net = deepcopy(net)
+    # Its learning rate is a tensor, as on CUDA.
+    optimizer = torch.optim.AdamW(net.parameters(), lr=torch.tensor(0.02), fused=True)
+    stepper = Stepper(
+        Update(net, optimizer, None, ranks),
+        batches,
+        lambda step: one_cycle(step, 53, 0.02, 0.3),
+        capacity=12,
+        capture=capture,
+        after_step=after_step,
+        notify=notify,
+    )
+    losses, accuracies = zip(*map(stepper.take, CHUNKS), strict=True)
+    return net, torch.cat(losses), torch.cat(accuracies)
+
+
+class Replays:
+    """Captures as CUDA does, except that a replay computes: counts both."""
+
+    def __init__(self) -> None:
+        self.captured = 0
+        self.replayed = 0
+
+    def __call__(self, step: Callable[[], None]) -> Callable[[], None]:
+        self.captured += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            step()
+
+        return replay
+
+
+@pytest.mark.parametrize("augmentation", [None, AUGMENTED], ids=["plain", "augmented"])
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (3, 2), (5, 2)])
+def test_replayed_steps_are_the_plain_ones_bit_for_bit(
+    augmentation: Augmentation | None, kernel_size: int, stride: int
+) -> None:
+    batches, net, replays = train_batches(augmentation), network(kernel_size, stride), Replays()
+    plain, losses, accuracies = trained(net, batches, capture=None)
+    replayed, *found = trained(net, batches, replays)
+    assert torch.equal(found[0], losses)
+    assert torch.equal(found[1], accuracies)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(replayed.state_dict()[name], value), name
+    assert not torch.equal(plain.head.weight, net.head.weight)
+    assert (replays.captured, replays.replayed) == (1, 53 - 10)
+
+
+def test_the_losses_are_those_of_the_batches_in_order() -> None:
+    """By hand: the loss of each step's batch before the step, for two steps."""
+    batches, net = train_batches(AUGMENTED), network()
+    _, losses, accuracies = trained(net, batches, capture=None)
+    images, labels = batches.batch(0)
+    scores = deepcopy(net)(images)
+    assert losses[0] == nn.functional.cross_entropy(scores, labels)
+    assert accuracies[0] == (scores.argmax(1) == labels).sum() / 16
+
+
+def test_a_step_that_cannot_be_captured_is_taken_plainly_and_told_once() -> None:
+    def refuse(step: Callable[[], None]) -> Callable[[], None]:
+        raise RuntimeError("CUDA error: operation not permitted\nwhen stream is capturing")
+
+    batches, net = train_batches(None), network()
+    plain, losses, _ = trained(net, batches, capture=None)
+    told: list[str] = []
+    refused, found, _ = trained(net, batches, refuse, notify=told.append)
+    assert told == [
+        "the step could not be captured in a CUDA graph and runs plainly:"
+        " CUDA error: operation not permitted"
+    ]
+    assert torch.equal(found, losses)
+    assert torch.equal(refused.head.weight, plain.head.weight)
+
+
+class OthersCannot(Ranks):
+    """The first of two, whose other rank has the same batches and could not capture its step."""
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        pass
+
+    def all(self, here: bool, device: torch.device) -> bool:
+        return False
+
+
+def test_a_step_is_captured_on_all_devices_or_on_none() -> None:
+    batches, net, replays = train_batches(None), network(), Replays()
+    plain, losses, _ = trained(net, batches, capture=None)
+    shared, found, _ = trained(net, batches, replays, ranks=OthersCannot(0, 2))
+    assert (replays.captured, replays.replayed) == (1, 0)
+    assert torch.equal(found, losses)
+    assert torch.equal(shared.head.weight, plain.head.weight)
+
+
+@pytest.mark.parametrize("replays", [None, Replays()], ids=["plain", "replayed"])
+def test_every_step_is_told_of(replays: Replays | None) -> None:
+    taken = []
+    trained(network(), train_batches(None), replays, after_step=lambda: taken.append(1))
+    assert len(taken) == 53
+
+
+def test_a_learning_rate_restored_elsewhere_is_on_the_device_when_a_step_is_captured() -> None:
+    """A checkpoint is read into the CPU's memory, which a graph cannot write to."""
+    net, source = network(), train_batches(None)
+    pixels = source.images._rows.view(-1, 12, 12, 1).numpy()
+    images = DeviceImages(pixels, source.images._labels.numpy(), [120.0], [60.0], device="meta")
+    restored = torch.optim.AdamW(net.parameters(), lr=torch.tensor(0.02), fused=True)
+    captured = []
+
+    def capture(step: Callable[[], None]) -> Callable[[], None]:
+        captured.extend(group["lr"].device.type for group in restored.param_groups)
+        return step
+
+    CapturedSteps(
+        Update(net, restored, None),
+        TrainBatches(images, source.order),
+        source.inputs(range(2)),
+        capacity=12,
+        capture=capture,
+        after_step=lambda: None,
+    )
+    assert captured == ["meta"]
+
+
+def test_nothing_is_captured_off_cuda() -> None:
+    assert graph_capture(train_batches(None)) is None
+
+
+def test_the_optimizer_is_fused_and_has_a_plain_learning_rate_on_the_cpu() -> None:
+    optimizer = make_optimizer(network(), OptimConfig(0.02, 0.05, 0.3), torch.device("cpu"))
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["weight_decay"], group["fused"]) == (0.02, 0.05, True)
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+
+@needs_cuda
+@pytest.mark.parametrize("augmentation", [None, AUGMENTED], ids=["plain", "augmented"])
+def test_a_cuda_graph_takes_the_plain_steps(augmentation: Augmentation | None) -> None:
+    source = train_batches(augmentation)
+    pixels = source.images._rows.view(-1, 12, 12, 1).numpy()
+    images = DeviceImages(pixels, source.images._labels.numpy(), [120.0], [60.0], "cuda")
+    order = BatchOrder(torch.arange(640), 16, seed=3, device=images.index_device)
+    batches = TrainBatches(images, order, augmentation)
+    capture = graph_capture(batches)
+    assert capture is not None
+
+    def weights(capture: Capture | None) -> Taken:
+        net = network().cuda()
+        optimizer = make_optimizer(net, OptimConfig(0.02, 0.01, 0.3), torch.device("cuda"))
+        stepper = Stepper(
+            Update(net, optimizer, None),
+            batches,
+            lambda step: one_cycle(step, 53, 0.02, 0.3),
+            capacity=12,
+            capture=capture,
+            after_step=lambda: None,
+            notify=pytest.fail,
+        )
+        losses, accuracies = zip(*map(stepper.take, CHUNKS), strict=True)
+        return net, torch.cat(losses), torch.cat(accuracies)
+
+    # Else convolutions add in an order of their own.
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)  # type: ignore[no-untyped-call]
+    with exact, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        captured, losses, _ = weights(capture)
+        plain, expected, _ = weights(None)
+    torch.testing.assert_close(losses, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(captured.head.weight, plain.head.weight, atol=1e-5, rtol=0)
