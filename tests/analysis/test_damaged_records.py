@@ -1,4 +1,4 @@
-"""One value of a record or of a history changed: the run is shown or set aside, nothing raises."""
+"""One value of a record or of a history changed: the run is shown or skipped, nothing raises."""
 
 import contextlib
 import copy
@@ -195,11 +195,11 @@ def single(study: Study, folder: Path) -> None:
 
 
 def hold(study: Study, changes: int, seed: int, folder: Path, patch: pytest.MonkeyPatch) -> int:
-    """Change the record of the trained run again and again; returns how many are set aside."""
+    """Change the record of the trained run again and again; returns how many are skipped."""
     path = study.request.directory.record
     whole = json.loads(path.read_bytes())
     before = [(r.id, r.status) for r in Reader([study.folder]).read()[0]["record"]]
-    aside = 0
+    unreadable = 0
     dice = random.Random(seed)
     try:
         for number in range(changes):
@@ -210,7 +210,7 @@ def hold(study: Study, changes: int, seed: int, folder: Path, patch: pytest.Monk
                 assert len(runs) + len(left) == len(before)
                 assert len(left) <= 1, left
                 if left:
-                    aside += 1
+                    unreadable += 1
                     assert left[0].path == study.run
                     assert "\n" not in left[0].reason
                     assert len(left[0].reason) < 2 * len(str(study.run)) + 300
@@ -222,7 +222,7 @@ def hold(study: Study, changes: int, seed: int, folder: Path, patch: pytest.Monk
                 raise AssertionError(f"change {number} of seed {seed}: {what}") from error
     finally:
         path.write_text(json.dumps(whole))
-    return aside
+    return unreadable
 
 
 def damaged(history: bytes, dice: random.Random) -> bytes:
@@ -277,11 +277,11 @@ def hold_history(study: Study, changes: int, seed: int, folder: Path) -> None:
         record.write_bytes(finished)
 
 
-def test_a_record_with_one_value_changed_is_shown_or_set_aside(
+def test_a_record_with_one_value_changed_is_shown_or_skipped(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aside = hold(study, 12, 0, tmp_path, monkeypatch)
-    assert 0 < aside < 12
+    unreadable = hold(study, 12, 0, tmp_path, monkeypatch)
+    assert 0 < unreadable < 12
 
 
 def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(study: Study) -> None:
@@ -301,7 +301,7 @@ def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(study: S
         (("config",), {"a": 1}, "does not say what was trained: KeyError"),
     ],
 )
-def test_what_a_record_is_set_aside_for_is_short(
+def test_what_a_record_is_skipped_for_is_short(
     study: Study, path: tuple[Any, ...], value: object, reason: str
 ) -> None:
     record = study.request.directory.record
@@ -344,7 +344,7 @@ def test_a_damaged_history_is_told_of(study: Study, tmp_path: Path) -> None:
 @pytest.mark.fuzz
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("seed", range(1, 7))
-def test_records_with_one_value_changed_are_shown_or_set_aside(
+def test_records_with_one_value_changed_are_shown_or_skipped(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     hold(study, 500, seed, tmp_path, monkeypatch)

@@ -42,9 +42,9 @@ def edit_config(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_a_run_is_a_row_with_what_its_record_says(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path / "study", [5], [2], ["half"], [7])
-    runs, aside = Reader([study]).read()
+    runs, unreadable = Reader([study]).read()
     (run,) = runs_of(study)
-    assert aside == []
+    assert unreadable == []
     row = runs.iloc[0]
     expected = {
         "study": "study",
@@ -129,28 +129,28 @@ def test_where_data_lie_and_which_study_do_not_part_a_group(
 def test_a_copied_run_counts_once(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path / "study", **ONE)
     shutil.copytree(study, tmp_path / "copy")
-    runs, aside = Reader([tmp_path]).read()
+    runs, unreadable = Reader([tmp_path]).read()
     assert len(runs) == 3
     kept = {Path(path).parent for path in runs["path"]}
     left_out = ({study, tmp_path / "copy"} - kept).pop()
-    assert [left.path for left in aside] == runs_of(left_out)
-    assert " is the same run as " in aside[0].reason
+    assert [left.path for left in unreadable] == runs_of(left_out)
+    assert " is the same run as " in unreadable[0].reason
 
 
 def test_of_two_copies_the_finished_one_counts(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path / "a", **ONE, seeds=[0])
     make_study(tmp_path / "b", **ONE, seeds=[0])
     edit(runs_of(study)[0], status="failed", reason="out of memory")
-    runs, aside = Reader([tmp_path]).read()
+    runs, unreadable = Reader([tmp_path]).read()
     assert runs[["study", "status"]].to_numpy().tolist() == [["b", "finished"]]
-    assert [left.path.parent.name for left in aside] == ["a"]
+    assert [left.path.parent.name for left in unreadable] == ["a"]
 
 
 def test_the_same_folder_named_twice_is_read_once(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path / "study", **ONE)
-    runs, aside = Reader([study, study, runs_of(study)[0]]).read()
+    runs, unreadable = Reader([study, study, runs_of(study)[0]]).read()
     assert len(runs) == 3
-    assert aside == []
+    assert unreadable == []
 
 
 def test_a_metric_that_is_nan_or_missing_is_nan(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -158,8 +158,8 @@ def test_a_metric_that_is_nan_or_missing_is_nan(tmp_path: Path, make_study: Make
     first, second, _ = runs_of(study)
     edit(first, metrics={"test_accuracy": math.nan, "step_ms": math.inf})
     edit(second, metrics={})
-    runs, aside = Reader([study]).read()
-    assert aside == []
+    runs, unreadable = Reader([study]).read()
+    assert unreadable == []
     assert runs["test_accuracy"].tolist() == pytest.approx([math.nan, math.nan, 0.98], nan_ok=True)
     assert runs["step_ms"].isna().tolist() == [True, True, False]
     assert runs["final_map"].tolist() == [196] * 3
@@ -194,10 +194,10 @@ def test_a_record_by_hand_without_what_a_row_needs_is_named_or_shown(
 ) -> None:
     study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
     edit(runs_of(study)[0], **lost)
-    runs, aside = Reader([study]).read()
-    assert len(runs) + len(aside) == 2
+    runs, unreadable = Reader([study]).read()
+    assert len(runs) + len(unreadable) == 2
     assert runs["seed"].tolist()[-1] == 1
-    for left in aside:
+    for left in unreadable:
         assert re.search(
             r"not say what was trained|config\.conv must|geometry.0. must"
             r"|dataset\.train is not known",
@@ -205,7 +205,7 @@ def test_a_record_by_hand_without_what_a_row_needs_is_named_or_shown(
         )
 
 
-def test_a_variant_by_another_name_than_its_label_is_set_aside(
+def test_a_variant_by_another_name_than_its_label_is_skipped(
     tmp_path: Path, make_study: MakeStudy
 ) -> None:
     study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
@@ -215,7 +215,7 @@ def test_a_variant_by_another_name_than_its_label_is_set_aside(
     assert "variant <img src=x onerror=alert(1)>" in left.reason
 
 
-def test_a_record_that_contradicts_itself_is_set_aside_in_one_line(
+def test_a_record_that_contradicts_itself_is_skipped_in_one_line(
     tmp_path: Path, make_study: MakeStudy
 ) -> None:
     study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
@@ -228,7 +228,7 @@ def test_a_record_that_contradicts_itself_is_set_aside_in_one_line(
     )
 
 
-def test_a_record_without_its_seed_is_set_aside(tmp_path: Path, make_study: MakeStudy) -> None:
+def test_a_record_without_its_seed_is_skipped(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
     edit_config(runs_of(study)[0], lambda config: config.pop("seed"))
     runs, (left,) = Reader([study]).read()
@@ -246,12 +246,12 @@ def test_a_metric_or_key_by_the_name_of_a_column_changes_no_column(
     path = runs_of(study)[0]
     record = json.loads((path / "run.json").read_text())
     edit(path, metrics=dict.fromkeys(names, 7) | record["metrics"])
-    runs, aside = Reader([study]).read()
-    assert aside == []
+    runs, unreadable = Reader([study]).read()
+    assert unreadable == []
     assert_frame_equal(runs.drop(columns="record"), before.drop(columns="record"), check_like=True)
     edit_config(path, lambda config: config.update(dict.fromkeys(["status", *METRICS], 0.25)))
-    runs, aside = Reader([study]).read()
-    assert aside == []
+    runs, unreadable = Reader([study]).read()
+    assert unreadable == []
     own = ["status", "variant", *METRICS]
     assert_frame_equal(runs[own], before[own])
     # Whatever it is, it makes another setting, which is told.
@@ -264,8 +264,8 @@ def test_values_of_several_types_under_one_key_are_shown_and_drawn(
     study = make_study(tmp_path / "study", **ONE, seeds=(0, 1, 2))
     for run, value in zip(runs_of(study), (1, "1", {"x": 2}), strict=True):
         edit_config(run, lambda config, value=value: config.update(extra=value))
-    runs, aside = Reader([study]).read()
-    assert aside == []
+    runs, unreadable = Reader([study]).read()
+    assert unreadable == []
     assert [row["config.extra"] for row in run_rows(runs)] == [1, "1", None]
     assert FIGURES["parallel"](runs).data
 
@@ -306,10 +306,10 @@ def test_a_link_to_a_study_is_followed_and_no_other(tmp_path: Path, make_study: 
     (outputs / "loop").symlink_to(outputs)
     (outputs / "self").symlink_to("self")
     (outputs / "nothing").symlink_to("none")
-    runs, aside = Reader([outputs]).read()
+    runs, unreadable = Reader([outputs]).read()
     assert runs["seed"].tolist() == [0, 1]
     assert runs["path"].tolist() == list(map(str, expected))
-    assert sorted(left.reason for left in aside) == [
+    assert sorted(left.reason for left in unreadable) == [
         f"{place} is a link, not followed"
         for place in (
             outputs / "linked" / "further",
@@ -330,9 +330,9 @@ def test_each_real_folder_counts_once(tmp_path: Path, make_study: MakeStudy) -> 
         (outputs / name).symlink_to(target)
     by_link = str(outputs / "a" / runs_of(elsewhere)[0].name)
     for named in ([outputs], [outputs, study, outputs / "c", outputs / "b", outputs / "a"]):
-        runs, aside = Reader(named).read()
+        runs, unreadable = Reader(named).read()
         assert sorted(runs["path"]) == sorted([by_link, str(runs_of(study)[0])])
-        assert aside == []
+        assert unreadable == []
 
 
 def test_an_impossible_variant_is_a_row_without_results(
@@ -371,8 +371,8 @@ def test_same_with_a_stride_has_no_pixels_and_is_shown(
     config = json.loads((run / "run.json").read_text())["config"] | {"conv": conv}
     skipped = {"status": "skipped", "reason": "conv.padding=same needs stride 1"}
     edit(run, variant=variant, config=config, geometry=[], params=None, macs=None, **skipped)
-    runs, aside = Reader([study]).read()
-    assert aside == []
+    runs, unreadable = Reader([study]).read()
+    assert unreadable == []
     row = runs.iloc[0]
     assert (row["kernel_size"], row["stride"]) == expected
     assert row["padding_policy"] == "same"
@@ -380,9 +380,9 @@ def test_same_with_a_stride_has_no_pixels_and_is_shown(
 
 
 def test_an_empty_study_is_an_empty_table(tmp_path: Path) -> None:
-    runs, aside = Reader([tmp_path]).read()
+    runs, unreadable = Reader([tmp_path]).read()
     assert len(runs) == 0
-    assert aside == []
+    assert unreadable == []
     assert {"group", "variant", "status", "setting", "label", "test_accuracy"} <= set(runs)
 
 
@@ -459,8 +459,8 @@ def test_a_config_key_that_some_records_lack_parts_their_settings(
     assert runs["group"].nunique() == 2
 
 
-def test_load_warns_of_what_is_set_aside(tmp_path: Path, make_study: MakeStudy) -> None:
+def test_load_warns_of_what_is_skipped(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path / "study", **ONE)
     (runs_of(study)[0] / "run.json").write_text("")
-    with pytest.warns(UserWarning, match="set aside: .* is empty"):
+    with pytest.warns(UserWarning, match="skipped, unreadable: .* is empty"):
         assert len(load(study)) == 2

@@ -289,8 +289,8 @@ def test_a_damaged_record_is_named_and_the_rest_goes_on(compare: Compare, study:
     assert code == 0
     assert out.startswith("strides: 12 runs of 4 variants (9 finished, 3 skipped)")
     link, damaged = err.splitlines()
-    assert link == "set aside: outputs/strides/link is a link, not followed"
-    assert damaged.startswith(f"set aside: {record} is no valid JSON: ")
+    assert link == "skipped, unreadable: outputs/strides/link is a link, not followed"
+    assert damaged.startswith(f"skipped, unreadable: {record} is no valid JSON: ")
 
 
 def test_names_do_no_harm(

@@ -19,7 +19,7 @@ from convscope.analysis.frame import Reader
 from convscope.errors import UserError
 from convscope.plots import accuracy_against
 from convscope.report.contents import MOST_COMMANDS, MOST_SETTINGS, by_seed
-from convscope.runs.directory import SetAside
+from convscope.runs.directory import UnreadableRun
 from convscope.runs.study import read_study
 from convscope.text import in_markdown
 
@@ -82,7 +82,7 @@ def planted(variant: str, seed: int) -> dict[str, float]:
     }
 
 
-def read(*folders: Path) -> tuple[DataFrame, list[SetAside]]:
+def read(*folders: Path) -> tuple[DataFrame, list[UnreadableRun]]:
     return Reader(folders).read()
 
 
@@ -99,9 +99,9 @@ def grid(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def written(folder: Path, *folders: Path, command: str | None = None) -> Report:
-    runs, aside = read(*folders)
+    runs, unreadable = read(*folders)
     for name in ("report.html", "report.md"):
-        report.write(runs, aside, folder / name, command)
+        report.write(runs, unreadable, folder / name, command)
     return Report(folder, Page(folder / "report.html"), (folder / "report.md").read_text("utf-8"))
 
 
@@ -148,7 +148,7 @@ def test_impossible_variants_stand_with_their_reasons(grid: Report) -> None:
     assert all("would have an empty output" in reason for reason in reasons)
 
 
-def test_what_was_set_aside_is_named(make_study: MakeStudy, tmp_path: Path) -> None:
+def test_what_is_unreadable_is_named(make_study: MakeStudy, tmp_path: Path) -> None:
     study = make_study(tmp_path / "mnist", (3,), (1,), (0,), (0,))
     broken = study / "half" / "run.json"
     broken.parent.mkdir()
@@ -180,9 +180,9 @@ def test_a_page_is_whole_by_itself(grid: Report) -> None:
 
 
 def test_pictures_lie_beside_the_text_that_shows_them(study: Path, tmp_path: Path) -> None:
-    runs, aside = read(study)
+    runs, unreadable = read(study)
     path = tmp_path / "my report (1).md"
-    report.write(runs, aside, path, None)
+    report.write(runs, unreadable, path, None)
     tokens = MarkdownIt().parse(path.read_text("utf-8"))
     images = [child for token in tokens for child in token.children or [] if child.type == "image"]
     sources = [str(image.attrs["src"]) for image in images]
@@ -318,29 +318,29 @@ def test_commands_are_bounded_and_cannot_leave_their_block(
     assert "`````sh\na ```` b\\n```\\n# out\n`````" in text
     assert page.of("code") == ["a ```` b\\n```\\n# out"]
 
-    runs, aside = read(tmp_path / "s")
+    runs, unreadable = read(tmp_path / "s")
     runs = DataFrame([runs.iloc[0]] * (MOST_COMMANDS + 5))
     runs["command"] = [f"python scripts/train.py conv.stride={n}" for n in range(len(runs))]
-    report.write(runs, aside, tmp_path / "many.html", None)
+    report.write(runs, unreadable, tmp_path / "many.html", None)
     page = Page(tmp_path / "many.html")
     assert page.of("code")[-1].count("\n") == MOST_COMMANDS - 1
     assert "5 more are not shown: each run's own is in its run.json." in page.of("p")
 
 
 def test_what_cannot_be_written_leaves_the_old_one(study: Path, tmp_path: Path) -> None:
-    runs, aside = read(study)
+    runs, unreadable = read(study)
     with pytest.raises(UserError, match=r"^a report must end in \.html or \.md, got report\.pdf$"):
-        report.write(runs, aside, tmp_path / "report.pdf", None)
+        report.write(runs, unreadable, tmp_path / "report.pdf", None)
     with pytest.raises(UserError, match=r"^a report must have a run to tell of, got none$"):
-        report.write(runs[:0], aside, tmp_path / "report.html", None)
+        report.write(runs[:0], unreadable, tmp_path / "report.html", None)
     with pytest.raises(UserError, match=r"nowhere/report\.html could not be written: No such"):
-        report.write(runs, aside, tmp_path / "nowhere" / "report.html", None)
+        report.write(runs, unreadable, tmp_path / "nowhere" / "report.html", None)
     with pytest.raises(UserError, match=r"nowhere/report_files cannot be made: No such"):
-        report.write(runs, aside, tmp_path / "nowhere" / "report.md", None)
+        report.write(runs, unreadable, tmp_path / "nowhere" / "report.md", None)
     (tmp_path / "report.md").write_text("old")
     (tmp_path / "report_files").write_text("a file")
     with pytest.raises(UserError, match="report_files cannot be made: File exists"):
-        report.write(runs, aside, tmp_path / "report.md", None)
+        report.write(runs, unreadable, tmp_path / "report.md", None)
     assert (tmp_path / "report.md").read_text() == "old"
 
 

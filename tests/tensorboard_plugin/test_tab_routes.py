@@ -63,7 +63,7 @@ def test_tells_every_group_and_run(tab: Any, study: Path) -> None:
     assert told["groups"][0]["test_loss"] is None
     assert {Path(run["path"]) for run in told["runs"]} == set(study.iterdir())
     assert told["all"] == {"runs": 7, "groups": 3}
-    assert told["aside"] == []
+    assert told["unreadable"] == []
     assert told["shared"]["optim.lr"] == 0.02
 
 
@@ -203,7 +203,7 @@ def test_a_record_cut_in_half_is_named_and_the_rest_is_shown(tab: Any, study: Pa
     broken.write_bytes(broken.read_bytes()[:100])
     told = ask(tab, "/runs")
     assert len(told["runs"]) == 6
-    (reason,) = told["aside"]
+    (reason,) = told["unreadable"]
     assert str(broken) in reason
 
 
@@ -222,8 +222,8 @@ def test_no_link_leads_out_of_a_study(
     (copied / "run.json").symlink_to(run / "run.json")
     told = ask(tab, "/runs")
     assert [group["label"] for group in told["groups"]] == ["k3-s1-p0", "k5-s1-p0", "k5-s3-p0"]
-    assert any(f"{study / run.name} is a link" in reason for reason in told["aside"])
-    assert any(f"{copied / 'run.json'} is not a regular file" in r for r in told["aside"])
+    assert any(f"{study / run.name} is a link" in reason for reason in told["unreadable"])
+    assert any(f"{copied / 'run.json'} is not a regular file" in r for r in told["unreadable"])
     assert b"0.123456" not in get(tab, "/figure", name="curves").data
     # A study itself may be a link: one level, and no further.
     (study.parent / "other").symlink_to(secret)

@@ -31,7 +31,7 @@ def load(*paths: str | Path) -> DataFrame:
 
     from convscope.analysis.frame import Reader, results_first
 
-    runs, aside = Reader([Path(path) for path in paths or ("outputs",)]).read()
-    for left in aside:
-        warnings.warn(f"set aside: {left.reason}", stacklevel=2)
+    runs, unreadable = Reader([Path(path) for path in paths or ("outputs",)]).read()
+    for left in unreadable:
+        warnings.warn(f"skipped, unreadable: {left.reason}", stacklevel=2)
     return results_first(runs)

@@ -47,7 +47,7 @@ from convscope.geometry import (
     variant_label,
 )
 from convscope.runs.contradiction import contradiction
-from convscope.runs.directory import RunDirectory, SetAside
+from convscope.runs.directory import RunDirectory, UnreadableRun
 from convscope.runs.identity import EXCLUDED, identity
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import runs_below
@@ -99,19 +99,19 @@ class Reader:
         self._paths = tuple(dict.fromkeys(paths))
         self._known: dict[Path, tuple[tuple[int, ...], Row]] = {}
 
-    def read(self) -> tuple[DataFrame, list[SetAside]]:
-        """The table of all runs, and what was set aside, by path and reason.
+    def read(self) -> tuple[DataFrame, list[UnreadableRun]]:
+        """The table of all runs, and what could not be read, by path and reason.
 
         Raises:
             UserError: one of the folders is not there, or may not be listed.
         """
         rows: list[Row] = []
-        aside: list[SetAside] = []
+        unreadable: list[UnreadableRun] = []
         places: set[tuple[str, str]] = set()
         real = cache(os.path.realpath)
         for path in self._paths:
-            runs, unreadable = runs_below(path)
-            aside += unreadable
+            runs, skipped = runs_below(path)
+            unreadable += skipped
             for run in runs:
                 place = real(run.path.parent), run.name
                 if place in places:
@@ -120,9 +120,9 @@ class Reader:
                 try:
                     rows.append(self._row(run))
                 except UserError as error:
-                    aside.append(SetAside(run.path, str(error)))
+                    unreadable.append(UnreadableRun(run.path, str(error)))
         table, copies = tabulate(rows)
-        return table, aside + copies
+        return table, unreadable + copies
 
     def _row(self, run: RunDirectory) -> Row:
         # The stamp first: a record replaced in between is read again next time.
@@ -144,22 +144,22 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def tabulate(rows: Sequence[Row]) -> tuple[DataFrame, list[SetAside]]:
-    """Rows as a table, by study and run; copies of a run that is there already are set aside."""
+def tabulate(rows: Sequence[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
+    """Rows as a table, by study and run; copies of a run are listed beside it."""
     by_id: dict[str, Row] = {}
-    aside: list[SetAside] = []
+    unreadable: list[UnreadableRun] = []
     for one in sorted(rows, key=_copies_last):
         first = by_id.setdefault(one["id"], one)
         if first["path"] != one["path"]:
             same = one["group"] == first["group"] and one["seed"] == first["seed"]
             what = "is the same run as" if same else "has another config, and the id of"
             reason = f"{one['path']} {what} {first['path']}, which counts"
-            aside.append(SetAside(Path(one["path"]), reason))
+            unreadable.append(UnreadableRun(Path(one["path"]), reason))
     ordered = sorted(by_id.values(), key=lambda r: (r["study"], r["run"]))
     table = DataFrame(ordered, columns=None if ordered else list(_ALWAYS))
     for name in (*METRICS, *_KNOWN_BEFORE, *_MAY_BE_UNKNOWN):
         table[name] = table[name].astype(float) if name in table else float("nan")
-    return with_settings(table), aside
+    return with_settings(table), unreadable
 
 
 def _copies_last(one: Row) -> tuple[object, ...]:

@@ -20,9 +20,9 @@ from convscope.streams import run_command, tell
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from convscope.runs.directory import SetAside
+    from convscope.runs.directory import UnreadableRun
 
-_MOST_SET_ASIDE = 20
+_MOST_UNREADABLE = 20
 """Told one by one; a folder that holds no studies may hold thousands of other things."""
 
 
@@ -41,11 +41,11 @@ def _help(asked: Asked) -> None:
 
 
 def _table(asked: Asked) -> None:
-    runs, aside = _read(asked.words)
-    for left in aside[:_MOST_SET_ASIDE]:
-        tell(f"set aside: {left.reason}")
-    if len(aside) > _MOST_SET_ASIDE:
-        tell(f"set aside: {len(aside) - _MOST_SET_ASIDE:,} more")
+    runs, unreadable = _read(asked.words)
+    for left in unreadable[:_MOST_UNREADABLE]:
+        tell(f"skipped, unreadable: {left.reason}")
+    if len(unreadable) > _MOST_UNREADABLE:
+        tell(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
     if runs.empty:
         raise UserError(f"there is no run to compare in {' '.join(asked.words) or 'outputs'}")
     from convscope.analysis.choose import chosen
@@ -54,7 +54,7 @@ def _table(asked: Asked) -> None:
     if asked.report is not None:
         from convscope import report
 
-        report.write(runs, aside, asked.report, _typed())
+        report.write(runs, unreadable, asked.report, _typed())
     if asked.format in EXPORTS:
         from convscope.analysis.rows import group_rows, run_rows, shared
 
@@ -69,7 +69,7 @@ def _table(asked: Asked) -> None:
         tell(f"wrote {asked.report}")
 
 
-def _read(words: Sequence[str]) -> tuple[DataFrame, list[SetAside]]:
+def _read(words: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
     from convscope.analysis.frame import Reader
     from convscope.analysis.places import OUTPUTS, place
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
 from convscope.files import NotRegularFile, open_regular
-from convscope.runs.directory import SetAside
+from convscope.runs.directory import UnreadableRun
 from convscope.runs.record import RunRecord
 from convscope.runs.replace import replace_file
 
@@ -27,14 +27,16 @@ _HEAD_BYTES = 1024
 """Of a page, which say what runs it is of."""
 
 
-def write(runs: DataFrame, aside: Sequence[SetAside], path: Path, command: str | None) -> None:
+def write(
+    runs: DataFrame, unreadable: Sequence[UnreadableRun], path: Path, command: str | None
+) -> None:
     """Write the report on these runs, replacing `path` whole; the same runs give the same bytes.
 
     Markdown has its pictures in the folder `<name>_files` beside it; what else lies there stays.
 
     Args:
         runs: `frame`'s table; groups are listed in its order.
-        aside: what could not be read; the report names it.
+        unreadable: what could not be read; the report names it.
         path: ends in .html, a page that needs nothing else, or in .md.
         command: what writes the report, to be shown in it; None where a program does.
 
@@ -47,11 +49,11 @@ def write(runs: DataFrame, aside: Sequence[SetAside], path: Path, command: str |
         raise UserError("a report must have a run to tell of, got none")
     from convscope.report.contents import contents
 
-    document = contents(runs, aside, command)
+    document = contents(runs, unreadable, command)
     if path.suffix == ".html":
         from convscope.report.html import html_report
 
-        replace_file(path, html_report(document, _mark(runs["record"], aside)))
+        replace_file(path, html_report(document, _mark(runs["record"], unreadable)))
         return
     from convscope.report.markdown import markdown_report
 
@@ -64,19 +66,21 @@ def write(runs: DataFrame, aside: Sequence[SetAside], path: Path, command: str |
     replace_file(path, text)
 
 
-def is_current(page: Path, records: Iterable[RunRecord], aside: Iterable[SetAside]) -> bool:
+def is_current(
+    page: Path, records: Iterable[RunRecord], unreadable: Iterable[UnreadableRun]
+) -> bool:
     """Whether the page was written of just these records, as they are now."""
     try:
         with os.fdopen(open_regular(page), "rb") as file:
             head = file.read(_HEAD_BYTES)
     except (OSError, NotRegularFile):
         return False
-    return _mark(records, aside).encode() in head
+    return _mark(records, unreadable).encode() in head
 
 
-def _mark(records: Iterable[RunRecord], aside: Iterable[SetAside]) -> str:
+def _mark(records: Iterable[RunRecord], unreadable: Iterable[UnreadableRun]) -> str:
     runs = sorted(json.dumps([one.id, one.status, one.ended_at]) for one in records)
-    left = sorted(one.reason for one in aside)
+    left = sorted(one.reason for one in unreadable)
     return hashlib.sha256("\n".join([*runs, *left]).encode()).hexdigest()
 
 

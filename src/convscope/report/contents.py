@@ -21,7 +21,7 @@ from convscope.report.document import (
 from convscope.report.drawings import drawings
 from convscope.report.page import Page
 from convscope.report.views import BEST, IN_WORDS, WITHOUT_RESULT, compared
-from convscope.runs.directory import SetAside
+from convscope.runs.directory import UnreadableRun
 from convscope.tables import Table, numbered
 
 MOST_SETTINGS = 6
@@ -34,11 +34,11 @@ _SEED = re.compile(r" seed=(\d+)(?= |$)")
 _ANY_SEED = " seed=*"
 
 
-def contents(runs: DataFrame, aside: Sequence[SetAside], command: str | None) -> Document:
+def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str | None) -> Document:
     """The report on `frame`'s table, which has at least one row; groups come in its order.
 
     Args:
-        aside: what could not be read.
+        unreadable: what could not be read.
         command: what writes the report; None where a program does.
     """
     page = compared(runs, single=False, width=_ANY_WIDTH)
@@ -47,7 +47,7 @@ def contents(runs: DataFrame, aside: Sequence[SetAside], command: str | None) ->
         Section("In short", _in_short(runs, said)),
         Section("Variants", _listing(page)),
         Section("Without a result", _bullets(page.lists[WITHOUT_RESULT])),
-        Section("Not read", _bullets(one.reason for one in aside)),
+        Section("Not read", _bullets(one.reason for one in unreadable)),
         *_figures(runs, said),
         Section("How it was measured", _bullets([*words.measured(runs), *_shared(page)])),
         Section("What to keep in mind", _bullets(words.caveats(runs))),

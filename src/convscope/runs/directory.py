@@ -73,14 +73,14 @@ class RunDirectory:
         return self.path / ".heartbeat"
 
 
-class SetAside(NamedTuple):
+class UnreadableRun(NamedTuple):
     """What lies in a study's folder and cannot be read as a run; `reason` names the path too."""
 
     path: Path
     reason: str
 
 
-def study_runs(study: Path) -> tuple[list[RunDirectory], list[SetAside]]:
+def study_runs(study: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
     """List the folders of `study` that hold a record, by name; `read_study` reads the records too.
 
     Links in it are not followed, so neither loops nor folders outside are entered. A folder
@@ -95,18 +95,18 @@ def study_runs(study: Path) -> tuple[list[RunDirectory], list[SetAside]]:
     except OSError as error:
         raise UserError(f"{study} cannot be listed: {error.strerror or error}") from error
     runs: list[RunDirectory] = []
-    aside: list[SetAside] = []
+    unreadable: list[UnreadableRun] = []
     for entry in entries:
         run = RunDirectory(Path(entry.path))
         try:
             if entry.is_symlink():
-                aside.append(SetAside(run.path, f"{run.path} is a link, not followed"))
+                unreadable.append(UnreadableRun(run.path, f"{run.path} is a link, not followed"))
             elif entry.is_dir() and _has_record(run):
                 runs.append(run)
         except OSError as error:
             reason = f"{run.path} cannot be opened: {error.strerror or error}"
-            aside.append(SetAside(run.path, reason))
-    return runs, aside
+            unreadable.append(UnreadableRun(run.path, reason))
+    return runs, unreadable
 
 
 def _has_record(run: RunDirectory) -> bool:

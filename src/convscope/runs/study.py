@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 from convscope.errors import UserError
-from convscope.runs.directory import REPLACED, RunDirectory, SetAside, study_runs
+from convscope.runs.directory import REPLACED, RunDirectory, UnreadableRun, study_runs
 from convscope.runs.record import RunRecord, current_record
 
 
-def read_study(study: Path) -> tuple[list[RunRecord], list[SetAside]]:
+def read_study(study: Path) -> tuple[list[RunRecord], list[UnreadableRun]]:
     """Read every record of a study, by name, each with the status to believe and its `path`.
 
     What cannot be read (truncated, foreign, of a future schema, a link, without rights) is named in
@@ -18,17 +18,17 @@ def read_study(study: Path) -> tuple[list[RunRecord], list[SetAside]]:
     Raises:
         UserError: `study` is no folder, or may not be listed.
     """
-    runs, aside = study_runs(study)
+    runs, unreadable = study_runs(study)
     records: list[RunRecord] = []
     for run in runs:
         try:
             records.append(current_record(run.path))
         except UserError as error:
-            aside.append(SetAside(run.path, str(error)))
-    return records, aside
+            unreadable.append(UnreadableRun(run.path, str(error)))
+    return records, unreadable
 
 
-def runs_below(path: Path) -> tuple[list[RunDirectory], list[SetAside]]:
+def runs_below(path: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
     """The runs of a run's folder (itself), of a study, or of a folder of studies; by study, name.
 
     In a folder of studies a link to a study is followed; what else cannot be opened or is a link
@@ -39,20 +39,20 @@ def runs_below(path: Path) -> tuple[list[RunDirectory], list[SetAside]]:
     """
     if RunDirectory(path).record.is_file():
         return [RunDirectory(path)], []
-    runs, aside = study_runs(path)
+    runs, unreadable = study_runs(path)
     if runs:
-        return runs, aside
+        return runs, unreadable
     studies = _studies(path)
     real = {os.path.realpath(study) for study in studies}
-    aside = [one for one in aside if os.path.realpath(one.path) not in real]
+    unreadable = [one for one in unreadable if os.path.realpath(one.path) not in real]
     for study in studies:
         try:
-            found, unreadable = study_runs(study)
+            found, skipped = study_runs(study)
         except UserError as error:
-            found, unreadable = [], [SetAside(study, str(error))]
+            found, skipped = [], [UnreadableRun(study, str(error))]
         runs += found
-        aside += unreadable
-    return runs, aside
+        unreadable += skipped
+    return runs, unreadable
 
 
 def _studies(folder: Path) -> list[Path]:

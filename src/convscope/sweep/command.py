@@ -60,7 +60,7 @@ def sweep(
     if config.plan:
         show_plan(runs, console)
         return []
-    tell_set_aside(runs, notify)
+    tell_unreadable(runs, notify)
     by_id = _trained(runs, launcher, notify, config.fail_fast)
     if config.throughput == "exclusive":
         by_id |= _measured_alone(runs, by_id, launcher, notify)
@@ -95,11 +95,11 @@ def check_devices(config: TrainConfig) -> None:
         )
 
 
-def tell_set_aside(runs: Sequence[PlannedRun], notify: Notify) -> None:
+def tell_unreadable(runs: Sequence[PlannedRun], notify: Notify) -> None:
     """Tell of what lies in the runs' studies and cannot be read."""
     for study in {run.request.directory.path.parent for run in runs}:
-        for aside in read_study(study)[1] if study.is_dir() else []:
-            notify(f"set aside: {aside.reason}")
+        for one in read_study(study)[1] if study.is_dir() else []:
+            notify(f"skipped, unreadable: {one.reason}")
 
 
 def _trained(

@@ -45,7 +45,7 @@ def selected(runs: DataFrame, expression: str) -> DataFrame:
 
 
 def table(snapshot: Snapshot, expression: str, logdir: str) -> str:
-    """All that the table shows: `groups` and their `runs` of the filter, and what lies aside.
+    """All that the table shows: `groups` and their `runs` of the filter, and what is unreadable.
 
     Raises:
         UserError: as `selected`.
@@ -56,7 +56,7 @@ def table(snapshot: Snapshot, expression: str, logdir: str) -> str:
             "version": snapshot.version,
             "logdir": logdir,
             "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
-            "aside": [left.reason for left in snapshot.aside],
+            "unreadable": [left.reason for left in snapshot.unreadable],
             **(_NOTHING if runs.empty else _rows(runs)),
         }
     )

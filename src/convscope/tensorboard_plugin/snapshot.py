@@ -12,7 +12,7 @@ from typing import Any
 from pandas import DataFrame
 
 from convscope.analysis.frame import Reader
-from convscope.runs.directory import RunDirectory, SetAside
+from convscope.runs.directory import RunDirectory, UnreadableRun
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Snapshot:
 
     Args:
         runs: `frame`'s table.
-        aside: what could not be read.
+        unreadable: what could not be read.
         version: another one whenever a run, or a history that still grows, is another.
     """
 
     runs: DataFrame
-    aside: list[SetAside]
+    unreadable: list[UnreadableRun]
     version: str
 
 
@@ -51,13 +51,13 @@ class Snapshots:
             UserError: the logdir is not there, or may not be listed.
         """
         with self._lock:
-            runs, aside = self._reader.read()
-            seen = [list(runs["path"]), runs.get("record", runs["id"]).tolist(), aside]
+            runs, unreadable = self._reader.read()
+            seen = [list(runs["path"]), runs.get("record", runs["id"]).tolist(), unreadable]
             seen.append([_size(path) for path in runs["path"][runs["status"] == "running"]])
             if seen != self._seen:
                 # The time, not a count: a page outlives the TensorBoard that it was opened from.
                 self._seen = seen
-                self._now = Snapshot(runs, aside, f"{time.time_ns():x}")
+                self._now = Snapshot(runs, unreadable, f"{time.time_ns():x}")
             return self._now
 
 

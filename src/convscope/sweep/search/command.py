@@ -10,7 +10,7 @@ from convscope.config.errors import key_of
 from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
-from convscope.sweep.command import check_devices, tell_set_aside
+from convscope.sweep.command import check_devices, tell_unreadable
 from convscope.sweep.executors.launcher import Launcher
 from convscope.sweep.search.objectives import Objective, objectives_of
 from convscope.sweep.search.show import show_found, show_plan, space_words
@@ -60,7 +60,7 @@ def search(
         show_plan(candidates, objectives, config.trials, console)
         return []
     runs = [candidate.run for candidate in candidates]
-    tell_set_aside(runs, notify)
+    tell_unreadable(runs, notify)
     exclusive = config.throughput == "exclusive"
     if not exclusive:
         _check_speed(candidates, objectives, launcher)

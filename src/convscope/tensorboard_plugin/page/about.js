@@ -8,10 +8,10 @@ export function aboutTable() {
   const root = element("div", { class: "about" });
   const kept = keeper();
 
-  function update({ aside, shared }) {
+  function update({ unreadable, shared }) {
     const own = Object.entries(shared);
     refill(root, [
-      ...(aside.length ? [kept.node("aside", aside, () => setAside(aside))] : []),
+      ...(unreadable.length ? [kept.node("unreadable", unreadable, () => unreadableRuns(unreadable))] : []),
       ...(own.length ? [kept.node("shared", own, () => sharedValues(own))] : []),
     ]);
     kept.turn();
@@ -20,9 +20,9 @@ export function aboutTable() {
   return { root, update };
 }
 
-function setAside(reasons) {
+function unreadableRuns(reasons) {
   const items = reasons.map((reason) => element("li", {}, reason));
-  return element("section", {}, element("h2", {}, "Set aside"), element("ul", {}, ...items));
+  return element("section", {}, element("h2", {}, "Skipped, unreadable"), element("ul", {}, ...items));
 }
 
 function sharedValues(values) {

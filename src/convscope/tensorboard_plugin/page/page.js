@@ -66,7 +66,7 @@ export class Page {
       tab.setAttribute("aria-current", String(tab.dataset.view === chosen));
     }
     for (const [name, view] of Object.entries(this.views)) view.root.hidden = name !== chosen;
-    this.main.hidden = !this.answer?.groups.length && !this.answer?.aside.length;
+    this.main.hidden = !this.answer?.groups.length && !this.answer?.unreadable.length;
     if (this.answer) this.views[chosen].update(this.answer);
   }
 }
