@@ -7,17 +7,20 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import ReadWriteLock
 
 from .studies import make_runs, make_study  # noqa: F401 (fixtures of several rooms)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
     from convscope.training.request import RunRequest
 
@@ -39,6 +42,52 @@ os.environ["OMP_NUM_THREADS"] = "1"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # In the background of a script Ctrl-C is ignored, and by all processes that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Folders whose tests one worker of `pytest -n` runs one after the other: they start clusters and
+# processes for several runs or devices, or have a trained study in common. The longest comes first.
+ONE_WORKER = ("executors", "distributed", "tracking")
+
+
+def group_of(test: str) -> str:
+    """Return what a test shares a worker with: one of the folders above, or its file."""
+    file = test.partition("::")[0]
+    return next((folder for folder in ONE_WORKER if folder in file.split("/")), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: "Producer"
+) -> "LoadScopeScheduling | None":
+    """Give each worker of `pytest -n` whole groups, so that what tests share is made once."""
+    if config.getoption("dist") != "load":
+        return None  # Another way to distribute tests was typed.
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        # What starts last is short: no worker waits long for the other at the end.
+        order = {folder: rank for rank, folder in enumerate(ONE_WORKER)}
+        items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run an `exclusive` test while no other worker runs any: it measures time."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    machine = ReadWriteLock(Path(item.config.getoption("basetemp")).with_name("machine.lock"))
+    exclusive = item.get_closest_marker("exclusive")
+    with machine.write_lock() if exclusive else machine.read_lock():
+        return (yield)
+
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (

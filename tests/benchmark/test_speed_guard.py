@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from convscope.benchmark.cases import Case
@@ -32,6 +33,7 @@ def measured_ratio(case: Case, resolver: Resolver) -> float:
     return statistics.median(ratio(row["project"], row["plain"]) or 0 for row in rounds)
 
 
+@pytest.mark.exclusive
 def test_training_is_not_much_slower_than_the_loop_by_hand(
     make_case: Callable[..., Case], resolver: Resolver
 ) -> None:
