@@ -26,7 +26,7 @@ from convscope.report.html import html_report
 from convscope.report.markdown import markdown_report
 from convscope.report.page import Page, as_markdown, show
 from convscope.tables import Table, line, print_table, say
-from convscope.text import harmless
+from convscope.text import escape_control
 from convscope.training.tracking.pictures import confusion_picture
 
 MARKUP = (
@@ -147,20 +147,20 @@ def in_confusion_matrix(text: str) -> str:
 
 
 PLACES: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
-    "a line at the terminal": (on_terminal, harmless),
-    "a paragraph at the terminal": (in_paragraph, harmless),
-    "a cell of a table at the terminal": (in_terminal_cell, harmless),
-    "a heading of a table at the terminal": (in_terminal_heading, harmless),
-    "the name of a fact at the terminal": (in_facts, harmless),
+    "a line at the terminal": (on_terminal, escape_control),
+    "a paragraph at the terminal": (in_paragraph, escape_control),
+    "a cell of a table at the terminal": (in_terminal_cell, escape_control),
+    "a heading of a table at the terminal": (in_terminal_heading, escape_control),
+    "the name of a fact at the terminal": (in_facts, escape_control),
     "a cell of CSV": (in_csv_cell, lambda text: f"'{text}" if text[0] in "=@" else text),
     "a heading of CSV": (in_csv_heading, lambda text: f"'{text}" if text[0] in "=@" else text),
     "a key and a value of JSON": (in_json, lambda text: text),
-    "a fact in Markdown": (in_markdown_fact, harmless),
-    "a table in Markdown": (in_markdown_table, harmless),
-    "a heading in Markdown": (in_markdown_heading, harmless),
-    "a report in Markdown": (in_markdown_report, harmless),
-    "a report in HTML": (in_html_report, harmless),
-    "a figure of Plotly": (in_plotly, harmless),
+    "a fact in Markdown": (in_markdown_fact, escape_control),
+    "a table in Markdown": (in_markdown_table, escape_control),
+    "a heading in Markdown": (in_markdown_heading, escape_control),
+    "a report in Markdown": (in_markdown_report, escape_control),
+    "a report in HTML": (in_html_report, escape_control),
+    "a figure of Plotly": (in_plotly, escape_control),
     "a title in Matplotlib": (in_matplotlib, lambda text: cut_to(text, 110)),
     "a class in the confusion matrix": (in_confusion_matrix, lambda text: cut_to(text, 24)),
 }
@@ -175,7 +175,7 @@ def test_a_text_is_shown_as_it_is(place: str, name: str) -> None:
 
 
 def cut_to(text: str, most: int) -> str:
-    shown = harmless(text)
+    shown = escape_control(text)
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 

@@ -30,11 +30,11 @@ def train(*overrides: str) -> RunRecord:
         UserError: bad input, an impossible variant, or data that cannot be had.
     """
     from convscope.streams import lasting_streams
-    from convscope.text import harmless
+    from convscope.text import escape_control
     from convscope.training.resolve import train_one
 
     with lasting_streams():
-        return train_one(overrides, lambda line: print(harmless(line)))
+        return train_one(overrides, lambda line: print(escape_control(line)))
 
 
 def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> TrainedVariant:

@@ -20,7 +20,7 @@ from convscope.geometry import convs_from, network_geometry
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import find_run
-from convscope.tables import percent
+from convscope.text import percent
 from convscope.training.model import ConvNet
 
 Picture = str | Path | Image.Image

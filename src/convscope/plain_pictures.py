@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from matplotlib import rc_context, rcParams
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
-from convscope.text import cut, harmless
+from convscope.text import escape_control, shorten
 
 MOST_OF_A_NAME = 24
 """Characters of a name that a picture has room for."""
@@ -41,9 +41,10 @@ def plain_text() -> Iterator[None]:
 def plain_label(name: str, most: int = MOST_OF_A_NAME) -> str:
     """A name as a picture shows it; letters that no font has are escaped."""
     shown = "".join(
-        one if can_draw(one) else one.encode("unicode_escape").decode() for one in harmless(name)
+        one if can_draw(one) else one.encode("unicode_escape").decode()
+        for one in escape_control(name)
     )
-    return cut(shown, most)
+    return shorten(shown, most)
 
 
 def can_draw(text: str) -> bool:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from typing_extensions import override
 
 from convscope.errors import UserError, in_short, interrupted_code
-from convscope.text import harmless
+from convscope.text import escape_control
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -140,7 +140,7 @@ def command_streams() -> Iterator[_Descriptor | None]:
 
 def tell(line: str) -> None:
     """Print a line for the person at the terminal, whatever names of files and the like it has."""
-    print(harmless(line), file=sys.stderr, flush=True)
+    print(escape_control(line), file=sys.stderr, flush=True)
 
 
 def tell_error(error: UserError) -> None:

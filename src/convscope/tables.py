@@ -1,4 +1,4 @@
-"""Records as tables and words, for the terminal and for Markdown. Reads records alone: no torch."""
+"""Tables and paragraphs for the terminal and for Markdown. No torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from convscope.geometry import conv_from, conv_text, pair_token
 from convscope.runs.record import RunRecord
-from convscope.text import harmless
+from convscope.text import escape_control, share, size
 
 Layer = Mapping[str, Any]
 RESUME = "the same command resumes it"
@@ -69,10 +69,10 @@ def print_table(table: Table, console: Console) -> None:
     for column in table.columns:
         left = column.startswith("<")
         # Text, here and below: Rich reads markup in what is plain.
-        name = Text(harmless(column.removeprefix("<")))
+        name = Text(escape_control(column.removeprefix("<")))
         drawn.add_column(name, justify="left" if left else "right", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(Text(harmless(cell)) for cell in row))
+        drawn.add_row(*(Text(escape_control(cell)) for cell in row))
     # As wide as it needs: a number folded at the terminal's edge would read as another.
     widest = console.options.update(max_width=_WIDEST)
     drawn.width = console.measure(drawn, options=widest).maximum
@@ -87,7 +87,7 @@ def say(console: Console, text: str = "", first: str = "", rest: str = "") -> No
 
     Wrapped where a person reads, one line in a pipe.
     """
-    first, text = harmless(first), harmless(text)
+    first, text = escape_control(first), escape_control(text)
     if not console.is_terminal:
         line(console, first + text)
         return
@@ -106,11 +106,11 @@ def say(console: Console, text: str = "", first: str = "", rest: str = "") -> No
 
 def line(console: Console, text: str = "") -> None:
     """One line as it stands: neither Rich nor the terminal reads anything in it."""
-    plain = Text(harmless(text))
+    plain = Text(escape_control(text))
     console.print(plain, highlight=False, soft_wrap=True)
 
 
-def points(console: Console, heading: str, sentences: Sequence[str]) -> None:
+def print_list(console: Console, heading: str, sentences: Sequence[str]) -> None:
     """A list below a heading; nothing where there is nothing to list."""
     if not sentences:
         return
@@ -134,36 +134,15 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
     return (
         layer["name"],
         conv_text(conv_from(layer)),
-        "x".join(map(str, layer["out_shape"])),
+        size(layer["out_shape"]),
         pair_token(layer["receptive_field"]),
         f"{layer['macs']:,}",
         f"{layer['params']:,}",
         pair_token(unused),
-        whole_percent(layer["padding_share"]),
+        share(layer["padding_share"]),
     )
 
 
 def map_text(layers: Sequence[Layer]) -> str | None:
     """The last feature map, height x width: `14x14`; None where a variant has none."""
-    return "x".join(map(str, layers[-1]["out_shape"][1:])) if layers else None
-
-
-def percent(share: float | None) -> str:
-    """0.98751 as 98.75 %; what was not measured as a dash."""
-    return "–" if share is None else f"{100 * share:.2f} %"
-
-
-def whole_percent(share: float) -> str:
-    """A share from 0 to 1 in whole percent; never `0%` or `100%` where something is left."""
-    if 0 < share < 0.01:
-        return "<1%"
-    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
-
-
-def count(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def numbered(amount: int, noun: str) -> str:
-    """1 epoch, 5 epochs."""
-    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+    return size(layers[-1]["out_shape"][1:]) if layers else None

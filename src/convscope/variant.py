@@ -17,6 +17,7 @@ from convscope.geometry import (
     require_batch_norm,
     variant_label,
 )
+from convscope.text import size
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class Variant:
     @property
     def title(self) -> str:
         """`mnist 1x28x28, channels 16-32-64: k3-s2-p1`."""
-        sizes = "x".join(map(str, self.facts.input_shape))
         channels = "-".join(map(str, self.config.model.channels))
-        return f"{self.facts.name} {sizes}, channels {channels}: {self.label}"
+        return (
+            f"{self.facts.name} {size(self.facts.input_shape)}, channels {channels}: {self.label}"
+        )
 
     @property
     def command(self) -> str:

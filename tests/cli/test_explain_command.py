@@ -79,7 +79,7 @@ def test_a_network(explain: Explain) -> None:
     lines = out.splitlines()
     assert lines[0] == "cifar10 3x32x32, channels 16-32-64: k3-s2-p1"
     assert "conv1  k3 s2 p1   3x32x32  16x16x16   3     2             0" in lines
-    assert "conv1     432  110,592  16.0 KiB     0+1        0      12%" in lines
+    assert "conv1     432  110,592  16.0 KiB     0+1        0     12 %" in lines
     assert (
         "24,346 parameters, 258,688 MACs and 23.0 KiB of activations per image, final map 2x2."
         in lines

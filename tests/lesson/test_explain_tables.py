@@ -1,9 +1,7 @@
 """The tables of the lesson, and the text that TensorBoard shows."""
 
-import pytest
-
 from convscope.geometry import NetworkGeometry, network_geometry
-from convscope.lesson.tables import costs_table, geometry_text, memory_text, sizes_table
+from convscope.lesson.tables import costs_table, geometry_text, sizes_table
 
 from ..convs import parse_conv
 
@@ -27,22 +25,14 @@ def test_costs() -> None:
     # conv1: 4 filters of 12 weights at 14 x 27 places; 13 of 14 rows and 25 of 27 columns
     # are clear of padding
     rows = costs_table(network("3x4", "2x1", 1)).rows
-    assert rows[0] == ("conv1", "48", "18,144", "5.9 KiB", "0+1x0", "0", "14%")
-    assert rows[1] == ("pool1", "0", "0", "1.5 KiB", "0", "0", "0%")
+    assert rows[0] == ("conv1", "48", "18,144", "5.9 KiB", "0+1x0", "0", "14 %")
+    assert rows[1] == ("pool1", "0", "0", "1.5 KiB", "0", "0", "0 %")
 
 
 def test_unread_and_skipped_pixels() -> None:
     # (28 - 2) % 3 = 2 at the end, 8 gaps of 1; conv2: (5 - 2) % 3 = 0, 1 gap
     rows = costs_table(network(2, 3, 0)).rows
     assert [row[4:6] for row in rows] == [("2+0", "8"), ("0", "0"), ("0", "1")]
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (50_176, "49.0 KiB"), (1_572_864, "1.5 MiB")],
-)
-def test_memory(number: int, text: str) -> None:
-    assert memory_text(number) == text
 
 
 def test_the_text_for_tensorboard_holds_tables_and_words() -> None:

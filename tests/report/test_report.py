@@ -21,7 +21,7 @@ from convscope.plots import accuracy_against
 from convscope.report.contents import MOST_COMMANDS, MOST_SETTINGS, by_seed
 from convscope.runs.directory import UnreadableRun
 from convscope.runs.study import read_study
-from convscope.text import in_markdown
+from convscope.text import escape_markdown
 
 MakeStudy = Callable[..., Path]
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -226,13 +226,13 @@ def test_names_are_shown_and_run_nothing(make_study: MakeStudy, tmp_path: Path) 
 def test_markdown_shows_text_as_it_is(text: str) -> None:
     shown = text.replace("\n", "\\n")
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    (_, paragraph, _) = parser.parse(in_markdown(text))
+    (_, paragraph, _) = parser.parse(escape_markdown(text))
     assert "".join(child.content for child in paragraph.children or []) == shown
     assert {child.type for child in paragraph.children or []} <= {"text", "text_special"}
     table = Page.__new__(Page)
     HTMLParser.__init__(table)
     table.texts, table.rows, table.tags, table._open = [], [], [], []
-    table.feed(parser.render(f"| a | b |\n| :-- | --: |\n| {in_markdown(text)} | 1 |"))
+    table.feed(parser.render(f"| a | b |\n| :-- | --: |\n| {escape_markdown(text)} | 1 |"))
     assert table.rows == [["a", "b"], [shown, "1"]]
 
 
@@ -291,7 +291,7 @@ def test_what_cannot_be_drawn_says_why(
     _, page, text = written(tmp_path, study)
     (sentence,) = (line for line in page.of("p") if said in line)
     assert sentence.startswith("Not drawn: ")
-    assert in_markdown(sentence) in text
+    assert escape_markdown(sentence) in text
 
 
 def test_commands_that_differ_in_their_seed_alone_are_one_sweep() -> None:

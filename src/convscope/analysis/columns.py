@@ -11,7 +11,8 @@ from rich.cells import cell_len
 from convscope.analysis.frame import IMAGES_BEHIND
 from convscope.analysis.groups import hidden_std
 from convscope.config.schema import as_typed
-from convscope.tables import Table, count, percent
+from convscope.tables import Table
+from convscope.text import count, percent, percent_range
 
 Row = Mapping[str, Any]
 
@@ -140,7 +141,7 @@ def _interval(row: Row, metric: str) -> str:
     # Student's interval knows of no bounds; an accuracy has them.
     if low is None or high is None:
         return "–"
-    return f"{100 * max(low, 0):.2f} to {percent(min(high, 1))}"
+    return percent_range(low, high)
 
 
 def _decimal(value: float | None) -> str:

@@ -18,6 +18,7 @@ from convscope.geometry import conv_from, conv_text, convs_from, pair_token, typ
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
 from convscope.tables import map_text
+from convscope.text import size
 
 Part = Literal["result", "config", "geometry", "environment"]
 Plain = str | int | float | bool | None
@@ -217,7 +218,7 @@ def _geometry(record: RunRecord) -> dict[str, Plain]:
 
 def _layer(layer: Mapping[str, Any]) -> Iterator[tuple[str, Plain]]:
     yield "window", conv_text(conv_from(layer))
-    yield "output", "x".join(map(str, layer["out_shape"]))
+    yield "output", size(layer["out_shape"])
     yield "receptive_field", pair_token(layer["receptive_field"])
     yield "params", layer["params"]
     yield "macs", layer["macs"]

@@ -12,7 +12,8 @@ from convscope.benchmark.measure import Measured
 from convscope.benchmark.prompt import Prompt
 from convscope.benchmark.roofline import Peaks
 from convscope.benchmark.rounds import Spread, ratio, spread
-from convscope.tables import Table, count, markdown, numbered
+from convscope.tables import Table, markdown
+from convscope.text import count, counted
 
 _NONE = "–"
 Figures = Mapping[str, float | None]
@@ -132,7 +133,7 @@ def remarks(report: Report) -> list[str]:
     ]
     return [
         *quick * report.quick,
-        f"Medians of {numbered(rounds, 'round')}, in brackets the least and the most; a ratio is of"
+        f"Medians of {counted(rounds, 'round')}, in brackets the least and the most; a ratio is of"
         " two figures of the same round.",
         "a: this project's run. b: the plain loop by hand. c: torchvision, DataLoader and Lightning"
         " with its defaults, in float32.",
@@ -145,7 +146,7 @@ def remarks(report: Report) -> list[str]:
         "a besides: seconds of a run besides its steps, warm-up among them. ready in: building,"
         f" compilation and the first 10 steps{captured}.",
         f"Measured on {machine['device']} ({machine['accelerator']},"
-        f" {numbered(machine['threads'], 'thread')}), {machine['platform']}; a and b in"
+        f" {counted(machine['threads'], 'thread')}), {machine['platform']}; a and b in"
         f" {machine['precision']}; peaks {peaks.macs_per_second / 1e9:,.0f} GMAC/s and"
         f" {peaks.bytes_per_second / 1e9:,.1f} GB/s.",
         ", ".join(f"{name} {versions[name]}" for name in names if name in versions),

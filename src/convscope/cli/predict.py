@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from convscope.errors import UserError
 from convscope.streams import run_command
+from convscope.text import percent
 
 HELP = """\
 Which class a trained run takes each image for, and with what probability.
@@ -48,7 +49,7 @@ def _predict(arguments: Sequence[str]) -> None:
         raise UserError(f"name a run and at least one image, got {len(given.words)}: see --help")
     run, *images = given.words
     from convscope import load
-    from convscope.tables import Table, new_console, percent, print_table
+    from convscope.tables import Table, new_console, print_table
 
     variant = load(run, _OUTPUTS)
     rows = []

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from convscope.config.errors import key_of
 from convscope.errors import UserError
 from convscope.geometry import LayerGeometry, NetworkGeometry, conv_text, pair_token
-from convscope.lesson.phrases import size
 from convscope.lesson.rules import findings
-from convscope.lesson.tables import (
-    FIRST_CENTRE,
-    MACS_MEANING,
-    first_text,
-    memory_text,
-    unread_text,
-)
-from convscope.tables import Table, whole_percent
+from convscope.lesson.tables import FIRST_CENTRE, MACS_MEANING, first_text, unread_text
+from convscope.tables import Table
+from convscope.text import memory_size, share, size
 from convscope.variant import Variant
 
 SEPARATOR = "vs"
@@ -33,7 +27,7 @@ LEGEND = (
 """What the rows and marks of `table` mean."""
 
 _Number = int | None
-_NOTHING = ("0", "0%")
+_NOTHING = ("0", "0 %")
 """Where both variants have none, a row is left out."""
 
 
@@ -147,7 +141,7 @@ def _network_rows(first: Variant, second: Variant) -> list[Row]:
         Row("", "final map", (final[0], final[1])),
         _counted("", "params", (params[0], params[1]), "{:,}".format),
         _counted("", "MACs", (macs[0], macs[1]), "{:,}".format),
-        _counted("", "memory", (memory[0], memory[1]), memory_text),
+        _counted("", "memory", (memory[0], memory[1]), memory_size),
     ]
 
 
@@ -171,12 +165,12 @@ _QUANTITIES = (
     _Quantity("MACs", lambda layer: f"{layer.macs:,}", lambda layer: layer.macs),
     _Quantity(
         "memory",
-        lambda layer: memory_text(layer.activation_bytes),
+        lambda layer: memory_size(layer.activation_bytes),
         lambda layer: layer.activation_bytes,
     ),
     _Quantity("unused border", unread_text),
     _Quantity("skipped", lambda layer: pair_token(layer.skipped)),
-    _Quantity("touches padding", lambda layer: whole_percent(layer.padding_share)),
+    _Quantity("touches padding", lambda layer: share(layer.padding_share)),
 )
 
 

@@ -16,10 +16,10 @@ from convscope.config.errors import check_typed, explain, is_explained
 from convscope.config.expand import Alternatives, alternatives
 from convscope.errors import UserError
 from convscope.geometry import pair_token
-from convscope.lesson.phrases import counted, size
 from convscope.lesson.tables import MACS_MEANING
 from convscope.lesson.variants import Examiner
-from convscope.tables import Table, whole_percent
+from convscope.tables import Table
+from convscope.text import counted, share, size
 from convscope.variant import Variant
 
 GRID_LEGEND = (
@@ -178,7 +178,7 @@ def _table_row(row: Row, keys: Sequence[str], others: Sequence[int]) -> tuple[st
         pair_token(geometry.layers[-1].receptive_field),
         f"{geometry.macs:,}",
         f"{geometry.params:,}",
-        whole_percent(max(shares)),
+        share(max(shares)),
         typed_as(row, keys),
     )
 

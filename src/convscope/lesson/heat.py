@@ -9,7 +9,7 @@ from math import log, prod
 
 from convscope.geometry import NetworkGeometry, pair_token
 from convscope.lesson.grid import Grid
-from convscope.lesson.phrases import size
+from convscope.text import abbreviated, size
 from convscope.variant import Variant
 
 _ROWS, _COLUMNS = "conv.kernel_size", "conv.stride"
@@ -63,7 +63,7 @@ QUANTITIES = (
     Quantity(
         "MACs per image",
         lambda geometry: geometry.macs,
-        lambda geometry: short(geometry.macs),
+        lambda geometry: abbreviated(geometry.macs),
     ),
     Quantity(
         "receptive field, pixels",
@@ -112,14 +112,6 @@ def ink(level: float) -> str:
     ]
     luminance = sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     return "black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white"
-
-
-def short(number: int) -> str:
-    """Three digits: `912`, `28.2k`, `4.63M`."""
-    for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= factor:
-            return f"{float(f'{number / factor:.3g}'):g}{unit}"
-    return str(number)
 
 
 def _maps(grid: Grid, quantity: Quantity) -> Iterable[HeatMap]:

@@ -18,7 +18,6 @@ from convscope.geometry import (
     pair_token,
 )
 from convscope.geometry.factors import symmetric
-from convscope.lesson.phrases import counted, size
 from convscope.lesson.rules import (
     even_kernel,
     findings,
@@ -26,6 +25,7 @@ from convscope.lesson.rules import (
     skipped_pixels,
     unread_border,
 )
+from convscope.text import counted, size
 
 _NO_PADDING = symmetric((0, 0))
 _ONE_LAYER_RULES = (unread_border, skipped_pixels, padding_only_outputs, even_kernel)

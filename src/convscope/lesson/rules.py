@@ -8,7 +8,7 @@ from math import prod
 
 from convscope.geometry import LayerGeometry, NetworkGeometry, Pair, pair_token
 from convscope.lesson.measures import most_seen, read_pixels, windows_on_input
-from convscope.lesson.phrases import counted, listed, per_layer, share, size
+from convscope.text import counted, listed, share, size
 
 UNREAD_PIXELS = 1
 SKIPPED_PIXELS = 1
@@ -121,7 +121,7 @@ def touches_padding(geometry: NetworkGeometry) -> str | None:
     for layer in _convs(geometry):
         if layer.padding_share >= PADDING_SHARE:
             layers.setdefault(share(layer.padding_share), []).append(f"{layer.name}'s")
-    parts = [f"{part} of {listed(names)}" for part, names in layers.items()]
+    parts = [f"{part} of {_names(names)}" for part, names in layers.items()]
     return f"{listed(parts)} outputs touch padding." if parts else None
 
 
@@ -215,7 +215,7 @@ def even_kernel(geometry: NetworkGeometry) -> str | None:
         if any(kernel % EVEN == 0 for kernel in layer.conv.kernel_size):
             layers.setdefault(layer.conv.kernel_size, []).append(layer.name)
     clauses = [
-        f"the {size(kernel)} kernel of {listed(names)} has no centre {_centre(kernel)}: its outputs"
+        f"the {size(kernel)} kernel of {_names(names)} has no centre {_centre(kernel)}: its outputs"
         f" lie half a pixel off the input's {_centre(kernel)}s"
         for kernel, names in layers.items()
     ]
@@ -228,7 +228,7 @@ def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
     if not names:
         return None
     mix = "is 1x1: it mixes" if len(names) == 1 else "are 1x1: they mix"
-    return f"{listed(names)} {mix} the channels of a pixel without its neighbours."
+    return f"{_names(names)} {mix} the channels of a pixel without its neighbours."
 
 
 def patches(geometry: NetworkGeometry) -> str | None:
@@ -240,7 +240,7 @@ def patches(geometry: NetworkGeometry) -> str | None:
         if layer.conv.stride == layer.conv.kernel_size and min(layer.conv.stride) >= PATCH_PIXELS:
             layers.setdefault(layer.conv.kernel_size, []).append(layer.name)
     clauses = [
-        f"{listed(names)} {'cuts its' if len(names) == 1 else 'cut their'} input into"
+        f"{_names(names)} {'cuts its' if len(names) == 1 else 'cut their'} input into"
         f" {size(kernel)} patches: windows neither overlap nor leave gaps"
         for kernel, names in layers.items()
     ]
@@ -299,3 +299,24 @@ def _per_axis(counts: Sequence[int], kind: str) -> list[str]:
 def _centre(kernel: Pair) -> str:
     height, width = (size % EVEN == 0 for size in kernel)
     return "pixel" if height and width else "row" if height else "column"
+
+
+def per_layer(facts: Mapping[str, str], one: str, several: str) -> str:
+    """One clause per distinct fact: `conv1 and conv3 <several> …; conv2 <one> …`.
+
+    Args:
+        facts: layer name to what is said of it, the verb left out.
+        one: verb for a single layer.
+        several: verb for more of them.
+    """
+    layers: dict[str, list[str]] = {}
+    for name, fact in facts.items():
+        layers.setdefault(fact, []).append(name)
+    return "; ".join(
+        f"{_names(names)} {one if len(names) == 1 else several} {fact}"
+        for fact, names in layers.items()
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    return listed(names, most=None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from convscope.geometry import LayerGeometry, NetworkGeometry, conv_text, pair_token
-from convscope.lesson.phrases import size
 from convscope.lesson.rules import findings
-from convscope.tables import Table, markdown, whole_percent
+from convscope.tables import Table, markdown
+from convscope.text import memory_size, share, size
 
 FIRST_CENTRE = "first centre: of the first unit's receptive field, 0 being the image's first pixel"
 SIZES_LEGEND = (
@@ -39,7 +39,7 @@ def summary(geometry: NetworkGeometry) -> str:
     """The network in one line."""
     memory = sum(layer.activation_bytes for layer in geometry.layers)
     return (
-        f"{geometry.params:,} parameters, {geometry.macs:,} MACs and {memory_text(memory)} of"
+        f"{geometry.params:,} parameters, {geometry.macs:,} MACs and {memory_size(memory)} of"
         f" activations per image, final map {size(geometry.final_map)}"
     )
 
@@ -55,15 +55,6 @@ def geometry_text(geometry: NetworkGeometry) -> str:
         "\n".join(f"- {sentence}" for sentence in findings(geometry).values()),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def memory_text(number: int) -> str:
-    """Bytes in the largest unit of which there is one: `784 B`, `49.0 KiB`, `1.2 MiB`."""
-    if number < 1024:
-        return f"{number} B"
-    if number < 1024**2:
-        return f"{number / 1024:,.1f} KiB"
-    return f"{number / 1024**2:,.1f} MiB"
 
 
 def first_text(layer: LayerGeometry) -> str:
@@ -98,8 +89,8 @@ def _costs_row(layer: LayerGeometry) -> tuple[str, ...]:
         layer.name,
         f"{layer.params:,}",
         f"{layer.macs:,}",
-        memory_text(layer.activation_bytes),
+        memory_size(layer.activation_bytes),
         unread_text(layer),
         pair_token(layer.skipped),
-        whole_percent(layer.padding_share),
+        share(layer.padding_share),
     )

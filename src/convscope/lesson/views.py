@@ -10,7 +10,6 @@ from convscope.config.compose import compose_config
 from convscope.geometry import ConvSpec, NetworkGeometry, Pair, parse_conv
 from convscope.lesson import diff
 from convscope.lesson.grid import GRID_LEGEND, Grid, grid_table, impossible_sentences
-from convscope.lesson.phrases import size
 from convscope.lesson.rules import RULES, findings
 from convscope.lesson.sample import (
     PRESET_INPUT,
@@ -22,14 +21,9 @@ from convscope.lesson.sample import (
     tutorial,
 )
 from convscope.lesson.show import matrix
-from convscope.lesson.tables import (
-    COSTS_LEGEND,
-    SIZES_LEGEND,
-    costs_table,
-    sizes_table,
-    summary,
-)
-from convscope.tables import line, points, print_table, say
+from convscope.lesson.tables import COSTS_LEGEND, SIZES_LEGEND, costs_table, sizes_table, summary
+from convscope.tables import line, print_list, print_table, say
+from convscope.text import size
 from convscope.variant import Variant
 
 
@@ -46,7 +40,7 @@ def show_variant(console: Console, variant: Variant) -> None:
     line(console)
     say(console, f"{summary(variant.geometry)}.")
     sentences = list(findings(variant.geometry).values())
-    points(console, "What stands out (`explain.py rules` lists the rules):", sentences)
+    print_list(console, "What stands out (`explain.py rules` lists the rules):", sentences)
 
 
 def show_diff(console: Console, first: Variant, second: Variant) -> None:
@@ -54,9 +48,9 @@ def show_diff(console: Console, first: Variant, second: Variant) -> None:
     say(console, diff.LEGEND)
     for variant in (first, second):
         if variant.impossible is not None:
-            points(console, "Impossible:", [f"{variant.label}: {variant.impossible}"])
+            print_list(console, "Impossible:", [f"{variant.label}: {variant.impossible}"])
     for heading, sentences in diff.sentences(first, second).items():
-        points(console, heading, sentences)
+        print_list(console, heading, sentences)
 
 
 def show_grid(console: Console, grid: Grid) -> None:
@@ -68,7 +62,7 @@ def show_grid(console: Console, grid: Grid) -> None:
             console,
             f"{GRID_LEGEND}.",
         )
-    points(
+    print_list(
         console,
         "Impossible, with the smallest change that makes each possible:",
         impossible_sentences(grid),

@@ -10,9 +10,9 @@ from matplotlib.patches import Patch, Rectangle
 
 from convscope.geometry import LayerGeometry, conv_text
 from convscope.lesson.lesson import about_size
-from convscope.lesson.phrases import size
 from convscope.lesson.shades import PADDING, READ, SKIPPED, UNREAD, UNREAD_PADDING, shades
 from convscope.plain_pictures import plain_text
+from convscope.text import size
 
 _SHADES = {
     READ: ("#d6e6f5", "input"),

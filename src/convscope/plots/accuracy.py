@@ -12,18 +12,11 @@ from pandas import DataFrame
 
 from convscope.plots.marks import NEUTRAL, key, key_height
 from convscope.plots.points import ACCURACY, COSTS, Panel, Points, points
-from convscope.plots.quantities import (
-    Quantity,
-    chosen,
-    log_ticks,
-    plain,
-    rows,
-    with_interval,
-)
+from convscope.plots.quantities import Quantity, chosen, log_ticks, plain, rows, with_interval
 from convscope.plots.stack import axes, axis_key, panel_title, stacked
 from convscope.plots.style import figure
 from convscope.plots.text import escaped, lines
-from convscope.tables import numbered
+from convscope.text import counted
 
 _HEIGHT, _ONE_OF_SEVERAL = 330, 240
 """Of the only panel, and of one of several, pixels."""
@@ -115,7 +108,7 @@ def _points(panel: Panel, shown: Points, cost: Quantity) -> dict[str, Any]:
         "hovertext": [
             lines(
                 group["label"],
-                f"{with_interval(ACCURACY, group)}, {numbered(group['runs'], 'run')}",
+                f"{with_interval(ACCURACY, group)}, {counted(group['runs'], 'run')}",
                 with_interval(cost, group),
                 "on the front, by validation accuracy" if name in panel.front else "",
                 beside,

@@ -17,7 +17,7 @@ from convscope.geometry import FACTORS, pair_token
 from convscope.geometry.factors import PADDING, Factor
 from convscope.plots.quantities import Quantity, rows, with_interval
 from convscope.plots.settings import one_setting
-from convscope.tables import numbered
+from convscope.text import counted
 
 VALUES = ("test_accuracy", "final_map", "train_samples_per_sec", "macs")
 IMPOSSIBLE, NOT_FINISHED = "×", "?"
@@ -118,5 +118,5 @@ def _cell(name: str, group: Mapping[str, Any], shown: Quantity, shapes: dict[str
         why = group["reason"] if isinstance(group["reason"], str) else group["unfinished"]
         return Cell(name, None, text, (group["label"], f"{_MEANINGS[text]}: {why}"))
     text = shapes.get(name) or shown.short(value)
-    hints = group["label"], with_interval(shown, group), numbered(group["runs"], "finished run")
+    hints = group["label"], with_interval(shown, group), counted(group["runs"], "finished run")
     return Cell(name, value, text, hints)

@@ -22,7 +22,7 @@ from convscope.plots.stack import axes, axis_key, panel_title, stacked
 from convscope.plots.style import figure
 from convscope.plots.text import escaped, lines
 from convscope.runs.history import METRICS
-from convscope.tables import numbered, percent
+from convscope.text import counted, percent
 
 _HEIGHT = 240
 """Of a panel, pixels."""
@@ -121,7 +121,7 @@ def _ends(groups: DataFrame, found: dict[str, Curve]) -> dict[str, str]:
 
 def _missing(panels: int, unreadable: list[str]) -> list[str]:
     """What is not shown, a line each."""
-    missing = [f"{numbered(panels, 'more panel')} not shown"] if panels else []
+    missing = [f"{counted(panels, 'more panel')} not shown"] if panels else []
     if unreadable:
         others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
         missing.append(f"left out: {unreadable[0]}{others}")
@@ -173,7 +173,7 @@ def _hint(label: str, epoch: int, values: list[float], metric: str) -> str:
         return lines(label, f"epoch {epoch}: {mean}", "1 run")
     least, greatest = text(min(values)), text(max(values))
     return lines(
-        label, f"epoch {epoch}: {mean} ({least} to {greatest})", numbered(len(values), "run")
+        label, f"epoch {epoch}: {mean} ({least} to {greatest})", counted(len(values), "run")
     )
 
 

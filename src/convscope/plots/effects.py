@@ -19,7 +19,7 @@ from convscope.plots.settings import one_setting
 from convscope.plots.stack import panel_title, stacked
 from convscope.plots.style import ACCENT, figure
 from convscope.plots.text import escaped, lines
-from convscope.tables import numbered, percent
+from convscope.text import counted, percent
 
 _ACCURACY = QUANTITIES["test_accuracy"]
 _LEVEL, _TERM = 26, 26
@@ -179,7 +179,7 @@ def _level_hint(level: Level) -> str:
         level.name,
         f"{percent(level.mean)}{interval}",
         "" if level.is_possible else "extrapolated: no accuracy is beyond 0 to 100 %",
-        numbered(level.runs, "run"),
+        counted(level.runs, "run"),
     )
 
 

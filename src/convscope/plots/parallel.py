@@ -15,12 +15,11 @@ from convscope.analysis.frame import setting_keys, short
 from convscope.analysis.grid import in_order
 from convscope.geometry import FACTORS
 from convscope.plots.points import ACCURACY, measured_groups
-from convscope.plots.quantities import QUANTITIES, abbreviated, plain
+from convscope.plots.quantities import QUANTITIES, plain
 from convscope.plots.stack import heading
 from convscope.plots.style import figure
 from convscope.plots.text import escaped
-from convscope.tables import numbered
-from convscope.text import cut
+from convscope.text import abbreviated, counted, shorten
 
 _NUMBERS = {
     "receptive_field": "RF px",
@@ -74,7 +73,7 @@ def parallel(runs: DataFrame) -> go.Figure:
             "Means of each group",
             "drag along an axis to select",
             "line colour: test accuracy, by the key below",
-            f"{numbered(without, 'group')} without all numbers left out" if without else "",
+            f"{counted(without, 'group')} without all numbers left out" if without else "",
         ),
     }
     return figure([trace], layout)
@@ -99,7 +98,7 @@ def _places(title: str, values: Series) -> dict[str, Any]:
     present = values.dropna().unique()
     # As text 1 and "1" are one.
     ordered = sorted(present) if numeric else sorted(set(map(str, present)), key=in_order)
-    names = [f"{value:,g}" if numeric else cut(value, _LONGEST) for value in ordered]
+    names = [f"{value:,g}" if numeric else shorten(value, _LONGEST) for value in ordered]
     places = {value: place for place, value in enumerate(ordered)}
     # What a group does not have is a place of its own, below.
     shown = [places.get(value if numeric else str(value), -1) for value in values]

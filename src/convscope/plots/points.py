@@ -14,7 +14,7 @@ from convscope.plots.labels import Label, placed
 from convscope.plots.marks import looks
 from convscope.plots.quantities import QUANTITIES, Quantity
 from convscope.plots.settings import MOST_PANELS, SINGLE, parts
-from convscope.tables import numbered
+from convscope.text import counted
 
 COSTS = ("train_samples_per_sec", "macs", "params")
 ACCURACY = QUANTITIES["test_accuracy"]
@@ -100,7 +100,7 @@ def points(runs: DataFrame, cost: Quantity) -> Points:
         _panel(title, part, cost, x, y, log_x=log_x) for title, part in by_setting[:MOST_PANELS]
     ]
     left_out = len(by_setting) - len(panels)
-    note = f"{numbered(left_out, 'more setting')} not shown" if left_out else ""
+    note = f"{counted(left_out, 'more setting')} not shown" if left_out else ""
     return Points(panels, looks(groups), x, y, log_x, note)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 
 from convscope.errors import UserError
-from convscope.tables import percent
+from convscope.text import abbreviated, percent
 
 _MOST_TICKS = 5
 _LOG_FROM = 4
@@ -74,14 +74,6 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(inside) <= _MOST_TICKS:
             return inside
     return inside[:: math.ceil(len(inside) / _MOST_TICKS)]
-
-
-def abbreviated(value: float) -> str:
-    """Three digits: `912`, `28.2k`, `4.63M`."""
-    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= factor:
-            return f"{float(f'{value / factor:.3g}'):g}{unit}"
-    return f"{value:.3g}"
 
 
 QUANTITIES: Mapping[str, Quantity] = {

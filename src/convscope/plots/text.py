@@ -5,12 +5,12 @@ from __future__ import annotations
 from html import escape
 from textwrap import wrap
 
-from convscope.text import harmless
+from convscope.text import escape_control
 
 
 def escaped(text: str) -> str:
     """`text`, shown by Plotly as it is."""
-    return escape(harmless(text), quote=False)
+    return escape(escape_control(text), quote=False)
 
 
 def lines(*texts: str, width: int = 60) -> str:

@@ -22,7 +22,8 @@ from convscope.report.drawings import drawings
 from convscope.report.page import Page
 from convscope.report.views import BEST, IN_WORDS, WITHOUT_RESULT, compared
 from convscope.runs.directory import UnreadableRun
-from convscope.tables import Table, numbered
+from convscope.tables import Table
+from convscope.text import counted
 
 MOST_SETTINGS = 6
 """Settings that get figures, those with the most variants first: a page stays below 20 MB."""
@@ -109,7 +110,7 @@ def _figures(runs: DataFrame, said: Mapping[str, Sequence[str]]) -> Iterator[Sec
         yield Section(f"With {setting}", (*_bullets(said[setting]), *drawings(alone, f"-{number}")))
     others = len(counts) - min(len(several), MOST_SETTINGS)
     if others:
-        left = f"{numbered(others, 'more setting')}, of fewer variants: see the table."
+        left = f"{counted(others, 'more setting')}, of fewer variants: see the table."
         yield Section("With other settings", (Paragraph(left),))
 
 

@@ -26,7 +26,7 @@ from convscope.report.document import (
     Section,
     why_not,
 )
-from convscope.text import harmless
+from convscope.text import escape_control
 
 Themes = dict[str, Any]
 """A Plotly figure for a `light` and a `dark` page, each its `data` and `layout`."""
@@ -136,7 +136,7 @@ def _drawing(drawing: Drawing, drawn: dict[str, Themes]) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(harmless(text))
+    return escape(escape_control(text))
 
 
 def _plain(figure: Figure) -> Any:

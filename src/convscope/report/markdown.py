@@ -17,15 +17,15 @@ from convscope.report.document import (
     why_not,
 )
 from convscope.tables import Table, in_each, markdown
-from convscope.text import harmless, in_markdown
+from convscope.text import escape_control, escape_markdown
 
 
 def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, bytes]]:
     """The text, and the pictures by their name in `folder`, which lies beside the text."""
     pictures: dict[str, bytes] = {}
-    blocks = [f"# {in_markdown(document.title)}", in_markdown(document.lead)]
+    blocks = [f"# {escape_markdown(document.title)}", escape_markdown(document.lead)]
     for section in document.sections:
-        blocks.append(f"## {in_markdown(section.heading)}")
+        blocks.append(f"## {escape_markdown(section.heading)}")
         blocks += [_block(block, folder, pictures) for block in section.blocks]
     return ("\n\n".join(filter(None, blocks)) + "\n").encode(), pictures
 
@@ -33,13 +33,13 @@ def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, b
 def _block(block: Block, folder: str, pictures: dict[str, bytes]) -> str:
     match block:
         case Answer(text):
-            return f"**{in_markdown(text)}**"
+            return f"**{escape_markdown(text)}**"
         case Paragraph(text):
-            return in_markdown(text)
+            return escape_markdown(text)
         case Bullets(lines):
-            return "\n".join(f"- {in_markdown(line)}" for line in lines)
+            return "\n".join(f"- {escape_markdown(line)}" for line in lines)
         case Code(lines):
-            return _fenced("\n".join(map(harmless, lines)))
+            return _fenced("\n".join(map(escape_control, lines)))
         case Listing(table, best):
             return _table(table, best)
         case Drawing():
@@ -48,10 +48,13 @@ def _block(block: Block, folder: str, pictures: dict[str, bytes]) -> str:
 
 def _table(table: Table, best: frozenset[int]) -> str:
     rows = (
-        tuple(f"**{in_markdown(cell)}**" if number in best else in_markdown(cell) for cell in row)
+        tuple(
+            f"**{escape_markdown(cell)}**" if number in best else escape_markdown(cell)
+            for cell in row
+        )
         for number, row in enumerate(table.rows)
     )
-    return markdown(Table(in_each(table.columns, in_markdown), tuple(rows)))
+    return markdown(Table(in_each(table.columns, escape_markdown), tuple(rows)))
 
 
 def _fenced(text: str) -> str:
@@ -63,12 +66,12 @@ def _fenced(text: str) -> str:
 def _drawing(drawing: Drawing, folder: str, pictures: dict[str, bytes]) -> str:
     if drawing.picture is None:
         return ""
-    title = f"### {in_markdown(drawing.title)}"
+    title = f"### {escape_markdown(drawing.title)}"
     try:
         content = drawing.picture()
     except Exception as error:  # noqa: BLE001 (the page says so, and has all else)
-        return f"{title}\n\nNot drawn: {in_markdown(why_not(error))}."
+        return f"{title}\n\nNot drawn: {escape_markdown(why_not(error))}."
     name = f"{drawing.key}.png"
     pictures[name] = content
-    image = f"![{in_markdown(drawing.title)}]({quote(folder)}/{name})"
-    return f"{title}\n\n{image}\n\n{in_markdown(drawing.caption)}"
+    image = f"![{escape_markdown(drawing.title)}]({quote(folder)}/{name})"
+    return f"{title}\n\n{image}\n\n{escape_markdown(drawing.caption)}"

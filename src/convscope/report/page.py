@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from convscope.tables import Table, in_each, line, markdown, points, print_table, say
-from convscope.text import in_markdown
+from convscope.tables import Table, in_each, line, markdown, print_list, print_table, say
+from convscope.text import escape_markdown
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,27 @@ def show(page: Page, console: Console) -> None:
     if page.legend:
         say(console, page.legend)
     for heading, sentences in page.lists.items():
-        points(console, heading, sentences)
+        print_list(console, heading, sentences)
 
 
 def as_markdown(page: Page) -> str:
     parts = [
-        in_markdown(page.heading or ""),
-        "\n".join(f"- {in_markdown(name)}: {in_markdown(text)}" for name, text in page.facts),
+        escape_markdown(page.heading or ""),
+        "\n".join(
+            f"- {escape_markdown(name)}: {escape_markdown(text)}" for name, text in page.facts
+        ),
         markdown(_escaped(page.table)) if page.table.rows else "",
-        in_markdown(page.legend),
+        escape_markdown(page.legend),
     ]
     for heading, sentences in page.lists.items():
         if sentences:
             parts += [
-                in_markdown(heading),
-                "\n".join(f"- {in_markdown(one)}" for one in sentences),
+                escape_markdown(heading),
+                "\n".join(f"- {escape_markdown(one)}" for one in sentences),
             ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _escaped(table: Table) -> Table:
-    rows = tuple(tuple(map(in_markdown, row)) for row in table.rows)
-    return Table(in_each(table.columns, in_markdown), rows)
+    rows = tuple(tuple(map(escape_markdown, row)) for row in table.rows)
+    return Table(in_each(table.columns, escape_markdown), rows)

@@ -15,7 +15,8 @@ from convscope.analysis.frame import IMAGES_BEHIND, short
 from convscope.analysis.leaders import leaders
 from convscope.analysis.rows import group_rows, run_rows, shared, varied
 from convscope.report.page import Page
-from convscope.tables import Table, count, numbered
+from convscope.tables import Table
+from convscope.text import count, counted
 
 BEST, CLOSE, BETTER = "*", "~", "+"
 WITHOUT_RESULT, IN_WORDS, CAVEATS = "Without a result:", "In words:", "What limits that:"
@@ -66,8 +67,8 @@ def _summary(runs: DataFrame) -> str:
     where = ", ".join(studies) if len(studies) <= _SEVERAL else f"{len(studies)} studies"
     statuses = runs["status"].value_counts()
     counts = ", ".join(f"{number} {status}" for status, number in statuses.items())
-    variants = numbered(runs["variant"].nunique(), "variant")
-    return f"{where}: {numbered(len(runs), 'run')} of {variants} ({counts})"
+    variants = counted(runs["variant"].nunique(), "variant")
+    return f"{where}: {counted(len(runs), 'run')} of {variants} ({counts})"
 
 
 def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:

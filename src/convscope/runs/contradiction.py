@@ -19,7 +19,7 @@ from convscope.geometry import (
 )
 from convscope.runs.record import RunRecord
 from convscope.runs.used import used
-from convscope.text import cut
+from convscope.text import shorten
 
 _SHOWN = 60
 """Characters of a value."""
@@ -152,4 +152,4 @@ def _geometry(
 
 
 def _two(name: str, value: object, other: str, expected: object) -> str:
-    return f"{name} is {cut(str(value), _SHOWN)}, by {other} it is {expected}"
+    return f"{name} is {shorten(str(value), _SHOWN)}, by {other} it is {expected}"

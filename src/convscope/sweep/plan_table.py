@@ -10,7 +10,8 @@ from convscope.sweep.estimate import Estimator
 from convscope.sweep.order import cheap_first
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import clock
-from convscope.tables import Table, count, numbered
+from convscope.tables import Table
+from convscope.text import count, counted
 
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
@@ -51,5 +52,5 @@ def plan_words(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
     seconds = sum(estimator.seconds(run) for run in runs)
     return [
         *words,
-        f"{numbered(len(runs), 'run')}: {counts}; about {clock(seconds)} left on this machine",
+        f"{counted(len(runs), 'run')}: {counts}; about {clock(seconds)} left on this machine",
     ]

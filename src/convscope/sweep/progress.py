@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from convscope.runs.record import RunRecord
 from convscope.sweep.plan import PlannedRun
-from convscope.tables import count, percent
+from convscope.text import count, percent
 
 _START = 0.0, 0.0
 

@@ -12,7 +12,7 @@ from convscope.sweep.estimate import Estimator
 from convscope.sweep.executors.launcher import Launcher
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress
-from convscope.tables import numbered
+from convscope.text import counted
 
 Notify = Callable[[str], None]
 Seconds = Callable[[PlannedRun], float]
@@ -49,7 +49,7 @@ def measure_all(
     runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify
 ) -> dict[str, RunRecord]:
     """Measure the speed of finished runs again, each with its machine alone, as `train_all`."""
-    notify(f"measuring {numbered(len(runs), 'run')} again, each alone")
+    notify(f"measuring {counted(len(runs), 'run')} again, each alone")
     return _all(runs, launcher, None, notify, alone=True, fail_fast=False)
 
 

@@ -16,7 +16,7 @@ from convscope.checkpoint import read_best, read_last
 from convscope.data.batches import EvalBatches
 from convscope.runs.history import History
 from convscope.runs.lock import Claim
-from convscope.tables import numbered
+from convscope.text import counted
 from convscope.training.batches import test_images, train_batches, train_images
 from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks
 from convscope.training.distributed.lightning import EqualWeights, UnwrappedDDP
@@ -190,13 +190,13 @@ class Experiment:
         request, hardware = self.request, self.request.hardware
         resumed = f", resumed after epoch {self.resumed_from_epoch}" * bool(self.resumed_from_epoch)
         threads = (
-            f", {numbered(hardware.threads, 'thread')}" if hardware.accelerator == "cpu" else ""
+            f", {counted(hardware.threads, 'thread')}" if hardware.accelerator == "cpu" else ""
         )
         times = f"{hardware.devices} x " * (hardware.devices > 1)
         return (
             f"{request.directory.name}: {len(request.train_indices):,} training images,"
-            f" {numbered(request.steps.epochs, 'epoch')} of"
-            f" {numbered(request.steps.per_epoch, 'step')},"
+            f" {counted(request.steps.epochs, 'epoch')} of"
+            f" {counted(request.steps.per_epoch, 'step')},"
             f" {times}{hardware.device} ({hardware.precision}{threads}){resumed}"
         )
 

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ProgressBar as LightningProgressBar
 from tqdm import tqdm
 from typing_extensions import override
 
-from convscope.tables import count, percent
+from convscope.text import count, percent
 from convscope.training.tracking.throughput import Throughput
 
 

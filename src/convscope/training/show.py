@@ -11,14 +11,13 @@ from convscope.runs.record import RunRecord, reading
 from convscope.tables import (
     LAYERS_LEGEND,
     RESUME,
-    count,
     layer_table,
     line,
-    percent,
     print_table,
     say,
     tensorboard_command,
 )
+from convscope.text import count, percent
 
 
 def show_run(record: RunRecord, console: Console, notify: Callable[[str], None]) -> None:

@@ -192,7 +192,7 @@ def test_geometry_is_a_table(study: Study) -> None:
     assert cells[1][1:6] == ["k3 s2 p1", "1x28x28", "4x14x14", "3", "2"]
     assert cells[4][1:3] == ["params", "MACs"]
     assert cells[5][1:3] == ["36", "7,056"]
-    assert cells[5][-1] == "14%"
+    assert cells[5][-1] == "14 %"
     sentence = "the receptive field of a conv2 unit holds at most 13 of 28 pixels per axis."
     assert f"<li>{sentence}</li>" in event["text"]
 

@@ -9,9 +9,8 @@ from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
 from convscope.analysis.findings.speed import obstacles, unsteady
-from convscope.analysis.findings.text import listed, points, span
 from convscope.analysis.pairwise import LEVEL
-from convscope.tables import count, numbered
+from convscope.text import count, counted, counted_range, listed, percentage_points
 
 _FEW_SEEDS = 3
 _RISE = 0.005
@@ -40,15 +39,15 @@ def _without_result(runs: DataFrame) -> Iterator[str]:
     skipped = runs[runs["status"] == "skipped"]
     if len(skipped):
         names = listed(list(skipped["label"].unique()))
-        yield f"{numbered(len(skipped), 'run')} skipped because the variant is impossible: {names}."
+        yield f"{counted(len(skipped), 'run')} skipped because the variant is impossible: {names}."
     running = runs[runs["status"] == "running"]
     if len(running):
         names = listed(list(running["label"].unique()))
-        yield f"{numbered(len(running), 'run')} still running: {names}."
+        yield f"{counted(len(running), 'run')} still running: {names}."
     ended = runs[runs["status"].isin(["interrupted", "failed"])]
     for (status, reason), alike in ended.groupby(["status", "reason"], sort=False):
         names = listed(list(alike["label"].unique()))
-        yield f"{numbered(len(alike), 'run')} {status} ({names}): {reason}."
+        yield f"{counted(len(alike), 'run')} {status} ({names}): {reason}."
 
 
 def _untrained(finished: DataFrame) -> Iterator[str]:
@@ -61,7 +60,7 @@ def _untrained(finished: DataFrame) -> Iterator[str]:
     if len(untrained):
         names = listed(list(untrained["label"].unique()))
         yield (
-            f"No sign of learning in {numbered(len(untrained), 'run')} ({names}): test accuracy is "
+            f"No sign of learning in {counted(len(untrained), 'run')} ({names}): test accuracy is "
             "not significantly above that of naming the most frequent class for every image "
             "(binomial test, 5 %). Differences from such runs say little about the variants."
         )
@@ -73,7 +72,7 @@ def _still_improving(finished: DataFrame) -> Iterator[str]:
     rise, fall = groups["val_accuracy_rise"].mean(), groups["val_loss_fall"].mean()
     rising = rise[(rise >= _RISE) & (fall > 0)].sort_values(ascending=False, kind="stable")
     if len(rising):
-        names = [f"{label} (by {points(gain)})" for label, gain in rising.items()]
+        names = [f"{label} (by {percentage_points(gain)})" for label, gain in rising.items()]
         yield (
             f"Still improving in the last epoch: the validation accuracy of {listed(names)}. "
             "With more epochs the order of the variants may change."
@@ -83,8 +82,9 @@ def _still_improving(finished: DataFrame) -> Iterator[str]:
     if len(short):
         which = "All runs were" if len(short) == len(finished) else f"{len(short)} runs were"
         yield (
-            f"{which} trained for one epoch at most ({span(steps[short.index], 'step')}): whether "
-            "accuracy was still rising is not known."
+            f"{which} trained for one epoch at most "
+            f"({counted_range(steps[short.index], 'step')}): whether accuracy was still rising is "
+            "not known."
         )
 
 
@@ -97,7 +97,7 @@ def _seeds(finished: DataFrame) -> Iterator[str]:
         names = finished.drop_duplicates("group").set_index("group")["label"]
         which = [names[group] for group in seeds.index[seeds.map(len) == few]]
         whose = "every variant" if len(which) == len(seeds) else listed(which)
-        yield f"Only {numbered(few, 'seed')} of {whose}: with more, smaller differences show."
+        yield f"Only {counted(few, 'seed')} of {whose}: with more, smaller differences show."
     elif seeds.nunique() > 1:
         yield "Not every variant was trained with the same seeds."
 
@@ -115,12 +115,12 @@ def _data(finished: DataFrame) -> Iterator[str]:
     uneven = finished[(steps.transform("min") < steps.transform("max"))]
     if len(uneven):
         yield (
-            f"Runs of one setting took {span(uneven['train_steps'], 'optimizer step')}, as "
-            "trainer.max_time ended some early: slower variants were trained less."
+            f"Runs of one setting took {counted_range(uneven['train_steps'], 'optimizer step')}, "
+            "as trainer.max_time ended some early: slower variants were trained less."
         )
     unknown = int(finished["train_steps"].isna().sum())
     if unknown:
-        yield f"How long {numbered(unknown, 'run')} trained is not on record."
+        yield f"How long {counted(unknown, 'run')} trained is not on record."
 
 
 def _one_recipe(finished: DataFrame) -> Iterator[str]:
@@ -146,10 +146,10 @@ def _recipe(finished: DataFrame) -> str:
 def lengths_of(finished: DataFrame) -> list[str]:
     """How long runs were to train, each once: `5 epochs`, `40 steps` where no epochs were set."""
     epochs = sorted(finished["trainer.max_epochs"].dropna().unique())
-    told = [numbered(int(number), "epoch") for number in epochs]
+    told = [counted(int(number), "epoch") for number in epochs]
     if finished["trainer.max_epochs"].isna().any():
         most = _column(finished, "trainer.max_steps")
-        told += [numbered(int(number), "step") for number in sorted(most.dropna().unique())]
+        told += [counted(int(number), "step") for number in sorted(most.dropna().unique())]
     return told or ["an unknown number of epochs"]
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pandas import DataFrame
 
 from convscope.analysis.anova import CONFOUNDED, SEEDS, VARIANTS, Effects, effects
-from convscope.analysis.findings.text import listed, share
 from convscope.analysis.pairwise import LEVEL
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
-from convscope.tables import percent
+from convscope.text import listed, percent, share
 
 _NAMES = {factor.key: factor.title for factor in FACTORS}
 _MOST_LEVELS = 8

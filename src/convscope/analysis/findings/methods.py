@@ -8,9 +8,8 @@ import pandas as pd
 from pandas import DataFrame
 
 from convscope.analysis.findings.caveats import lengths_of
-from convscope.analysis.findings.text import listed, span
 from convscope.runs.record import RunRecord
-from convscope.tables import count, numbered
+from convscope.text import count, counted, counted_range, listed
 
 _VERSIONS = {"python": "Python", "torch": "torch", "pytorch-lightning": "Lightning"}
 
@@ -53,8 +52,8 @@ def _runs(finished: DataFrame) -> str:
     settings = finished["setting"].nunique()
     among = f" in {settings} settings" if settings > 1 else ""
     return (
-        f"{numbered(len(finished), 'finished run')} of "
-        f"{numbered(finished['variant'].nunique(), 'variant')}{among}: "
+        f"{counted(len(finished), 'finished run')} of "
+        f"{counted(finished['variant'].nunique(), 'variant')}{among}: "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}, "
         f"{listed(lengths_of(finished))}."
     )
@@ -71,8 +70,8 @@ def _data(finished: DataFrame) -> Iterator[str]:
         channels, height, width = there["input_shape"]
         steps = ""
         if of_it["train_steps"].notna().all():
-            each = f"{numbered(first['data.batch_size'], 'image')}"
-            steps = f"; {span(of_it['train_steps'], 'optimizer step')} of {each}"
+            each = f"{counted(first['data.batch_size'], 'image')}"
+            steps = f"; {counted_range(of_it['train_steps'], 'optimizer step')} of {each}"
         train, val, test = (
             _part(first[f"{part}_images"], there[part]) for part in ("train", "val", "test")
         )
@@ -92,7 +91,7 @@ def _part(used: float, there: int) -> str:
 def _hardware(finished: DataFrame) -> Iterator[str]:
     columns = ["device", "threads", "trainer.precision"]
     for device, threads, precision in finished[columns].drop_duplicates().itertuples(index=False):
-        yield f"Hardware: {device}, {numbered(threads, 'thread')}, {precision}."
+        yield f"Hardware: {device}, {counted(threads, 'thread')}, {precision}."
 
 
 def _versions(records: Iterable[RunRecord]) -> list[str]:

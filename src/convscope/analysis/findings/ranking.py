@@ -16,7 +16,6 @@ from convscope.analysis.families import Family, of_settings, of_variants, with_r
 from convscope.analysis.findings.effects import influences
 from convscope.analysis.findings.speed import obstacles
 from convscope.analysis.findings.stride import larger_strides
-from convscope.analysis.findings.text import between, listed, points, share, times
 from convscope.analysis.groups import grouped
 from convscope.analysis.leaders import VALIDATION, Choice, choose, differences_from
 from convscope.analysis.pairwise import (
@@ -25,7 +24,16 @@ from convscope.analysis.pairwise import (
     simultaneous_intervals,
 )
 from convscope.analysis.pareto import chosen_front
-from convscope.tables import count, numbered, percent
+from convscope.text import (
+    count,
+    counted,
+    listed,
+    percent,
+    percent_range,
+    percentage_points,
+    share,
+    times,
+)
 
 _SPEED = "train_samples_per_sec"
 _MOST = 8
@@ -72,12 +80,12 @@ def _left_out(runs: DataFrame, variants: list[Family], settings: list[Family]) -
         )
     more = max(len(variants) - _MOST, 0) + max(len(settings) - _MOST, 0)
     if more:
-        yield f"{numbered(more, 'more comparison')} not described: choose some with --where."
+        yield f"{counted(more, 'more comparison')} not described: choose some with --where."
 
 
 def _only(groups: DataFrame) -> Iterator[str]:
     (one,) = (group for _, group in groups[groups["test_accuracy"].notna()].iterrows())
-    interval = between(one["test_accuracy_low"], one["test_accuracy_high"])
+    interval = percent_range(one["test_accuracy_low"], one["test_accuracy_high"])
     over = _over(one) + (f" (95 % interval {interval})" if one["runs"] > 1 else "")
     yield (
         f"{one['variant']} is the only variant with a result: {percent(one['test_accuracy'])} "
@@ -153,9 +161,8 @@ def _result(choice: Choice, runs: DataFrame) -> str:
         return mean
     bounds = simultaneous_intervals(runs[runs["group"].isin(choice.ranked.index)])
     low, high, number = bounds.loc[best.name, ["low", "high", "number"]]
-    return (
-        f"{mean} (95 % interval {between(low, high)}, adjusted for the choice among {number:.0f})"
-    )
+    interval = percent_range(low, high)
+    return f"{mean} (95 % interval {interval}, adjusted for the choice among {number:.0f})"
 
 
 def _tested(choice: Choice, runs: DataFrame, *, brief: bool = False) -> Iterator[str]:
@@ -185,7 +192,8 @@ def _margins(worse: DataFrame, others: int) -> str:
     size = -worse["difference"]
     nearest, farthest = size.idxmin(), size.idxmax()
     by = (
-        f"by {points(size[nearest])} (95 % interval {-100 * worse.loc[nearest, 'high']:.2f} to "
+        f"by {percentage_points(size[nearest])} "
+        f"(95 % interval {-100 * worse.loc[nearest, 'high']:.2f} to "
         f"{-100 * worse.loc[nearest, 'low']:.2f})"
     )
     name = worse["name"]
@@ -196,7 +204,7 @@ def _margins(worse: DataFrame, others: int) -> str:
         of = "both" if others == 2 else f"all {others}"
     return (
         f"{of} others: {by} than {name[nearest]}, the nearest of them, and by "
-        f"{points(size[farthest])} than {name[farthest]}, the farthest"
+        f"{percentage_points(size[farthest])} than {name[farthest]}, the farthest"
     )
 
 
@@ -255,12 +263,12 @@ def _test_set(group: Series) -> Iterator[str]:
     if min(accuracy, 1 - accuracy) * images < _NORMAL_FROM:
         low, high = image_interval(accuracy, images)
         means = (
-            f"an accuracy of {percent(accuracy)} on these may be {between(low, high)} on all "
+            f"an accuracy of {percent(accuracy)} on these may be {percent_range(low, high)} on all "
             "images of their kind (95 %, Wilson)"
         )
     else:
-        error = sampling_error(accuracy, images)
-        means = f"that alone gives {percent(accuracy)} a standard error of up to {points(error)}"
+        error = percentage_points(sampling_error(accuracy, images))
+        means = f"that alone gives {percent(accuracy)} a standard error of up to {error}"
     yield (
         f"The {count(images)} test images are a sample too: {means}. That is not part of the "
         "intervals over seeds, and more seeds do not lower it."
@@ -274,7 +282,7 @@ def _named(groups: DataFrame) -> str:
 
 
 def _over(group: Series) -> str:
-    return "in a single run" if group["runs"] == 1 else f"over {numbered(group['runs'], 'seed')}"
+    return "in a single run" if group["runs"] == 1 else f"over {counted(group['runs'], 'seed')}"
 
 
 def _cost(group: Series, speed: bool) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from pandas import DataFrame
 
-from convscope.analysis.findings.text import listed, times
-from convscope.tables import numbered
+from convscope.text import counted, listed, times
 
 _UNSTEADY = 1.2
 """Fastest over slowest run of a variant from which speeds are called unsteady."""
@@ -25,7 +24,7 @@ def obstacles(finished: DataFrame) -> list[str]:
 def _obstacles(finished: DataFrame) -> Iterator[str]:
     machines = finished[["device", "threads"]].drop_duplicates()
     if len(machines) > 1:
-        names = [f"{m.device} with {numbered(m.threads, 'thread')}" for m in machines.itertuples()]
+        names = [f"{m.device} with {counted(m.threads, 'thread')}" for m in machines.itertuples()]
         yield f"Samples/s of {listed(names)} are no measure of the variants."
     versions = sorted(finished["torch"].dropna().unique())
     if len(versions) > 1:

@@ -9,11 +9,11 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from convscope.analysis.anova import levels_of
-from convscope.analysis.findings.text import listed, points
 from convscope.analysis.pairwise import differences
 from convscope.geometry import FACTORS
 from convscope.geometry.factors import KERNEL_SIZE, PADDING, STRIDE
-from convscope.tables import count, map_text
+from convscope.tables import map_text
+from convscope.text import count, listed, percentage_points
 
 _OTHERS = [factor for factor in FACTORS if factor is not STRIDE]
 
@@ -46,7 +46,7 @@ def larger_strides(runs: DataFrame) -> Iterator[str]:
     most = won.loc[won["difference"].idxmax()]
     winner, loser = groups.loc[most["first"]], groups.loc[most["second"]]
     by = (
-        f"by {points(most['difference'])} (95 % interval {100 * most['low']:.2f} to "
+        f"by {percentage_points(most['difference'])} (95 % interval {100 * most['low']:.2f} to "
         f"{100 * most['high']:.2f})"
     )
     number = int((larger | smaller).sum())

@@ -23,7 +23,7 @@ from convscope.sweep.executors.engine import Death, EngineLost, Outcome
 from convscope.sweep.executors.options import RayOptions
 from convscope.sweep.executors.ray_address import answers, check_answers
 from convscope.sweep.executors.worker import work
-from convscope.tables import numbered
+from convscope.text import counted
 from convscope.training.devices import resolve_hardware
 from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest
@@ -178,7 +178,7 @@ class RayEngine:
         self._is_started = True
         _check_room(self._nodes(), self.options)
         seconds = time.perf_counter() - began
-        at_once = numbered(self.at_once, "run")
+        at_once = counted(self.at_once, "run")
         self.notify(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
 
 

@@ -16,7 +16,7 @@ from convscope.sweep.search.space import Candidate, read_again
 from convscope.sweep.search.trials import Trial, begun, known_trials, trial_of
 from convscope.sweep.search.words import outcome_words
 from convscope.sweep.train_all import wait_for
-from convscope.tables import numbered
+from convscope.text import counted
 
 
 class Search:
@@ -87,7 +87,7 @@ class Search:
     def _measure_known_again(self) -> None:
         shared = [trial for trial in self.trials if self._is_to_be_alone(trial.record)]
         if shared:
-            self._notify(f"measuring {numbered(len(shared), 'run')} again, each alone")
+            self._notify(f"measuring {counted(len(shared), 'run')} again, each alone")
         for trial in shared:
             self.trials.remove(trial)
             self._start_alone(trial.candidate)

@@ -9,7 +9,7 @@ from convscope.config.errors import near
 from convscope.config.schema import as_typed
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
-from convscope.tables import count, percent
+from convscope.text import count, percent
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from convscope.sweep.search.objectives import Objective
 from convscope.sweep.search.space import Candidate, Space
 from convscope.sweep.search.trials import Trial, begun, known_trials
 from convscope.sweep.search.words import outcomes, value_words
-from convscope.tables import line, numbered, points
+from convscope.tables import line, print_list
+from convscope.text import counted
 
 
 def space_words(space: Space, candidates: Sequence[Candidate]) -> str:
@@ -20,8 +21,8 @@ def space_words(space: Space, candidates: Sequence[Candidate]) -> str:
     impossible = sum(not one.is_possible for one in candidates)
     of_them = f", {impossible} of them impossible" if impossible else ""
     return (
-        f"{numbered(space.size, 'combination')} {'is' if space.size == 1 else 'are'}"
-        f" {numbered(len(candidates), 'variant')}{of_them}"
+        f"{counted(space.size, 'combination')} {'is' if space.size == 1 else 'are'}"
+        f" {counted(len(candidates), 'variant')}{of_them}"
     )
 
 
@@ -45,11 +46,11 @@ def show_plan(
     estimator.measure(one.run for one in rest)
     seconds = left * statistics.mean(estimator.seconds(one.run) for one in rest) if rest else 0
     if known:
-        line(console, f"{numbered(len(known), 'trial')} known: {outcomes(known)}")
+        line(console, f"{counted(len(known), 'trial')} known: {outcomes(known)}")
     if begun(candidates):
         line(console, f"{len(begun(candidates))} begun, which come first")
     time = f"about {clock(seconds)} on this machine"
-    line(console, f"{numbered(left, 'trial')} left, with trials={most}; {time}")
+    line(console, f"{counted(left, 'trial')} left, with trials={most}; {time}")
 
 
 def show_found(trials: Sequence[Trial], objectives: Sequence[Objective], console: Console) -> None:
@@ -57,8 +58,8 @@ def show_found(trials: Sequence[Trial], objectives: Sequence[Objective], console
     measured = [trial for trial in trials if trial.values is not None]
     tags = " and ".join(objective.tag for objective in objectives)
     what = "Best" if len(objectives) == 1 else "Pareto front"
-    heading = f"{what} by {tags}, of {numbered(len(measured), 'variant')} measured:"
-    points(
+    heading = f"{what} by {tags}, of {counted(len(measured), 'variant')} measured:"
+    print_list(
         console,
         heading,
         [

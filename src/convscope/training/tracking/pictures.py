@@ -13,7 +13,7 @@ from torchvision.utils import make_grid
 
 from convscope.geometry import NetworkGeometry
 from convscope.plain_pictures import can_draw, plain_label, plain_text
-from convscope.text import harmless
+from convscope.text import escape_control
 from convscope.training.model import ConvNet
 
 _TILE_PIXELS = 64
@@ -108,7 +108,7 @@ def confusion_picture(confusion: Tensor, classes: Sequence[str]) -> Figure:
 
 def _class_label(number: int, name: str) -> str:
     """Its name, or its label where no font has the name's letters: `class 3`, counted from 0."""
-    return plain_label(name) if can_draw(harmless(name)) else f"class {number}"
+    return plain_label(name) if can_draw(escape_control(name)) else f"class {number}"
 
 
 def _number(axes: Axes, row: int, column: int, count: int, share: float) -> None:
