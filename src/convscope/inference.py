@@ -17,10 +17,10 @@ from convscope.checkpoint import read_best
 from convscope.data.pixels import fitted
 from convscope.errors import UserError
 from convscope.geometry import convs_from, network_geometry
+from convscope.metrics import describe
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import find_run
-from convscope.text import percent
 from convscope.training.model import ConvNet
 
 Picture = str | Path | Image.Image
@@ -50,7 +50,7 @@ class TrainedVariant:
         """The run's name, its test accuracy, and what goes in and comes out."""
         return (
             f"<TrainedVariant {self.record.name}:"
-            f" test accuracy {percent(self.record.metrics.get('test_accuracy'))},"
+            f" {describe(self.record.metrics, 'test_accuracy')},"
             f" input {'x'.join(map(str, self.input_shape))}, {len(self.classes)} classes>"
         )
 

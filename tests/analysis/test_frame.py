@@ -13,9 +13,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from convscope.analysis import frame, load
-from convscope.analysis.frame import METRICS, Reader
+from convscope.analysis.frame import Reader
 from convscope.analysis.rows import run_rows
 from convscope.errors import UserError
+from convscope.metrics import measured
 from convscope.plots import FIGURES
 from convscope.runs.lock import RunLock
 
@@ -241,18 +242,18 @@ def test_a_metric_or_key_by_the_name_of_a_column_changes_no_column(
 ) -> None:
     study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
     before, _ = Reader([study]).read()
-    measured = {*METRICS, "val_accuracy_rise", "val_loss_fall"}
-    names = [name for name in before.columns if name not in measured]
+    results = {*measured(), "val_accuracy_rise", "val_loss_fall"}
+    names = [name for name in before.columns if name not in results]
     path = runs_of(study)[0]
     record = json.loads((path / "run.json").read_text())
     edit(path, metrics=dict.fromkeys(names, 7) | record["metrics"])
     runs, unreadable = Reader([study]).read()
     assert unreadable == []
     assert_frame_equal(runs.drop(columns="record"), before.drop(columns="record"), check_like=True)
-    edit_config(path, lambda config: config.update(dict.fromkeys(["status", *METRICS], 0.25)))
+    edit_config(path, lambda config: config.update(dict.fromkeys(["status", *measured()], 0.25)))
     runs, unreadable = Reader([study]).read()
     assert unreadable == []
-    own = ["status", "variant", *METRICS]
+    own = ["status", "variant", *measured()]
     assert_frame_equal(runs[own], before[own])
     # Whatever it is, it makes another setting, which is told.
     assert runs["setting"][0].startswith("config.status 0.25, config.test_accuracy 0.25")

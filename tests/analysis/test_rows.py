@@ -43,7 +43,7 @@ def test_a_row_per_group(study: Path) -> None:
         *("padding_policy", "runs"),
     ]
     assert list(first)[-7:] == [
-        *("map", "final_map", "receptive_field", "params", "macs", "study", "group"),
+        *("map", "final_map", "receptive_field", "macs", "params", "study", "group"),
     ]
     assert list(first) == list(second)
     expected = {

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from convscope.analysis.frame import IMAGES_BEHIND
 from convscope.analysis.groups import hidden_std
 from convscope.config.schema import as_typed
+from convscope.metrics import METRICS, Metric, metrics_of
 from convscope.tables import Table
 from convscope.text import count, percent, percent_range
 
@@ -45,14 +45,10 @@ def group_table(
         _Column("<", lambda row: marks.get(row["group"], "")),
         _Column("<variant", lambda row: row["variant"]),
         *_keys(varied),
-        # Before the other: the lines are in its order, and the choice is made by it.
-        _Column("val accuracy", _MEASURED["best_val_accuracy"]),
-        _Column("test accuracy", _MEASURED["test_accuracy"]),
+        *map(_metric_column, _accuracies()),
         _Column("seeds", lambda row: count(row["runs"])),
-        _Column("95 % interval", _MEASURED["test_accuracy_low"], spare=3),
-        _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
-        _Column("step ms", _MEASURED["step_ms"], spare=5),
-        *_network_columns(),
+        _Column("95 % interval", lambda row: _interval(row, "test_accuracy"), spare=3),
+        *map(_metric_column, _others()),
     ]
     return _fitted(rows, columns, width)
 
@@ -62,23 +58,42 @@ def run_table(rows: Sequence[Row], varied: Mapping[str, str], width: int) -> Tab
     columns = [
         _Column("<run", lambda row: row["run"]),
         *_keys(varied),
-        _Column("val accuracy", _MEASURED["best_val_accuracy"]),
-        _Column("test accuracy", _MEASURED["test_accuracy"]),
-        _Column("samples/s", lambda row: count(row["train_samples_per_sec"])),
-        _Column("step ms", _MEASURED["step_ms"], spare=5),
-        *_network_columns(spare=3),
+        *map(_metric_column, _accuracies()),
+        *(
+            # The run's name is long: the costs of its network go before the map.
+            _metric_column(metric, spare=3 if metric.name in _COSTS else None)
+            for metric in _others()
+        ),
         _Column("seconds", lambda row: _decimal(row["duration_s"]), spare=4),
     ]
     return _fitted(rows, columns, width)
 
 
-def _network_columns(spare: int = 0) -> list[_Column]:
-    return [
-        _Column("map", lambda row: row["map"] or "–", spare=1),
-        _Column("RF", lambda row: count(row["receptive_field"]), spare or 2),
-        _Column("MACs", lambda row: count(row["macs"]), spare),
-        _Column("params", lambda row: count(row["params"]), spare or 2),
-    ]
+_COSTS = ("receptive_field", "macs", "params")
+
+
+def _accuracies() -> list[Metric]:
+    """The validation accuracy first: the lines are in its order, and the choice is made by it."""
+    return [METRICS["best_val_accuracy"], METRICS["test_accuracy"]]
+
+
+def _others() -> list[Metric]:
+    return [metric for metric in metrics_of("table") if metric not in _accuracies()]
+
+
+def _metric_column(metric: Metric, spare: int | None = None) -> _Column:
+    return _Column(
+        metric.head, lambda row: cell_text(row, metric), metric.spare if spare is None else spare
+    )
+
+
+def cell_text(row: Row, metric: Metric) -> str:
+    """A group's or run's value as every table shows it."""
+    if metric.name == "final_map":
+        return row["map"] or "–"
+    if metric.name == "test_accuracy":
+        return _mean_text(row, metric)
+    return metric.number(row[metric.name])
 
 
 def _keys(varied: Mapping[str, str]) -> list[_Column]:
@@ -128,12 +143,14 @@ def _decimals(value: float, digits: int) -> int:
 
 def measured_texts(row: Row) -> dict[str, str]:
     """By column what a group or run measured, as every table shows it."""
-    return {key: text(row) for key, text in _MEASURED.items()}
+    measured = {metric.name: cell_text(row, metric) for metric in metrics_of("table")}
+    return measured | {"test_accuracy_low": _interval(row, "test_accuracy")}
 
 
-def _mean_text(row: Row, metric: str) -> str:
+def _mean_text(row: Row, metric: Metric) -> str:
     """A run has no spread."""
-    return spread_text(row[metric], row.get(f"{metric}_std"), row.get(IMAGES_BEHIND[metric]))
+    images = row.get(metric.images) if metric.images else None
+    return spread_text(row[metric.name], row.get(f"{metric.name}_std"), images)
 
 
 def _interval(row: Row, metric: str) -> str:
@@ -146,14 +163,6 @@ def _interval(row: Row, metric: str) -> str:
 
 def _decimal(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}"
-
-
-_MEASURED: Mapping[str, Callable[[Row], str]] = {
-    "best_val_accuracy": lambda row: percent(row["best_val_accuracy"]),
-    "test_accuracy": lambda row: _mean_text(row, "test_accuracy"),
-    "test_accuracy_low": lambda row: _interval(row, "test_accuracy"),
-    "step_ms": lambda row: _decimal(row["step_ms"]),
-}
 
 
 def _fitted(rows: Sequence[Row], columns: Sequence[_Column], width: int) -> Table:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pandas import DataFrame
 
-from convscope.analysis.frame import METRICS
 from convscope.analysis.pairwise import differences
 from convscope.config.schema import brief, dotted
 from convscope.geometry import conv_from, conv_text, convs_from, pair_token, typed_conv
+from convscope.metrics import METRICS, measured
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
 from convscope.tables import map_text
@@ -107,7 +107,7 @@ def _tested(
     )
     tested: dict[str, Mapping[str, float]] = {}
     pairs = 0
-    for metric in METRICS:
+    for metric in measured():
         table = differences(family, metric)
         of_both = table[table["first"].isin(groups) & table["second"].isin(groups)]
         if len(of_both):
@@ -147,14 +147,18 @@ def _metric(
 
 def _measured(records: Iterable[RunRecord]) -> dict[str, list[float]]:
     """Each metric's values of the finished runs, of all where none is finished."""
-    known_before = ("params", "macs", "final_map")
     counted = [record for record in records if record.status == "finished"] or list(records)
     values: dict[str, list[float]] = {}
     for record in counted:
         for key, value in [*record.metrics.items(), ("duration_s", record.duration_s)]:
-            if key not in known_before and value is not None and math.isfinite(value):
+            if _varies(key) and value is not None and math.isfinite(value):
                 values.setdefault(key, []).append(value)
     return values
+
+
+def _varies(key: str) -> bool:
+    """Whether a value may differ between seeds: geometry has its own part."""
+    return key not in METRICS or METRICS[key].is_measured
 
 
 def _mean(values: Sequence[float]) -> float | None:

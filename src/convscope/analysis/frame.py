@@ -14,10 +14,7 @@
 | `test_images, val_images` | how many of them are behind `test_accuracy` and `best_val_accuracy` |
 | `train_images, train_steps` | images of a training epoch, optimizer steps; NaN where not known |
 | `most_frequent` | test images of the most frequent class; NaN where not known |
-| `final_map` | units of the last feature map, height x width |
-| `receptive_field` | of one of its units on the height axis, pixels |
-| `params, macs` | of the network |
-| `test_accuracy, train_samples_per_sec, …` | every metric of the record; NaN where it has none |
+| `test_accuracy, macs, …` | the metrics of `convscope.metrics`; NaN where there is none |
 | `val_accuracy_rise, val_loss_fall` | of the last epoch, on the best one before it |
 | `device, threads, torch` | what it ran on; threads where its speed was measured |
 | `shared` | whether its speed was measured while other runs may have had the machine too |
@@ -46,28 +43,13 @@ from convscope.geometry import (
     padding_policy,
     variant_label,
 )
+from convscope.metrics import METRICS, Network, geometric, of_network
 from convscope.runs.contradiction import contradiction
 from convscope.runs.directory import RunDirectory, UnreadableRun
 from convscope.runs.identity import EXCLUDED, identity
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import runs_below
 from convscope.runs.used import used
-
-METRICS = (
-    "test_accuracy",
-    "best_val_accuracy",
-    "test_loss",
-    "train_samples_per_sec",
-    "step_ms",
-    "peak_mb",
-)
-"""Metrics that vary from seed to seed; there in every table, NaN where nothing was measured."""
-
-IMAGES_BEHIND = {"test_accuracy": "test_images", "best_val_accuracy": "val_images"}
-"""Of a metric that is a whole number of images, the column that says of how many."""
-
-_KNOWN_BEFORE = ("final_map", "receptive_field", "params", "macs")
-"""Columns that follow from the geometry; NaN where the variant is impossible."""
 
 _MAY_BE_UNKNOWN = (
     *("train_images", "val_images", "test_images", "train_steps", "most_frequent"),
@@ -157,7 +139,7 @@ def tabulate(rows: Sequence[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
             unreadable.append(UnreadableRun(Path(one["path"]), reason))
     ordered = sorted(by_id.values(), key=lambda r: (r["study"], r["run"]))
     table = DataFrame(ordered, columns=None if ordered else list(_ALWAYS))
-    for name in (*METRICS, *_KNOWN_BEFORE, *_MAY_BE_UNKNOWN):
+    for name in (*METRICS, *_MAY_BE_UNKNOWN):
         table[name] = table[name].astype(float) if name in table else float("nan")
     return with_settings(table), unreadable
 
@@ -189,7 +171,7 @@ def with_settings(table: DataFrame) -> DataFrame:
 def results_first(table: DataFrame) -> DataFrame:
     """The table with what differs and the results as its first columns, hashes as its last."""
     varied = [key for key in setting_keys(table) if table[key].nunique(dropna=False) > 1]
-    first = dict.fromkeys(("variant", *varied, "seed", "status", *METRICS, *_KNOWN_BEFORE))
+    first = dict.fromkeys(("variant", *varied, "seed", "status", *METRICS))
     others = [name for name in table if name not in first and name not in _LAST]
     last = [name for name in _LAST if name not in first]
     return table[[name for name in (*first, *others, *last) if name in table]]
@@ -319,16 +301,9 @@ def _used(record: RunRecord) -> Row:
 
 
 def _known_before(record: RunRecord) -> Row:
-    if not record.geometry:
-        return dict.fromkeys(_KNOWN_BEFORE)
-    last = record.geometry[-1]
-    _, height, width = last["out_shape"]
-    return {
-        "final_map": height * width,
-        "receptive_field": last["receptive_field"][0],
-        "params": record.params,
-        "macs": record.macs,
-    }
+    if record.params is None or record.macs is None or not record.geometry:
+        return dict.fromkeys(geometric())
+    return of_network(Network(record.params, record.macs, record.geometry))
 
 
 def group_of(config: Mapping[str, Any]) -> str:

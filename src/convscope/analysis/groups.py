@@ -11,7 +11,7 @@ from pandas import DataFrame, Series
 from pandas.api.typing import SeriesGroupBy
 from scipy.special import stdtrit
 
-from convscope.analysis.frame import IMAGES_BEHIND, METRICS
+from convscope.metrics import METRICS, measured
 
 CONFIDENCE = 0.95
 _OF_A_RUN = (
@@ -27,17 +27,17 @@ def grouped(table: DataFrame) -> DataFrame:
 
     - `runs`: how many finished; only these count below. `seeds`: which, as text;
     - `unfinished`: the others, by status, such as `1 failed`; `reason`: of the first of them;
-    - per metric of `METRICS`: `<metric>` its mean, `<metric>_std` the sample standard deviation
-      (n - 1), `<metric>_low` and `<metric>_high` the 95 % interval of the mean by Student's t,
-      `<metric>_min` and `<metric>_max`. NaN where nothing was measured, spread and interval also
-      with a single run. The interval of an accuracy knows that it is a whole number of images:
-      seeds that agree to the last one do not make it vanish.
+    - per metric that varies from seed to seed: `<metric>` its mean, `<metric>_std` the sample
+      standard deviation (n - 1), `<metric>_low` and `<metric>_high` the 95 % interval of the mean
+      by Student's t, `<metric>_min` and `<metric>_max`. NaN where nothing was measured, spread and
+      interval also with a single run. The interval of an accuracy knows that it is a whole number
+      of images: seeds that agree to the last one do not make it vanish.
     """
     if table.empty:
         return DataFrame(columns=["runs"])
     groups = table.groupby("group", sort=False)
     first = groups.head(1).set_index("group")
-    names = [name for name in first.columns if name not in (*METRICS, *_OF_A_RUN)]
+    names = [name for name in first.columns if name not in (*measured(), *_OF_A_RUN)]
     shared = groups[names].nunique(dropna=False) == 1
     # A group has a name even where a damaged record of it says that its data are others.
     shared = shared.assign(**{name: True for name in ("label", "setting") if name in shared})
@@ -60,7 +60,7 @@ def grouped(table: DataFrame) -> DataFrame:
             ).fillna({"seeds": "", "unfinished": ""}),
             *(
                 spread(finished[metric], metric, _hidden(first, metric)).reindex(first.index)
-                for metric in METRICS
+                for metric in measured()
             ),
         ],
         axis="columns",
@@ -73,9 +73,8 @@ def _counts(statuses: Series) -> str:
 
 def _hidden(first: DataFrame, metric: str) -> Series | float:
     """Standard deviation that rounding to whole images hides, by group; 0 of other metrics."""
-    if metric not in IMAGES_BEHIND:
-        return 0.0
-    return hidden_std(first[IMAGES_BEHIND[metric]]).fillna(0.0)
+    images = METRICS[metric].images
+    return 0.0 if images is None else hidden_std(first[images]).fillna(0.0)
 
 
 def hidden_std(images: Any) -> Any:

@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy.special import chdtrc, chdtri, stdtrit
 
-from convscope.analysis.frame import IMAGES_BEHIND
 from convscope.analysis.groups import hidden_std
 from convscope.analysis.studentized import critical, survival
+from convscope.metrics import METRICS
 
 LEVEL = 0.05
 DOUBT = 0.25
@@ -76,7 +76,7 @@ def differences(
 
     Args:
         runs: `frame`'s table.
-        metric: of `frame.METRICS`.
+        metric: of `metrics.measured`.
         only: pairs of groups, in any order, to leave the others out of the table. Its intervals and
             p-values are adjusted for all pairs all the same.
         ratio: compare the logarithms of a positive metric, a speed: the exponential of a difference
@@ -160,9 +160,9 @@ def _rounding(runs: DataFrame, metric: str) -> float:
 
     An accuracy is a whole number of images, other metrics are 32-bit floats.
     """
-    images = runs[IMAGES_BEHIND[metric]].min() if metric in IMAGES_BEHIND else math.nan
-    if images > 0:
-        return float(hidden_std(images) ** 2)
+    images = METRICS[metric].images
+    if images is not None and (fewest := runs[images].min()) > 0:
+        return float(hidden_std(fewest) ** 2)
     step = np.finfo(np.float32).eps * (runs[metric].abs().max() or 1)
     return float(step**2 / 12)
 

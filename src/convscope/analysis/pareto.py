@@ -6,11 +6,7 @@ from pandas import DataFrame
 
 from convscope.analysis.leaders import chosen_by
 from convscope.errors import UserError
-
-COSTS = {"train_samples_per_sec": -1, "step_ms": 1, "macs": 1, "params": 1}
-"""What an accuracy may cost; -1 where more is better."""
-
-_MEASURED = ("train_samples_per_sec", "step_ms")
+from convscope.metrics import METRICS, metrics_of
 
 
 def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[str]:
@@ -21,14 +17,15 @@ def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[s
 
     Args:
         groups: as `groups.grouped` gives them.
-        cost: one of `COSTS`.
+        cost: a metric that `metrics_of("pareto")` lists.
 
     Raises:
         UserError: `cost` is none of them.
     """
-    if cost not in COSTS:
-        raise UserError(f"cost must be one of {', '.join(COSTS)}, got {cost!r}")
-    points = DataFrame({"cost": -COSTS[cost] * groups[cost], "metric": groups[metric]}).dropna()
+    costs = {one.name: one for one in metrics_of("pareto")}
+    if cost not in costs:
+        raise UserError(f"cost must be one of {', '.join(costs)}, got {cost!r}")
+    points = DataFrame({"cost": costs[cost].sign * groups[cost], "metric": groups[metric]}).dropna()
     on_it = unbeaten(points).sort_values("cost", ascending=False, kind="stable")
     return [str(group) for group in on_it.index]
 
@@ -38,7 +35,7 @@ def chosen_front(groups: DataFrame, cost: str) -> list[str]:
 
     Means of speeds differ by chance too: what is faster is told where a test says so.
     """
-    return [] if cost in _MEASURED else front(groups, cost, chosen_by(groups))
+    return [] if METRICS[cost].is_measured else front(groups, cost, chosen_by(groups))
 
 
 def unbeaten(points: DataFrame) -> DataFrame:

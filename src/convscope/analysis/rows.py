@@ -8,17 +8,19 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame, Series
 
-from convscope.analysis.frame import METRICS, OF_NO_GROUP, WINDOW, setting_keys
+from convscope.analysis.frame import OF_NO_GROUP, WINDOW, setting_keys
 from convscope.analysis.groups import grouped
 from convscope.config.schema import brief
+from convscope.metrics import geometric, measured
 from convscope.tables import map_text
 
 Row = dict[str, Any]
 
-_NETWORK = ("final_map", "receptive_field", "params", "macs")
 _MACHINE = ("device", "threads", "torch")
-_WHOLE = {*_NETWORK, "padding", "threads", "val_images", "test_images"}
-"""Columns of whole numbers, which pandas holds as floats where one is missing."""
+_WHOLE = {"padding", "threads", "val_images", "test_images"}
+"""Columns of whole numbers, as what follows from the geometry is: pandas makes them floats where
+one is missing.
+"""
 
 
 def group_rows(runs: DataFrame) -> list[Row]:
@@ -28,12 +30,12 @@ def group_rows(runs: DataFrame) -> list[Row]:
     between the runs, by their column's name (a group's own values joined by commas);
     `runs, seeds, unfinished, reason` as `groups.grouped` has them; `val_images, test_images` behind
     its accuracies; per metric its mean under its
-    own name, then `_std, _low, _high, _min, _max`; `map` (height x width as text), `final_map`,
-    `receptive_field, params, macs`; `study, group`.
+    own name, then `_std, _low, _high, _min, _max`; `map` (height x width as text), what
+    follows from the geometry; `study, group`.
     """
     keys = varied(runs)
     members = dict(iter(runs.groupby("group", sort=False)))
-    metrics = [f"{name}{end}" for name in METRICS for end in _ENDS]
+    metrics = [f"{name}{end}" for name in measured() for end in _ENDS]
     counts = ("runs", "seeds", "unfinished", "reason", "val_images", "test_images")
     return [
         {
@@ -41,7 +43,7 @@ def group_rows(runs: DataFrame) -> list[Row]:
             **{key: _together(members[group["group"]], key) for key in keys},
             **_plain_row(group, (*counts, *metrics)),
             "map": map_text(members[group["group"]]["record"].iloc[0].geometry),
-            **_plain_row(group, (*_NETWORK, "study", "group")),
+            **_plain_row(group, (*geometric(), "study", "group")),
         }
         for group in _dicts(grouped(runs))
     ]
@@ -54,8 +56,8 @@ def run_rows(runs: DataFrame) -> list[Row]:
     """One row per run, in the table's order; None for what is not there.
 
     The keys, in order: `label`; the window's; config keys and machines that
-    differ between the runs; `seed, status, reason`; the metrics; `map` (height x width as text),
-    `final_map, receptive_field, params, macs`; `study, run, started_at, duration_s, command, path,
+    differ between the runs; `seed, status, reason`; the metrics; `map` (height x width as text);
+    what follows from the geometry; `study, run, started_at, duration_s, command, path,
     group`.
     """
     keys = varied(runs)
@@ -64,9 +66,9 @@ def run_rows(runs: DataFrame) -> list[Row]:
         {
             **_plain_row(run, ("label", *WINDOW)),
             **{key: _own(run, key) for key in keys},
-            **_plain_row(run, ("seed", "status", "reason", *METRICS)),
+            **_plain_row(run, ("seed", "status", "reason", *measured())),
             "map": map_text(run["record"].geometry),
-            **_plain_row(run, (*_NETWORK, *ends)),
+            **_plain_row(run, (*geometric(), *ends)),
         }
         for run in runs.to_dict("records")
     ]
@@ -124,6 +126,6 @@ def _own(run: Row | Series, key: str) -> Any:
 def _plain(key: str, value: Any) -> Any:
     if pd.isna(value):
         return None
-    if key in _WHOLE:
+    if key in _WHOLE or key in geometric():
         return int(value)
     return value.item() if hasattr(value, "item") else value

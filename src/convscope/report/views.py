@@ -11,9 +11,10 @@ from pandas import DataFrame
 from convscope.analysis.columns import group_table, run_table, spread_text, value_text, with_std
 from convscope.analysis.diff import Comparison, DiffRow, Plain
 from convscope.analysis.findings import caveats, verdict
-from convscope.analysis.frame import IMAGES_BEHIND, short
+from convscope.analysis.frame import short
 from convscope.analysis.leaders import leaders
 from convscope.analysis.rows import group_rows, run_rows, shared, varied
+from convscope.metrics import METRICS
 from convscope.report.page import Page
 from convscope.tables import Table
 from convscope.text import count, counted
@@ -192,9 +193,10 @@ def _diff_text(key: str, value: Plain, std: float | None, side: DataFrame) -> st
 
 
 def _images_behind(metric: str, side: DataFrame) -> int | None:
-    if metric not in IMAGES_BEHIND:
+    images = METRICS[metric].images if metric in METRICS else None
+    if images is None:
         return None
-    known = side[IMAGES_BEHIND[metric]].dropna()
+    known = side[images].dropna()
     return None if known.empty else int(known.iloc[0])
 
 

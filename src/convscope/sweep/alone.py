@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from convscope.metrics import speeds
 from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import RunHeld, RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
@@ -18,7 +19,6 @@ from convscope.training.steps import StepPlan
 
 STEPS = {"cpu": 300, "mps": 300, "cuda": 3000}
 """Optimizer steps of a measurement, warm-up among them: a tenth of a second at the least."""
-SPEED = ("train_samples_per_sec", "step_ms")
 
 
 def measure_alone(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
@@ -41,7 +41,7 @@ def measure_alone(request: RunRequest, processes: RankProcesses | None = None) -
         ended = attempt(_shortened(request, Path(folder) / "run"), processes)
     if ended is None or ended.status != "finished":
         return ended
-    measured = {name: ended.metrics[name] for name in SPEED}
+    measured = {name: ended.metrics[name] for name in speeds()}
     path = request.directory.path
     if not request.directory.record.exists():
         # A claim would make the folder anew.
@@ -72,7 +72,7 @@ def _shortened(request: RunRequest, path: Path) -> RunRequest:
 def _with_speed(
     record: RunRecord, measured: dict[str, float | int | None], request: RunRequest
 ) -> RunRecord:
-    before = {name: record.metrics.get(name) for name in SPEED}
+    before = {name: record.metrics.get(name) for name in speeds()}
     alone = {"threads": request.hardware.threads, "while_training": before}
     return replace(
         record,

@@ -9,9 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from convscope.metrics import describe
 from convscope.runs.record import RunRecord
 from convscope.sweep.plan import PlannedRun
-from convscope.text import count, percent
 
 _START = 0.0, 0.0
 
@@ -61,11 +61,8 @@ class SweepProgress:
         self._left -= cost
         if cost and not self._is_estimated and self._since == _START:
             self._since = self.elapsed(), self._whole - self._left
-        metrics = record.metrics
-        what = record.reason or (
-            f"test accuracy {percent(metrics.get('test_accuracy'))},"
-            f" {count(metrics.get('train_samples_per_sec'))} samples/s"
-        )
+        shown = describe(record.metrics, "test_accuracy", "train_samples_per_sec")
+        what = record.reason or shown
         words_left = self._words_left()
         left = f"; {words_left}" if words_left else ""
         self._bar.update()

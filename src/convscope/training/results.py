@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from convscope.geometry import FACTORS, NetworkGeometry
 from convscope.lesson.tables import geometry_text
 from convscope.lesson.window import window_picture
+from convscope.metrics import Metric, Network, metrics_of, of_run
 from convscope.runs.history import Row
 from convscope.training.model import ConvNet
 from convscope.training.request import RunRequest
@@ -20,24 +20,8 @@ from convscope.training.tracking.events import add_figure, write_text
 from convscope.training.tracking.hparams import close_row, open_row
 from convscope.training.tracking.pictures import check_shapes, confusion_picture, run_pictures
 
-_MEDIANS = {
-    "train_samples_per_sec": "throughput/train_samples_per_sec",
-    "step_ms": "throughput/step_ms",
-    "peak_mb": "memory/peak_mb",
-}
-"""Metrics of the summary that are the median over the epochs."""
-
-_SUMMARY = {
-    "test_accuracy": "test accuracy",
-    "train_samples_per_sec": "train samples/s",
-    "macs": "MACs",
-    "params": "parameters",
-    "final_map": "final map",
-    "best_val_accuracy": "best val accuracy",
-    "step_ms": "step, ms",
-    "peak_mb": "peak memory, MiB",
-}
-"""Metrics of the summary, and what HPARAMS calls them, in its order."""
+_FIRST_METRICS = ("test_accuracy", "train_samples_per_sec", "macs", "params", "final_map")
+"""The metrics that HPARAMS shows until others are ticked."""
 
 _FOREMOST = ("variant", "kernel_size", "stride", "padding_policy", "seed")
 """Columns of HPARAMS that a study varies in most cases; `variant` says the padding's pixels."""
@@ -53,10 +37,16 @@ def describe(writer: SummaryWriter, network: ConvNet, request: RunRequest, image
     check_shapes(network, geometry, image)
     _write_sizes(writer, geometry)
     writer.add_custom_scalars(CHARTS)
-    titles = {f"summary/{name}": title for name, title in _SUMMARY.items()}
+    titles = {f"summary/{metric.name}": metric.hparams for metric in summary()}
     open_row(writer, hyperparameters(request), foremost=_FOREMOST, metrics=titles)
     write_text(writer, "geometry", geometry_text(geometry))
     add_figure(writer, "geometry/window", window_picture(geometry.layers[0]))
+
+
+def summary() -> list[Metric]:
+    """The metrics of `summary/`, in the order of HPARAMS."""
+    shown = {metric.name: metric for metric in metrics_of("hparams")}
+    return [shown[name] for name in dict.fromkeys((*_FIRST_METRICS, *shown))]
 
 
 def _write_sizes(writer: SummaryWriter, geometry: NetworkGeometry) -> None:
@@ -74,30 +64,18 @@ def _write_sizes(writer: SummaryWriter, geometry: NetworkGeometry) -> None:
 def summarise(
     request: RunRequest, tested: Mapping[str, Tensor], history: Sequence[Row]
 ) -> dict[str, float]:
-    """The record's metrics: those of `summary/`, the test loss, and how the last epoch went.
+    """Return the record's metrics: those of `convscope.metrics`, and how the last epoch went.
 
-    `final_map` is the number of units of the last feature map, height times width.
     `val_accuracy_rise` and `val_loss_fall` are what the last epoch gained on the best one before.
 
     Args:
-        tested: what Lightning measured on the test set.
+        tested: what Lightning measured on the test set, by tag.
+        history: a row per epoch.
     """
     geometry = request.geometry
-    metrics = {
-        "test_accuracy": float(tested["test/accuracy"]),
-        "test_loss": float(tested["test/loss"]),
-        "params": geometry.params,
-        "macs": geometry.macs,
-        "final_map": geometry.final_map[0] * geometry.final_map[1],
-    }
-    if history:
-        metrics["best_val_accuracy"] = max(float(row["val/accuracy"] or 0) for row in history)
-        metrics |= _last_epoch(history)
-    for name, tag in _MEDIANS.items():
-        measured = [value for row in history if (value := row[tag]) is not None]
-        if measured:
-            metrics[name] = statistics.median(measured)
-    return metrics
+    network = Network(geometry.params, geometry.macs, geometry.as_records())
+    results = {tag: float(value) for tag, value in tested.items()}
+    return of_run(network, results, history) | _last_epoch(history)
 
 
 def _last_epoch(history: Sequence[Row]) -> dict[str, float]:
@@ -148,7 +126,7 @@ def write_summary(
     def scalars() -> None:
         for name in ("loss", "accuracy"):
             writer.add_scalar(f"test/{name}", metrics[f"test_{name}"], step, new_style=True)
-        for name in _SUMMARY:
+        for name in (metric.name for metric in summary()):
             if name in metrics:
                 writer.add_scalar(f"summary/{name}", metrics[name], new_style=True)
         close_row(writer, succeeded=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from convscope.metrics import describe
 from convscope.runs.record import RunRecord, reading
 from convscope.tables import (
     LAYERS_LEGEND,
@@ -17,7 +18,8 @@ from convscope.tables import (
     say,
     tensorboard_command,
 )
-from convscope.text import count, percent
+
+_SHOWN = ("test_accuracy", "best_val_accuracy", "train_samples_per_sec", "params", "macs")
 
 
 def show_run(record: RunRecord, console: Console, notify: Callable[[str], None]) -> None:
@@ -35,15 +37,11 @@ def show_run(record: RunRecord, console: Console, notify: Callable[[str], None])
     line(console)
     print_table(layer_table(record.geometry), console)
     say(console, LAYERS_LEGEND)
-    metrics = record.metrics
+    known = {**record.metrics, "params": record.params, "macs": record.macs}
     line(console)
     line(
         console,
-        f"{record.dataset['name']} {record.variant}:"
-        f" test accuracy {percent(metrics.get('test_accuracy'))},"
-        f" validation {percent(metrics.get('best_val_accuracy'))},"
-        f" {count(metrics.get('train_samples_per_sec'))} samples/s,"
-        f" {count(record.params)} parameters, {count(record.macs)} MACs",
+        f"{record.dataset['name']} {record.variant}: {describe(known, *_SHOWN)}",
     )
     with reading(record):
         folder = os.path.join(record.config["output_dir"], record.study, record.name)

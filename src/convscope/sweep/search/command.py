@@ -9,10 +9,11 @@ from convscope.config.compose import compose_config
 from convscope.config.errors import key_of
 from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
+from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
 from convscope.sweep.command import check_devices, tell_unreadable
 from convscope.sweep.executors.launcher import Launcher
-from convscope.sweep.search.objectives import Objective, objectives_of
+from convscope.sweep.search.objectives import objectives_of
 from convscope.sweep.search.show import show_found, show_plan, space_words
 from convscope.sweep.search.space import Candidate, Space, candidates_of, space_of
 from convscope.sweep.show import show_comparison, write_reports
@@ -83,7 +84,7 @@ def search(
 
 def _asked(
     fixed: Sequence[str], swept: Mapping[str, Sequence[str]]
-) -> tuple[Space, TrainConfig, tuple[Objective, ...]]:
+) -> tuple[Space, TrainConfig, tuple[Metric, ...]]:
     # With a value each: a key that is none is answered as elsewhere.
     first = [f"{key}={value}" for key, values in swept.items() for value in values[:1]]
     config = compose_config([*fixed, *first])
@@ -115,16 +116,16 @@ def _check(config: TrainConfig) -> None:
         )
 
 
-def _check_measured(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> None:
+def _check_measured(candidates: Sequence[Candidate], objectives: Sequence[Metric]) -> None:
     accelerator = candidates[0].run.request.hardware.accelerator
-    if accelerator != "cuda" and any(one.metric == "peak_mb" for one in objectives):
+    if accelerator != "cuda" and any(one.name == "peak_mb" for one in objectives):
         raise UserError(
             f"objective cannot be memory/peak_mb: it is measured on CUDA, and this is {accelerator}"
         )
 
 
 def _check_speed(
-    candidates: Sequence[Candidate], objectives: Sequence[Objective], launcher: Launcher
+    candidates: Sequence[Candidate], objectives: Sequence[Metric], launcher: Launcher
 ) -> None:
     """Refuse to compare speeds that were measured while runs shared a machine."""
     speed = next((one.tag for one in objectives if one.is_speed), None)

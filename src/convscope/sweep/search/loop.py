@@ -6,11 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
 from convscope.sweep.attempt import attempt
 from convscope.sweep.executors.launcher import Launcher
 from convscope.sweep.progress import clock
-from convscope.sweep.search.objectives import Objective
 from convscope.sweep.search.sampler import Sampler
 from convscope.sweep.search.space import Candidate, read_again
 from convscope.sweep.search.trials import Trial, begun, known_trials, trial_of
@@ -32,7 +32,7 @@ class Search:
     def __init__(
         self,
         candidates: Sequence[Candidate],
-        objectives: Sequence[Objective],
+        objectives: Sequence[Metric],
         sampler: Sampler,
         launcher: Launcher,
         most: int,

@@ -1,59 +1,22 @@
-"""What a search can look for, and which way is better."""
+"""What a search can look for: metrics of the registry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from convscope.config.errors import near
 from convscope.config.schema import as_typed
 from convscope.errors import UserError
+from convscope.metrics import Metric, metrics_of
 from convscope.runs.record import RunRecord
-from convscope.text import count, percent
 
 
-@dataclass(frozen=True)
-class Objective:
-    """One of `OBJECTIVES`.
-
-    Attributes:
-        tag: TensorBoard's.
-        metric: the record's.
-        sign: 1 where more is better, -1 where less is.
-        text: a value in words.
-    """
-
-    tag: str
-    metric: str
-    sign: int
-    text: Callable[[float], str]
-
-    @property
-    def is_speed(self) -> bool:
-        """Whether it depends on what else the machine does."""
-        return self.tag.startswith("throughput/")
+def objectives() -> dict[str, Metric]:
+    """The metrics that a search can look for, by tag; `val/accuracy` is that of the best epoch."""
+    return {metric.tag: metric for metric in metrics_of("search")}
 
 
-OBJECTIVES = {
-    objective.tag: objective
-    for objective in (
-        # Of the best epoch, whose checkpoint is kept.
-        Objective("val/accuracy", "best_val_accuracy", 1, lambda v: f"validation {percent(v)}"),
-        Objective(
-            "throughput/train_samples_per_sec",
-            "train_samples_per_sec",
-            1,
-            lambda v: f"{count(v)} samples/s",
-        ),
-        Objective("throughput/step_ms", "step_ms", -1, lambda v: f"{v:.3g} ms a step"),
-        Objective("memory/peak_mb", "peak_mb", -1, lambda v: f"{count(v)} MiB at its peak"),
-        Objective("summary/macs", "macs", -1, lambda v: f"{count(v)} MACs"),
-        Objective("summary/params", "params", -1, lambda v: f"{count(v)} parameters"),
-    )
-}
-
-
-def objectives_of(typed: object) -> tuple[Objective, ...]:
+def objectives_of(typed: object) -> tuple[Metric, ...]:
     """The objectives that `objective=` names, one or a list.
 
     Raises:
@@ -65,9 +28,10 @@ def objectives_of(typed: object) -> tuple[Objective, ...]:
     return tuple(map(_objective, tags))
 
 
-def _objective(tag: object) -> Objective:
-    if isinstance(tag, str) and tag in OBJECTIVES:
-        return OBJECTIVES[tag]
+def _objective(tag: object) -> Metric:
+    known = objectives()
+    if isinstance(tag, str) and tag in known:
+        return known[tag]
     got = as_typed(tag)
     if got.rpartition("/")[2] in ("test_accuracy", "test_loss") or got.startswith("test/"):
         raise UserError(
@@ -75,14 +39,14 @@ def _objective(tag: object) -> Objective:
             "use objective=val/accuracy"
         )
     raise UserError(
-        f"objective must be one of {', '.join(OBJECTIVES)}, got {got}"
-        + near(got, list(OBJECTIVES), prefix="objective=")
+        f"objective must be one of {', '.join(known)}, got {got}"
+        + near(got, list(known), prefix="objective=")
     )
 
 
-def measured(record: RunRecord, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+def measured(record: RunRecord, objectives: Sequence[Metric]) -> tuple[float, ...] | None:
     """The record's value of each objective; None where it has not finished, or lacks one."""
-    values = [record.metrics.get(objective.metric) for objective in objectives]
+    values = [record.metrics.get(objective.name) for objective in objectives]
     if record.status != "finished" or None in values:
         return None
     return tuple(value for value in values if value is not None)

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Collection, Sequence
 
 from convscope.errors import UserError
-from convscope.sweep.search.objectives import Objective
+from convscope.metrics import Metric
 from convscope.sweep.search.space import Point, Space
 from convscope.sweep.search.trials import Trial
 
@@ -45,7 +45,7 @@ _STATES = {
 class Sampler:
     """Proposes combinations; the same trials and the same seed give the same proposal."""
 
-    def __init__(self, space: Space, objectives: Sequence[Objective], seed: int) -> None:
+    def __init__(self, space: Space, objectives: Sequence[Metric], seed: int) -> None:
         self._keys = [axis.key for axis in space.axes]
         self._distributions = {
             axis.key: _distribution(len(axis.values), axis.is_ordered) for axis in space.axes

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from convscope.metrics import Metric
 from convscope.sweep.progress import clock
-from convscope.sweep.search.objectives import Objective
 from convscope.sweep.search.space import Candidate, Space
 from convscope.sweep.search.trials import Trial, begun, known_trials
 from convscope.sweep.search.words import outcomes, value_words
@@ -28,7 +28,7 @@ def space_words(space: Space, candidates: Sequence[Candidate]) -> str:
 
 def show_plan(
     candidates: Sequence[Candidate],
-    objectives: Sequence[Objective],
+    objectives: Sequence[Metric],
     most: int,
     console: Console,
 ) -> None:
@@ -53,7 +53,7 @@ def show_plan(
     line(console, f"{counted(left, 'trial')} left, with trials={most}; {time}")
 
 
-def show_found(trials: Sequence[Trial], objectives: Sequence[Objective], console: Console) -> None:
+def show_found(trials: Sequence[Trial], objectives: Sequence[Metric], console: Console) -> None:
     """The best variant, or with several objectives the Pareto front, first objective first."""
     measured = [trial for trial in trials if trial.values is not None]
     tags = " and ".join(objective.tag for objective in objectives)
@@ -69,7 +69,7 @@ def show_found(trials: Sequence[Trial], objectives: Sequence[Objective], console
     )
 
 
-def best(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
+def best(trials: Sequence[Trial], objectives: Sequence[Metric]) -> list[Trial]:
     """The measured trials than which none is better; by the first objective, best first."""
     # Here: pandas takes long to import, and is not needed before.
     from pandas import DataFrame

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
-from convscope.sweep.search.objectives import Objective, measured
+from convscope.sweep.search.objectives import measured
 from convscope.sweep.search.space import Candidate
 
 Outcome = Literal["measured", "pruned", "failed"]
@@ -33,11 +34,11 @@ class Trial:
         return "failed" if self.values is None else "measured"
 
 
-def trial_of(candidate: Candidate, record: RunRecord, objectives: Sequence[Objective]) -> Trial:
+def trial_of(candidate: Candidate, record: RunRecord, objectives: Sequence[Metric]) -> Trial:
     return Trial(candidate, record, measured(record, objectives))
 
 
-def known_trials(candidates: Sequence[Candidate], objectives: Sequence[Objective]) -> list[Trial]:
+def known_trials(candidates: Sequence[Candidate], objectives: Sequence[Metric]) -> list[Trial]:
     """What the study's records tell, in the order in which the runs ended.
 
     Failed runs are not among them: as in a sweep, the same command tries them again.

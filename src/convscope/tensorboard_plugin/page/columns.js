@@ -70,10 +70,9 @@ function titleOf(key) {
   return words === "lr" ? "LR" : words[0].toUpperCase() + words.slice(1);
 }
 
-// What was measured comes as text, the same as in the terminal and the report.
+// Metrics come as text, the same as in the terminal and the report.
 export function cellText(column, row) {
-  if (row.texts && column.key in row.texts) return row.texts[column.key];
-  return column.text ? column.text(row) : plain(row[column.key]);
+  return column.text ? column.text(row) : (row.texts?.[column.key] ?? plain(row[column.key]));
 }
 
 function runs({ runs: finished, unfinished }) {

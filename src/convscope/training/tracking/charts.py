@@ -4,6 +4,10 @@ Every run writes the same layout, whatever its layers: TensorBoard joins those o
 it finds, and shows each chart once.
 """
 
+from convscope.metrics import METRICS
+
+_ACCURACIES = (METRICS["best_val_accuracy"].tag, METRICS["test_accuracy"].tag)
+
 
 def _lines(*tags: str) -> list[object]:
     # TensorBoard takes a tag for a regular expression that the beginning of a tag must match.
@@ -17,13 +21,13 @@ def _unsmoothed(tag: str) -> list[object]:
 
 CHARTS = {
     "accuracy": {
-        "train, val and test": _lines("train/accuracy", "val/accuracy", "test/accuracy"),
-        "val and test": _lines("val/accuracy", "test/accuracy"),
+        "train, val and test": _lines("train/accuracy", *_ACCURACIES),
+        "val and test": _lines(*_ACCURACIES),
     },
     "throughput": {
-        "train, samples/s": _lines("throughput/train_samples_per_sec"),
+        "train, samples/s": _lines(METRICS["train_samples_per_sec"].tag),
         "eval, samples/s": _lines("throughput/eval_samples_per_sec"),
-        "step, ms": _lines("throughput/step_ms"),
+        "step, ms": _lines(METRICS["step_ms"].tag),
     },
     "feature-map size (step: layer, 0 is the image)": {
         "height": _unsmoothed("feature_map/height"),
