@@ -194,7 +194,8 @@ def test_a_row_is_flushed_to_the_disk(history: History, monkeypatch: pytest.Monk
     fsync = os.fsync
 
     def watched(descriptor: int) -> None:
-        synced.append(history.path.read_bytes())
+        # It is written beside the old one, which it then replaces.
+        synced.extend(path.read_bytes() for path in history.path.parent.iterdir())
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched)

@@ -1,13 +1,11 @@
 """history.csv: one row per finished epoch."""
 
-import os
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 
 from convscope.errors import UserError
-from convscope.files import open_regular, read_regular
-from convscope.runs.replace import replace_file, sync_folder
+from convscope.files import read_regular
+from convscope.runs.replace import replace_file
 
 METRICS = (
     "train/loss",
@@ -21,13 +19,11 @@ METRICS = (
     "memory/peak_mb",
 )
 COLUMNS = ("epoch", "step", *METRICS)
-_HEADER = ",".join(COLUMNS)
+_HEADER = ",".join(COLUMNS) + "\n"
 _MOST_BYTES = 2**28
 """A million epochs."""
 _LARGEST = 2**53
 """Epoch or step: up to it a float has every whole number."""
-_TAIL = 4096
-"""Bytes that hold the last row, and what a kill left after it, many times over."""
 
 Row = dict[str, float | int | None]
 
@@ -47,105 +43,66 @@ class History:
         """Add the row of an epoch after the last one and flush it to the disk.
 
         Raises:
-            ValueError: A key is no column, or the epoch is there already.
-            UserError: The disk is full or not writable, or the file is no history.
+            ValueError: a key is no column, or the epoch is there already.
+            UserError: the disk is full or not writable, or the file is no history.
         """
         line = _line(row)
-        if self._last_epoch() >= _epoch(row):
+        rows = self._rows() or _HEADER
+        last = rows[rows.rfind("\n", 0, -1) + 1 :].rstrip("\n")
+        if not rows.startswith(_HEADER) or (rows != _HEADER and _parsed(last) is None):
+            self.read()  # Raises: names the line.
+        if rows != _HEADER and int(last.partition(",")[0]) >= _epoch(row):
             raise ValueError(f"{self.path} has epoch {row['epoch']} already; cut it back first")
-        try:
-            self._append(line)
-        except OSError as error:
-            raise UserError(f"{self.path} could not be written: {error.strerror}") from error
+        replace_file(self.path, f"{rows}{line}\n".encode())
 
     def read(self) -> list[Row]:
-        """All rows; [] where there is no file. A last line that was cut short is no row.
+        """Return all rows; [] where there is no file. A last line that was cut short is no row.
 
         Raises:
-            UserError: The file cannot be read, or is no history; names the line.
+            UserError: the file cannot be read, or is no history; names the line.
         """
-        lines = self._lines()
-        if lines and lines[0] != _HEADER:
-            raise UserError(f"{self.path} line 1 must be the columns of a history: {_HEADER}")
-        rows = [self._row(line, number) for number, line in enumerate(lines[1:], start=2)]
-        for number, (before, row) in enumerate(pairwise(rows), start=3):
-            if _epoch(row) <= _epoch(before):
+        header, *lines = (self._rows() or _HEADER).split("\n")[:-1]
+        if f"{header}\n" != _HEADER:
+            raise UserError(
+                f"{self.path} line 1 must be the columns of a history: {','.join(COLUMNS)}"
+            )
+        rows: list[Row] = []
+        for number, line in enumerate(lines, start=2):
+            row = _parsed(line)
+            if row is None:
+                raise UserError(f"{self.path} line {number} is no row of a history: {line!r}")
+            if rows and _epoch(row) <= _epoch(rows[-1]):
                 raise UserError(
                     f"{self.path} line {number} must be of a later epoch than the line before:"
-                    f" {_epoch(before)}, then {_epoch(row)}"
+                    f" {_epoch(rows[-1])}, then {_epoch(row)}"
                 )
+            rows.append(row)
         return rows
 
     def cut_back(self, epoch: int) -> None:
         """Keep the rows of the epochs before `epoch`, the one to be trained next (from 1).
 
         Raises:
-            UserError: As `read` and `append`.
+            UserError: as `read` and `append`.
         """
         kept = [_line(row) for row in self.read() if _epoch(row) < epoch]
         if self.path.exists():
-            replace_file(self.path, "".join(f"{line}\n" for line in (_HEADER, *kept)).encode())
+            replace_file(self.path, "".join((_HEADER, *(f"{line}\n" for line in kept))).encode())
 
-    def _last_epoch(self) -> int:
-        """Of the last row, 0 where there is none; the others are not read, however many."""
-        try:
-            with os.fdopen(open_regular(self.path), "rb") as file:
-                header = file.readline(_TAIL)
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(len(header), size - _TAIL))
-                lines = file.read().decode("ascii", errors="replace").split("\n")[:-1]
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be read: {error.strerror or error}") from error
-        is_whole = header.endswith(b"\n") or len(header) == _TAIL
-        if is_whole and header != f"{_HEADER}\n".encode():
-            self.read()
-        if not lines:
-            return 0
-        row = _parsed(lines[-1])
-        return _epoch(row or self.read()[-1])
-
-    def _lines(self) -> list[str]:
+    def _rows(self) -> str:
+        """Header and rows, each with its newline; "" where there is no file."""
         try:
             text = read_regular(self.path, _MOST_BYTES).decode("ascii", errors="replace")
         except FileNotFoundError:
-            return []
+            return ""
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror or error}") from error
         # A row ends with its newline: what follows the last one was cut short by a kill.
-        return text.split("\n")[:-1]
-
-    def _row(self, line: str, number: int) -> Row:
-        row = _parsed(line)
-        if row is None:
-            raise UserError(f"{self.path} line {number} is no row of a history: {line!r}")
-        return row
-
-    def _append(self, line: str) -> None:
-        descriptor = open_regular(self.path, os.O_RDWR | os.O_CREAT)
-        # Unbuffered: what a full disk refused must not be tried again when the file is closed.
-        with os.fdopen(descriptor, "r+b", buffering=0) as file:
-            start = max(0, file.seek(0, os.SEEK_END) - _TAIL)
-            file.seek(start)
-            newline = file.read().rfind(b"\n")
-            end = start + newline + 1 if newline >= 0 else 0
-            file.truncate(end)
-            file.seek(end)
-            data = (line if end else f"{_HEADER}\n{line}").encode() + b"\n"
-            try:
-                while data:
-                    data = data[file.write(data) :]
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(end)
-                raise
-        if not end:
-            sync_folder(self.path.parent)
+        return text[: text.rfind("\n") + 1]
 
 
 def _parsed(line: str) -> Row | None:
-    """A line's cells; None where it is no row."""
+    """Return a line's cells by column; None where it is no row."""
     cells = line.split(",")
     try:
         counts = list(map(int, cells[:2]))
