@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from typing import Annotated, Any, get_type_hints
+
+from msgspec import Meta
 
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import FACTORS
@@ -20,46 +23,6 @@ DATASETS = ("auto", "mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "
 
 
 @dataclass(frozen=True)
-class Range:
-    """Bounds of a number, or of each number of a list: `least` and `most` belong to it."""
-
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    below: float | None = None
-
-    def broken_rule(self, value: Any) -> str | None:
-        if self.least is not None and value < self.least:
-            return f"at least {self.least}"
-        if self.most is not None and value > self.most:
-            return f"at most {self.most}"
-        if self.above is not None and value <= self.above:
-            return f"above {self.above}"
-        if self.below is not None and value >= self.below:
-            return f"below {self.below}"
-        return None
-
-
-@dataclass(frozen=True)
-class OneOf:
-    choices: tuple[str, ...]
-
-    def broken_rule(self, value: Any) -> str | None:
-        return None if value in self.choices else f"one of {', '.join(self.choices)}"
-
-
-@dataclass(frozen=True)
-class Like:
-    """Text that a regular expression matches, and the words for it."""
-
-    pattern: str
-    words: str
-
-    def broken_rule(self, value: Any) -> str | None:
-        return None if re.fullmatch(self.pattern, value) else f"written {self.words}"
-
-
-@dataclass(frozen=True)
 class NumberOf:
     """A number of one of these types; a float is a share, at most 1.
 
@@ -67,18 +30,21 @@ class NumberOf:
     """
 
     types: tuple[type, ...]
-    words: str
+    description: str
 
-    def broken_rule(self, value: Any) -> str | None:
-        if type(value) not in self.types:
-            return self.words
-        return self.words if isinstance(value, float) and value > 1 else None
+
+def one_of(*choices: str) -> Meta:
+    """Return the rule for a name out of a few."""
+    return Meta(pattern=rf"\A({'|'.join(choices)})\Z", description=f"one of {', '.join(choices)}")
 
 
 COUNT_OR_SHARE = NumberOf((int, float), "a count (integer) or a share up to 1.0")
 COUNT_OR_SWITCH = NumberOf((int, bool), "an integer, true or false")
-TIME = Like(r"(?=.*[1-9])\d{1,5}:\d{2}:\d{2}:\d{2}", "DD:HH:MM:SS and above zero")
-FOLDER = Like(r"(?=.*\S)[^\x00-\x1f\x7f]+", "as a folder's path")
+TIME = Meta(
+    pattern=r"\A(?=.*[1-9])\d{1,5}:\d{2}:\d{2}:\d{2}\Z",
+    description="written DD:HH:MM:SS and above zero",
+)
+FOLDER = Meta(pattern=r"\A(?=.*\S)[^\x00-\x1f\x7f]+\Z", description="written as a folder's path")
 
 
 ConvConfig: Any = make_dataclass(
@@ -96,41 +62,41 @@ ConvConfig.__module__ = __name__  # Where pickle finds it.
 
 @dataclass
 class DataConfig:
-    name: Annotated[str, OneOf(DATASETS)]
+    name: Annotated[str, one_of(*DATASETS)]
     """Data set. auto is MNIST where it can be had, else the digits that scikit-learn ships."""
     root: Annotated[str, FOLDER]
     """Folder with the raw files."""
     cache: Annotated[str | None, FOLDER]
     """Folder for decoded images; null keeps them beside the raw files, in `.convscope/`."""
-    batch_size: Annotated[int, Range(least=1, most=BEYOND_REASON)]
+    batch_size: Annotated[int, Meta(ge=1, le=BEYOND_REASON)]
     """Training images per optimizer step, over all devices."""
-    val_fraction: Annotated[float, Range(above=0, below=1)]
+    val_fraction: Annotated[float, Meta(gt=0, lt=1)]
     """Share of each class of the training set held back for validation: the same always."""
-    image_size: Annotated[int | None, Range(least=1, most=4_096)]
+    image_size: Annotated[int | None, Meta(ge=1, le=4_096)]
     """Height and width in pixels to which image_folder scales and crops; null keeps equal sizes."""
     flip: bool
     """Mirror half of the training images left to right."""
-    shift: Annotated[int, Range(least=0, most=4_096)]
+    shift: Annotated[int, Meta(ge=0, le=4_096)]
     """Largest shift of a training image in pixels, either way on both axes; 0 is none."""
-    cutout: Annotated[int, Range(least=0, most=4_096)]
+    cutout: Annotated[int, Meta(ge=0, le=4_096)]
     """Side in pixels of a square blanked in each training image; 0 is none."""
 
 
 @dataclass
 class ModelConfig:
-    channels: Annotated[list[int], Range(least=1, most=10_000)]
+    channels: Annotated[list[int], Meta(ge=1, le=10_000)]
     """Output channels, one entry per conv layer."""
-    pool_after: Annotated[list[int], Range(least=1)]
+    pool_after: Annotated[list[int], Meta(ge=1)]
     """Conv layers, counted from 1, that a 2x2 max-pool follows (ceil mode: 13 to 7)."""
 
 
 @dataclass
 class OptimConfig:
-    lr: Annotated[float, Range(above=0)]
+    lr: Annotated[float, Meta(gt=0)]
     """Peak learning rate of AdamW."""
-    weight_decay: Annotated[float, Range(least=0)]
+    weight_decay: Annotated[float, Meta(ge=0)]
     """Decoupled weight decay of AdamW."""
-    warmup: Annotated[float, Range(above=0, below=1)]
+    warmup: Annotated[float, Meta(gt=0, lt=1)]
     """Share of all steps over which the one-cycle schedule climbs to lr before it anneals."""
 
 
@@ -138,33 +104,33 @@ class OptimConfig:
 class TrainerConfig:
     """Arguments of `pytorch_lightning.Trainer`, with its meaning; batches are optimizer steps."""
 
-    max_epochs: Annotated[int | None, Range(least=1, most=1_000_000)]
+    max_epochs: Annotated[int | None, Meta(ge=1, le=1_000_000)]
     """Stop after so many epochs; null leaves it to max_steps."""
-    max_steps: Annotated[int | None, Range(least=1, most=BEYOND_REASON)]
+    max_steps: Annotated[int | None, Meta(ge=1, le=BEYOND_REASON)]
     """Stop after so many optimizer steps; null is no limit."""
     max_time: Annotated[str | None, TIME]
     """Stop after this wall time, DD:HH:MM:SS; null is no limit."""
-    accelerator: Annotated[str, OneOf(("auto", "cpu", "gpu", "cuda", "mps"))]
+    accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "cuda", "mps")]
     """Device kind; auto takes a GPU or MPS where there is one."""
-    devices: Annotated[int, Range(least=1, most=1_000)]
+    devices: Annotated[int, Meta(ge=1, le=1_000)]
     """Number of devices; each takes an equal part of every batch. A sweep's runs take one each."""
-    strategy: Annotated[str, OneOf(("auto", "ddp"))]
+    strategy: Annotated[str, one_of("auto", "ddp")]
     """How several devices share a run; auto is ddp, and one device shares with none."""
-    precision: Annotated[str, OneOf(("auto", "32-true", "bf16-mixed"))]
+    precision: Annotated[str, one_of("auto", "32-true", "bf16-mixed")]
     """auto is bf16-mixed where the hardware computes in bfloat16, else 32-true."""
-    limit_train_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0, most=BEYOND_REASON)]
+    limit_train_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=BEYOND_REASON)]
     """Optimizer steps per epoch, as a count (int) or a share (float)."""
-    limit_val_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0, most=BEYOND_REASON)]
+    limit_val_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=BEYOND_REASON)]
     """Validation batches, as a count (int) or a share (float)."""
-    limit_test_batches: Annotated[Any, COUNT_OR_SHARE, Range(above=0, most=BEYOND_REASON)]
+    limit_test_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=BEYOND_REASON)]
     """Test batches, as a count (int) or a share (float)."""
-    fast_dev_run: Annotated[Any, COUNT_OR_SWITCH, Range(least=0, most=BEYOND_REASON)]
+    fast_dev_run: Annotated[Any, COUNT_OR_SWITCH, Meta(ge=0, le=BEYOND_REASON)]
     """Run so many (true: 1) batches of everything, and leave nothing on disk."""
-    gradient_clip_val: Annotated[float | None, Range(above=0)]
+    gradient_clip_val: Annotated[float | None, Meta(gt=0)]
     """Largest norm of the gradient; null does not clip."""
     deterministic: bool
     """Use deterministic algorithms only (CUDA; the CPU's are)."""
-    log_every_n_steps: Annotated[int, Range(least=1, most=BEYOND_REASON)]
+    log_every_n_steps: Annotated[int, Meta(ge=1, le=BEYOND_REASON)]
     """Optimizer steps between two points of train/loss in TensorBoard."""
     enable_progress_bar: bool
     """Show a progress bar where standard error is a terminal."""
@@ -177,13 +143,13 @@ class TrainConfig:
     model: ModelConfig
     optim: OptimConfig
     trainer: TrainerConfig
-    seed: Annotated[int, Range(least=0, most=MOST_SEED)]
+    seed: Annotated[int, Meta(ge=0, le=MOST_SEED)]
     """Seed of the weights, the order of the batches and their augmentation."""
     study: str
     """Name of the folder below output_dir that holds the runs which belong together."""
     output_dir: Annotated[str, FOLDER]
     """Folder of all studies; what `tensorboard --logdir` is pointed at."""
-    repeat: Annotated[int, Range(least=1, most=10_000)]
+    repeat: Annotated[int, Meta(ge=1, le=10_000)]
     """Runs of each variant, with seeds from `seed` on."""
     plan: bool
     """Say what a sweep would do and how long it would take; train and write nothing."""
@@ -193,11 +159,11 @@ class TrainConfig:
     """Move a finished run of the same config aside and train anew."""
     compile: bool
     """Train through `torch.compile`."""
-    throughput: Annotated[str, OneOf(("training", "exclusive"))]
+    throughput: Annotated[str, one_of("training", "exclusive")]
     """exclusive measures runs that were trained beside others again after a sweep, each alone."""
     objective: Any
     """What a search looks for, as TensorBoard calls it, or a list of several: a Pareto front."""
-    trials: Annotated[int, Range(least=1, most=BEYOND_REASON)]
+    trials: Annotated[int, Meta(ge=1, le=BEYOND_REASON)]
     """Variants that a search tries in all; those that its study holds already count."""
 
 
@@ -210,38 +176,43 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     Raises:
         UserError: names the dotted key, the rule and the value of the first that breaks it.
     """
-    check_fields(config, typed, prefix="")
-    trainer = config.trainer
-    if trainer.max_epochs is None and trainer.max_steps is None:
-        raise UserError(
-            "trainer.max_epochs must be a number where trainer.max_steps is null, got null"
-        )
-    if config.data.batch_size % trainer.devices:
-        raise UserError(
+    check_fields(config, typed)
+    trainer, layers, pools = config.trainer, len(config.model.channels), config.model.pool_after
+    last_seed = MOST_SEED - config.repeat + 1
+    for is_broken, message in (
+        (
+            trainer.max_epochs is None and trainer.max_steps is None,
+            "trainer.max_epochs must be a number where trainer.max_steps is null, got null",
+        ),
+        (
+            config.data.batch_size % trainer.devices,
             f"data.batch_size must be a multiple of the {trainer.devices} devices,"
-            f" got {config.data.batch_size}"
-        )
-    layers = len(config.model.channels)
-    if not layers:
-        raise UserError("model.channels must name at least one layer, got []")
-    if layers > MOST_LAYERS:
-        raise UserError(f"model.channels must name at most {MOST_LAYERS} layers, got {layers}")
-    if config.seed + config.repeat - 1 > MOST_SEED:
-        raise UserError(
-            f"seed must be at most {MOST_SEED - config.repeat + 1} where repeat is {config.repeat},"
-            f" got {config.seed}"
-        )
-    for layer in config.model.pool_after:
-        if layer > layers:
-            raise UserError(f"model.pool_after must name conv layers 1 to {layers}, got {layer}")
-    if config.model.pool_after != sorted(set(config.model.pool_after)):
-        raise UserError(
-            "model.pool_after must name each layer once and in order,"
-            f" got {config.model.pool_after}"
-        )
+            f" got {config.data.batch_size}",
+        ),
+        (not layers, "model.channels must name at least one layer, got []"),
+        (
+            layers > MOST_LAYERS,
+            f"model.channels must name at most {MOST_LAYERS} layers, got {layers}",
+        ),
+        (
+            config.seed > last_seed,
+            f"seed must be at most {last_seed} where repeat is {config.repeat}, got {config.seed}",
+        ),
+        (
+            max(pools, default=0) > layers,
+            f"model.pool_after must name conv layers 1 to {layers}, got {max(pools, default=0)}",
+        ),
+        (
+            pools != sorted(set(pools)),
+            f"model.pool_after must name each layer once and in order, got {pools}",
+        ),
+    ):
+        if is_broken:
+            raise UserError(message)
 
 
-def check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
+def check_fields(node: Any, typed: Mapping[str, str], prefix: str = "") -> None:
+    """Hold each field to its metadata; see `check_ranges`."""
     hints = _hints(type(node))  # type: ignore[arg-type]
     for entry in fields(node):
         key, value = prefix + entry.name, getattr(node, entry.name)
@@ -252,10 +223,10 @@ def check_fields(node: Any, typed: Mapping[str, str], prefix: str) -> None:
         if rules and isinstance(value, list) and any(type(item) is not int for item in value):
             # OmegaConf takes what lies in a list as it comes.
             raise UserError(f"{key} must be a list of integers, got {typed.get(key, value)}")
-        for rule in rules:
-            if value is not None or isinstance(rule, NumberOf):
-                for item in value if isinstance(value, list) else [value]:
-                    _check_value(key, item, rule, typed.get(key, as_typed(item)))
+        for item in value if isinstance(value, list) else [value]:
+            broken = next(filter(None, (_broken(rule, item) for rule in rules)), None)
+            if broken:
+                raise UserError(f"{key} must be {broken}, got {typed.get(key, as_typed(item))}")
 
 
 @cache
@@ -263,12 +234,26 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def _check_value(key: str, value: Any, rule: Range | OneOf | Like | NumberOf, typed: str) -> None:
+def _broken(rule: Meta | NumberOf, value: Any) -> str | None:
+    """What a value must be and is not; null is only held to its type."""
+    if isinstance(rule, NumberOf):
+        is_good = type(value) in rule.types and not (isinstance(value, float) and value > 1)
+        return None if is_good else rule.description
+    if value is None:
+        return None
+    if rule.pattern is not None:
+        return None if re.search(rule.pattern, value) else rule.description
     if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key} must be a finite number, got {typed}")
-    broken = rule.broken_rule(value)
-    if broken:
-        raise UserError(f"{key} must be {broken}, got {typed}")
+        return "a finite number"
+    for holds, bound, words in (
+        (operator.ge, rule.ge, "at least"),
+        (operator.le, rule.le, "at most"),
+        (operator.gt, rule.gt, "above"),
+        (operator.lt, rule.lt, "below"),
+    ):
+        if bound is not None and not holds(value, bound):
+            return f"{words} {bound}"
+    return None
 
 
 def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -32,7 +32,7 @@ class RunRecord:
         variant: The geometry's label, `k3-s2-p1`.
         command: What the user typed, or the call.
         config: The resolved config, plain values.
-        dataset: `schema.DATASET_KEYS`: images per part, input_shape (channels, height, width);
+        dataset: `schema.Dataset`: images per part, input_shape (channels, height, width);
             None for what is not known because no data was loaded. `used`: images of an epoch's
             training (`train`), of a validation (`val`) and of the test (`test`), optimizer
             `steps`, and test images of the `most_frequent` class; older records lack it.
@@ -41,7 +41,7 @@ class RunRecord:
         metrics: The `summary/` tags without their prefix. JSON has no NaN: a value that is not
             finite is written as null and reads as None.
         resumed_from_epoch: Epochs that were finished when the run was last resumed; 0 if never.
-        environment: `schema.ENVIRONMENT_KEYS` at least.
+        environment: `schema.Environment` at least.
         started_at, ended_at: ISO 8601 in UTC, as `utc_now` gives them.
         path: The run's folder, where it was read from one; not part
             of the file.

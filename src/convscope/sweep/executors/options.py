@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar, cast
 
+from msgspec import Meta
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from convscope.config.errors import LAUNCHER, unknown_option
-from convscope.config.schema import FOLDER, Range, check_fields
+from convscope.config.schema import FOLDER, check_fields
 from convscope.errors import UserError
 
 Options = TypeVar("Options")
@@ -18,11 +19,11 @@ Options = TypeVar("Options")
 
 @dataclass
 class RayOptions:
-    num_cpus: Annotated[int, Range(least=1)]
+    num_cpus: Annotated[int, Meta(ge=1)]
     """CPUs of each run, and the threads that it computes with."""
-    num_gpus: Annotated[float, Range(least=0)]
+    num_gpus: Annotated[float, Meta(ge=0)]
     """GPUs of each run; a share, 0.25 say, lets several small networks use one."""
-    max_retries: Annotated[int, Range(least=0)]
+    max_retries: Annotated[int, Meta(ge=0)]
     """Times that a run is started again whose process was killed or ran out of memory."""
     init: dict[str, Any]
     """Arguments of `ray.init`, null for its default; address is local, auto or host:port."""
@@ -34,9 +35,9 @@ class RayOptions:
 
 @dataclass
 class LocalOptions:
-    cpus_per_task: Annotated[int, Range(least=1)]
+    cpus_per_task: Annotated[int, Meta(ge=1)]
     """CPUs of each run, and the threads that it computes with."""
-    max_retries: Annotated[int, Range(least=0)]
+    max_retries: Annotated[int, Meta(ge=0)]
     """Times that a run is started again whose process died."""
     folder: Annotated[str, FOLDER]
     """Folder for what each process prints."""
@@ -44,15 +45,15 @@ class LocalOptions:
 
 @dataclass
 class SlurmOptions:
-    cpus_per_task: Annotated[int, Range(least=1)]
+    cpus_per_task: Annotated[int, Meta(ge=1)]
     """CPUs of each run, and the threads that it computes with."""
-    gpus_per_node: Annotated[int, Range(least=0)]
+    gpus_per_node: Annotated[int, Meta(ge=0)]
     """GPUs of each run."""
-    timeout_min: Annotated[int, Range(least=1)]
+    timeout_min: Annotated[int, Meta(ge=1)]
     """Minutes after which a job is queued again, to resume from its last finished epoch."""
-    max_retries: Annotated[int, Range(least=0)]
+    max_retries: Annotated[int, Meta(ge=0)]
     """Times that a run is submitted again whose job died."""
-    at_once: Annotated[int, Range(least=1)]
+    at_once: Annotated[int, Meta(ge=1)]
     """Jobs that are in the queue at a time."""
     partition: str | None
     """Partition; null is the cluster's default."""
