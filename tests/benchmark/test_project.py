@@ -39,7 +39,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     # An epoch of 1,294 images has 40 steps of 32.
     [(100, 3, 33, 10), (80, 2, 40, 10), (15, 2, 7, 3), (1, 2, 2, 1)],
 )
-def test_a_long_and_a_short_run_differ_in_steps_alone(
+def test_a_long_and_a_short_run_differ_only_in_steps(
     make_case: MakeCase,
     resolver: Resolver,
     trained: list[Any],

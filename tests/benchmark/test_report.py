@@ -1,15 +1,16 @@
 """Figures as they are told, from rounds made up."""
 
 import json
+import statistics
 from dataclasses import replace
 
 import pytest
 
-from convscope.benchmark.fastest import Trial
 from convscope.benchmark.measure import Measured
-from convscope.benchmark.prompt import Prompt
+from convscope.benchmark.project import EndToEnd
 from convscope.benchmark.report import (
     Report,
+    Spread,
     as_json,
     as_markdown,
     preparation_table,
@@ -18,7 +19,7 @@ from convscope.benchmark.report import (
     summaries,
 )
 from convscope.benchmark.roofline import Peaks, StepCost
-from convscope.benchmark.rounds import Spread
+from convscope.benchmark.torch_baseline import Trial
 
 NAMES = ("project", "slope", "plain", "usual", "project_other_s")
 ROUNDS = [(900, 1000, 1000, 300, 1.5), (1000, 1000, 1000, 200, 2.5), (1980, 1800, 2000, 330, 2.0)]
@@ -48,7 +49,7 @@ REPORT = Report(
     machine=MACHINE,
     peaks=Peaks(120e9, 20.5e9),
     cases=[CASE],
-    prompt=Prompt("python scripts/train.py", 12.34),
+    prompt=EndToEnd("python scripts/train.py", 12.34),
 )
 
 
@@ -66,6 +67,31 @@ def test_ratios_are_of_the_same_round() -> None:
     assert found["project_samples_per_sec"] == Spread(1000.0, 900.0, 1980.0)
     # 0.02 s for 100 samples are 5,000 samples/s.
     assert found["roofline_share"] == Spread(0.2, 0.18, 0.396)
+
+
+@pytest.mark.parametrize(
+    ("values", "summary"),
+    [
+        ((3.0, 1.0, 10.0), Spread(3.0, 1.0, 10.0)),
+        ((4.0, 1.0), Spread(2.5, 1.0, 4.0)),
+        ((None, 2.0), Spread(2.0, 2.0, 2.0)),
+        ((None,), None),
+    ],
+)
+def test_the_median_is_told_with_the_extremes(
+    values: tuple[float | None, ...], summary: Spread | None
+) -> None:
+    """Of the rounds in which it was measured, and a ratio where both its figures were."""
+    rounds: list[dict[str, float | None]] = [{"project": 6.0, "usual": one} for one in values]
+    found = summaries(replace(CASE, rounds=rounds))
+    assert found["usual_samples_per_sec"] == summary
+    ratios = [6.0 / one for one in values if one is not None]
+    ratio = found["project_to_usual"]
+    if ratios:
+        assert ratio == Spread(pytest.approx(statistics.median(ratios)), min(ratios), max(ratios))
+    else:
+        assert ratio is None
+    assert found["plain_samples_per_sec"] is found["project_to_plain"] is None
 
 
 def test_a_row_has_medians_and_extremes() -> None:

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from convscope.benchmark.cases import Case
-from convscope.benchmark.fastest import TimedLoop
-from convscope.benchmark.plain import TensorData
+from convscope.benchmark.measure import interleave
 from convscope.benchmark.project import ProjectRuns
-from convscope.benchmark.rounds import ratio, take_turns
+from convscope.benchmark.torch_baseline import TensorData, warm_loop
 from convscope.training.resolve import Resolver
 
 ROUNDS, STEPS, BOUND = 3, 120, 0.6
@@ -18,19 +17,16 @@ ROUNDS, STEPS, BOUND = 3, 120, 0.6
 
 
 def measured_ratio(case: Case, resolver: Resolver) -> float:
-    images = case.request.images
-    data = TensorData(
-        images.train_images, images.train_labels, images.mean, images.std, torch.device("cpu")
-    )
-    loop, runs = TimedLoop(case, data, ROUNDS * STEPS), ProjectRuns(resolver, case, STEPS, False)
-    rounds = take_turns(
-        {
-            "project": lambda: {"project": runs.long().samples_per_second},
-            "plain": lambda: {"plain": loop.samples_per_second(STEPS)},
-        },
+    data = TensorData(case.request.images, torch.device("cpu"))
+    loop, runs = warm_loop(case, data, ROUNDS * STEPS), ProjectRuns(resolver, case, STEPS, False)
+    rounds = interleave(
+        [
+            lambda: {"project": runs.long().samples_per_second},
+            lambda: {"plain": loop.samples_per_second(STEPS)},
+        ],
         ROUNDS,
     )
-    return statistics.median(ratio(row["project"], row["plain"]) or 0 for row in rounds)
+    return statistics.median(row["project"] / row["plain"] for row in rounds)  # type: ignore[operator]
 
 
 @pytest.mark.exclusive

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import convscope
-from convscope.benchmark import measure, peaks, prompt
+from convscope.benchmark import measure, project, roofline
 from convscope.benchmark.measure import Effort
-from convscope.benchmark.prompt import Prompt, prompt_to_prompt
+from convscope.benchmark.project import EndToEnd, end_to_end
 from convscope.benchmark.roofline import Peaks
 from convscope.cli.benchmark import main
 from convscope.errors import UserError
@@ -36,8 +36,8 @@ def benchmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     """Exit code, standard output and standard error of one command, whose windows are tiny."""
     monkeypatch.setattr(measure, "QUICK", Effort(3, 0.01, False, 1))
     monkeypatch.setattr(measure, "THOROUGH", Effort(7, 0.01, False, 3))
-    monkeypatch.setattr(prompt, "prompt_to_prompt", lambda words, epochs: Prompt("typed", epochs))
-    monkeypatch.setattr(peaks, "measure_peaks", lambda device, dtype: Peaks(1e9, 1e9))
+    monkeypatch.setattr(project, "end_to_end", lambda typed, epochs: EndToEnd("typed", epochs))
+    monkeypatch.setattr(roofline, "measure_peaks", lambda device, dtype: Peaks(1e9, 1e9))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments])
@@ -122,7 +122,7 @@ def test_nobody_reads_on() -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_prompt_to_prompt_is_the_time_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_to_end_is_the_time_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> SimpleNamespace:
@@ -130,11 +130,11 @@ def test_prompt_to_prompt_is_the_time_of_a_process(monkeypatch: pytest.MonkeyPat
         return SimpleNamespace(returncode=0)
 
     clock = iter([5.0, 11.0])
-    monkeypatch.setattr(prompt.subprocess, "run", run)  # type: ignore[attr-defined]
-    monkeypatch.setattr(prompt, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    found = prompt_to_prompt(["conv.stride=[2,1,1]"], 3)
+    monkeypatch.setattr(project.subprocess, "run", run)  # type: ignore[attr-defined]
+    monkeypatch.setattr(project, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    found = end_to_end(["conv.stride=[2,1,1]"], 3)
     typed = "python scripts/train.py 'conv.stride=[2,1,1]' trainer.max_epochs=3"
-    assert found == Prompt(typed, 6.0)
+    assert found == EndToEnd(typed, 6.0)
     (command,) = seen
     assert command[0] == sys.executable
     assert command[3:5] == ["conv.stride=[2,1,1]", "trainer.max_epochs=3"]
@@ -144,4 +144,4 @@ def test_prompt_to_prompt_is_the_time_of_a_process(monkeypatch: pytest.MonkeyPat
 def test_a_process_that_fails_is_told_in_a_line() -> None:
     """With what it said last; a real one, so that it is known to start."""
     with pytest.raises(UserError, match=r"train.py conv.stride=0 .* failed: error: conv.stride"):
-        prompt_to_prompt(["conv.stride=0"], 1)
+        end_to_end(["conv.stride=0"], 1)

@@ -1,16 +1,15 @@
-"""Measures one case: contenders are prepared, then take turns."""
+"""Measures one case: its contenders are prepared, then take turns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from convscope.benchmark import lightning_baseline
 from convscope.benchmark.cases import Case
-from convscope.benchmark.fastest import Trial, fastest, window_steps
-from convscope.benchmark.plain import TensorData
 from convscope.benchmark.project import ProjectRuns, wall_slope
 from convscope.benchmark.roofline import Peaks, StepCost, step_cost
-from convscope.benchmark.rounds import Turn, take_turns
-from convscope.benchmark.usual import UsualPipeline, usual_images
+from convscope.benchmark.torch_baseline import TensorData, Trial, compile_choice, window_steps
 from convscope.training.resolve import Resolver
 
 _TRIAL_STEPS = 30
@@ -21,10 +20,11 @@ class Effort:
     """How long is measured.
 
     Attributes:
-        window_s: seconds that one turn of the plain loop takes, about; others take as many steps,
-            or in (c) as many seconds.
-        try_compile: whether the plain loop is tried through `torch.compile` too.
-        epochs: of the run from prompt to prompt.
+        rounds: turns of each contender.
+        window_s: seconds that one turn of (b) takes, about; (a) takes as many steps, (c) as many
+            seconds.
+        try_compile: whether (b) is tried through `torch.compile` too.
+        epochs: of the end-to-end run.
     """
 
     rounds: int
@@ -39,16 +39,16 @@ QUICK = Effort(rounds=3, window_s=1, try_compile=False, epochs=1)
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a case.
+    """What came of a case; its fields are keys of the JSON file.
 
     Attributes:
         steps: of a turn of (a) and of (b).
         compiled: whether (a) and (b) go through `torch.compile`, as it is faster.
         plain: what was tried for (b).
         workers: samples/s of (c) by number of workers; empty where (c) was not measured.
-        rounds: samples/s by name: `project` as the run reports it, `slope` by wall clock between a
-            short and a long run, `plain`, `usual`; and `project_other_s`, the seconds of the long
-            run besides its steps.
+        rounds: samples/s by name: `project` as the run of (a) reports it, `slope` by wall clock
+            between a short and a long run, `plain` of (b), `usual` of (c); and `project_other_s`,
+            the seconds of the long run besides its steps.
         roofline_s: least seconds of a step, and `bound`, what it is bound by.
     """
 
@@ -70,17 +70,10 @@ def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Mea
     Raises:
         UserError: a run failed.
     """
-    request = case.request
-    images, hardware = request.images, request.hardware
-    data = TensorData(
-        images.train_images,
-        images.train_labels,
-        images.mean,
-        images.std,
-        hardware.torch_device,
-    )
+    request, hardware = case.request, case.request.hardware
+    data = TensorData(request.images, hardware.torch_device)
     steps = window_steps(case, data, effort.window_s)
-    loop, trials = fastest(case, data, effort.rounds * steps, effort.try_compile)
+    loop, trials = compile_choice(case, data, effort.rounds * steps, effort.try_compile)
     runs = ProjectRuns(resolver, case, steps, loop.compiled)
 
     def project() -> dict[str, float | None]:
@@ -91,18 +84,18 @@ def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Mea
             "project_other_s": long.seconds - long.samples / long.samples_per_second,
         }
 
-    turns: dict[str, Turn] = {
-        "project": project,
-        "plain": lambda: {"plain": loop.samples_per_second(steps)},
-    }
+    turns: list[Turn] = [project, lambda: {"plain": loop.samples_per_second(steps)}]
     workers: dict[int, float] = {}
-    usual = usual_images(case)
-    if usual is not None:
-        pipeline = UsualPipeline(case, usual)
-        workers = pipeline.best_workers(_TRIAL_STEPS)
+    images = lightning_baseline.torchvision_images(case)
+    if images is not None:
+        workers = lightning_baseline.rates_by_workers(case, images, _TRIAL_STEPS)
         best = max(workers, key=workers.__getitem__)
         length = max(_TRIAL_STEPS, round(effort.window_s * workers[best] / case.batch_size))
-        turns["usual"] = lambda: {"usual": pipeline.samples_per_second(length, best)}
+        turns.append(
+            lambda: {
+                "usual": lightning_baseline.samples_per_second(case, images, length, best),
+            }
+        )
     cost = step_cost(request.geometry, case.batch_size, hardware.autocast_dtype.itemsize)
     return Measured(
         case.variant,
@@ -111,8 +104,27 @@ def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Mea
         loop.compiled,
         trials,
         workers,
-        take_turns(turns, effort.rounds),
+        interleave(turns, effort.rounds),
         cost,
-        cost.seconds(peaks),
-        cost.bound(peaks),
+        *cost.bound(peaks),
     )
+
+
+Turn = Callable[[], Mapping[str, float | None]]
+"""Measures one contender once: figures by name."""
+
+
+def interleave(turns: list[Turn], rounds: int) -> list[dict[str, float | None]]:
+    """Return the figures of each round, in which all contenders take a turn.
+
+    What the machine does meanwhile, it does to all of them. Who begins moves on by one from round
+    to round.
+    """
+    measured = []
+    for number in range(rounds):
+        first = number % len(turns)
+        figures: dict[str, float | None] = {}
+        for turn in turns[first:] + turns[:first]:
+            figures |= turn()
+        measured.append(figures)
+    return measured

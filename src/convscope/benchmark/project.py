@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import shlex
 import signal
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
-from convscope.benchmark.cases import ALIKE, Case
-from convscope.benchmark.screen import unseen_terminal
+from typing_extensions import override
+
+from convscope.benchmark.cases import COMMON, Case
 from convscope.errors import UserError
 from convscope.training.resolve import Resolver
 from convscope.training.steps import WARMUP_STEPS
 from convscope.training.train import train
 
+# What scripts/train.py does, also where ConvScope is installed without its scripts.
+_TRAIN = "from convscope.cli.train import train; train()"
+
 
 @dataclass(frozen=True)
 class TimedRun:
-    """A run's training steps, images, its own samples/s, and the seconds that it took in all."""
+    """A run's training images, its own samples/s, and the seconds that it took in all."""
 
     samples: int
     samples_per_second: float
@@ -67,16 +76,16 @@ class ProjectRuns:
 
     def _run(self, steps_per_epoch: int) -> TimedRun:
         with tempfile.TemporaryDirectory(prefix="convscope-benchmark-") as folder:
-            words = [
+            overrides = [
                 *self._case.overrides,
-                *ALIKE,
+                *COMMON,
                 f"compile={str(self._compiled).lower()}",
                 f"trainer.max_epochs={self.epochs}",
                 f"trainer.limit_train_batches={steps_per_epoch}",
                 f"output_dir={folder}",
             ]
-            request = self._resolver.request(*self._resolver.prepare([words]))
-            with unseen_terminal():
+            request = self._resolver.request(*self._resolver.prepare([overrides]))
+            with null_terminal():
                 began = self._clock()
                 record = train(request, lambda line: None)
                 seconds = self._clock() - began
@@ -97,3 +106,54 @@ def wall_slope(short: TimedRun, long: TimedRun) -> float | None:
     """
     seconds = long.seconds - short.seconds
     return (long.samples - short.samples) / seconds if seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """A command and the seconds of wall time that it took."""
+
+    command: str
+    seconds: float
+
+
+def end_to_end(overrides: Sequence[str], epochs: int) -> EndToEnd:
+    """Time `scripts/train.py` as a process of its own, imports, data and results included.
+
+    Raises:
+        UserError: the run failed.
+    """
+    typed = [*overrides, f"trainer.max_epochs={epochs}"]
+    with tempfile.TemporaryDirectory(prefix="convscope-benchmark-") as folder:
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", _TRAIN, *typed, f"output_dir={folder}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - began
+    command = shlex.join(["python", "scripts/train.py", *typed])
+    if done.returncode:
+        reason = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise UserError(f"{command} failed: {reason}")
+    return EndToEnd(command, seconds)
+
+
+class _NullTerminal(io.TextIOBase):
+    encoding = "utf-8"
+
+    @override
+    def isatty(self) -> bool:
+        return True
+
+    @override
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+@contextmanager
+def null_terminal() -> Iterator[None]:
+    """Print to a terminal that shows nothing: progress bars are drawn, and cost what they cost."""
+    terminal = _NullTerminal()
+    with redirect_stdout(terminal), redirect_stderr(terminal):
+        yield

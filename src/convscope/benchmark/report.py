@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from convscope.benchmark.fastest import Trial
-from convscope.benchmark.measure import Measured
-from convscope.benchmark.prompt import Prompt
-from convscope.benchmark.roofline import Peaks
-from convscope.benchmark.rounds import Spread, ratio, spread
-from convscope.tables import Table, markdown
-from convscope.text import count, counted
+from pandas import DataFrame
 
-_NONE = "–"
-Figures = Mapping[str, float | None]
+from convscope.benchmark.measure import Measured
+from convscope.benchmark.project import EndToEnd
+from convscope.benchmark.roofline import Peaks
+from convscope.tables import Table, markdown
+from convscope.text import MISSING, count, counted
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole benchmark.
+    """A whole benchmark; its fields are keys of the JSON file.
 
     Attributes:
         machine: hardware, precision, threads and versions, as in a run's record.
-        prompt: a run of the first case.
+        prompt: the end-to-end run of the first case.
     """
 
     command: str
@@ -33,91 +29,105 @@ class Report:
     machine: dict[str, Any]
     peaks: Peaks
     cases: list[Measured]
-    prompt: Prompt
+    prompt: EndToEnd
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, minimum and maximum over rounds."""
+
+    median: float
+    least: float
+    most: float
+
+    def text(self, digits: int) -> str:
+        median, least, most = (f"{x:.{digits}f}" for x in (self.median, self.least, self.most))
+        return f"{median} ({least}–{most})"
 
 
 def summaries(case: Measured) -> dict[str, Spread | None]:
-    """Ratios of a case over its rounds, each of two figures of the same round, and rates.
+    """Summarize rates and ratios over a case's rounds; None where none was measured.
 
-    `reported_to_slope` is near 1 where a run reports what the wall clock says. `roofline_share`
-    is of (a).
+    A ratio is of two figures of the same round. `reported_to_slope` is near 1 where a run reports
+    what the wall clock says. `roofline_share` is of (a).
     """
-
-    def over(figure: Callable[[Figures], float | None]) -> Spread | None:
-        return spread(map(figure, case.rounds))
-
+    names = ["project", "slope", "plain", "usual", "project_other_s"]
+    rounds = DataFrame(case.rounds, columns=names, dtype=float)
+    figures = {
+        **{f"{name}_samples_per_sec": rounds[name] for name in ("project", "plain", "usual")},
+        "project_to_plain": rounds.project / rounds.plain,
+        "project_to_usual": rounds.project / rounds.usual,
+        "reported_to_slope": rounds.project / rounds.slope,
+        "roofline_share": rounds.project / (case.batch_size / case.roofline_s),
+        "project_other_s": rounds.project_other_s,
+    }
     return {
-        **{f"{name}_samples_per_sec": over(_named(name)) for name in ("project", "plain", "usual")},
-        "project_to_plain": over(lambda row: ratio(row["project"], row["plain"])),
-        "project_to_usual": over(lambda row: ratio(row["project"], row.get("usual"))),
-        "reported_to_slope": over(lambda row: ratio(row["project"], row["slope"])),
-        "roofline_share": over(
-            lambda row: ratio(row["project"], case.batch_size / case.roofline_s)
-        ),
-        "project_other_s": over(_named("project_other_s")),
+        name: Spread(*map(float, (figure.median(), figure.min(), figure.max())))
+        if figure.notna().any()
+        else None
+        for name, figure in figures.items()
     }
 
 
-def _named(name: str) -> Callable[[Figures], float | None]:
-    return lambda row: row.get(name)
-
-
 def speed_table(report: Report) -> Table:
-    columns = (
-        *("<variant", "batch", "a samples/s", "a ms/step", "b samples/s", "c samples/s"),
-        *("a/b", "a/c", "a/wall", "of roofline", "<bound by"),
-    )
-    return Table(columns, tuple(_speed_row(case) for case in report.cases))
-
-
-def _speed_row(case: Measured) -> tuple[str, ...]:
-    found = summaries(case)
-    project = found["project_samples_per_sec"]
-    assert project is not None
-    return (
-        f"{case.variant} compiled" if case.compiled else case.variant,
-        str(case.batch_size),
-        _median(project),
-        f"{1000 * case.batch_size / project.median:.2f}",
-        _median(found["plain_samples_per_sec"]),
-        _median(found["usual_samples_per_sec"]),
-        _spread_text(found["project_to_plain"], 3),
-        _spread_text(found["project_to_usual"], 1),
-        _spread_text(found["reported_to_slope"], 2),
-        _share(found["roofline_share"]),
-        case.bound,
-    )
+    return _table([_speed_cells(case) for case in report.cases])
 
 
 def preparation_table(report: Report) -> Table:
     """What the rates leave out, and what was tried before (b) and (c) were chosen."""
-    columns = (
-        *("<variant", "batch", "a besides, s", "b as written, samples/s", "ready in, s"),
-        *("b compiled, samples/s", "ready in, s", "<c by workers, samples/s"),
-    )
-    return Table(columns, tuple(_preparation_row(case) for case in report.cases))
+    return _table([_preparation_cells(case) for case in report.cases])
 
 
-def _preparation_row(case: Measured) -> tuple[str, ...]:
+def _table(rows: list[list[tuple[str, str]]]) -> Table:
+    """Join rows of (column, cell)."""
+    columns = tuple(column for column, _ in rows[0])
+    return Table(columns, tuple(tuple(cell for _, cell in row) for row in rows))
+
+
+def _speed_cells(case: Measured) -> list[tuple[str, str]]:
+    found = summaries(case)
+    median = {name: None if value is None else value.median for name, value in found.items()}
+    rate, share = median["project_samples_per_sec"], median["roofline_share"]
+    assert rate is not None
+    assert share is not None
+
+    def ratio(name: str, digits: int) -> str:
+        value = found[name]
+        return MISSING if value is None else value.text(digits)
+
+    return [
+        ("<variant", f"{case.variant} compiled" if case.compiled else case.variant),
+        ("batch", str(case.batch_size)),
+        ("a samples/s", count(rate)),
+        ("a ms/step", f"{1000 * case.batch_size / rate:.2f}"),
+        ("b samples/s", count(median["plain_samples_per_sec"])),
+        ("c samples/s", count(median["usual_samples_per_sec"])),
+        ("a/b", ratio("project_to_plain", 3)),
+        ("a/c", ratio("project_to_usual", 1)),
+        ("a/wall", ratio("reported_to_slope", 2)),
+        ("of roofline", f"{share:.0%}"),
+        ("<bound by", case.bound),
+    ]
+
+
+def _preparation_cells(case: Measured) -> list[tuple[str, str]]:
     other = summaries(case)["project_other_s"]
-    workers = (f"{number}: {count(rate)}" for number, rate in case.workers.items())
-    return (
-        case.variant,
-        str(case.batch_size),
-        _NONE if other is None else f"{other.median:.1f}",
-        *_trial_cells([trial for trial in case.plain if not trial.compiled]),
-        *_trial_cells([trial for trial in case.plain if trial.compiled]),
-        ", ".join(workers) or _NONE,
-    )
-
-
-def _trial_cells(trials: list[Trial]) -> tuple[str, str]:
-    if not trials:
-        return "not tried", _NONE
-    (trial,) = trials
-    if trial.samples_per_second is None:
-        return f"failed: {trial.failure}", f"{trial.prepared_seconds:.1f}"
-    return count(trial.samples_per_second), f"{trial.prepared_seconds:.1f}"
+    trials = {False: ("not tried", MISSING), True: ("not tried", MISSING)}
+    for trial in case.plain:
+        rate = trial.samples_per_second
+        result = f"failed: {trial.failure}" if rate is None else count(rate)
+        trials[trial.compiled] = result, f"{trial.prepared_seconds:.1f}"
+    workers = ", ".join(f"{number}: {count(rate)}" for number, rate in case.workers.items())
+    return [
+        ("<variant", case.variant),
+        ("batch", str(case.batch_size)),
+        ("a besides, s", MISSING if other is None else f"{other.median:.1f}"),
+        ("b as written, samples/s", trials[False][0]),
+        ("ready in, s", trials[False][1]),
+        ("b compiled, samples/s", trials[True][0]),
+        ("ready in, s", trials[True][1]),
+        ("<c by workers, samples/s", workers or MISSING),
+    ]
 
 
 def remarks(report: Report) -> list[str]:
@@ -167,18 +177,3 @@ def as_json(report: Report) -> str:
         found = summaries(case)
         entry["summary"] = {name: value and asdict(value) for name, value in found.items()}
     return json.dumps(document, indent=2) + "\n"
-
-
-def _median(value: Spread | None) -> str:
-    return count(None if value is None else value.median)
-
-
-def _spread_text(value: Spread | None, digits: int) -> str:
-    if value is None:
-        return _NONE
-    median, least, most = (f"{x:.{digits}f}" for x in (value.median, value.least, value.most))
-    return f"{median} ({least}–{most})"
-
-
-def _share(value: Spread | None) -> str:
-    return _NONE if value is None else f"{value.median:.0%}"

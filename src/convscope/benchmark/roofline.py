@@ -12,10 +12,20 @@ and optimizer count nothing, as if they were done in passing.
 
 from __future__ import annotations
 
+import timeit
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
+import torch
+
 from convscope.geometry import NetworkGeometry
+from convscope.training.tracking.throughput import synchronizer
+
+_REPEATS = 12
+_ENOUGH_S = 10.0
+"""After which nothing is repeated: a product of bfloat16 matrices takes PyTorch half a minute on a
+processor that has no instructions for it."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +38,19 @@ class Peaks:
 
 @dataclass(frozen=True)
 class StepCost:
-    """Of one training step of a whole batch."""
+    """Work and traffic of one training step of a whole batch."""
 
     macs: int
     bytes: int
 
-    def seconds(self, peaks: Peaks) -> float:
-        """The roofline: no step is quicker."""
-        return max(self._compute(peaks), self._traffic(peaks))
-
-    def bound(self, peaks: Peaks) -> str:
-        return "compute" if self._compute(peaks) >= self._traffic(peaks) else "bandwidth"
-
-    def _compute(self, peaks: Peaks) -> float:
-        return self.macs / peaks.macs_per_second
-
-    def _traffic(self, peaks: Peaks) -> float:
-        return self.bytes / peaks.bytes_per_second
+    def bound(self, peaks: Peaks) -> tuple[float, str]:
+        """Return the roofline, the least seconds of a step, and what it is bound by."""
+        compute, bandwidth = self.macs / peaks.macs_per_second, self.bytes / peaks.bytes_per_second
+        return max((compute, "compute"), (bandwidth, "bandwidth"))
 
 
 def step_cost(geometry: NetworkGeometry, batch_size: int, value_bytes: int) -> StepCost:
-    """MACs and bytes of a training step.
+    """Count MACs and bytes of a training step.
 
     Args:
         value_bytes: of one activation or weight: 2 in bfloat16, 4 in float32.
@@ -65,3 +67,41 @@ def step_cost(geometry: NetworkGeometry, batch_size: int, value_bytes: int) -> S
         macs += passes * batch_size * one
         values += passes * (batch_size * (read + written) + weights)
     return StepCost(macs, values * value_bytes)
+
+
+def measure_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
+    """Time a large matrix product and a large copy with PyTorch's threads; takes about a second.
+
+    Where the processor has no instructions for this type, about a minute.
+    """
+    # Large enough that neither matrices nor copy fit into a cache.
+    side, copied = (2048, 1 << 28) if device.type == "cpu" else (8192, 1 << 30)
+    left, right, product = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(3))
+    source = torch.ones(copied, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    synchronize = synchronizer(device)
+    return Peaks(
+        side**3 / shortest(lambda: torch.matmul(left, right, out=product), synchronize),
+        # A copy reads and writes each byte.
+        2 * copied / shortest(lambda: target.copy_(source), synchronize),
+    )
+
+
+def shortest(
+    work: Callable[[], object],
+    synchronize: Callable[[], None],
+    clock: Callable[[], float] = timeit.default_timer,
+) -> float:
+    """Return seconds of the quickest of several repeats after a warm-up: the peak, not the mean.
+
+    Args:
+        synchronize: waits until the device has done all that it was given.
+    """
+
+    def finished() -> None:
+        work()
+        synchronize()
+
+    timer = timeit.Timer(finished, synchronize, clock)
+    repeats = int(_ENOUGH_S / timer.timeit(1))
+    return min(timer.repeat(max(1, min(repeats, _REPEATS)), number=1))

@@ -5,16 +5,61 @@ Exit codes: 0 done, 2 bad input or a run that failed, 1 nobody reads on, 128 + n
 
 from __future__ import annotations
 
+import argparse
+import platform
 import shlex
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
 
-from convscope.cli.benchmark_arguments import HELP, Asked, parse
+from convscope.benchmark.cases import cases
+from convscope.errors import UserError
+from convscope.runs.replace import replace_file
 from convscope.streams import run_command, tell
+from convscope.tables import line, new_console, print_table
+from convscope.training.resolve import Resolver
 
-if TYPE_CHECKING:
-    from convscope.benchmark.report import Report
+HELP = """\
+How fast training is, against a loop written by hand and against the usual pipeline.
+
+  python scripts/benchmark.py
+      Three variants at batch 256 and 64, 7 rounds: about a quarter of an hour on 2 cores.
+  python scripts/benchmark.py --quick
+      One variant, 3 short rounds, without torch.compile: about a minute.
+  python scripts/benchmark.py conv.stride=1,2 data.batch_size=256 --json speed.json
+      Any grid, its values separated by commas as in a sweep; --markdown FILE writes its table.
+
+Compared are, on the same network, images, batch size, device and threads:
+  a  a run of this project as train.py makes it: Lightning, TensorBoard, checkpoints, progress bar
+  b  the plain PyTorch loop over a tensor in memory, at its best on this device: fused AdamW,
+     channels_last, bfloat16 where the hardware has it, torch.compile where that is faster (then a
+     has compile=true), on CUDA the whole step as one graph
+  c  torchvision's data set, a transform per image, a DataLoader with its best number of workers, a
+     pytorch_lightning Trainer with its defaults, float32 among them
+
+a, b and c take turns. Warm-up and compilation are not in the rates; they are told apart.
+
+--quick          fewer variants and rounds, shorter windows
+--rounds N       turns that each takes; 7 by default, 3 with --quick
+--json FILE      write every round and what it was measured on
+--markdown FILE  write the tables
+
+All keys and groups: python scripts/train.py --help
+"""
+
+
+@dataclass(frozen=True)
+class Args:
+    """What was typed; `rounds` is None where the effort's own number is taken."""
+
+    overrides: list[str]
+    help: bool
+    quick: bool
+    rounds: int | None
+    json: Path | None
+    markdown: Path | None
 
 
 def main() -> int:
@@ -23,69 +68,88 @@ def main() -> int:
 
 
 def _command() -> None:
-    asked = parse(sys.argv[1:])
-    if asked.help:
+    args = parse(sys.argv[1:])
+    if args.help:
         print(HELP, end="")
-    else:
-        _show(_measure(asked), asked)
-
-
-def _measure(asked: Asked) -> Report:
-    # Here: help and a mistake in the options need not wait for torch.
-    import platform
-
-    from convscope.benchmark.cases import cases
-    from convscope.training.resolve import Resolver
-
+        return
     resolver = Resolver(tell)
-    wanted = cases(asked.words, asked.quick, resolver)
+    wanted = cases(args.overrides, args.quick, resolver)
 
-    from convscope.benchmark.measure import QUICK, THOROUGH, measure
-    from convscope.benchmark.peaks import measure_peaks
-    from convscope.benchmark.prompt import prompt_to_prompt
-    from convscope.benchmark.report import Report
+    # Here: torch, for which help and a mistake in the options need not wait.
+    from convscope.benchmark import measure, project, report, roofline
     from convscope.training.record import environment
 
-    effort = QUICK if asked.quick else THOROUGH
-    if asked.rounds is not None:
-        effort = replace(effort, rounds=asked.rounds)
+    effort = measure.QUICK if args.quick else measure.THOROUGH
+    if args.rounds is not None:
+        effort = replace(effort, rounds=args.rounds)
     request = wanted[0].request
     hardware = request.hardware
     tell(f"{request.images.name} on {hardware.device} ({hardware.precision})")
-    prompt = prompt_to_prompt(wanted[0].overrides, effort.epochs)
-    peaks = measure_peaks(hardware.torch_device, hardware.autocast_dtype)
+    prompt = project.end_to_end(wanted[0].overrides, effort.epochs)
+    peaks = roofline.measure_peaks(hardware.torch_device, hardware.autocast_dtype)
     measured = []
     for number, case in enumerate(wanted, start=1):
         tell(f"{number} of {len(wanted)}: {case.variant}, batch {case.batch_size}")
-        measured.append(measure(case, resolver, peaks, effort))
-    return Report(
+        measured.append(measure.measure(case, resolver, peaks, effort))
+    found = report.Report(
         shlex.join(["python", "scripts/benchmark.py", *sys.argv[1:]]),
-        asked.quick,
+        args.quick,
         environment(request) | {"platform": platform.platform()},
         peaks,
         measured,
         prompt,
     )
-
-
-def _show(report: Report, asked: Asked) -> None:
-    from convscope.benchmark.report import (
-        as_json,
-        as_markdown,
-        preparation_table,
-        remarks,
-        speed_table,
-    )
-    from convscope.runs.replace import replace_file
-    from convscope.tables import line, new_console, print_table
-
     # Files first: a reader that goes away must not cost them.
-    for path, write in ((asked.json, as_json), (asked.markdown, as_markdown)):
+    for path, write in ((args.json, report.as_json), (args.markdown, report.as_markdown)):
         if path is not None:
-            replace_file(path, write(report).encode())
+            replace_file(path, write(found).encode())
     console = new_console()
-    for table in (speed_table(report), preparation_table(report)):
+    for table in (report.speed_table(found), report.preparation_table(found)):
         print_table(table, console)
         line(console)
-    for remark in remarks(report):
+    for remark in report.remarks(found):
         line(console, remark)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: see --help")
+
+
+def parse(arguments: Sequence[str]) -> Args:
+    """Read the options; `--help` goes before any mistake in the others.
+
+    Raises:
+        UserError: an option that there is not, or with a value that means nothing.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    for name in ("rounds", "json", "markdown"):
+        parser.add_argument(f"--{name}")
+    typed = vars(parser.parse_intermixed_args(list(arguments)))
+    if not typed["help"]:
+        typed["rounds"] = _count("rounds", typed["rounds"])
+        typed |= {name: _file(name, typed[name]) for name in ("json", "markdown")}
+    return Args(**typed)
+
+
+def _count(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and int(text)):
+        raise UserError(f"--{option} must be a number from 1 to 9999, got {text or 'nothing'}")
+    return int(text)
+
+
+def _file(option: str, text: str | None) -> Path | None:
+    if text is None:
+        return None
+    path = Path(text)
+    # A device or pipe would be replaced by a file. Told now, not after a quarter of an hour.
+    if not path.name or (path.exists() and not path.is_file()) or not path.parent.is_dir():
+        raise UserError(
+            f"--{option} must name a file in a folder that is there, got {text or 'nothing'}"
+        )
+    return path

@@ -1,4 +1,4 @@
-"""The plain loop as a processor with AVX2 alone trains it: a 1x1 kernel with a stride.
+"""The PyTorch loop as a processor with only AVX2 trains it: a 1x1 kernel with a stride.
 
 PyTorch's own convolution writes out of bounds there (oneDNN issue 6035), so the loop runs in a
 process of its own.
@@ -7,11 +7,12 @@ process of its own.
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
-from convscope.benchmark.plain import PlainLoop, Recipe, TensorData
+from convscope.benchmark.torch_baseline import TensorData, TorchLoop
 from convscope.config.schema import OptimConfig
 from convscope.geometry import network_geometry, parse_conv
 from convscope.training.model import ConvNet
@@ -37,11 +38,16 @@ def main() -> None:
     labels = np.arange(256) % 2
     noise = np.random.default_rng(0).integers(0, 100, (256, 28, 28, 3))
     images = (noise + 100 * labels[:, None, None, None]).astype(np.uint8)
-    data = TensorData(images, labels, [100.0] * 3, [60.0] * 3, torch.device("cpu"))
+    data = TensorData(
+        SimpleNamespace(  # type: ignore[arg-type]
+            train_images=images, train_labels=labels, mean=[100.0] * 3, std=[60.0] * 3
+        ),
+        torch.device("cpu"),
+    )
     batches = torch.arange(256).view(4, 64)
     torch.manual_seed(0)
-    recipe = Recipe(STEPS, OptimConfig(0.01, 0.0, 0.1), torch.float32)
-    loop = PlainLoop(ConvNet(geometry), data, recipe, lambda epoch: batches)
+    optim = OptimConfig(0.01, 0.0, 0.1)
+    loop = TorchLoop(ConvNet(geometry), data, lambda epoch: batches, optim, STEPS, torch.float32)
     loop.run(STEPS)
     print("learned" if loop.losses[-1] < 0.1 else f"loss {loop.losses[-1]:.3f}")
 

@@ -1,4 +1,4 @@
-"""The usual pipeline trains, its window is exact, and its workers end with it."""
+"""The Lightning pipeline trains, its window is exact, and its workers end with it."""
 
 import multiprocessing
 import struct
@@ -14,7 +14,12 @@ import torch
 from torch.utils.data import Dataset
 
 from convscope.benchmark.cases import Case
-from convscope.benchmark.usual import UsualPipeline, usual_images, worker_counts
+from convscope.benchmark.lightning_baseline import (
+    rates_by_workers,
+    samples_per_second,
+    torchvision_images,
+    worker_counts,
+)
 
 MakeCase = Callable[..., Case]
 
@@ -31,19 +36,18 @@ def test_steps_after_the_first_ten_are_timed_over_the_edge_of_an_epoch(
     case = make_case("conv.stride=2")
     clock = iter([100.0, 104.0])
     monkeypatch.setattr(
-        "convscope.benchmark.usual.time", SimpleNamespace(perf_counter=lambda: next(clock))
+        "convscope.benchmark.lightning_baseline.time",
+        SimpleNamespace(perf_counter=lambda: next(clock)),
     )
-    pipeline = UsualPipeline(case, as_data_set(case))
     # An epoch has 40 steps.
-    assert pipeline.samples_per_second(35, workers=0) == 35 * 32 / 4
+    assert samples_per_second(case, as_data_set(case), 35, workers=0) == 35 * 32 / 4
     assert capfd.readouterr() == ("", "")
 
 
 def test_its_workers_end_with_it(make_case: MakeCase) -> None:
     """None may be at work while another is measured; Lightning sees to it."""
     case = make_case("conv.stride=2")
-    pipeline = UsualPipeline(case, as_data_set(case))
-    assert pipeline.samples_per_second(10, workers=1) > 0
+    assert samples_per_second(case, as_data_set(case), 10, workers=1) > 0
     assert multiprocessing.active_children() == []
 
 
@@ -51,10 +55,12 @@ def test_the_best_number_of_workers_is_looked_for_up_to_the_cores(
     make_case: MakeCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = make_case()
-    pipeline = UsualPipeline(case, as_data_set(case))
-    monkeypatch.setattr("convscope.benchmark.usual.cores", lambda: 4)
-    monkeypatch.setattr(pipeline, "samples_per_second", lambda steps, n: 100.0 * steps + n)
-    assert pipeline.best_workers(7) == {0: 700.0, 1: 701.0, 2: 702.0, 4: 704.0}
+    monkeypatch.setattr("convscope.benchmark.lightning_baseline.cores", lambda: 4)
+    monkeypatch.setattr(
+        "convscope.benchmark.lightning_baseline.samples_per_second",
+        lambda case, images, steps, n: 100.0 * steps + n,
+    )
+    assert rates_by_workers(case, as_data_set(case), 7) == {0: 700.0, 1: 701.0, 2: 702.0, 4: 704.0}
     assert [list(worker_counts(cores)) for cores in (1, 2, 6)] == [
         [0, 1],
         [0, 1, 2],
@@ -77,7 +83,7 @@ def test_torchvision_reads_the_same_images_with_the_same_normalisation(
         header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
         (folder / name).write_bytes(header + array.astype(np.uint8).tobytes())
     case = as_mnist(make_case(), tmp_path)
-    images = usual_images(case)
+    images = torchvision_images(case)
     assert images is not None
     image, label = images[1]
     assert label == 1
@@ -97,5 +103,5 @@ def as_mnist(case: Case, root: Path) -> Case:
 def test_without_a_data_set_of_torchvision_it_is_not_measured(
     make_case: MakeCase, tmp_path: Path
 ) -> None:
-    assert usual_images(make_case()) is None
-    assert usual_images(as_mnist(make_case(), tmp_path)) is None
+    assert torchvision_images(make_case()) is None
+    assert torchvision_images(as_mnist(make_case(), tmp_path)) is None
