@@ -98,11 +98,16 @@ def grid(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     return written(tmp_path_factory.mktemp("report"), study, command=COMMAND)
 
 
+def written_page(folder: Path, *folders: Path, command: str | None = None) -> Page:
+    report.write(*read(*folders), folder / "report.html", command)
+    return Page(folder / "report.html")
+
+
 def written(folder: Path, *folders: Path, command: str | None = None) -> Report:
-    runs, unreadable = read(*folders)
-    for name in ("report.html", "report.md"):
-        report.write(runs, unreadable, folder / name, command)
-    return Report(folder, Page(folder / "report.html"), (folder / "report.md").read_text("utf-8"))
+    """As a page, and as Markdown, whose pictures take seconds."""
+    page = written_page(folder, *folders, command=command)
+    report.write(*read(*folders), folder / "report.md", command)
+    return Report(folder, page, (folder / "report.md").read_text("utf-8"))
 
 
 def test_a_page_has_its_parts_in_order(grid: Report) -> None:
@@ -262,7 +267,7 @@ def test_settings_of_one_variant_each_share_their_figures(
     for number in range(MOST_SETTINGS + 1):
         config = {"optim": {"lr": 0.01 * 2**number}}
         make_study(tmp_path / "rates", (3,), (1,), ("half",), config=config, metrics=planted)
-    _, page, _ = written(tmp_path, tmp_path / "rates")
+    page = written_page(tmp_path, tmp_path / "rates")
     assert [heading for heading in page.of("h2") if heading.startswith("Figures")] == ["Figures"]
 
 
@@ -270,7 +275,7 @@ def test_figures_are_bounded(make_study: MakeStudy, tmp_path: Path) -> None:
     for number in range(MOST_SETTINGS + 2):
         config = {"optim": {"lr": 0.01 * 2**number}}
         make_study(tmp_path / "m", (3, 5), (1,), ("half",), (0,), config=config, metrics=planted)
-    _, page, _ = written(tmp_path, tmp_path / "m")
+    page = written_page(tmp_path, tmp_path / "m")
     parts = [heading for heading in page.of("h2") if heading.startswith("With ")]
     assert len(parts) == MOST_SETTINGS + 1
     assert "2 more settings, of fewer variants: see the table." in page.of("p")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,24 @@ def start(output_dir: Path) -> "subprocess.Popen[str]":
     )
 
 
+@dataclass(frozen=True)
+class Typed:
+    """A run that a process trained from beginning to end."""
+
+    output_dir: Path
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Typed:
+    output_dir = tmp_path_factory.mktemp("undisturbed")
+    process = start(output_dir)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return Typed(output_dir, process.returncode, out, err)
+
+
 def end(process: "subprocess.Popen[str]", run: RunDirectory, epochs: int, signum: int) -> str:
     """Send a signal once so many epochs are finished, and give what stderr says."""
     give_up = time.monotonic() + PATIENCE_S
@@ -64,11 +83,13 @@ def end(process: "subprocess.Popen[str]", run: RunDirectory, epochs: int, signum
 def test_a_run_of_three_processes_ends_as_one_of_one(
     ask: Callable[..., RunRequest],
     scalars: Callable[[Path], dict[str, list[tuple[int, float]]]],
+    undisturbed: Typed,
     tmp_path: Path,
 ) -> None:
     # The fixture's own tiny settings would not last until a signal comes.
     longer = (*OVERRIDES, "trainer.limit_train_batches=1.0", "trainer.log_every_n_steps=50")
-    request, same = ask(tmp_path / "alone", *longer), ask(tmp_path / "ended", *longer)
+    request = ask(undisturbed.output_dir, *longer)
+    same = ask(tmp_path / "ended", *longer)
     run = same.directory
 
     killed = start(tmp_path / "ended")
@@ -87,8 +108,8 @@ def test_a_run_of_three_processes_ends_as_one_of_one(
     assert record.resumed_from_epoch in (finished, finished - 1)
 
     train(same, lambda line: None)
-    train(request, lambda line: None)
     resumed, alone = current_record(run.path), current_record(request.directory.path)
+    assert (resumed.status, alone.status) == ("finished", "finished")
     assert resumed.resumed_from_epoch >= finished + 1
     assert untimed_metrics(resumed) == untimed_metrics(alone)
     rows = History(run.history).read()
@@ -106,11 +127,11 @@ def untimed_metrics(record: RunRecord) -> dict[str, float | int | None]:
     return {name: value for name, value in record.metrics.items() if name not in timed}
 
 
-def test_the_terminal_shows_the_run_and_nothing_of_what_it_is_made_with(tmp_path: Path) -> None:
-    process = start(tmp_path / "outputs")
-    out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0
-    first, *epochs = err.splitlines()
+def test_the_terminal_shows_the_run_and_nothing_of_what_it_is_made_with(
+    undisturbed: Typed,
+) -> None:
+    assert undisturbed.code == 0
+    first, *epochs = undisturbed.err.splitlines()
     assert first.startswith("digits-k3-s1-p1-")
     assert [line.split()[1] for line in epochs] == [f"{n}/12" for n in range(1, 13)]
-    assert out.splitlines()[1].split()[:4] == ["layer", "k", "s", "p"]
+    assert undisturbed.out.splitlines()[1].split()[:4] == ["layer", "k", "s", "p"]
