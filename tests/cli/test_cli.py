@@ -36,7 +36,10 @@ READ = (
     "write KEY=VALUE, lists as [1,2,3], unusual characters in quotes: 'study=\"größer\"'",
     "write values as KEY=VALUE, such as conv.stride=2: see --help",
 )
-DATA = "data must be one of auto, cifar10, cifar100, digits, fashion_mnist, image_folder, mnist"
+DATA = (
+    "data must be one of auto, cifar10, cifar100, digits, fashion_mnist, image_folder, kmnist,"
+    " mnist"
+)
 
 # What is typed, and the lines that answer it.
 REFUSED = [

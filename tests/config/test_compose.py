@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from convscope.config.compose import compose_config, config_dir
+from convscope.data.datasets import DATASETS
 from convscope.errors import UserError
 
 CONV = sorted(file.stem for file in (config_dir() / "conv").glob("*.yaml"))
@@ -44,9 +45,7 @@ def test_model_presets(name: str, channels: list[int], pool_after: list[int]) ->
     assert (model.channels, model.pool_after) == (channels, pool_after)
 
 
-@pytest.mark.parametrize(
-    "name", ["auto", "mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "image_folder"]
-)
+@pytest.mark.parametrize("name", ["auto", *DATASETS, "image_folder"])
 def test_a_data_preset_is_the_data_set_of_its_name(name: str) -> None:
     data = compose_config([f"data={name}"]).data
     assert data.name == name

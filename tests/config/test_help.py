@@ -68,7 +68,7 @@ def test_it_lists_the_groups(shown: tuple[str, float]) -> None:
     for line in (
         "model: base, deep, wide",
         "experiment: cifar10, tutorial",
-        "data: auto, cifar10, cifar100, digits, fashion_mnist, image_folder, mnist",
+        "data: auto, cifar10, cifar100, digits, fashion_mnist, image_folder, kmnist, mnist",
     ):
         assert line in shown[0].splitlines()
     # Hydra's own page names itself; here it is in what one types alone.

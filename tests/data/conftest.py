@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.data.official import CIFAR10, MNIST, OFFICIAL, Archive, OfficialSet, RawFile
+from convscope.data.datasets import DATASETS, Archive, Dataset, RawFile
+
+MNIST, CIFAR10 = DATASETS["mnist"], DATASETS["cifar10"]
 
 
 def md5(content: bytes) -> str:
@@ -33,7 +35,7 @@ def idx(array: np.ndarray) -> bytes:
 class Tiny:
     """A small data set: its table entry, what it holds, its files and archives by path."""
 
-    known: OfficialSet
+    known: Dataset
     train_images: np.ndarray
     train_labels: np.ndarray
     test_images: np.ndarray
@@ -53,12 +55,22 @@ class Tiny:
             for f in self.known.files
         )
         self.known = replace(self.known, files=files)
-        OFFICIAL[self.known.name] = self.known
+        DATASETS[self.known.name] = self.known
 
 
 @pytest.fixture
 def tiny_mnist(monkeypatch: pytest.MonkeyPatch) -> Tiny:
     """20 and 10 images in place of MNIST, whose servers are out of reach."""
+    return _tiny_idx(MNIST, monkeypatch)
+
+
+@pytest.fixture
+def tiny_kmnist(monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """As `tiny_mnist`, of KMNIST, of whose files only the archives' checksums are known."""
+    return _tiny_idx(DATASETS["kmnist"], monkeypatch)
+
+
+def _tiny_idx(whole: Dataset, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     random = np.random.RandomState(0)
     arrays = [
         random.randint(0, 256, (20, 28, 28)),
@@ -67,14 +79,14 @@ def tiny_mnist(monkeypatch: pytest.MonkeyPatch) -> Tiny:
         np.arange(10)[::-1],
     ]
     files, archives, table = {}, {}, []
-    for file, array in zip(MNIST.files, arrays, strict=True):
+    for file, array in zip(whole.files, arrays, strict=True):
         content = idx(array)
         packed = gzip.compress(content)
         files[file.path], archives[file.archive.path] = content, packed
         archive = Archive(file.archive.path, md5(packed), ("http://127.0.0.1:9/nothing",))
-        table.append(RawFile(file.path, md5(content), archive))
-    known = replace(MNIST, train_size=20, test_size=10, files=tuple(table))
-    monkeypatch.setitem(OFFICIAL, "mnist", known)
+        table.append(RawFile(file.path, file.md5 and md5(content), archive))
+    known = replace(whole, train_size=20, test_size=10, files=tuple(table))
+    monkeypatch.setitem(DATASETS, known.name, known)
     return Tiny(known, *arrays, files, archives)
 
 
@@ -99,7 +111,9 @@ def tiny_cifar10(monkeypatch: pytest.MonkeyPatch) -> Tiny:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     archive = Archive(
-        CIFAR10.files[0].archive.path, md5(packed.getvalue()), ("http://127.0.0.1:9/nothing",)
+        CIFAR10.files[0].archive.path,
+        md5(packed.getvalue()),
+        ("http://127.0.0.1:9/nothing",),
     )
     known = replace(
         CIFAR10,
@@ -107,7 +121,7 @@ def tiny_cifar10(monkeypatch: pytest.MonkeyPatch) -> Tiny:
         test_size=10,
         files=tuple(RawFile(path, md5(content), archive) for path, content in files.items()),
     )
-    monkeypatch.setitem(OFFICIAL, "cifar10", known)
+    monkeypatch.setitem(DATASETS, "cifar10", known)
     as_pixels = [part.transpose(0, 2, 3, 1) for part in (train, test)]
     archives = {archive.path: packed.getvalue()}
     return Tiny(known, as_pixels[0], labels, as_pixels[1], test_labels, files, archives)

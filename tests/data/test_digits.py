@@ -8,15 +8,14 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from convscope.data.facts import DIGITS_TRAIN_SIZE
 from convscope.data.sources import load
 
 
 def test_digits_need_no_root_and_write_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     images = load("digits", tmp_path / "file" / "below")
-    assert images.train_images.shape == (DIGITS_TRAIN_SIZE, 28, 28, 1)
-    assert images.test_images.shape == (1797 - DIGITS_TRAIN_SIZE, 28, 28, 1)
+    assert images.train_images.shape == (1438, 28, 28, 1)
+    assert images.test_images.shape == (1797 - 1438, 28, 28, 1)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert images.fingerprint == load("digits", "").fingerprint
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convscope.data import download, transfer
+from convscope.data import download
+from convscope.data.datasets import Archive
 from convscope.data.download import DownloadError, fetch
-from convscope.data.official import Archive
 from convscope.errors import UserError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_stall_ends_at_the_deadline(server: Server, tmp_path: Path) -> None:
 def test_stall_ends_without_a_deadline_too(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.3)
     server.stall("/a", CONTENT, 1000)
     server.give("/b", CONTENT)
     assert fetch(archive(f"{server.url}/a", f"{server.url}/b"), tmp_path).exists()
@@ -170,8 +170,8 @@ def test_no_link_is_written_through(name: str, server: Server, tmp_path: Path) -
 FETCH = """
 import sys
 from pathlib import Path
+from convscope.data.datasets import Archive
 from convscope.data.download import fetch
-from convscope.data.official import Archive
 url, md5, root = sys.argv[1:]
 fetch(Archive("set/raw/file.gz", md5, (url,)), Path(root))
 """

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from convscope.cores import cores
-from convscope.data import dataset_facts, decode, pixels
+from convscope.data import dataset_facts, image_folder, pixels
 from convscope.data.image_folder import list_images
 from convscope.data.sources import load
 from convscope.errors import UserError
@@ -37,7 +37,7 @@ def test_images_and_order_are_torchvisions(folder: Folder, tmp_path: Path) -> No
     folder.add("train/b/deep/below/z.PNG")
     folder.add("train/b/deep.png")
     folder.add("train/b/Deep/a.bmp")
-    for i in range(2 * decode.CHUNK):
+    for i in range(2 * image_folder.CHUNK):
         folder.add(f"train/c/{i}.jpg")
     (tmp_path / "train/b/notes.txt").write_text("no image")
     (tmp_path / "train/stray.png").write_text("in no class")
@@ -122,7 +122,7 @@ def test_only_changes_are_decoded(
         reads.append(path)
         return Path(path).read_bytes()
 
-    monkeypatch.setattr(decode, "read", counted)
+    monkeypatch.setattr(image_folder, "read", counted)
 
     def again() -> tuple[str, bool]:
         reads.clear()
@@ -376,9 +376,9 @@ def test_a_strip_is_scaled_within_bounds(
 def test_large_images_are_decoded_a_few_at_a_time(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode, "CHUNK_BYTES", 2 * 10 * 12 * 3)
+    monkeypatch.setattr(image_folder, "CHUNK_BYTES", 2 * 10 * 12 * 3)
     counts: list[int] = []
-    decoded = decode.decode_folder(list_images(tmp_path), None, 3, counts.append)
+    decoded = image_folder.decode_folder(list_images(tmp_path), None, 3, counts.append)
     assert [len(chunk) for chunk in decoded.train.chunks] == [2, 2, 2] == counts
 
 
@@ -396,8 +396,10 @@ def test_who_ends_decoding_waits_for_no_more_than_an_image(
         time.sleep(0.02)
         return pixels.decode(path, *arguments)
 
-    monkeypatch.setattr(decode, "decode", slow)
-    chunks = iter(decode.decode_folder(list_images(tmp_path), None, 3, lambda _: None).train.chunks)
+    monkeypatch.setattr(image_folder, "decode", slow)
+    chunks = iter(
+        image_folder.decode_folder(list_images(tmp_path), None, 3, lambda _: None).train.chunks
+    )
     next(chunks)
     asked = len(begun)
     chunks.close()
@@ -423,7 +425,7 @@ def test_a_signal_while_images_are_decoded_leaves_nothing(
         ],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(decode.__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(image_folder.__file__).parents[2])},
         timeout=100,
     )
     assert (done.returncode, done.stdout, done.stderr) == (128 + signum, "", "")
@@ -437,14 +439,14 @@ def test_a_signal_while_images_are_decoded_leaves_nothing(
 INTERRUPTED = """
 import os, sys, threading, time
 from convscope.cli import entry
-from convscope.data import decode
+from convscope.data import image_folder
 signum, begun = int(sys.argv.pop()), threading.Event()
 
 def slow(*arguments):
     begun.set()
     time.sleep(1)
 
-decode.decode = slow
+image_folder.decode = slow
 
 def interrupt():
     begun.wait()

@@ -17,13 +17,16 @@ import numpy as np
 import pytest
 
 from convscope.data import raw
-from convscope.data.nearby import official_advice
-from convscope.data.official import CIFAR10, CIFAR100, FASHION_MNIST, MNIST, OfficialSet
+from convscope.data.datasets import DATASETS, Dataset
+from convscope.data.nearby import published_advice
 from convscope.data.sources import load, resolve_auto
 from convscope.errors import UserError
 
 if TYPE_CHECKING:
     from conftest import Server, Tiny
+
+MNIST, FASHION_MNIST = DATASETS["mnist"], DATASETS["fashion_mnist"]
+CIFAR10, CIFAR100 = DATASETS["cifar10"], DATASETS["cifar100"]
 
 
 def tar_of(files: dict[str, bytes], prefix: str = "") -> bytes:
@@ -79,6 +82,26 @@ def test_cifar_packed_anew_is_cifar(
     assert (images.train_images == tiny_cifar10.train_images).all()
     assert images.fingerprint == tiny_cifar10.known.fingerprint
     assert (root / "cifar-10-batches-py/data_batch_1").exists() is extract
+
+
+def test_a_file_without_a_checksum_of_its_own_is_read_out_of_its_archive(
+    tiny_kmnist: Tiny, tmp_path: Path
+) -> None:
+    tiny_kmnist.write(tmp_path, tiny_kmnist.archives)
+    first, second, *_ = tiny_kmnist.known.files
+    # Whatever extracted it, nothing vouches for its content.
+    (tmp_path / first.path).write_bytes(b"something else")
+    for _ in range(2):
+        images = load("kmnist", tmp_path)
+        assert (images.train_images[..., 0] == tiny_kmnist.train_images).all()
+        assert images.fingerprint == tiny_kmnist.known.fingerprint
+    assert (tmp_path / first.path).read_bytes() == b"something else"
+    assert not (tmp_path / second.path).exists()
+    packed = tmp_path / second.archive.path
+    packed.write_bytes(gzip.compress(tiny_kmnist.files[second.path], 1, mtime=1))
+    said = refused("kmnist", tmp_path)
+    assert said.startswith(f"{packed} is damaged: its md5 is ")
+    assert f", not {second.archive.md5}; replace it" in said
 
 
 @pytest.mark.parametrize(
@@ -318,17 +341,17 @@ CIFAR = [file.path.rpartition("/")[2] for file in CIFAR10.files]
     ],
 )
 def test_near_misses_are_named_with_what_to_do(
-    known: OfficialSet, paths: list[str], advice: str | None, tmp_path: Path
+    known: Dataset, paths: list[str], advice: str | None, tmp_path: Path
 ) -> None:
     touch(tmp_path, *paths)
-    said = official_advice(known, tmp_path)
+    said = published_advice(known, tmp_path)
     assert said == (advice and advice.format(root=tmp_path))
 
 
 def test_a_root_that_points_too_deep_is_named(tmp_path: Path) -> None:
     touch(tmp_path, *(f"MNIST/raw/{name}" for name in IDX))
     for place in ("MNIST", "MNIST/raw"):
-        advice = official_advice(MNIST, tmp_path / place)
+        advice = published_advice(MNIST, tmp_path / place)
         assert advice is not None
         assert advice.endswith(
             f"MNIST/raw/t10k-images-idx3-ubyte lies there: set data.root={tmp_path}"
@@ -349,7 +372,7 @@ def test_many_files_and_links_that_loop_cost_little(
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", counted)
-    assert official_advice(MNIST, tmp_path) is None
+    assert published_advice(MNIST, tmp_path) is None
     assert 100 < len(looked) < 130
 
 

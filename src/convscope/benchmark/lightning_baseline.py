@@ -23,17 +23,12 @@ from convscope.benchmark.cases import Case
 from convscope.benchmark.project import null_terminal
 from convscope.config.schema import OptimConfig
 from convscope.cores import cores
+from convscope.data.datasets import DATASETS
 from convscope.training.log import logged_to
 from convscope.training.model import ConvNet
 from convscope.training.tracking.throughput import synchronizer
 
 _WARMUP_STEPS = 10
-_DATA_SETS = {
-    "mnist": datasets.MNIST,
-    "fashion_mnist": datasets.FashionMNIST,
-    "cifar10": datasets.CIFAR10,
-    "cifar100": datasets.CIFAR100,
-}
 
 
 class BaselineModule(LightningModule):
@@ -125,13 +120,15 @@ def rates_by_workers(case: Case, images: Dataset[Any], steps: int) -> dict[int, 
 def torchvision_images(case: Case) -> Dataset[Any] | None:
     """Return torchvision's reader of the case's data; None where it has none, or no file of it."""
     images = case.request.images
-    if images.name not in _DATA_SETS:
+    known = DATASETS.get(images.name)
+    if known is None or not known.torchvision:
         return None
     mean, std = ([value / 255 for value in values] for values in (images.mean, images.std))
     steps = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
     root = case.request.config.data.root
     try:
-        found: Dataset[Any] = _DATA_SETS[images.name](root, train=True, transform=steps)
+        kind = getattr(datasets, known.torchvision)
+        found: Dataset[Any] = kind(root, train=True, transform=steps)
     except RuntimeError:
         return None
     return found

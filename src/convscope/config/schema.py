@@ -19,7 +19,6 @@ BEYOND_REASON = 1_000_000_000
 """Of a count that no other bound holds: what is larger is a slip, and overflows somewhere."""
 MOST_LAYERS = 1_000
 MOST_SEED = 2**32 - 1
-DATASETS = ("auto", "mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "image_folder")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ ConvConfig.__module__ = __name__  # Where pickle finds it.
 
 @dataclass
 class DataConfig:
-    name: Annotated[str, one_of(*DATASETS)]
+    name: str
     """Data set. auto is MNIST where it can be had, else the digits that scikit-learn ships."""
     root: Annotated[str, FOLDER]
     """Folder with the raw files."""

@@ -46,7 +46,7 @@ class Augmentation:
     Attributes:
         flip: Mirror left and right, with probability 1/2.
         shift: Pixels, at most, by which an image moves up, down, left or right. What comes in from
-            outside is black, as in torchvision's ``RandomCrop(size, padding=shift)``.
+            outside is black, as in torchvision's `RandomCrop(size, padding=shift)`.
         cutout: Side in pixels of a square set to the mean (0 once normalised), 0 for none. Its
             centre is any pixel, so it may reach over the edge (DeVries and Taylor, 2017,
             arXiv:1708.04552).
@@ -57,7 +57,7 @@ class Augmentation:
     cutout: int = 0
 
     def draw(self, seed: int, step: int, batch_size: int, height: int, width: int) -> Draws:
-        """The draws of optimizer step ``step``: a function of the arguments alone.
+        """The draws of optimizer step `step`: a function of the arguments alone.
 
         Drawn on the CPU, so that every device sees the same, and for the whole batch, so that a
         rank's images are drawn alike however many ranks there are.
@@ -94,7 +94,7 @@ class Augmentation:
 
 
 def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:
-    """Windows of H x W at (top, left) of the images padded by ``shift``.
+    """Windows of H x W at (top, left) of the images padded by `shift`.
 
     A window's row is a run of W * C bytes of the padded batch, so one index_select of overlapping
     runs does it: about 6 times as fast on CPU as indexing pixels.
@@ -112,7 +112,7 @@ def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:
 
 
 def _mirror(images: Tensor, flip: Tensor) -> Tensor:
-    """Images with ``flip`` 1 mirrored left and right.
+    """Images with `flip` 1 mirrored left and right.
 
     On the CPU seen as channels_last, since torch.flip has a fast path for that, and merged by whole
     images: together about 10 times as fast as an indexed assignment. Elsewhere all are mirrored:

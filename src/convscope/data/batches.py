@@ -42,7 +42,7 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
 
 
 class DeviceImages:
-    """Images as one uint8 tensor, and batches of them on ``device``.
+    """Images as one uint8 tensor, and batches of them on `device`.
 
     On the CPU the tensor is the array itself, without a copy. On another device it is copied there,
     or, where there is no room, it stays on the host and each batch travels through pinned memory.
@@ -52,7 +52,7 @@ class DeviceImages:
         labels: (N,) int64.
         mean, std: Per channel, on the scale of 0 to 255.
         device: Where batches are wanted.
-        held: On the device or on the host; by default ``placement`` decides.
+        held: On the device or on the host; by default `placement` decides.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class DeviceImages:
             held = placement(images.nbytes, free_memory(self.device)) if apart else "device"
         self.held = held
         self.index_device = self.device if held == "device" else torch.device("cpu")
-        """Where ``batch`` wants its indices; elsewhere they are copied at every call."""
+        """Where `batch` wants its indices; elsewhere they are copied at every call."""
         self.height, self.width, self.channels = images.shape[1:]
         # One row per image: arithmetic over a short innermost axis of C values is 5 times slower.
         rows = torch.from_numpy(images.reshape(len(images), -1))
@@ -88,7 +88,7 @@ class DeviceImages:
     def batch(
         self, indices: Tensor, augmentation: Augmentation | None = None, draws: Draws | None = None
     ) -> Batch:
-        """The images at ``indices`` (B,) int64, augmented by ``draws`` where both are given.
+        """The images at `indices` (B,) int64, augmented by `draws` where both are given.
 
         Raises:
             UserError: The file that they are mapped from was cut short.
@@ -132,7 +132,7 @@ class BatchInputs:
     """What decides the training batches of some steps.
 
     Attributes:
-        indices: of the images, (steps, B) int64, where ``DeviceImages.batch`` wants them.
+        indices: of the images, (steps, B) int64, where `DeviceImages.batch` wants them.
         draws: of the augmentation, (steps, B) each; None where images are taken as they are.
     """
 
@@ -157,8 +157,8 @@ class TrainBatches:
 
     Args:
         images: Of the train part of the data set.
-        order: Built with ``device=images.index_device``.
-        augmentation: Its draws depend on ``order.seed`` and the step alone.
+        order: Built with `device=images.index_device`.
+        augmentation: Its draws depend on `order.seed` and the step alone.
         steps_per_epoch: Of a limited epoch, which takes the first batches of its order; by default
             all full batches.
     """
@@ -199,12 +199,12 @@ class TrainBatches:
         return self.images.batch(inputs.indices, self.augmentation, inputs.draws)
 
     def batch(self, step: int) -> Batch:
-        """This rank's part of the batch of optimizer step ``step``, from 0."""
+        """This rank's part of the batch of optimizer step `step`, from 0."""
         return self.make(self.inputs([step]).step(0))
 
 
 class EvalBatches:
-    """Every image at ``indices`` once per iteration, as it is and in order.
+    """Every image at `indices` once per iteration, as it is and in order.
 
     The last batch may be short. Of several ranks each takes its own share.
     """

@@ -1,7 +1,7 @@
 """Decoded images on disk: made once, whole or not at all, and verified whenever they are loaded.
 
-``<folder>/<name>-<first 12 of the fingerprint>/{train,test}_{images,labels}.npy`` with meta.json,
-where ``<folder>`` is ``<root>/.convscope``, or below ``data.cache``. It may be deleted at any time
+`<folder>/<name>-<first 12 of the fingerprint>/{train,test}_{images,labels}.npy` with meta.json,
+where `<folder>` is `<root>/.convscope`, or below `data.cache`. It may be deleted at any time
 between runs.
 
 A file that is mapped into memory and cut short by another program kills the process (SIGBUS), so
@@ -21,15 +21,15 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.data.images import Images
+from convscope.data.images import Images, PixelCounts
 from convscope.data.lock import exclusive
-from convscope.data.stats import PixelCounts
 from convscope.errors import UserError
 from convscope.files import create, open_regular, read_regular
 from convscope.runs.replace import sync_folder
@@ -74,56 +74,66 @@ class Decoded:
 
 
 def folder_of(root: Path, cache: Path | None) -> Path:
-    """Where the decoded images of the data under ``root`` lie.
+    """Return where the decoded images of the data under `root` lie.
 
-    Below ``cache`` each root has a folder of its own: files of two roots may be alike in names,
+    Below `cache` each root has a folder of its own: files of two roots may be alike in names,
     sizes and times.
     """
     if cache is None:
         return root / FOLDER
-    place = Path(os.path.realpath(root))
-    digest = hashlib.sha256(os.fsencode(place)).hexdigest()
-    return cache / f"{place.name or 'root'}-{digest[:12]}"
+    real = Path(os.path.realpath(root))
+    digest = hashlib.sha256(os.fsencode(real)).hexdigest()
+    return cache / f"{real.name or 'root'}-{digest[:12]}"
 
 
 def find(folder: Path, name: str, listing: str) -> Images | None:
-    """The cached images whose sources were as ``listing`` says, or None.
+    """Load the cached images whose sources were as `listing` says.
 
-    A cache that is incomplete or damaged counts as none: it is made anew.
+    Args:
+        folder: As `folder_of` gives it.
+        name: Of the data set.
+        listing: Hex digest of the source files' names, sizes and times, as it was stored.
+
+    Returns:
+        None where there is no such cache, or it is incomplete or damaged: it is made anew.
     """
-    for place in sorted(folder.glob(f"{name}-*")):
-        meta = _meta(place)
+    for path in sorted(folder.glob(f"{name}-*")):
+        meta = _meta(path)
         if meta is not None and meta["listing"] == listing:
-            return _images(place, meta)
+            return _images(path, meta)
     return None
 
 
 @contextmanager
 def lock(folder: Path, name: str) -> Iterator[None]:
-    """Be the only process that writes ``name``'s cache.
+    """Be the only process that writes `name`'s cache.
 
     Raises:
-        UserError: ``folder`` cannot be written.
+        UserError: `folder` cannot be written.
     """
-    with ExitStack() as held:
+    with ExitStack() as locked:
         try:
-            held.enter_context(exclusive(folder / name))
+            locked.enter_context(exclusive(folder / name))
         except OSError as error:
             raise _unwritable(folder, error) from error
         yield
 
 
 def store(folder: Path, name: str, listing: str, decoded: Decoded) -> Images:
-    """Write ``decoded`` and load it; to be called while ``lock`` is held.
+    """Write `decoded` and load it; to be called within `lock`.
+
+    Args:
+        folder, name, listing: As `find` is asked for them.
+        decoded: Its chunks are taken as they are written.
 
     Raises:
         UserError: The disk is full or cannot be written; nothing is left behind.
     """
     temporary = folder / f".{name}.tmp"
-    aside = folder / f".{name}.old.tmp"
+    replaced = folder / f".{name}.old.tmp"
     try:
         # What a killed writer left: none lives, or it would hold the lock.
-        for stale in (temporary, aside):
+        for stale in (temporary, replaced):
             _remove(stale)
         temporary.mkdir()
         try:
@@ -134,11 +144,11 @@ def store(folder: Path, name: str, listing: str, decoded: Decoded) -> Images:
                 os.replace(temporary / "meta.json", final / "meta.json")
             else:
                 if os.path.lexists(final):
-                    os.rename(final, aside)
+                    os.rename(final, replaced)
                 os.rename(temporary, final)
             sync_folder(folder)
         finally:
-            for stale in (temporary, aside):
+            for stale in (temporary, replaced):
                 _remove(stale)
     except OSError as error:
         raise _unwritable(temporary, error) from error
@@ -149,7 +159,7 @@ def store(folder: Path, name: str, listing: str, decoded: Decoded) -> Images:
 
 
 def _holds(folder: Path, meta: dict[str, Any]) -> bool:
-    """Whether the folder has the images that ``meta`` describes, whole."""
+    """Whether the folder has the images that `meta` describes, whole."""
     found = _meta(folder)
     return (
         found is not None
@@ -168,17 +178,12 @@ def _remove(path: Path) -> None:
 def _write(folder: Path, name: str, listing: str, decoded: Decoded) -> dict[str, Any]:
     counts = PixelCounts(decoded.shape[2])
     checksums = {}
-    for part, of_part, count in (
-        ("train", decoded.train, counts.add),
-        ("test", decoded.test, lambda _: None),
-    ):
+    for part, content in (("train", decoded.train), ("test", decoded.test)):
+        size = len(content.labels)
+        chunks = map(counts.add, content.chunks) if part == "train" else content.chunks
         images, labels = f"{part}_images.npy", f"{part}_labels.npy"
-        checksums[images] = _write_images(folder / images, decoded.shape, of_part, count)
-        content = io.BytesIO()
-        np.lib.format.write_array(content, of_part.labels.astype(np.int64, copy=False))
-        checksums[labels] = zlib.crc32(content.getbuffer())
-        with _synced(folder / labels) as file:
-            file.write(content.getbuffer())
+        checksums[images] = _write_array(folder / images, "|u1", (size, *decoded.shape), chunks)
+        checksums[labels] = _write_array(folder / labels, "<i8", (size,), [content.labels])
     mean, std = counts.mean_std()
     meta: dict[str, Any] = {
         "format": FORMAT,
@@ -198,26 +203,22 @@ def _write(folder: Path, name: str, listing: str, decoded: Decoded) -> dict[str,
     return meta
 
 
-def _write_images(
-    path: Path,
-    shape: tuple[int, int, int],
-    part: DecodedPart,
-    count: Callable[[NDArray[np.uint8]], None],
+def _write_array(
+    path: Path, dtype: str, shape: tuple[int, ...], chunks: Iterable[NDArray[Any]]
 ) -> int:
-    """Write a part's images and return the file's CRC-32."""
+    """Write an array of `shape` chunk by chunk and return the file's CRC-32."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (len(part.labels), *shape)}
+        header, {"descr": dtype, "fortran_order": False, "shape": shape}
     )
+    checksum = 0
     # Written in order, not through a memory map: a full disk would kill the process there.
     with _synced(path) as file:
-        file.write(header.getbuffer())
-        checksum = zlib.crc32(header.getbuffer())
-        for chunk in part.chunks:
-            chunk = np.ascontiguousarray(chunk)
-            file.write(chunk.data)
-            checksum = zlib.crc32(chunk.data, checksum)
-            count(chunk)
+        for piece in chain(
+            [header.getbuffer()], (np.ascontiguousarray(chunk, dtype).data for chunk in chunks)
+        ):
+            file.write(piece)
+            checksum = zlib.crc32(piece, checksum)
     return checksum
 
 
@@ -238,14 +239,13 @@ def _digest(meta: dict[str, Any]) -> str:
 
 def _images(folder: Path, meta: dict[str, Any]) -> Images | None:
     """The folder's images, if every file has the length and checksum that meta.json says."""
-    in_memory = sum(meta["bytes"].values()) <= IN_MEMORY_BYTES
+    large = sum(meta["bytes"].values()) > IN_MEMORY_BYTES
     arrays = {}
     for file, size in meta["bytes"].items():
-        mapped = not in_memory and file.endswith("_images.npy")
+        mapped = large and file.endswith("_images.npy")
         try:
-            load = _map if mapped else _read
-            array = load(folder / file, size, meta["crc32"][file])
-        except (OSError, UserError):
+            array = _array(folder / file, size, meta["crc32"][file], mapped)
+        except (OSError, UserError, ValueError):
             array = None
         if array is None:
             return None
@@ -261,33 +261,18 @@ def _images(folder: Path, meta: dict[str, Any]) -> Images | None:
     )
 
 
-def _read(path: Path, size: int, checksum: int) -> NDArray[Any] | None:
-    content = bytearray(size)  # Of which NumPy makes an array that can be written to.
-    with os.fdopen(open_regular(path), "rb") as file:
-        if file.readinto(content) != size or file.read(1):
-            return None
-    if zlib.crc32(content) != checksum:
-        return None
-    return _as_array(content)
-
-
-def _as_array(content: bytearray) -> NDArray[Any]:
-    start = io.BytesIO(content[:_PIECE_BYTES])
-    np.lib.format.read_magic(start)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(start)
-    return np.frombuffer(content, dtype, offset=start.tell()).reshape(shape)
-
-
-def _map(path: Path, size: int, checksum: int) -> NDArray[Any] | None:
+def _array(path: Path, size: int, checksum: int, mapped: bool) -> NDArray[Any] | None:
+    """The array in a file that has this length and checksum, or None."""
     found, length = 0, 0
-    # Read first, not through the map: that would kill the process where the file is cut short.
+    # Read first, not through a map: that would kill the process where the file is cut short.
     with os.fdopen(open_regular(path), "rb") as file:
         while piece := file.read(_PIECE_BYTES):
             found, length = zlib.crc32(piece, found), length + len(piece)
-    if (found, length) != (checksum, size):
-        return None
-    mapped: NDArray[Any] = np.load(path, mmap_mode="c")
-    return mapped
+        if (found, length) != (checksum, size):
+            return None
+        file.seek(0)
+        array: NDArray[Any] = np.load(path, mmap_mode="c") if mapped else np.load(file)
+    return array
 
 
 @contextmanager
@@ -298,8 +283,8 @@ def _synced(path: Path) -> Iterator[Any]:
         os.fsync(file.fileno())
 
 
-def _unwritable(place: Path, error: OSError) -> UserError:
-    what = f"{error.filename or place} cannot be written: {error.strerror or error}"
+def _unwritable(path: Path, error: OSError) -> UserError:
+    what = f"{error.filename or path} cannot be written: {error.strerror or error}"
     if error.errno in _NO_RIGHT:
         what += "\ndecoded images are kept there: set data.cache to a folder that you can write to"
     return UserError(what)

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from convscope.data.images import Images
+from convscope.data.images import Images, PixelCounts
 from convscope.data.split import stratified_split
-from convscope.data.stats import PixelCounts
 
 TEST_FRACTION = 0.2
 SIDE = 28
@@ -23,7 +22,7 @@ def load_digits() -> Images:
     """1,797 digits of 8 x 8 pixels with values 0 to 16, as 28 x 28 with 0 to 255 (bilinear).
 
     scikit-learn ships them without a test set: a fifth of each class, the same in every run, is
-    taken for it (see ``stratified_split``).
+    taken for it (see `stratified_split`).
     """
     # scikit-learn's own function brings SciPy and pandas: a second of imports.
     table = np.loadtxt(str(distribution("scikit-learn").locate_file(_FILE)), delimiter=",")

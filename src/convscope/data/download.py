@@ -1,16 +1,28 @@
-"""Fetch one published file: bounded in time, verified, whole or not at all."""
+"""Download one published file over http or https: bounded in time, verified, whole or not at all.
+
+urllib bounds neither a name look-up nor a download as a whole, so that both are bounded here.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import http.client
 import os
+import socket
+import threading
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
+from convscope.data.datasets import Archive
 from convscope.data.lock import exclusive
-from convscope.data.official import Archive
-from convscope.data.transfer import NoAnswer, Transfer
 from convscope.errors import UserError
 from convscope.files import create, open_regular
 
@@ -18,12 +30,17 @@ MOST_BYTES = 1 << 28
 """Of an archive; CIFAR's have 170 million."""
 CONNECT_SECONDS = 3.0
 """For a connection: name look-up, TCP and TLS together."""
+READ_SECONDS = 30.0
+"""Without a single byte."""
+_CHUNK_BYTES = 1 << 16
 
 
 class DownloadError(UserError):
     """A file that could not be had.
 
     Attributes:
+        target: Where it was to lie.
+        url: Where it can be fetched.
         reason: Why, in a few words.
         advice: What lies there in its place and what to do about it, where something does.
     """
@@ -33,26 +50,27 @@ class DownloadError(UserError):
             f"{target} could not be downloaded ({reason}); "
             + (advice or f"fetch {url} and put it there")
         )
+        self.target = target
+        self.url = url
         self.reason = reason
         self.advice = advice
-        self._target, self._url = target, url
 
-    def with_advice(self, advice: str | None) -> DownloadError:
-        """The same failure, where something like the file lies there."""
-        return DownloadError(self._target, self._url, self.reason, advice)
+
+class _NoAnswer(Exception):
+    """The server cannot be reached, refuses, stalls, breaks off or sends something else."""
 
 
 def fetch(
     archive: Archive, root: Path, *, deadline: float | None = None, progress: bool = True
 ) -> Path:
-    """Download ``archive`` below ``root`` unless it is there; return its path.
+    """Download `archive` below `root` unless it is there; return its path.
 
     Mirrors are tried in order. Nothing is written until one answers; then a temporary file beside
     the target, renamed once its checksum is right. A file lock lets one process download and the
     others wait.
 
     Args:
-        deadline: Of ``time.monotonic()``, by which all must be done. With it, connecting takes at
+        deadline: Of `time.monotonic()`, by which all must be done. With it, connecting takes at
             most CONNECT_SECONDS over all mirrors, else that long for each.
         progress: Draw a bar, on a terminal.
 
@@ -67,21 +85,23 @@ def fetch(
         if patience <= 0:
             break
         try:
-            content = Transfer(url, patience, deadline)
-            _keep(content, target, archive, deadline, progress)
+            with (
+                closing(_Transfer(url, patience, deadline)) as transfer,
+                exclusive(target, deadline),
+            ):
+                if not (target.exists() and md5_of(target) == archive.md5):
+                    _keep(transfer, target, archive.md5, progress)
             return target
-        except NoAnswer as error:
+        except (_NoAnswer, TimeoutError) as error:
             reasons.append(str(error))
         except OSError as error:
-            place = error.filename or target.parent
-            raise DownloadError(
-                target, url, f"{place} cannot be written: {error.strerror}"
-            ) from error
+            reason = f"{error.filename or target.parent} cannot be written: {error.strerror}"
+            raise DownloadError(target, url, reason) from error
     raise DownloadError(target, archive.urls[0], "; ".join(dict.fromkeys(reasons)))
 
 
 def md5_of(path: Path) -> str:
-    """The file's md5, in hex."""
+    """Return a file's md5, in hex."""
     with os.fdopen(open_regular(path, follow_links=True), "rb") as file:
         return hashlib.file_digest(file, _md5).hexdigest()
 
@@ -91,45 +111,148 @@ def _md5() -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
-def _keep(
-    content: Transfer, target: Path, archive: Archive, deadline: float | None, progress: bool
-) -> None:
+@contextmanager
+def written(target: Path) -> Iterator[BinaryIO]:
+    """Open a file beside `target`, which takes its place only when the block ends without error.
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+    """
     partial = target.with_name(f".{target.name}.part")
-    with content:
-        try:
-            holding = exclusive(target, deadline)
-            with holding:
-                if target.exists() and md5_of(target) == archive.md5:
-                    return
-                try:
-                    _write(content, partial, archive, progress)
-                    os.replace(partial, target)
-                finally:
-                    partial.unlink(missing_ok=True)
-        except TimeoutError as error:
-            raise NoAnswer(str(error)) from error
+    try:
+        with create(partial) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _write(content: Transfer, partial: Path, archive: Archive, progress: bool) -> None:
+def _keep(transfer: _Transfer, target: Path, md5: str, progress: bool) -> None:
     from tqdm import tqdm
 
     digest = _md5()
     bar = tqdm(
-        total=content.length,
-        desc=Path(archive.path).name,
+        total=transfer.length,
+        desc=target.name,
         unit="B",
         unit_scale=True,
         leave=False,
         disable=None if progress else True,
     )
-    with bar, create(partial) as file:
-        for chunk in content.chunks():
+    with bar, written(target) as file:
+        for chunk in transfer.chunks():
             file.write(chunk)
             digest.update(chunk)
             bar.update(len(chunk))
             if file.tell() > MOST_BYTES:
-                raise NoAnswer(f"{content.host} sent more than {MOST_BYTES:,} bytes")
-        file.flush()
-        os.fsync(file.fileno())
-    if digest.hexdigest() != archive.md5:
-        raise NoAnswer(f"{content.host} sent other bytes: md5 {digest.hexdigest()}")
+                raise _NoAnswer(f"{transfer.host} sent more than {MOST_BYTES:,} bytes")
+        if digest.hexdigest() != md5:
+            raise _NoAnswer(f"{transfer.host} sent other bytes: md5 {digest.hexdigest()}")
+
+
+class _Transfer:
+    """The body of one answer. Raises _NoAnswer for whatever the network does.
+
+    Args:
+        url: http or https; proxies are taken from the environment.
+        patience: Seconds for a connection.
+        deadline: Of `time.monotonic()`, by which all must have come.
+    """
+
+    def __init__(self, url: str, patience: float, deadline: float | None) -> None:
+        self.host = urlsplit(url).hostname or url
+        self._deadline = deadline
+        self._sockets: list[socket.socket] = []
+        with self._explained():
+            opener = urllib.request.build_opener(*_handlers(patience, self._sockets))
+            self._response = opener.open(url, timeout=self._read_seconds())
+        length = self._response.headers.get("Content-Length")
+        self.length = None if length is None else int(length)
+
+    def close(self) -> None:
+        self._response.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        got = 0
+        with self._explained():
+            while True:
+                self._sockets[-1].settimeout(self._read_seconds())
+                chunk = self._response.read1(_CHUNK_BYTES)
+                if not chunk:
+                    break
+                got += len(chunk)
+                yield chunk
+        if self.length is not None and got != self.length:
+            raise _NoAnswer(f"{self.host} closed after {got} of {self.length} bytes")
+
+    def _read_seconds(self) -> float:
+        if self._deadline is None:
+            return READ_SECONDS
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return min(READ_SECONDS, left)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise _NoAnswer(_reason(error, self.host)) from error
+
+
+def _reason(error: Exception, host: str) -> str:
+    """What went wrong, in a few words."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} from {host}"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, socket.gaierror) or (
+        isinstance(cause, OSError) and cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
+    ):
+        return "no network"
+    if isinstance(cause, TimeoutError):
+        return f"{host} did not answer in time"
+    return f"{host}: {getattr(cause, 'strerror', None) or cause}"
+
+
+def _handlers(
+    patience: float, sockets: list[socket.socket]
+) -> tuple[urllib.request.BaseHandler, urllib.request.BaseHandler]:
+    """Of http and https, which bound the whole connection and note its socket."""
+
+    class Plain(http.client.HTTPConnection):
+        def connect(self) -> None:
+            _within(patience, super().connect)
+            sockets.append(self.sock)
+
+    class Secure(http.client.HTTPSConnection):
+        def connect(self) -> None:
+            _within(patience, super().connect)
+            sockets.append(self.sock)
+
+    class PlainHandler(urllib.request.HTTPHandler):
+        def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(Plain, req)
+
+    class SecureHandler(urllib.request.HTTPSHandler):
+        def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(Secure, req)
+
+    return PlainHandler(), SecureHandler()
+
+
+def _within(seconds: float, act: Callable[[], None]) -> None:
+    """Do `act`, but wait for it no longer: a name look-up has no time-out of its own."""
+    done: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            act()
+            done.set_result(None)
+        except BaseException as error:  # noqa: BLE001 (raised again by the thread that waits)
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    done.result(seconds)

@@ -1,4 +1,4 @@
-"""A folder of images: ``<root>/{train,test}/<class>/**/<image>``.
+"""A folder of images, `<root>/{train,test}/<class>/**/<image>`: listed, and decoded in parallel.
 
 As torchvision's ImageFolder has it: classes are the sorted folder names, images are the files with
 its extensions in its order. Hidden files and folders are passed over, since they are never meant,
@@ -9,23 +9,44 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import groupby, islice, takewhile
 from pathlib import Path
+from threading import Event
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convscope.config.schema import as_typed
-from convscope.data.nearby import entries, folder_advice, parts_beside
+from convscope.cores import cores
+from convscope.data import cache
+from convscope.data.images import Images
+from convscope.data.nearby import entries, few, folder_advice, parts_beside
+from convscope.data.pixels import ColouredImage, Picture, decode, outline, read, without_warnings
 from convscope.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _OTHER_FORMATS = (".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".tga", ".svg")
 _NEVER_MEANT = ("__MACOSX",)
+CHUNK = 64
+"""Images per task, at most: enough that handing a task over costs nothing beside it."""
+CHUNK_BYTES = 1 << 23
+"""Of pixels per task, where it has more than one image."""
+AHEAD = 4
+"""Tasks per worker that may wait to be stored; bounds the memory held."""
+USUAL_SIDE = 64
+"""Pixels that are proposed as the size of larger images."""
+LOOKED_AT = 16
+"""Images whose size is looked at before all are decoded."""
 
 
 class ImageFile(NamedTuple):
-    """A file as it was found; ``path`` is relative to the root, with forward slashes."""
+    """A file as it was found; `path` is relative to the root, with forward slashes."""
 
     path: str
     label: int
@@ -51,7 +72,7 @@ class Listing:
         return tuple(len(list(files)) for _, files in groupby(self.train, lambda file: file.label))
 
     def digest(self, image_size: int | None) -> str:
-        """Equal as long as no file is added, removed or changed (by size and time).
+        """Return a hash that stays as long as no file is added, removed or changed (size, time).
 
         Raises:
             UserError: A file has gone, or is a link to nothing.
@@ -67,26 +88,14 @@ class Listing:
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-@dataclass
-class _Unused:
-    """Files that look like images and are none of a class, or of no format that is read."""
-
-    count: int = 0
-    first: str = ""
-
-    def add(self, path: str) -> None:
-        self.first = self.first or path
-        self.count += 1
-
-
 def list_images(root: Path) -> Listing:
-    """Find the images under ``root`` by their names alone.
+    """Find the images under `root` by their names only.
 
     Raises:
         UserError: A part is missing, a class has no image, the parts differ in classes, or there is
             one class only.
     """
-    unused = _Unused()
+    unused: list[str] = []
     train, test = (_class_names(root, part, unused) for part in ("train", "test"))
     _check_classes(root, train, test)
     train_files, test_files = (_images(root, part, train, unused) for part in ("train", "test"))
@@ -95,10 +104,10 @@ def list_images(root: Path) -> Listing:
         " of data.val_fraction"
         for name in parts_beside(root, "val")
     ]
-    if unused.count:
+    if unused:
         notes.append(
-            f"{unused.count} files are not used ({as_typed(root / unused.first)} first): images lie"
-            f" in a class's folder and are named *{', *'.join(EXTENSIONS)}"
+            f"{len(unused)} files are not used ({as_typed(root / unused[0])} first): images lie in"
+            f" a class's folder and are named *{', *'.join(EXTENSIONS)}"
         )
     return Listing(root, train, train_files, test_files, tuple(notes))
 
@@ -117,7 +126,7 @@ def _check_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) ->
         )
     if len(train) == 1:
         inside = [name for name, is_folder in entries(root / "train" / train[0]) if is_folder]
-        advice = f"; if its folders ({_few(inside)}) are the classes, move them up" * bool(inside)
+        advice = f"; if its folders ({few(inside)}) are the classes, move them up" * bool(inside)
         raise UserError(
             f"{as_typed(root / 'train')} has one class only, {as_typed(train[0])}: two are needed"
             f"{advice}"
@@ -128,55 +137,52 @@ def _may_be_meant(name: str) -> bool:
     return not name.startswith(".") and name not in _NEVER_MEANT
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(map(as_typed, names[:3])) + ", …" * (len(names) > 3)
-
-
-def _class_names(root: Path, part: str, unused: _Unused) -> tuple[str, ...]:
+def _class_names(root: Path, part: str, unused: list[str]) -> tuple[str, ...]:
+    """The folders in a part; images that lie beside them are added to `unused`."""
     folder = root / part
-    names, loose = [], 0
+    names, loose = [], []
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
+        with os.scandir(folder) as found:
+            for entry in found:
                 if not _may_be_meant(entry.name):
                     continue
                 if entry.is_dir():
                     names.append(entry.name)
                 elif entry.name.lower().endswith(EXTENSIONS + _OTHER_FORMATS):
-                    loose += 1
-                    unused.add(f"{part}/{entry.name}")
+                    loose.append(f"{part}/{entry.name}")
     except OSError as error:
         raise UserError(
             f"{as_typed(folder)} cannot be read ({error.strerror}): image_folder wants "
             f"{as_typed(root)}/{{train,test}}/<class>/<image>; {folder_advice(root)}"
         ) from error
     if not names:
-        lie = f" ({loose} images lie in it directly)" if loose else ""
+        lie = f" ({len(loose)} images lie in it directly)" if loose else ""
         raise UserError(
             f"{as_typed(folder)} has no folders: each class needs one, with its images in it{lie}"
         )
+    unused += loose
     return tuple(sorted(names))
 
 
 def _images(
-    root: Path, part: str, classes: tuple[str, ...], unused: _Unused
+    root: Path, part: str, classes: tuple[str, ...], unused: list[str]
 ) -> tuple[ImageFile, ...]:
-    found: list[ImageFile] = []
+    files: list[ImageFile] = []
     for label, name in enumerate(classes):
-        before = len(found)
         # Folders sort as strings, as torchvision's sorted(os.walk(...)) does.
-        for _, paths in sorted(_walk(f"{root}/{part}/{name}", f"{part}/{name}", unused)):
-            found += [ImageFile(path, label) for path in sorted(paths)]
-        if len(found) == before:
+        walked = sorted(_walk(f"{root}/{part}/{name}", f"{part}/{name}", unused))
+        found = [ImageFile(path, label) for _, paths in walked for path in sorted(paths)]
+        if not found:
             raise UserError(
                 f"{as_typed(root / part / name)} has no images"
                 f" (files named *{', *'.join(EXTENSIONS)})"
             )
-    return tuple(found)
+        files += found
+    return tuple(files)
 
 
-def _walk(folder: str, relative: str, unused: _Unused) -> Iterator[tuple[str, list[str]]]:
-    """(relative folder, relative paths of its images), of ``folder`` and of all below it.
+def _walk(folder: str, relative: str, unused: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """(relative folder, relative paths of its images), of `folder` and of all below it.
 
     Links are followed.
 
@@ -187,27 +193,189 @@ def _walk(folder: str, relative: str, unused: _Unused) -> Iterator[tuple[str, li
     while waiting:
         folder, relative, above = waiting.pop()
         paths = []
-        place = folder
+        at = folder
         try:
             found = os.stat(folder)
             key = (found.st_dev, found.st_ino)
             if key in above:
                 raise UserError(f"{as_typed(folder)} is a link to a folder that it lies in")
-            with os.scandir(folder) as entries:
-                for entry in entries:
+            with os.scandir(folder) as inside:
+                for entry in inside:
                     if not _may_be_meant(entry.name):
                         continue
-                    place, path = entry.path, f"{relative}/{entry.name}"
+                    at, path = entry.path, f"{relative}/{entry.name}"
                     if entry.is_dir():
-                        waiting.append((place, path, above | {key}))
+                        waiting.append((at, path, above | {key}))
                     elif entry.name.lower().endswith(EXTENSIONS):
                         paths.append(path)
                     elif entry.name.lower().endswith(_OTHER_FORMATS):
-                        unused.add(path)
+                        unused.append(path)
         except OSError as error:
-            raise _unreadable(place, error) from error
+            raise _unreadable(at, error) from error
         yield relative, paths
 
 
 def _unreadable(path: str, error: OSError) -> UserError:
     return UserError(f"{as_typed(path)} cannot be read: {error.strerror}")
+
+
+def load_folder(root: Path, folder: Path, image_size: int | None, progress: bool) -> Images:
+    """Load the images under `root`, from the cache in `folder` or into it.
+
+    Args:
+        image_size: Side in pixels to which they are scaled; None wants all of one size.
+        progress: Draw a bar on stderr, where it is a terminal.
+
+    Raises:
+        UserError: A folder or file cannot be used, or the cache cannot be written.
+    """
+    listing = list_images(root)
+    name, digest = "image_folder", listing.digest(image_size)
+    images = cache.find(folder, name, digest)
+    if images is None:
+        with cache.lock(folder, name):
+            images = cache.find(folder, name, digest)
+            if images is None:
+                images = _stored(listing, folder, name, digest, image_size, progress)
+    return replace(images, notes=(*listing.notes, *images.notes))
+
+
+def _stored(
+    listing: Listing, folder: Path, name: str, digest: str, image_size: int | None, progress: bool
+) -> Images:
+    """Decode the images into the cache."""
+    from tqdm import tqdm
+
+    channels, _, _ = outline(listing.root / listing.train[0].path, image_size)
+    total = len(listing.train) + len(listing.test)
+    hidden = None if progress else True
+    with (
+        tqdm(total=total, desc="decode", unit="image", leave=False, disable=hidden) as bar,
+        without_warnings(),
+    ):
+        try:
+            decoded = decode_folder(listing, image_size, channels, bar.update)
+            return cache.store(folder, name, digest, decoded)
+        except ColouredImage:
+            # Grey at first, coloured later on: all of it in colour.
+            bar.reset()
+            decoded = decode_folder(listing, image_size, 3, bar.update)
+            return cache.store(folder, name, digest, decoded)
+
+
+def decode_folder(
+    listing: Listing, image_size: int | None, channels: int, done: Callable[[int], object]
+) -> cache.Decoded:
+    """Prepare a folder to be stored; files are decoded as its chunks are taken.
+
+    The chunks raise UserError where a file cannot be decoded or differs in size from the first, and
+    ColouredImage where `channels` is 1 and a file is not grey. The fingerprint is that of the
+    files' paths and contents, and of which were turned by their EXIF orientation.
+
+    Args:
+        done: Told of each chunk's number of images.
+    """
+    first = listing.train[0]
+    _, height, width = outline(listing.root / first.path, image_size)
+    content = hashlib.sha256(f"{image_size} {listing.classes}".encode(errors="surrogateescape"))
+    transparent: list[str] = []
+
+    def one(file: ImageFile) -> tuple[Picture, bytes]:
+        path = f"{listing.root}/{file.path}"
+        raw = read(path)
+        picture = decode(path, raw, image_size, channels)
+        # Here, not once a chunk is whole: images of any size would be held until then.
+        if picture.pixels.shape[:2] != (height, width):
+            raise UserError(_sizes_differ(path, picture.pixels.shape[:2], first, (height, width)))
+        return picture, hashlib.sha256(raw).digest()
+
+    def chunks(files: Sequence[ImageFile]) -> Iterator[NDArray[np.uint8]]:
+        size = min(CHUNK, max(1, CHUNK_BYTES // (height * width * channels)))
+        with closing(_in_order(one, files, size)) as stream:
+            for some, results in stream:
+                for file, (picture, digest) in zip(some, results, strict=True):
+                    content.update(file.path.encode(errors="surrogateescape") + b"\0" + digest)
+                    if picture.turned:
+                        content.update(b"turned")
+                    if picture.transparent:
+                        transparent.append(file.path)
+                yield np.stack([picture.pixels for picture, _ in results])
+                done(len(some))
+
+    def part(files: Sequence[ImageFile]) -> cache.DecodedPart:
+        return cache.DecodedPart(np.array([file.label for file in files], np.int64), chunks(files))
+
+    def notes() -> tuple[str, ...]:
+        if not transparent:
+            return ()
+        count = len(listing.train) + len(listing.test)
+        return (
+            f"transparency is dropped: {len(transparent)} of {count} images have transparent pixels"
+            f" ({as_typed(transparent[0])} first); where it shows the shapes, put the images on a"
+            " background",
+        )
+
+    return cache.Decoded(
+        shape=(height, width, channels),
+        classes=listing.classes,
+        train=part(listing.train),
+        test=part(listing.test),
+        fingerprint=content.hexdigest,
+        notes=notes,
+    )
+
+
+def differing_size(root: Path) -> str | None:
+    """Return what `decode_folder` would say of an image of another size than the first, or None.
+
+    A few images are looked at, spread over the train part: such folders rarely have two alike.
+
+    Raises:
+        UserError: The folder or one of these files cannot be used.
+    """
+    first, *_ = files = list_images(root).train
+    expected = None
+    for file in files[:: -(-len(files) // LOOKED_AT)]:
+        size = outline(root / file.path, None)[1:]
+        expected = expected or size
+        if size != expected:
+            return _sizes_differ(f"{root}/{file.path}", size, first, expected)
+    return None
+
+
+def _sizes_differ(
+    path: str, size: tuple[int, ...], first: ImageFile, first_size: tuple[int, int]
+) -> str:
+    found, expected = ("x".join(map(str, one)) for one in (size, first_size))
+    return (
+        f"{as_typed(path)} has {found} pixels (height x width), {as_typed(first.path)} has"
+        f" {expected}; data.image_size={min(*first_size, USUAL_SIDE)} scales all to one size"
+    )
+
+
+def _in_order(
+    one: Callable[[ImageFile], tuple[Picture, bytes]], files: Sequence[ImageFile], size: int
+) -> Generator[tuple[Sequence[ImageFile], list[tuple[Picture, bytes]]], None, None]:
+    """Chunks of files with their results, as listed. Pillow lets threads decode side by side."""
+    workers = cores()
+    parts = (files[start : start + size] for start in range(0, len(files), size))
+    waiting: deque[tuple[Sequence[ImageFile], Future[list[tuple[Picture, bytes]]]]] = deque()
+    is_over = Event()
+
+    def every(some: Sequence[ImageFile]) -> list[tuple[Picture, bytes]]:
+        # Nobody waits for the rest of a task after Ctrl-C or an error: it may take minutes.
+        return [one(file) for file in takewhile(lambda _: not is_over.is_set(), some)]
+
+    def submit(count: int) -> None:
+        waiting.extend((some, pool.submit(every, some)) for some in islice(parts, count))
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        submit(workers * AHEAD)
+        while waiting:
+            some, future = waiting.popleft()
+            yield some, future.result()
+            submit(1)
+    finally:
+        is_over.set()
+        pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""A data set in memory, or mapped into it where it is large."""
+"""A data set in memory, or mapped into it where it is large, and its statistics."""
 
 from __future__ import annotations
 
@@ -65,3 +65,28 @@ def check_mapped(images: NDArray[Any]) -> None:
             f"{as_typed(str(images.filename))} was cut short by another program while it was in"
             " use; start again: it is made anew"
         )
+
+
+class PixelCounts:
+    """How often each channel takes each of its 256 values: exact for any number of images."""
+
+    def __init__(self, channels: int) -> None:
+        self._counts = np.zeros((channels, 256), np.int64)
+
+    def add(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Count (N, H, W, C) images, and return them."""
+        for some in np.array_split(images, max(1, images.nbytes >> 20)):
+            for channel, counts in enumerate(self._counts):
+                counts += np.bincount(some[..., channel].ravel(), minlength=256)
+        return images
+
+    def mean_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return both per channel, on the scale of 0 to 255; the deviation is the population's.
+
+        A constant channel has the deviation 1: it says nothing and must not become NaN.
+        """
+        values = np.arange(256)
+        total = self._counts.sum(1)
+        mean = self._counts @ values / total
+        variance = (self._counts * (values - mean[:, None]) ** 2).sum(1) / total
+        return tuple(mean.tolist()), tuple(np.sqrt(np.where(variance > 0, variance, 1.0)).tolist())

@@ -13,13 +13,13 @@ from convscope.files import open_regular
 
 @contextmanager
 def exclusive(target: Path, deadline: float | None = None) -> Iterator[None]:
-    """Hold the lock of ``target``, a file beside it; their folder is made.
+    """Hold the lock of `target`, a file beside it; their folder is made.
 
     Args:
-        deadline: Of ``time.monotonic()``; without it, the wait has no end.
+        deadline: Of `time.monotonic()`; without it, the wait has no end.
 
     Raises:
-        TimeoutError: Another process still held it at ``deadline``.
+        TimeoutError: Another process still held it at `deadline`.
         NotRegularFile: A link, a pipe or a folder has the lock's name.
         OSError: The lock cannot be made.
     """
@@ -30,12 +30,9 @@ def exclusive(target: Path, deadline: float | None = None) -> Iterator[None]:
     # FileLock would empty what a link of that name leads to.
     os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
     wait = -1.0 if deadline is None else max(0.0, deadline - time.monotonic())
-    lock = FileLock(path, timeout=wait)
     try:
-        lock.acquire()
+        lock = FileLock(path).acquire(timeout=wait)
     except Timeout as error:
         raise TimeoutError("another process is still at it") from error
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()

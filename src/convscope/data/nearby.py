@@ -1,6 +1,6 @@
-"""What lies near the place where a data set is looked for, and what to rename.
+"""What lies near the folder where a data set is looked for, and what to rename.
 
-Names are looked at, in ``MOST_FOLDERS`` and of ``MOST_ENTRIES`` each at most; nothing is opened.
+Names are looked at, in `MOST_FOLDERS` and of `MOST_ENTRIES` each at most; nothing is opened.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from convscope.config.schema import as_typed
-from convscope.data.official import OFFICIAL, OfficialSet
+from convscope.data.datasets import DATASETS, Dataset
 
 MOST_FOLDERS = 100
 MOST_ENTRIES = 1000
@@ -21,17 +21,18 @@ _MAKE_TEST = "make test/, with some images of each class from train/"
 _PARTS = {"train": ("train", "trn"), "test": ("test", "tst"), "val": ("val", "dev")}
 """What the names of a part's folder begin with, whatever their case."""
 
-_OFFICIAL_PATHS = {
-    path
-    for known in OFFICIAL.values()
-    for file in known.files
-    for path in (file.path, file.archive.path)
-}
-_OFFICIAL_NAMES = {path.partition("/")[0] for path in _OFFICIAL_PATHS}
+
+def _paths(known: Dataset) -> list[str]:
+    """Its files and archives, relative to the data root."""
+    return [path for file in known.files for path in (file.path, file.archive.path)]
+
+
+_PUBLISHED_PATHS = {path for known in DATASETS.values() for path in _paths(known)}
+_PUBLISHED_NAMES = {path.partition("/")[0] for path in _PUBLISHED_PATHS}
 
 
 def entries(folder: Path) -> list[tuple[str, bool]]:
-    """Names in ``folder`` and whether each is a folder; none where it cannot be read."""
+    """Names in `folder` and whether each is a folder; none where it cannot be read."""
     try:
         with os.scandir(folder) as scan:
             visible = (entry for entry in scan if not entry.name.startswith("."))
@@ -42,44 +43,47 @@ def entries(folder: Path) -> list[tuple[str, bool]]:
         return []
 
 
+def _folders(root: Path) -> list[str]:
+    return [name for name, is_folder in entries(root) if is_folder]
+
+
+def few(names: list[str]) -> str:
+    """The first three of some names, for a sentence."""
+    return ", ".join(map(as_typed, names[:3])) + ", …" * (len(names) > 3)
+
+
 def parts_beside(root: Path, part: str) -> list[str]:
-    """Folders in ``root`` that by their names hold this part, but are not named so exactly."""
+    """Folders in `root` that by their names hold this part, but are not named so exactly."""
     return [
         name
-        for name, is_folder in entries(root)
-        if is_folder and name.lower().startswith(_PARTS[part]) and name not in ("train", "test")
+        for name in _folders(root)
+        if name.lower().startswith(_PARTS[part]) and name not in ("train", "test")
     ]
 
 
 def folder_advice(root: Path) -> str:
-    """What to do where ``root`` is no image folder, from what lies in it."""
-    renames = _renames(root)
-    if renames:
-        return renames + ("" if _has_test(root) else f" and {_MAKE_TEST}")
-    for name, is_folder in entries(root):
+    """What to do where `root` is no image folder, from what lies in it."""
+    if renames := _renames(root):
+        has_test = (root / "test").is_dir() or parts_beside(root, "test") + parts_beside(
+            root, "val"
+        )
+        return renames if has_test else f"{renames} and {_MAKE_TEST}"
+    for name in _folders(root):
         inside = root / name
-        if is_folder and (_is_image_folder(inside) or _renames(inside)):
-            return f"set data.root={as_typed(inside)}" + _and(_renames(inside))
+        renames = _renames(inside)
+        if renames or _is_image_folder(inside):
+            return f"set data.root={as_typed(inside)}" + f" and {renames}" * bool(renames)
     if root.is_dir() and _is_image_folder(root.parent):
         return f"set data.root={as_typed(root.parent)}"
     if (root / "train").is_dir():
         return _MAKE_TEST
-    classes = [
-        name
-        for name, is_folder in entries(root)
-        if is_folder and name not in _OFFICIAL_NAMES and entries(root / name)
-    ]
+    classes = [n for n in _folders(root) if n not in _PUBLISHED_NAMES and entries(root / n)]
     if classes:
-        few = ", ".join(map(as_typed, classes[:3])) + ", …" * (len(classes) > 3)
         return (
-            f"if {few} are the classes, move them into {as_typed(root / 'train')}, and some images"
-            f" of each into {as_typed(root / 'test')}"
+            f"if {few(classes)} are the classes, move them into {as_typed(root / 'train')}, and"
+            f" some images of each into {as_typed(root / 'test')}"
         )
     return "set data.root to where they are"
-
-
-def _has_test(root: Path) -> bool:
-    return (root / "test").is_dir() or bool(parts_beside(root, "test") + parts_beside(root, "val"))
 
 
 def _is_image_folder(root: Path) -> bool:
@@ -87,7 +91,7 @@ def _is_image_folder(root: Path) -> bool:
 
 
 def _renames(root: Path) -> str:
-    """Which folders in ``root`` to call train and test; empty where none is to be renamed."""
+    """Which folders in `root` to call train and test; empty where none is to be renamed."""
     pairs = []
     for part, others in (("train", ("train",)), ("test", ("test", "val"))):
         found = [name for other in others for name in parts_beside(root, other)]
@@ -96,30 +100,24 @@ def _renames(root: Path) -> str:
     return f"rename {' and '.join(pairs)}" if pairs else ""
 
 
-def _and(advice: str) -> str:
-    return f" and {advice}" if advice else ""
-
-
-def official_advice(known: OfficialSet, root: Path) -> str | None:
-    """What lies under ``root`` of an official set under other names, and what to do about it."""
-    wanted = {path: root / path for file in known.files for path in (file.path, file.archive.path)}
+def published_advice(known: Dataset, root: Path) -> str | None:
+    """What lies under `root` of a data set's files under other names, and what to do about it."""
     misplaced = {
         path: found
         for found in _files(root)
-        if found.relative_to(root).as_posix() not in _OFFICIAL_PATHS
-        for path in wanted
+        if found.relative_to(root).as_posix() not in _PUBLISHED_PATHS
+        for path in _paths(known)
         if _same_name(found, path)
     }
     if misplaced:
         path, found = next(iter(misplaced.items()))
-        lies = f"{as_typed(found)} lies there"
-        ending = f"/{path}"
-        if str(found.absolute()).endswith(ending):
-            return f"{lies}: set data.root={as_typed(str(found.absolute()).removesuffix(ending))}"
+        lies, whole = f"{as_typed(found)} lies there", str(found.absolute())
+        if whole.endswith(f"/{path}"):
+            return f"{lies}: set data.root={as_typed(whole.removesuffix(f'/{path}'))}"
         more = f", and so on with {len(misplaced) - 1} more" if len(misplaced) > 1 else ""
-        return f"{lies}: move it to {as_typed(wanted[path])}{more}"
+        return f"{lies}: move it to {as_typed(root / path)}{more}"
     for name, _ in entries(root):
-        if _plain(name).startswith(_plain(known.name)) and name not in _OFFICIAL_NAMES:
+        if _plain(name).startswith(_plain(known.name)) and name not in _PUBLISHED_NAMES:
             return (
                 f"{as_typed(root / name)} lies there, but not in the form that torchvision has:"
                 f" {known.files[0].path}"
@@ -128,25 +126,25 @@ def official_advice(known: OfficialSet, root: Path) -> str | None:
 
 
 def other_data(root: Path, name: str) -> str | None:
-    """The other data sets that lie under ``root``, and the choice that takes them."""
+    """The other data sets that lie under `root`, and the choice that takes them."""
     found = [
         f"{as_typed((root / known.files[0].path).parent)} lies there: data={known.name} takes it"
-        for known in OFFICIAL.values()
+        for known in DATASETS.values()
         if known.name != name and any((root / file.path).is_file() for file in known.files)
     ]
     if _is_image_folder(root) or _renames(root):
         found.append(f"{as_typed(root)} has an image folder's parts: data=image_folder takes them")
     found += [
-        f"{place} is an image folder: data=image_folder data.root={place} takes it"
-        for folder, is_folder in entries(root)
-        for place in [as_typed(root / folder)]
-        if is_folder and _is_image_folder(root / folder)
+        f"{path} is an image folder: data=image_folder data.root={path} takes it"
+        for folder in _folders(root)
+        for path in [as_typed(root / folder)]
+        if _is_image_folder(root / folder)
     ]
     return "; ".join(found) or None
 
 
 def _same_name(found: Path, path: str) -> bool:
-    """Whether a file is named as ``path`` but for separators and a copy's number.
+    """Whether a file is named as `path` but for separators and a copy's number.
 
     CIFAR's names say little (train, meta), so that their folder's name counts too.
     """
@@ -163,7 +161,7 @@ def _plain(name: str) -> str:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Files down to ``_DEPTH``, those further up first."""
+    """Files down to `_DEPTH`, those further up first."""
     folders = [(root, 0)]
     for folder, depth in folders:
         for name, is_folder in entries(folder):

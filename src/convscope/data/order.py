@@ -27,8 +27,8 @@ def permutation(size: int, seed: int, epoch: int) -> Tensor:
 class BatchOrder:
     """Batches of indices, by optimizer step.
 
-    An epoch is ``floor(N / batch_size)`` full batches; the images left over differ by epoch. A
-    batch is cut into ``world_size`` equal parts, one per rank.
+    An epoch is `floor(N / batch_size)` full batches; the images left over differ by epoch. A
+    batch is cut into `world_size` equal parts, one per rank.
 
     Args:
         indices: (N,) int64, what to shuffle: the train part of the split.
@@ -36,7 +36,7 @@ class BatchOrder:
         device: Where the indices are handed out.
 
     Raises:
-        UserError: ``batch_size`` is above N, or no multiple of ``world_size``.
+        UserError: `batch_size` is above N, or no multiple of `world_size`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class BatchOrder:
         self._order = self._indices
 
     def batch_indices(self, step: int) -> Tensor:
-        """This rank's (batch_size / world_size,) indices of optimizer step ``step``, from 0."""
+        """This rank's (batch_size / world_size,) indices of optimizer step `step`, from 0."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             shuffled = self._indices[permutation(len(self._indices), self.seed, epoch)]

@@ -17,7 +17,6 @@ from convscope.config.schema import as_typed
 from convscope.errors import UserError
 from convscope.files import read_regular
 
-GREY = "L"
 MOST_FILE_BYTES = 1 << 30
 """Of an image file; Pillow refuses what has more than 179 million pixels."""
 MOST_SCALED_PIXELS = 1 << 25
@@ -44,7 +43,7 @@ class Picture(NamedTuple):
 
 
 def outline(path: Path, image_size: int | None) -> tuple[int, int, int]:
-    """(channels, height, width) that ``decode`` gives where ``channels`` is left open.
+    """Return (channels, height, width) that `decode` gives where `channels` is left open.
 
     Raises:
         UserError: The file is no image that can be used.
@@ -53,11 +52,11 @@ def outline(path: Path, image_size: int | None) -> tuple[int, int, int]:
     with without_warnings(), _explained(path, content):
         image, _ = _upright(_opened(path, content))
     width, height = (image_size, image_size) if image_size else image.size
-    return 1 if image.mode == GREY else 3, height, width
+    return 1 if image.mode == "L" else 3, height, width
 
 
 def read(path: Path | str) -> bytes:
-    """The content of a file that is to be an image, or UserError."""
+    """Read a file that is to be an image, or raise UserError."""
     try:
         return read_regular(path, MOST_FILE_BYTES, follow_links=True)
     except OSError as error:
@@ -65,22 +64,22 @@ def read(path: Path | str) -> bytes:
 
 
 def decode(path: Path | str, content: bytes, image_size: int | None, channels: int) -> Picture:
-    """An image file's pixels, turned as its EXIF orientation says.
+    """Decode an image file's pixels, turned as its EXIF orientation says.
 
-    Of several frames the first is taken. With ``image_size`` the shorter side is scaled to it
-    (bilinear) and the centre square cut out, as torchvision's ``Resize`` and ``CenterCrop`` do.
+    Of several frames the first is taken. With `image_size` the shorter side is scaled to it
+    (bilinear) and the centre square cut out, as torchvision's `Resize` and `CenterCrop` do.
 
     Args:
         path: For errors.
-        channels: 3 converts whatever it is to RGB; 1 takes grey alone.
+        channels: 3 converts whatever it is to RGB; 1 takes grey only.
 
     Raises:
         UserError: The content is no image that can be used.
-        ColouredImage: ``channels`` is 1 and the image is not grey.
+        ColouredImage: `channels` is 1 and the image is not grey.
     """
     with _explained(path, content):
         image = _opened(path, content)
-        if channels == 1 and image.mode != GREY:
+        if channels == 1 and image.mode != "L":
             raise ColouredImage
         image, turned = _upright(image)
         transparent = _is_transparent(image)
@@ -92,9 +91,9 @@ def decode(path: Path | str, content: bytes, image_size: int | None, channels: i
 
 
 def fitted(image: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """An image's pixels, (height, width, channels), for a network with inputs of one shape.
+    """Return an image's pixels, (height, width, channels), for a network with inputs of one shape.
 
-    As ``decode``, but scaled until it covers height x width, and made grey where the inputs are.
+    As `decode`, but scaled until it covers height x width, and made grey where the inputs are.
 
     Args:
         image: A file's path, or what Pillow has opened.
@@ -104,27 +103,19 @@ def fitted(image: str | Path | Image.Image, shape: tuple[int, int, int]) -> NDAr
         UserError: It is no image that can be used.
     """
     channels, height, width = shape
-    path, content = "the image", None
-    if not isinstance(image, Image.Image):
-        path = str(image)
-        content = read(path)
+    content: bytes | Image.Image
+    if isinstance(image, Image.Image):
+        path, content = "the image", image
+    else:
+        path, content = str(image), read(image)
     with without_warnings(), _explained(path, content):
-        if isinstance(image, Image.Image):
-            _check_kind(path, image)
-        else:
-            image = _opened(path, content or b"")
-        upright, _ = _upright(image)
+        upright, _ = _upright(_opened(path, content))
         pixels = np.asarray(_centre(_converted(upright, channels), width, height))
     return pixels.reshape(height, width, channels)
 
 
-def _opened(path: Path | str, content: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(content))
-    _check_kind(path, image)
-    return image
-
-
-def _check_kind(path: Path | str, image: Image.Image) -> None:
+def _opened(path: Path | str, content: bytes | Image.Image) -> Image.Image:
+    image = Image.open(io.BytesIO(content)) if isinstance(content, bytes) else content
     if image.format == "EPS":
         # To load it, Pillow would have Ghostscript run it.
         raise UserError(f"{as_typed(path)} is a PostScript program; convert it to an image")
@@ -133,10 +124,11 @@ def _check_kind(path: Path | str, image: Image.Image) -> None:
             f"{as_typed(path)} has more than 8 bits per channel (Pillow mode {image.mode}); "
             f"convert it to 8 bits"
         )
+    return image
 
 
 def _converted(image: Image.Image, channels: int) -> Image.Image:
-    wanted = GREY if channels == 1 else "RGB"
+    wanted = "L" if channels == 1 else "RGB"
     return image if image.mode == wanted else image.convert(wanted)
 
 
@@ -180,14 +172,14 @@ def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Pillow's, of damaged EXIF and the like, are not printed; of all threads, so not for one."""
+    """Silence Pillow's, of damaged EXIF and the like; of all threads, so not for one file each."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
 
 
 @contextmanager
-def _explained(path: Path | str, content: bytes | None) -> Iterator[None]:
+def _explained(path: Path | str, content: bytes | Image.Image) -> Iterator[None]:
     """Whatever Pillow raises, in one line that names the file."""
     try:
         yield
@@ -195,15 +187,12 @@ def _explained(path: Path | str, content: bytes | None) -> Iterator[None]:
         raise
     except Exception as error:
         # Pillow's plugins answer damaged files with nearly any kind of exception.
-        reason = _reason(error, content)
+        if content == b"":
+            reason = "it is empty"
+        elif isinstance(error, UnidentifiedImageError):
+            reason = "it has no known image format"
+        elif isinstance(error, MemoryError):
+            reason = "it takes more memory than there is"
+        else:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{as_typed(path)} is not an image that can be read: {reason}") from error
-
-
-def _reason(error: Exception, content: bytes | None) -> str:
-    if content == b"":
-        return "it is empty"
-    if isinstance(error, UnidentifiedImageError):
-        return "it has no known image format"
-    if isinstance(error, MemoryError):
-        return "it takes more memory than there is"
-    return next(iter(str(error).splitlines()), type(error).__name__)

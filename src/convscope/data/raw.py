@@ -1,6 +1,7 @@
-"""The raw files of the official data sets: found, extracted or downloaded, and verified.
+"""The raw files of a data set: found, extracted or downloaded, verified, and decoded.
 
-A file is judged by its own checksum, whatever packed it.
+A file is judged by its own checksum, whatever packed it. It is decoded only once that has matched,
+which vouches for its structure too.
 """
 
 from __future__ import annotations
@@ -9,78 +10,120 @@ import gzip
 import hashlib
 import lzma
 import os
+import pickle
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from convscope.data.download import DownloadError, fetch
+import numpy as np
+from numpy.typing import NDArray
+
+from convscope.data.datasets import DATASETS, Archive, Dataset, RawFile
+from convscope.data.download import DownloadError, fetch, md5_of, written
 from convscope.data.lock import exclusive
-from convscope.data.nearby import official_advice
-from convscope.data.official import OFFICIAL, Archive, OfficialSet, RawFile
+from convscope.data.nearby import published_advice
 from convscope.errors import UserError
-from convscope.files import NotRegularFile, create, open_regular, read_regular
+from convscope.files import NotRegularFile, open_regular, read_regular
 
 MOST_BYTES = 1 << 28
 """Of a raw file; the largest, CIFAR-100's training part, has 155 million."""
 _MOST_ARCHIVE_BYTES = 1 << 30
 """Of all that an archive unpacks to."""
 
+Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Images (N, H, W, C) and labels (N,)."""
 
-def present(known: OfficialSet, root: Path) -> bool:
-    """Whether every file, or else its archive, lies under ``root``."""
-    return all((root / f.path).is_file() or (root / f.archive.path).is_file() for f in known.files)
+
+def source_of(file: RawFile, root: Path) -> Path:
+    """Return the file's own path where it lies there extracted, else its archive's."""
+    extracted = root / file.path
+    return extracted if file.md5 and extracted.is_file() else root / file.archive.path
+
+
+def present(known: Dataset, root: Path) -> bool:
+    """Return whether every file, or else its archive, lies under `root`."""
+    return all(source_of(file, root).is_file() for file in known.files)
 
 
 def ensure(
-    known: OfficialSet,
+    known: Dataset,
     root: Path,
     deadline: float | None = None,
     progress: bool = True,
     extract: bool = True,
 ) -> None:
-    """Put every file of ``known`` under ``root``: from its archive there, or from the network.
+    """Put every file of `known` under `root`: from its archive there, or from the network.
 
     Args:
-        extract: Else an archive will do: ``read_all`` reads files out of it.
+        extract: Else an archive will do: `read_dataset` reads files out of it.
 
     Raises:
-        DownloadError: See ``fetch``; it names what lies there under other names.
+        DownloadError: See `fetch`; it names what lies there under other names.
         UserError: An archive is damaged, or a file cannot be written.
     """
     for archive in known.archives:
         files = [file for file in known.files if file.archive == archive]
-        if all(_is_there(root / file.path) for file in files):
+        if all(_is_extracted(file, root) for file in files):
             continue
         if not _is_there(root / archive.path):
             try:
                 fetch(archive, root, deadline=deadline, progress=progress)
             except DownloadError as error:
-                raise error.with_advice(official_advice(known, root)) from error
+                advice = published_advice(known, root)
+                raise DownloadError(error.target, error.url, error.reason, advice) from error
         if extract:
-            _extract(archive, files, root)
+            _extract(archive, [file for file in files if file.md5], root)
 
 
-def read_all(known: OfficialSet, root: Path) -> list[bytes]:
-    """The content of every file, which is what was published, in the order of ``known.files``.
+def read_dataset(known: Dataset, root: Path) -> tuple[Part, Part, tuple[str, ...]]:
+    """Decode the files of `known` to its train part, test part and class names.
 
     Raises:
         UserError: A file is missing or damaged.
     """
-    contents = {}
+    contents = read_all(known, root)
+    if known.layout == "idx":
+        return _idx_part(known, contents[:2]), _idx_part(known, contents[2:]), known.class_names
+    # Written by Python 2.
+    *batches, test, meta = (pickle.loads(content, encoding="latin1") for content in contents)
+    return _pickle_part(known, batches), _pickle_part(known, [test]), tuple(meta[known.names_key])
+
+
+def _idx_part(known: Dataset, contents: Sequence[bytes]) -> Part:
+    """IDX: two zero bytes, type, rank, that many big-endian sizes, then bytes in C order."""
+    channels, height, width = known.input_shape
+    images = np.frombuffer(contents[0], np.uint8, offset=16)
+    labels = np.frombuffer(contents[1], np.uint8, offset=8)
+    return images.reshape(-1, height, width, channels), labels.astype(np.int64)
+
+
+def _pickle_part(known: Dataset, batches: Sequence[dict[str, Any]]) -> Part:
+    """Pickles of `data`: (n, C * H * W) uint8, planes in turn, and a list of labels."""
+    planes = np.concatenate([batch["data"] for batch in batches])
+    images = planes.reshape(-1, *known.input_shape).transpose(0, 2, 3, 1)
+    labels = np.concatenate([batch[known.label_key] for batch in batches]).astype(np.int64)
+    return images, labels
+
+
+def read_all(known: Dataset, root: Path) -> list[bytes]:
+    """Read the content of every file, which is what was published, in the order of `known.files`.
+
+    Raises:
+        UserError: A file is missing or damaged.
+    """
+    contents = {
+        file: read_verified(file, root) for file in known.files if _is_extracted(file, root)
+    }
     for archive in known.archives:
-        packed = []
-        for file in known.files:
-            if file.archive == archive and _is_there(root / file.path):
-                contents[file] = read_verified(file, root)
-            elif file.archive == archive:
-                packed.append(file)
+        packed = [f for f in known.files if f.archive == archive and f not in contents]
         contents |= dict(_unpack(archive, packed, root))
     return [contents[file] for file in known.files]
 
 
 def read_verified(file: RawFile, root: Path) -> bytes:
-    """The file's content, which is what was published.
+    """Read an extracted file's content, which is what was published.
 
     Raises:
         UserError: The file is missing or damaged.
@@ -91,10 +134,13 @@ def read_verified(file: RawFile, root: Path) -> bytes:
         content = read_regular(path, MOST_BYTES, follow_links=True)
     except OSError as error:
         raise _unreadable(path, error) from error
-    found = _md5(content)
-    if found != file.md5:
-        raise _damaged(path, f"its md5 is {found}, not {file.md5}{_whose(found)}")
+    if wrong := _other_md5(content, file):
+        raise _damaged(path, f"its md5 is {wrong}")
     return content
+
+
+def _is_extracted(file: RawFile, root: Path) -> bool:
+    return bool(file.md5) and _is_there(root / file.path)
 
 
 def _is_there(path: Path) -> bool:
@@ -114,7 +160,9 @@ def _extract(archive: Archive, files: Sequence[RawFile], root: Path) -> None:
         with exclusive(root / archive.path):
             missing = [file for file in files if not (root / file.path).exists()]
             for file, content in _unpack(archive, missing, root):
-                _write(root / file.path, content)
+                (root / file.path).parent.mkdir(parents=True, exist_ok=True)
+                with written(root / file.path) as partial:
+                    partial.write(content)
     except OSError as error:
         raise UserError(
             f"{error.filename or root / files[0].path} cannot be written: {error.strerror}"
@@ -124,20 +172,21 @@ def _extract(archive: Archive, files: Sequence[RawFile], root: Path) -> None:
 def _unpack(
     archive: Archive, files: Sequence[RawFile], root: Path
 ) -> Iterator[tuple[RawFile, bytes]]:
-    """The content of each of ``files`` as ``archive`` holds it, verified."""
+    """The content of each of `files` as `archive` holds it, verified."""
     if not files:
         return
     path = root / archive.path
     wanted = {PurePosixPath(file.path).name: file for file in files}
     reasons = {name: f"{name} is not in it" for name in wanted}
     try:
+        if not all(file.md5 for file in files) and (found := md5_of(path)) != archive.md5:
+            raise _damaged(path, f"its md5 is {found}, not {archive.md5}")
         for name, content in _members(path, wanted):
-            file, found = wanted[name], _md5(content)
-            if found == file.md5:
-                del wanted[name]
-                yield file, content
+            wrong = _other_md5(content, wanted[name])
+            if wrong is None:
+                yield wanted.pop(name), content
             else:
-                reasons[name] = f"the md5 of {name} in it is {found}, not {file.md5}{_whose(found)}"
+                reasons[name] = f"the md5 of {name} in it is {wrong}"
     except OSError as error:
         if error.errno is None:  # Of gzip and tarfile, not of the system.
             raise _damaged(path, str(error)) from error
@@ -170,34 +219,21 @@ def _bounded(path: Path, content: bytes) -> bytes:
     return content
 
 
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _whose(md5: str) -> str:
-    """Which other official file has this checksum."""
-    for known in OFFICIAL.values():
-        for file in known.files:
-            if file.md5 == md5:
-                return f": it is {known.name}'s {PurePosixPath(file.path).name}"
-    return ""
+def _other_md5(content: bytes, file: RawFile) -> str | None:
+    """What the content's checksum is in place of the file's, and which file has it; else None."""
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found == file.md5 or file.md5 is None:
+        return None
+    for known in DATASETS.values():
+        for other in known.files:
+            if other.md5 == found:
+                name = PurePosixPath(other.path).name
+                return f"{found}, not {file.md5}: it is {known.name}'s {name}"
+    return f"{found}, not {file.md5}"
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} cannot be read: {error.strerror}")
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with create(partial) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _damaged(path: Path, reason: str) -> UserError:

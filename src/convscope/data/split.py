@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.data.facts import held_back
+from convscope.data.datasets import held_back
 from convscope.errors import UserError
 
 # Apart from the run's seed: runs of different seeds must be judged on the same images.
@@ -19,13 +19,13 @@ def stratified_split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Part the images class by class.
 
-    Of a class with n images, ``floor(n * fraction + 1/2)`` go to the second part. They are drawn by
-    NumPy's ``RandomState``, whose stream is frozen (NEP 19), from ``SPLIT_SEED`` alone.
+    Of a class with n images, `floor(n * fraction + 1/2)` go to the second part. They are drawn by
+    NumPy's `RandomState`, whose stream is frozen (NEP 19), from `SPLIT_SEED` alone.
 
     Args:
         labels: (N,) class of each image.
         fraction: Share of the second part, between 0 and 1.
-        key: What an error calls ``fraction``.
+        key: What an error calls `fraction`.
 
     Returns:
         Indices of the first and of the second part, each (n,), ascending.

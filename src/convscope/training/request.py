@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.config.schema import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
-from convscope.data.facts import held_back
+from convscope.data.datasets import held_back
 from convscope.errors import UserError
 from convscope.geometry import NetworkGeometry, conv_config, folder_label, typed_config
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
@@ -56,7 +56,7 @@ def _with_sizes(error: UserError, config: TrainConfig) -> UserError:
     """The error, and in a second line that images differ in size: it would be the next one."""
     if config.data.name != "image_folder" or config.data.image_size is not None:
         return error
-    from convscope.data.decode import differing_size
+    from convscope.data.image_folder import differing_size
 
     sizes = differing_size(Path(config.data.root))
     return error if sizes is None else UserError(f"{error}\n{sizes}")

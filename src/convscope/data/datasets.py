@@ -1,0 +1,285 @@
+"""The data sets: an entry of `DATASETS` each, from which the rest of the program knows them.
+
+Starts without NumPy or torch, for an error in a config must not wait for them. Folders, mirrors and
+archives' checksums are torchvision's, so that files which it left are found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from convscope.config.schema import as_typed
+from convscope.errors import UserError
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file as it is published.
+
+    Attributes:
+        path: Where it is kept, relative to the data root.
+        md5: Of the archive itself.
+        urls: Mirrors, in the order in which they are tried.
+    """
+
+    path: str
+    md5: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file that is decoded.
+
+    Attributes:
+        path: Relative to the data root.
+        md5: Of the file as extracted, so that archives packed anew serve as well; None where only
+            the archive's is published: then the file is read out of that archive, not extracted.
+        archive: The archive that holds it under its own file name.
+    """
+
+    path: str
+    md5: str | None
+    archive: Archive
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set whose outline is known before it is loaded.
+
+    Attributes:
+        name: As in `data.name`.
+        input_shape: (channels, height, width).
+        train_size: Images of the train part, validation included.
+        files: What is downloaded, verified and decoded; none for a set that `loader` makes.
+        layout: How `files` are written: `idx` (train images, train labels, test images, test
+            labels) or `pickle` (train batches, one test batch, class names).
+        label_key, names_key: Of the pickles.
+        class_names: Where the files hold none.
+        torchvision: Its class in `torchvision.datasets`, with which training is benchmarked.
+        loader: `module:function` that returns the `Images` of a set without files.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    train_size: int
+    test_size: int
+    files: tuple[RawFile, ...] = ()
+    layout: Literal["idx", "pickle"] = "idx"
+    label_key: str = ""
+    names_key: str = ""
+    class_names: tuple[str, ...] = ()
+    torchvision: str = ""
+    loader: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the content: hex, from the files' checksums."""
+        md5s = [file.md5 or file.archive.md5 for file in self.files]
+        return hashlib.sha256(" ".join([self.name, *md5s]).encode()).hexdigest()
+
+    @property
+    def archives(self) -> tuple[Archive, ...]:
+        """Each archive once, in the order of the files."""
+        return tuple(dict.fromkeys(file.archive for file in self.files))
+
+
+def _like_mnist(
+    name: str,
+    torchvision: str,
+    class_names: tuple[str, ...],
+    mirrors: tuple[str, ...],
+    md5s: tuple[tuple[str | None, str], ...],
+) -> Dataset:
+    """60,000 and 10,000 grey images; `md5s` of train images, train labels, test images and labels.
+
+    Each is (of the file, of its archive).
+    """
+    files = []
+    for part, (md5, gz_md5) in zip(
+        ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"),
+        md5s,
+        strict=True,
+    ):
+        path = f"{torchvision}/raw/{part}-ubyte"
+        urls = tuple(f"{mirror}{part}-ubyte.gz" for mirror in mirrors)
+        files.append(RawFile(path, md5, Archive(f"{path}.gz", gz_md5, urls)))
+    return Dataset(
+        name=name,
+        input_shape=(1, 28, 28),
+        classes=len(class_names),
+        train_size=60_000,
+        test_size=10_000,
+        files=tuple(files),
+        layout="idx",
+        class_names=class_names,
+        torchvision=torchvision,
+    )
+
+
+def _like_cifar(
+    classes: int, folder: str, archive_md5: str, labels: str, md5s: dict[str, str]
+) -> Dataset:
+    """50,000 and 10,000 images in colour; `labels` is what the pickles call them."""
+    tar = f"cifar-{classes}-python.tar.gz"
+    archive = Archive(tar, archive_md5, (f"https://www.cs.toronto.edu/~kriz/{tar}",))
+    return Dataset(
+        name=f"cifar{classes}",
+        input_shape=(3, 32, 32),
+        classes=classes,
+        train_size=50_000,
+        test_size=10_000,
+        files=tuple(RawFile(f"{folder}/{name}", md5, archive) for name, md5 in md5s.items()),
+        layout="pickle",
+        label_key=f"{labels}s",
+        names_key=f"{labels}_names",
+        torchvision=f"CIFAR{classes}",
+    )
+
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        _like_mnist(
+            "mnist",
+            "MNIST",
+            tuple("0123456789"),
+            ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+            (
+                ("6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+                ("a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432"),
+                ("2646ac647ad5339dbf082846283269ea", "9fb629c4189551a2d022fa330f9573f3"),
+                ("27ae3e4e09519cfbb04c329615203637", "ec29112dd5afa0611ce80d1b7f02629c"),
+            ),
+        ),
+        _like_mnist(
+            "fashion_mnist",
+            "FashionMNIST",
+            (
+                *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+                *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+            ),
+            ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+            (
+                ("f4a8712d7a061bf5bd6d2ca38dc4d50a", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                ("9018921c3c673c538a1fc5bad174d6f9", "25c81989df183df01b3e8a0aad5dffbe"),
+                ("8181f5470baa50b63fa0f6fddb340f0a", "bef4ecab320f06d8554ea6380940ec79"),
+                ("15d484375f8d13e6eb1aabb0c3f46965", "bb300cfdad3c16e7a12a480ee83cd310"),
+            ),
+        ),
+        # Its files' own checksums are nowhere published.
+        _like_mnist(
+            "kmnist",
+            "KMNIST",
+            ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+            ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+            (
+                (None, "bdb82020997e1d708af4cf47b453dcf7"),
+                (None, "e144d726b3acfaa3e44228e80efcd344"),
+                (None, "5c965bf0a639b31b8f53240b1b52f4d7"),
+                (None, "7320c461ea6c1c855c0b718fb2a4b134"),
+            ),
+        ),
+        _like_cifar(
+            10,
+            "cifar-10-batches-py",
+            "c58f30108f718f92721af3b95e74349a",
+            "label",
+            {
+                "data_batch_1": "c99cafc152244af753f735de768cd75f",
+                "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+                "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+                "data_batch_4": "634d18415352ddfa80567beed471001a",
+                "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+                "test_batch": "40351d587109b95175f43aff81a1287e",
+                "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+            },
+        ),
+        _like_cifar(
+            100,
+            "cifar-100-python",
+            "eb9058c3a382ffc7106e4002c42a8d85",
+            "fine_label",
+            {
+                "train": "16019d7e3df5f24257cddd939b257f8d",
+                "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+                "meta": "7973b15100ade9c7d40fb424638fde48",
+            },
+        ),
+        Dataset(
+            name="digits",
+            input_shape=(1, 28, 28),
+            classes=10,
+            train_size=1438,
+            test_size=359,
+            loader="convscope.data.digits:load_digits",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the images before they are loaded: enough to check a config against.
+
+    Attributes:
+        input_shape: (channels, height, width). Of an `image_folder` it is read off the first
+            image's header; the loaded images have the last word (a folder that starts with a grey
+            image and goes on in colour is loaded in colour).
+        classes: How many.
+        train_size: Images of the train part, validation included.
+        class_sizes: Of these in each class; empty where it takes a file to know.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    train_size: int
+    class_sizes: tuple[int, ...] = ()
+
+    def left_to_train(self, val_fraction: float) -> int:
+        """Training images that the validation part leaves: exact where classes' sizes are known."""
+        if not self.class_sizes:
+            return int(self.train_size * (1 - val_fraction))
+        return sum(size - held_back(size, val_fraction) for size in self.class_sizes)
+
+
+def held_back(class_size: int, val_fraction: float) -> int:
+    """Images of a class that go to the validation part."""
+    return int(class_size * val_fraction + 0.5)
+
+
+def dataset_facts(name: str, root: str | Path, image_size: int | None = None) -> Facts:
+    """Look up the outline of `name`, which lies under `root`, in `DATASETS` or from file names.
+
+    That of `auto` is MNIST's, whose shape the digits share.
+
+    Raises:
+        UserError: Unknown name, `image_size` where it has no meaning, or a folder without images.
+    """
+    check_name(name, image_size)
+    if known := DATASETS.get("mnist" if name == "auto" else name):
+        return Facts(known.name, known.input_shape, known.classes, known.train_size)
+    from convscope.data.image_folder import list_images
+    from convscope.data.pixels import outline
+
+    listing = list_images(Path(root))
+    input_shape = outline(Path(root, listing.train[0].path), image_size)
+    return Facts(name, input_shape, len(listing.classes), len(listing.train), listing.class_sizes)
+
+
+def check_name(name: str, image_size: int | None) -> None:
+    """Raise UserError where `name` is no data set, or takes no `data.image_size`."""
+    names = ("auto", *DATASETS, "image_folder")
+    if name not in names:
+        raise UserError(f"data.name must be one of {', '.join(names)}, got {as_typed(name)}")
+    if image_size is not None and name != "image_folder":
+        raise UserError(
+            f"data.image_size serves image_folder only, got {image_size} with data.name={name}"
+        )
+    if image_size is not None and image_size < 1:
+        raise UserError(f"data.image_size must be at least 1, got {image_size}")
