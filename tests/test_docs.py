@@ -9,7 +9,8 @@ import pytest
 CLONE = Path(__file__).parents[1]
 PAGES = sorted([*CLONE.glob("*.md"), *CLONE.joinpath("docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-PATH = re.compile(r"`((?:configs|docs|scripts|src|tests)/[\w./-]*)`")
+CODE = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(r"(?<![\w./-])(?:configs|docs|scripts|src|tests)/[\w./-]*")
 
 
 def anchors(page: Path) -> set[str]:
@@ -29,9 +30,10 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target), link
-    for path in PATH.findall(text):
-        if "NAME" not in path:
-            assert (CLONE / path).exists(), path
+    for code in CODE.findall(text):
+        for path in PATH.findall(code):
+            if "NAME" not in path:
+                assert (CLONE / path).exists(), path
 
 
 def test_every_page_is_linked_from_another() -> None:
