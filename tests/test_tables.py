@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from convscope.geometry import network_geometry
-from convscope.tables import Table, layer_table, map_text, markdown, new_console, print_table, say
+from convscope.layer_table import layer_table
+from convscope.tables import Table, map_text, markdown, new_console, print_table, say
 
 from .convs import parse_conv
 
@@ -29,7 +30,7 @@ def drawn(table: Table, width: int, terminal: bool = True) -> list[str]:
 def test_the_cells_of_k3_s2_p1() -> None:
     table = layer_table(layers(3, 2, 1))
     assert [name.removeprefix("<") for name in table.columns] == [
-        *("layer", "k s p", "out", "RF", "MACs", "params", "unused", "padding")
+        *("layer", "kernel-stride-padding", "out", "RF", "MACs", "params", "unused", "padding")
     ]
     # Sizes: floor((28 + 2 - 3) / 2) + 1 = 14, pooled 7, then 4, then 2. RF: 3, 3 + 2, 5 + 2 * 4,
     # 13 + 2 * 8. MACs: out * in channels * 9. Unused: (size + 2 - 3) mod 2. Touching padding, per

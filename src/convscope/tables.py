@@ -14,18 +14,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from convscope.geometry import conv_from, conv_text, pair_token
 from convscope.runs.record import RunRecord
-from convscope.text import escape_control, share, size
+from convscope.text import escape_control, size
 
 Layer = Mapping[str, Any]
 RESUME = "the same command resumes it"
 """What to tell of a run that was stopped."""
-LAYERS_LEGEND = (
-    "k s p: kernel size, stride and padding; RF: receptive field; unused: unused border, pixels at"
-    " the end that no window covers; padding: share of outputs that touch padding."
-)
-"""What the columns of `layer_table` mean."""
 _PIPE_WIDTH = 200
 _WIDEST = 1000
 
@@ -118,29 +112,6 @@ def print_list(console: Console, heading: str, sentences: Sequence[str]) -> None
     say(console, heading)
     for sentence in sentences:
         say(console, sentence, first="- ", rest="  ")
-
-
-def layer_table(layers: Sequence[Layer]) -> Table:
-    """Geometry per layer, from `RunRecord.geometry`; sizes in pixels, height x width.
-
-    `LAYERS_LEGEND` says what the columns mean.
-    """
-    columns = ("<layer", "<k s p", "out", "RF", "MACs", "params", "unused", "padding")
-    return Table(columns, tuple(_layer_row(layer) for layer in layers))
-
-
-def _layer_row(layer: Layer) -> tuple[str, ...]:
-    unused = [border["image"] + border["padding"] for border in layer["unread_border"]]
-    return (
-        layer["name"],
-        conv_text(conv_from(layer)),
-        size(layer["out_shape"]),
-        pair_token(layer["receptive_field"]),
-        f"{layer['macs']:,}",
-        f"{layer['params']:,}",
-        pair_token(unused),
-        share(layer["padding_share"]),
-    )
 
 
 def map_text(layers: Sequence[Layer]) -> str | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from convscope.config.compose import Composer
 from convscope.config.schema import TrainConfig
-from convscope.data import Facts
+from convscope.data import Facts, dataset_facts
 from convscope.geometry import (
     ConvSpec,
     ImpossibleVariant,
@@ -69,6 +71,24 @@ class Variant:
         return network_geometry(
             facts.input_shape, self.convs[:before], model.channels[:before], pools, facts.classes
         )
+
+
+class VariantComposer:
+    """Composes the variants of one command, what they share once. Loads no data."""
+
+    def __init__(self) -> None:
+        self._composer = Composer()
+        self._facts = cache(dataset_facts)
+
+    def compose(self, overrides: Sequence[str]) -> Variant:
+        """Return what these overrides would train, possible or not.
+
+        Raises:
+            UserError: a key, group or value that no run could have.
+        """
+        config = self._composer.compose(overrides)
+        data = config.data
+        return variant_of(config, overrides, self._facts(data.name, data.root, data.image_size))
 
 
 def variant_of(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> Variant:

@@ -78,7 +78,7 @@ def test_a_network(explain: Explain) -> None:
     out = done(explain("conv.stride=2", "data=cifar10"))
     lines = out.splitlines()
     assert lines[0] == "cifar10 3x32x32, channels 16-32-64: k3-s2-p1"
-    assert "conv1  k3 s2 p1   3x32x32  16x16x16   3     2             0" in lines
+    assert "conv1  k3 s2 p1                3x32x32  16x16x16   3     2             0" in lines
     assert "conv1     432  110,592  16.0 KiB     0+1        0     12 %" in lines
     assert (
         "24,346 parameters, 258,688 MACs and 23.0 KiB of activations per image, final map 2x2."
@@ -176,7 +176,7 @@ def test_pages(explain: Explain, tmp_path: Path) -> None:
         (["sample", "--input", ""], "--input must be height x width such as 7x9, got nothing\n"),
         (["sample", "--input", "0x9"], "--input must be 1 to 1000 pixels high and wide, got 0x9"),
         (["sample", "--input", "9x1001"], "--input must be 1 to 1000 pixels high and wide, got "),
-        (["sample", "data=mnist"], "one layer alone is shown, which conv and model describe, got"),
+        (["sample", "data=mnist"], "only one layer is shown, which conv and model describe, got"),
         (["sample", "conv.kernel_size=8"], "conv1 would have an empty output: input 5x5, kernel"),
         (["sample", "conv.stride=2", "conv.padding=same"], "conv.padding=same needs stride 1"),
         (["diff", "conv.stride=2"], "diff takes two variants with one vs between them, such as"),
@@ -257,9 +257,9 @@ def test_what_starts_without_what(arguments: list[str], barred: list[str], tmp_p
     assert ended.stdout.endswith("loaded []\n")
 
 
-def test_words_need_neither_torch_nor_hydra() -> None:
+def test_findings_need_neither_torch_nor_hydra() -> None:
     program = (
-        "import sys; from convscope.lesson import words;"
+        "import sys; from convscope.geometry.rules import findings;"
         "print([name for name in ('torch', 'hydra', 'numpy', 'rich') if name in sys.modules])"
     )
     ended = subprocess.run(

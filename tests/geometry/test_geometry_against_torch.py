@@ -11,7 +11,7 @@ from convscope.geometry import (
     NetworkGeometry,
     network_geometry,
     receptive_interval,
-    seen_pixels,
+    receptive_pixels,
 )
 
 from ..convs import parse_conv
@@ -93,7 +93,7 @@ def test_pixels_seen_equal_what_the_gradient_touches(typed: Typed) -> None:
     _, height, width = layers[-1].out_shape
     for unit in {(0, 0), (height // 2, width // 2), (height - 1, width - 1)}:
         seen = torch.zeros(typed.input_size, dtype=torch.bool)
-        rows, columns = (seen_pixels(layers, unit[axis], axis) for axis in (0, 1))
+        rows, columns = (receptive_pixels(layers, unit[axis], axis) for axis in (0, 1))
         seen[torch.tensor(rows, dtype=torch.long)[:, None], list(columns)] = True
         assert torch.equal(seen, touched(typed, typed.input_size, unit))
         for axis, pixels in enumerate((rows, columns)):

@@ -13,7 +13,7 @@ from convscope.geometry import (
     NetworkGeometry,
     network_geometry,
     receptive_interval,
-    seen_pixels,
+    receptive_pixels,
 )
 from convscope.geometry.conv import ConvAxis
 
@@ -112,7 +112,7 @@ def test_one_unit_sees_the_image_less_padding_and_gaps() -> None:
     assert receptive_interval(layers, 1, axis=1) == (3, 27)
     assert receptive_interval(layers[:1], 13, axis=0) == (25, 27)
     gaps = network_geometry((1, 9, 9), parse_conv([1, 2], [3, 1], 0, 2), [1, 1], [], 10)
-    assert seen_pixels(gaps.layers, 0, axis=0) == (0, 3)
+    assert receptive_pixels(gaps.layers, 0, axis=0) == (0, 3)
     lost = network_geometry((1, 9, 9), parse_conv(3, 1, 4, 1), [1], [], 10)
     assert receptive_interval(lost.layers, 0, axis=0) is None
 

@@ -4,7 +4,11 @@ import pytest
 
 from convscope.errors import UserError
 from convscope.lesson.diff import differs_in_data, rows, sentences, split, table
-from convscope.lesson.variants import examine
+from convscope.variant import Variant, VariantComposer
+
+
+def composed(overrides: list[str]) -> Variant:
+    return VariantComposer().compose(overrides)
 
 
 def test_split_at_vs() -> None:
@@ -22,7 +26,7 @@ def test_one_vs_is_needed(words: list[str]) -> None:
 
 
 def test_differences_are_marked_counts_with_their_factor() -> None:
-    drawn = table(examine([]), examine(["conv.stride=2"]))
+    drawn = table(composed([]), composed(["conv.stride=2"]))
     assert drawn.columns == ("<", "<", "k3-s1-p1", "k3-s2-p1", "<")
     layers, named = {}, ""
     for layer, quantity, *rest in drawn.rows:
@@ -41,7 +45,7 @@ def test_differences_are_marked_counts_with_their_factor() -> None:
 
 
 def test_layers_that_one_side_lacks() -> None:
-    found = {(row.layer, row.quantity): row for row in rows(examine([]), examine(["model=deep"]))}
+    found = {(row.layer, row.quantity): row for row in rows(composed([]), composed(["model=deep"]))}
     assert found["pool1", "out"].texts == ("16x14x14", "–")
     assert found["conv6", "out"].texts == ("–", "256x7x7")
     assert found["conv6", "params"].factor is None
@@ -54,7 +58,7 @@ def test_layers_that_one_side_lacks() -> None:
 def test_an_impossible_side_shows_the_layers_that_it_has() -> None:
     found = {
         (row.layer, row.quantity): row.texts
-        for row in rows(examine(["conv.kernel_size=7", "conv.padding=0"]), examine([]))
+        for row in rows(composed(["conv.kernel_size=7", "conv.padding=0"]), composed([]))
     }
     assert found["", "params"] == ("–", "24,058")
     assert found["conv2", "out"] == ("32x5x5", "32x14x14")
@@ -62,7 +66,7 @@ def test_an_impossible_side_shows_the_layers_that_it_has() -> None:
 
 
 def test_sentences_of_one_and_of_both() -> None:
-    said = sentences(examine([]), examine(["conv.kernel_size=5", "conv.padding=half"]))
+    said = sentences(composed([]), composed(["conv.kernel_size=5", "conv.padding=half"]))
     assert said == {
         "Only the first, k3-s1-p1:": [
             "the receptive field of a conv3 unit holds at most 12 of 28 pixels per axis."
@@ -89,6 +93,6 @@ def test_sentences_of_one_and_of_both() -> None:
 def test_two_that_differ_in_data_unasked_are_told(
     first: list[str], second: list[str], warning: str | None
 ) -> None:
-    told = differs_in_data((first, second), (examine(first), examine(second)))
+    told = differs_in_data((first, second), (composed(first), composed(second)))
     assert (told is None) == (warning is None)
     assert told is None or (warning or "") in told

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from matplotlib.colors import to_rgb
 from PIL import Image
 
+from convscope.config.expand import expand
 from convscope.errors import UserError
 from convscope.lesson.grid import (
     Grid,
     examine_grid,
     grid_table,
     impossible_sentences,
-    split,
+    require_single,
     typed_as,
 )
-from convscope.lesson.heat import colour, heat_maps, ink
-from convscope.lesson.heat_html import grid_html
-from convscope.lesson.heat_png import grid_png
+from convscope.lesson.heat import COLOURS, INK, grid_html, grid_png, heat_maps
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -45,16 +45,16 @@ def grid() -> Grid:
         ["conv.padding=choice(0,half)", "+conv.stride=1,2"],
     ],
 )
-def test_split_equals_a_sweep_s(overrides: list[str]) -> None:
+def test_values_are_expanded_as_a_sweep_s(overrides: list[str]) -> None:
     """The same jobs; a key's values stand where they were typed last, not first."""
-    mine = [sorted(job) for job in product(*(one.words for one in split(overrides)))]
+    mine = [sorted(job) for job in product(*(one.words for one in expand(overrides)))]
     parsed = OverridesParser.create().parse_overrides(overrides)
     (theirs,) = BasicSweeper.split_arguments(parsed, None)
     assert sorted(mine) == sorted(map(sorted, theirs))
 
 
 def test_a_glob_stands_for_presets() -> None:
-    (conv,) = split(["conv=glob(k3*)"])
+    (conv,) = expand(["conv=glob(k3*)"])
     assert (conv.key, conv.values) == ("conv", ["k3-s1-p0", "k3-s1-p1", "k3-s2-p1"])
 
 
@@ -142,6 +142,14 @@ def test_bad_input(overrides: list[str], message: str) -> None:
         examine_grid(overrides)
 
 
+@pytest.mark.parametrize("override", ["conv.stride=1,2", "conv=k3-s1-p1,k5-s2-p0"])
+def test_several_values_are_no_single_variant(override: str) -> None:
+    require_single(["conv.stride=2", "conv.kernel_size=[1,2,3]", "data=mnist"])
+    message = f"^{override} is more than one variant\nwrite explain.py grid {override}, or a list"
+    with pytest.raises(UserError, match=message):
+        require_single(["data=mnist", override])
+
+
 def test_heat_maps_have_a_map_per_padding_and_a_cell_per_variant(grid: Grid) -> None:
     maps = heat_maps(grid)
     assert list(maps) == [
@@ -191,17 +199,12 @@ def test_axes_of_other_grids(
 
 
 def test_texts_are_legible_on_every_shade() -> None:
-    def luminance(channels: tuple[int, ...]) -> float:
-        linear = [
-            c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4
-            for c in channels
-        ]
+    def luminance(channels: tuple[float, ...]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     for step in range(101):
-        shade = luminance(colour(step / 100))
-        text = {"black": 0.0, "white": 1.0}[ink(step / 100)]
-        low, high = sorted((shade, text))
+        low, high = sorted((luminance(COLOURS(step / 100)), luminance(to_rgb(INK))))
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
@@ -261,7 +264,7 @@ def test_the_picture_has_a_bar_from_the_smallest_to_the_largest_colour_below_eac
     bottom = picture[-90:]
 
     def columns(level: float) -> list[int]:
-        near = abs(bottom - np.array(colour(level))).sum(axis=2) <= 6
+        near = abs(bottom - 255 * np.array(COLOURS(level)[:3])).sum(axis=2) <= 6
         return np.flatnonzero(near.any(axis=0)).tolist()
 
     light, dark = columns(0.01), columns(0.99)

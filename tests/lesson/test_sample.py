@@ -9,8 +9,8 @@ from scipy.signal import correlate2d
 
 from convscope.errors import UserError
 from convscope.geometry import ConvSpec, ImpossibleVariant
-from convscope.lesson.lesson import lesson
 from convscope.lesson.sample import constructor, preset_shapes, sample, tutorial
+from convscope.lesson.sentences import lesson
 
 from ..convs import parse_conv
 

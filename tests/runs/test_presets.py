@@ -10,10 +10,10 @@ from convscope.config.compose import Composer, compose_config, config_dir
 from convscope.errors import UserError
 from convscope.geometry import conv_of_label, variant_label
 from convscope.lesson.grid import examine_grid
-from convscope.lesson.variants import examine
 from convscope.training.record import write_config
 from convscope.training.request import RunRequest
 from convscope.training.resolve import Resolver
+from convscope.variant import VariantComposer
 
 from ..convs import parse_conv
 from ..geometry.typed_convs import Typed, typed_convs
@@ -67,7 +67,7 @@ def test_labels_are_pairs_of_values_in_a_grid_too() -> None:
 
 def test_a_value_typed_before_or_after_a_label_counts() -> None:
     for words in (["conv=k7-s2-p3", "conv.stride=1"], ["conv.stride=1", "conv=k7-s2-p3"]):
-        assert examine(words).label == "k7-s1-p3"
+        assert VariantComposer().compose(words).label == "k7-s1-p3"
 
 
 CHANGED = [

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from convscope.config.expand import expand
 from convscope.errors import UserError
-from convscope.lesson.grid import split
 from convscope.training.request import RunRequest
 from convscope.training.resolve import Resolver
 
@@ -54,7 +54,7 @@ def cases(overrides: Sequence[str], quick: bool, resolver: Resolver) -> list[Cas
         UserError: a key that the benchmark sets itself, a value that no run could have, or an
             impossible variant.
     """
-    given = split(overrides)
+    given = expand(overrides)
     keys = {one.key for one in given}
     for key in sorted(keys & _SET_HERE):
         raise UserError(f"{key} cannot be given: the benchmark sets it itself")

@@ -1,4 +1,4 @@
-"""`python scripts/explain.py`: runs what was asked for, prints or writes, sets the exit code.
+"""`python scripts/explain.py`: reads the command line, calls a command of the lesson.
 
 Exit codes: 0 done, 2 bad input or an impossible variant, 1 nobody reads on, 128 + n ended by signal
 n.
@@ -6,22 +6,77 @@ n.
 
 from __future__ import annotations
 
-import json
+import argparse
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NoReturn
 
-from convscope.cli.explain_arguments import HELP, Asked, parse
 from convscope.errors import UserError
+from convscope.geometry import Pair
 from convscope.streams import run_command
 
-if TYPE_CHECKING:
-    from rich.console import Console
+HELP = """\
+What kernel size, stride and padding do, without training.
 
-    from convscope.geometry import ConvSpec
+  python scripts/explain.py sample
+      The tutorial's sample: three convolutions of a 5x5 input, by nn.Conv2d itself.
+  python scripts/explain.py sample conv.kernel_size=2 conv.stride=3 --input 7x9
+      The same for any layer and input. What is not given is as in training: padding is 1.
+  python scripts/explain.py conv.stride=2 data=cifar10 model=deep
+      Any network: sizes, receptive fields and costs per layer, and what stands out.
+  python scripts/explain.py diff conv.stride=1 vs conv.kernel_size=5 conv.stride=2
+      Two networks side by side, the differences marked. Each side is written in full.
+  python scripts/explain.py grid conv.kernel_size=1,3,5 conv.stride=1,2 conv.padding=0,half
+      Which variants are worth training: equal ones folded, impossible ones told.
+  python scripts/explain.py rules
+      When something stands out: each rule, its threshold and its source.
+  python scripts/explain.py conv.stride=2 --html page.html
+      One layer to play with, in a browser. With diff, both sides in step.
 
-_TUTORIAL_INPUT = (5, 5)
+conv.kernel_size, conv.stride, conv.padding: one value for every layer, or '[2,1,1]' with one
+per layer; a value is an integer or height x width, 3x5; padding also valid, half, full or same.
+All keys and groups: python scripts/train.py --help
+
+--input HxW   input of the sample or the page, in pixels; 5x5 by default
+--html FILE   write a page: the layer to play with, or a grid's heat maps
+--run RUN     with --html: that run's trained filters and a test image, such as
+              outputs/default/mnist-k3-s1-p1-seed0-1a2b3c4d
+--png FILE    write a grid's heat maps as a picture
+--json        print JSON for programs
+
+An output size that is not whole is rounded down, as PyTorch does; some visualisers call it
+invalid.
+"""
+LARGEST_INPUT = 1_000
+_TAKES = {
+    "network": ("json", "html", "input", "run"),
+    "sample": ("input",),
+    "diff": ("json", "html", "input"),
+    "grid": ("json", "html", "png"),
+    "rules": (),
+}
+_COMMANDS = tuple(name for name in _TAKES if name != "network")
+_INPUT = re.compile(r"([0-9]{1,9})(?:x([0-9]{1,9}))?")
+
+
+@dataclass(frozen=True)
+class Args:
+    """A command, the overrides behind it (and `vs`), and its options.
+
+    Attributes:
+        command: `network` where none is named, or `sample`, `diff`, `grid`, `rules`, `help`.
+    """
+
+    command: str
+    overrides: tuple[str, ...]
+    json: bool = False
+    html: Path | None = None
+    png: Path | None = None
+    input_size: Pair | None = None
+    run: Path | None = None
 
 
 def main() -> int:
@@ -30,142 +85,87 @@ def main() -> int:
 
 
 def _command() -> None:
-    asked = parse(sys.argv[1:])
-    _COMMANDS[asked.command](asked)
-
-
-def _help(asked: Asked) -> None:
-    print(HELP, end="")
-
-
-def _network(asked: Asked) -> None:
-    if asked.html is not None:
-        _write_page(asked, asked.html, [_one_layer(asked.words)] if asked.words else [])
+    args = parse(sys.argv[1:])
+    if args.command == "help":
+        print(HELP, end="")
         return
-    from convscope.lesson.variants import examine
+    # Here: Hydra and Rich take half a second, which neither --help nor a mistyped option waits for.
+    from convscope.lesson import commands
 
-    variant = examine(asked.words)
-    if asked.json:
-        from convscope.lesson.records import variant_record
-
-        _print_json(variant_record(variant))
-    else:
-        from convscope.lesson.views import show_variant
-
-        show_variant(_console(), variant)
-    if variant.impossible is not None:
-        sys.stdout.flush()
-        raise variant.impossible
-
-
-def _sample(asked: Asked) -> None:
-    from convscope.lesson.views import show_sample, show_tutorial
-
-    if not asked.words and asked.input_size is None:
-        show_tutorial(_console())
-        return
-    show_sample(_console(), asked.input_size or _TUTORIAL_INPUT, _one_layer(asked.words))
+    match args.command:
+        case "network":
+            commands.network(args.overrides, args.json, args.html, args.input_size, args.run)
+        case "diff":
+            commands.compare(args.overrides, args.json, args.html, args.input_size)
+        case "grid":
+            commands.grid(args.overrides, args.json, args.html, args.png)
+        case "sample":
+            commands.sample(args.overrides, args.input_size)
+        case "rules":
+            commands.rules(args.overrides)
 
 
-def _diff(asked: Asked) -> None:
-    from convscope.lesson.diff import differs_in_data, split
-    from convscope.lesson.variants import Examiner
-
-    sides = split(asked.words)
-    if asked.html is not None:
-        _write_page(asked, asked.html, [_one_layer(side) for side in sides])
-        return
-    examiner = Examiner()
-    first, second = (examiner.examine(side) for side in sides)
-    warning = differs_in_data(sides, (first, second))
-    if warning is not None:
-        print(warning, file=sys.stderr)
-    if asked.json:
-        from convscope.lesson.records import diff_record
-
-        _print_json(diff_record(first, second))
-    else:
-        from convscope.lesson.views import show_diff
-
-        show_diff(_console(), first, second)
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: see --help")
 
 
-def _grid(asked: Asked) -> None:
-    from convscope.lesson.grid import examine_grid
+def parse(arguments: Sequence[str]) -> Args:
+    """Return what was asked for.
 
-    grid = examine_grid(asked.words)
-    contents: dict[Path, bytes] = {}
-    if asked.html is not None:
-        from convscope.lesson.heat_html import grid_html
-
-        contents[asked.html] = grid_html(grid)
-    if asked.png is not None:
-        from convscope.lesson.heat_png import grid_png
-
-        contents[asked.png] = grid_png(grid)
-    if contents:
-        from convscope.runs.replace import replace_file
-
-        for path, content in contents.items():
-            replace_file(path, content)
-    if asked.json:
-        from convscope.lesson.records import grid_record
-
-        _print_json(grid_record(grid))
-        return
-    from convscope.lesson.views import show_grid
-
-    show_grid(_console(), grid)
-    if contents:
-        print(f"\nwrote {' and '.join(map(str, contents))}")
-
-
-def _rules(asked: Asked) -> None:
-    from convscope.lesson.views import show_rules
-
-    if asked.words:
-        raise UserError(f"rules takes no more words, got {asked.words[0]}")
-    show_rules(_console())
+    Raises:
+        UserError: an option that the command does not take, or with a value that means nothing.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    for name in ("input", "html", "png", "run"):
+        parser.add_argument(f"--{name}")
+    given = parser.parse_intermixed_args(list(arguments))
+    if given.help:
+        return Args("help", ())
+    overrides = tuple(given.overrides)
+    command = overrides[0] if overrides and overrides[0] in _COMMANDS else "network"
+    options = {name for name in ("json", "input", "html", "png", "run") if getattr(given, name)}
+    _check(command, options)
+    return Args(
+        command,
+        overrides if command == "network" else overrides[1:],
+        given.json,
+        _file("html", given.html),
+        _file("png", given.png),
+        _input_size(given.input),
+        None if given.run is None else Path(given.run),
+    )
 
 
-_COMMANDS: dict[str, Callable[[Asked], None]] = {
-    "help": _help,
-    "network": _network,
-    "sample": _sample,
-    "diff": _diff,
-    "grid": _grid,
-    "rules": _rules,
-}
+def _check(command: str, options: set[str]) -> None:
+    for option in sorted(options - set(_TAKES[command])):
+        takers = [name for name, taken in _TAKES.items() if option in taken]
+        raise UserError(f"--{option} is for {', '.join(takers)}, not for {command}: see --help")
+    if command in ("network", "diff") and "html" not in options:
+        for option in sorted(options & {"input", "run"}):
+            raise UserError(f"--{option} needs --html FILE here: see --help")
 
 
-def _one_layer(words: Sequence[str]) -> ConvSpec:
-    """The first layer of a variant: what the sample and the page show."""
-    from convscope.lesson.variants import examine
-
-    for word in words:
-        key = word.partition("=")[0].lstrip("+~")
-        if key.partition(".")[0] not in ("conv", "model"):
-            raise UserError(f"one layer alone is shown, which conv and model describe, got {word}")
-    variant = examine(words)
-    if variant.convs is None:
-        assert variant.impossible is not None
-        raise variant.impossible
-    return variant.convs[0]
+def _file(option: str, text: str | None) -> Path | None:
+    if text is None:
+        return None
+    path = Path(text)
+    # A device or pipe would be replaced by a file.
+    if not path.name or (path.exists() and not path.is_file()):
+        raise UserError(f"--{option} must name a file, got {text or 'nothing'}")
+    return path
 
 
-def _write_page(asked: Asked, path: Path, convs: Sequence[ConvSpec]) -> None:
-    from convscope.lesson.page import write_page
-
-    conv, second = (*convs, None, None)[:2]
-    write_page(path, conv=conv, input_size=asked.input_size, second=second, run=asked.run)
-    print(f"wrote {path}: open it in a browser")
-
-
-def _console() -> Console:
-    from convscope.tables import new_console
-
-    return new_console()
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    print(json.dumps(record, indent=2))
+def _input_size(text: str | None) -> Pair | None:
+    if text is None:
+        return None
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        raise UserError(f"--input must be height x width such as 7x9, got {text or 'nothing'}")
+    height, width = int(match[1]), int(match[2] or match[1])
+    if not 1 <= min(height, width) <= max(height, width) <= LARGEST_INPUT:
+        raise UserError(f"--input must be 1 to {LARGEST_INPUT} pixels high and wide, got {text}")
+    return height, width

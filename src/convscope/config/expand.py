@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     ChoiceSweep,
     Override,
@@ -15,6 +18,8 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 
+from convscope.config.compose import config_dir
+from convscope.config.errors import check_typed, explain, is_explained
 from convscope.config.schema import as_typed
 from convscope.errors import UserError
 
@@ -35,6 +40,24 @@ class Alternatives:
     def values(self) -> list[str]:
         """What stands behind the key, as typed."""
         return [word.partition("=")[2] for word in self.words]
+
+
+def expand(overrides: Sequence[str]) -> list[Alternatives]:
+    """Return what each override may be in a job, from what was typed.
+
+    Raises:
+        UserError: text that is no override; or as `alternatives`.
+    """
+    check_typed(overrides)
+    # The parser asks the loader which files a glob means.
+    loader = ConfigLoaderImpl(create_config_search_path(str(config_dir())))
+    parser = OverridesParser.create(config_loader=loader)
+    try:
+        return alternatives(parser.parse_overrides(list(overrides)))
+    except Exception as error:
+        if not is_explained(error):
+            raise
+        raise UserError(explain(error, overrides)) from error
 
 
 def alternatives(overrides: Sequence[Override]) -> list[Alternatives]:

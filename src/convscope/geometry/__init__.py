@@ -33,7 +33,7 @@ from convscope.geometry.network import (
     require_batch_norm,
 )
 from convscope.geometry.parse import parse_conv
-from convscope.geometry.receptive import receptive_interval, seen_pixels
+from convscope.geometry.receptive import receptive_interval, receptive_pixels
 from convscope.geometry.suggest_fix import smallest_fix
 
 __all__ = [
@@ -59,8 +59,8 @@ __all__ = [
     "pair_token",
     "parse_conv",
     "receptive_interval",
+    "receptive_pixels",
     "require_batch_norm",
-    "seen_pixels",
     "smallest_fix",
     "typed_config",
     "typed_conv",

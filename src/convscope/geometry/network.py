@@ -67,6 +67,27 @@ class LayerGeometry:
         """Height and width of the input."""
         return self.in_shape[1:]
 
+    @property
+    def size_formula(self) -> str:
+        """The formula of torch.nn.Conv2d, "Shape", with this layer's numbers."""
+        texts = [
+            f"floor(({pixels} + {axis.before} + {axis.after} - {axis.extent}) / {axis.stride}) + 1"
+            f" = {out}"
+            for axis, pixels, out in zip(self.conv.axes, self.size, self.out_shape[1:], strict=True)
+        ]
+        if texts[0] == texts[1]:
+            return f"Height and width: {texts[0]}."
+        return f"Height: {texts[0]}; width: {texts[1]}."
+
+    def covered_pixels(self, axis: int) -> int:
+        """Input pixels of an axis that some window covers."""
+        return self.size[axis] - self.skipped[axis] - self.unused_border[axis].image
+
+    def windows_on_input(self, axis: int) -> int:
+        """Windows of an axis that cover at least one input pixel."""
+        window, outputs = self.conv.axis(axis), self.out_shape[1 + axis]
+        return sum(bool(window.pixels(output, self.size[axis])) for output in range(outputs))
+
 
 @dataclass(frozen=True)
 class NetworkGeometry:

@@ -1,17 +1,17 @@
-"""Which image pixels one unit reads."""
+"""Image pixels in the receptive field of a unit, counted one by one."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from convscope.geometry.network import LayerGeometry
+from convscope.geometry.network import LayerGeometry
 
 
-def seen_pixels(layers: "Sequence[LayerGeometry]", unit: int, axis: int) -> tuple[int, ...]:
-    """Image pixels that reach output `unit` of the last of `layers`, ascending, along one axis.
+def receptive_pixels(layers: Sequence[LayerGeometry], unit: int, axis: int) -> tuple[int, ...]:
+    """Return the image pixels that output `unit` of the last layer is computed from, ascending.
 
-    Traced back layer by layer, so that padding between the layers and pixels skipped at strides
-    above the kernel size do not count. Axis 0 is height, 1 is width.
+    Traced back layer by layer along one axis (0 height, 1 width), so that padding between the
+    layers and pixels skipped at strides above the kernel size do not count.
 
     Raises:
         IndexError: the last layer has no such unit.
@@ -20,14 +20,27 @@ def seen_pixels(layers: "Sequence[LayerGeometry]", unit: int, axis: int) -> tupl
         raise IndexError(f"{layers[-1].name} has no unit {unit} along axis {axis}")
     units = {unit}
     for layer in reversed(layers):
-        window, size = layer.conv.axis(axis), layer.in_shape[1 + axis]
+        window, size = layer.conv.axis(axis), layer.size[axis]
         units = {pixel for output in units for pixel in window.pixels(output, size)}
     return tuple(sorted(units))
 
 
 def receptive_interval(
-    layers: "Sequence[LayerGeometry]", unit: int, axis: int
+    layers: Sequence[LayerGeometry], unit: int, axis: int
 ) -> tuple[int, int] | None:
-    """First and last of `seen_pixels`; None for a unit that sees nothing but padding."""
-    seen = seen_pixels(layers, unit, axis)
-    return (seen[0], seen[-1]) if seen else None
+    """First and last of `receptive_pixels`; None for a unit computed from padding only."""
+    pixels = receptive_pixels(layers, unit, axis)
+    return (pixels[0], pixels[-1]) if pixels else None
+
+
+def largest_receptive_field(layers: Sequence[LayerGeometry], axis: int) -> int:
+    """Return the most image pixels, along one axis, in the receptive field of any unit."""
+    units, image = layers[-1].out_shape[1 + axis], layers[0].size[axis]
+    bound = min(layers[-1].receptive_field[axis], image)
+    most = 0
+    # From the middle outwards: there the field is least cut by the image's edge.
+    for unit in sorted(range(units), key=lambda unit: abs(2 * unit - units + 1)):
+        most = max(most, len(receptive_pixels(layers, unit, axis)))
+        if most == bound:
+            break
+    return most

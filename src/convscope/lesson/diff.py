@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convscope.config.errors import key_of
 from convscope.errors import UserError
-from convscope.geometry import LayerGeometry, NetworkGeometry, conv_text, pair_token
-from convscope.lesson.rules import findings
-from convscope.lesson.tables import FIRST_CENTRE, MACS_MEANING, first_text, unread_text
+from convscope.geometry.rules import findings
+from convscope.layer_table import (
+    CONV,
+    FIRST_CENTRE,
+    JUMP,
+    MACS,
+    MEMORY,
+    OUT,
+    PARAMS,
+    RECEPTIVE_FIELD,
+    SKIPPED,
+    TOUCHES_PADDING,
+    UNUSED_BORDER,
+    Column,
+    Layer,
+)
 from convscope.tables import Table
-from convscope.text import memory_size, share, size
+from convscope.text import MISSING, memory_size, size
 from convscope.variant import Variant
 
 SEPARATOR = "vs"
-MISSING = "–"
 DIFFERENT = "*"
 
+_OF_CONV = (CONV, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE)
+_OF_COST = (PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING)
+_COLUMNS = (*_OF_CONV, *_OF_COST)
+_NOTHING = {"0", "0 %", MISSING}
+"""Where neither variant has more, a row is left out."""
+
 LEGEND = (
-    f"{DIFFERENT} differs, xN: the second over the first. Receptive field and jump, from one unit"
-    f" to the next, in image pixels; {FIRST_CENTRE}; {MACS_MEANING}; memory: output for one image"
-    " in fp32; unused border: pixels at the end that no window covers, input + padding; skipped:"
-    " input pixels between windows; touches padding: share of outputs."
+    f"{DIFFERENT} differs, xN: the second over the first;"
+    f" {'; '.join(column.full_legend for column in _COLUMNS if column.meaning)}."
 )
 """What the rows and marks of `table` mean."""
 
-_Number = int | None
-_NOTHING = ("0", "0 %")
-"""Where both variants have none, a row is left out."""
+_Cell = tuple[str, int | None]
+"""A quantity as text, and as a number where it is a count."""
 
 
 @dataclass(frozen=True)
@@ -46,53 +61,52 @@ class Row:
 
     @property
     def differs(self) -> bool:
+        """Whether the texts do."""
         return self.texts[0] != self.texts[1]
 
 
-def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The overrides before and after `vs`.
+def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides before and after `vs`.
 
     Raises:
         UserError: not exactly one `vs`.
     """
-    if words.count(SEPARATOR) != 1:
+    if overrides.count(SEPARATOR) != 1:
         raise UserError(
             f"diff takes two variants with one {SEPARATOR} between them, such as"
             f" explain.py diff conv.stride=1 {SEPARATOR} conv.stride=2"
         )
-    middle = list(words).index(SEPARATOR)
-    return list(words[:middle]), list(words[middle + 1 :])
+    middle = list(overrides).index(SEPARATOR)
+    return list(overrides[:middle]), list(overrides[middle + 1 :])
 
 
 def differs_in_data(
     sides: tuple[Sequence[str], Sequence[str]], variants: tuple[Variant, Variant]
 ) -> str | None:
-    """What to tell where `data` was typed on one side only, and the two now differ in it."""
-    typed = [[word for word in side if key_of(word).partition(".")[0] == "data"] for side in sides]
+    """Return a warning where `data` was typed on one side only, and the two now differ in it."""
+    typed = [[one for one in side if key_of(one).partition(".")[0] == "data"] for side in sides]
     first, second = (variant.facts for variant in variants)
     if first == second or all(typed):
         return None
-    where, words = ("first", typed[0]) if typed[0] else ("second", typed[1])
+    where, data = ("first", typed[0]) if typed[0] else ("second", typed[1])
     return (
-        f"only the {where} has {' '.join(words)}: the two differ in their data too"
+        f"only the {where} has {' '.join(data)}: the two differ in their data too"
         f" ({first.name} and {second.name}); write it on both sides of {SEPARATOR} to compare alike"
     )
 
 
 def rows(first: Variant, second: Variant) -> list[Row]:
-    """The network's rows, then each layer's; a layer that one side lacks reads as missing."""
-    networks = first.partial_geometry, second.partial_geometry
-    found = _network_rows(first, second)
-    names = {
-        layer.name: (int(layer.name[4:]), layer.kind)
-        for network in networks
-        if network is not None
-        for layer in network.layers
-    }
-    for name in sorted(names, key=lambda name: names[name]):
-        layers = _layer(networks[0], name), _layer(networks[1], name)
-        found += [_row(name, quantity, layers) for quantity in _QUANTITIES]
-    return [row for row in found if not set(row.texts) <= {*_NOTHING, MISSING}]
+    """Return the network's rows, then each layer's; what one side lacks reads as missing."""
+    networks = _network(first), _network(second)
+    found = [_row("", title, networks[0][title], networks[1][title]) for title in networks[0]]
+    layers = [
+        {str(layer["name"]): layer for layer in (geometry.as_records() if geometry else ())}
+        for geometry in (first.partial_geometry, second.partial_geometry)
+    ]
+    for name in sorted(layers[0] | layers[1], key=lambda name: (int(name[4:]), name)):
+        sides = [side.get(name) for side in layers]
+        found += [_row(name, one.title, *(_cell(side, one) for side in sides)) for one in _COLUMNS]
+    return [row for row in found if not set(row.texts) <= _NOTHING]
 
 
 def table(first: Variant, second: Variant) -> Table:
@@ -101,14 +115,13 @@ def table(first: Variant, second: Variant) -> Table:
     for row in rows(first, second):
         factor = "" if row.factor is None else f" x{row.factor:.3g}"
         mark = DIFFERENT + factor if row.differs else ""
-        layer = row.layer if row.layer != before else ""
+        drawn.append((row.layer if row.layer != before else "", row.quantity, *row.texts, mark))
         before = row.layer
-        drawn.append((layer, row.quantity, *row.texts, mark))
     return Table(("<", "<", first.label, second.label, "<"), tuple(drawn))
 
 
 def sentences(first: Variant, second: Variant) -> dict[str, list[str]]:
-    """What stands out in the first alone, in the second alone, and in both."""
+    """What stands out in the first only, in the second only, and in both."""
     mine, theirs = (
         list(findings(variant.geometry).values()) if variant.geometry else []
         for variant in (first, second)
@@ -120,82 +133,31 @@ def sentences(first: Variant, second: Variant) -> dict[str, list[str]]:
     }
 
 
-def _network_rows(first: Variant, second: Variant) -> list[Row]:
-    def row(quantity: str, text: Callable[[Variant], str]) -> Row:
-        return Row("", quantity, (text(first), text(second)))
-
-    found = [
-        row("data", lambda variant: f"{variant.facts.name} {size(variant.facts.input_shape)}"),
-        row("channels", lambda variant: "-".join(map(str, variant.config.model.channels))),
-    ]
-    geometries = first.geometry, second.geometry
-    final = [MISSING if one is None else size(one.final_map) for one in geometries]
-    params = [None if one is None else one.params for one in geometries]
-    macs = [None if one is None else one.macs for one in geometries]
-    memory = [
-        None if one is None else sum(layer.activation_bytes for layer in one.layers)
-        for one in geometries
-    ]
-    return [
-        *found,
-        Row("", "final map", (final[0], final[1])),
-        _counted("", "params", (params[0], params[1]), "{:,}".format),
-        _counted("", "MACs", (macs[0], macs[1]), "{:,}".format),
-        _counted("", "memory", (memory[0], memory[1]), memory_size),
-    ]
+def _network(variant: Variant) -> dict[str, _Cell]:
+    """The quantities of a whole network, by title."""
+    facts, geometry = variant.facts, variant.geometry
+    known: dict[str, _Cell] = {
+        "data": (f"{facts.name} {size(facts.input_shape)}", None),
+        "channels": ("-".join(map(str, variant.config.model.channels)), None),
+    }
+    if geometry is None:
+        return known | dict.fromkeys(("final map", "params", "MACs", "memory"), (MISSING, None))
+    memory = sum(layer.activation_bytes for layer in geometry.layers)
+    return known | {
+        "final map": (size(geometry.final_map), None),
+        "params": (f"{geometry.params:,}", geometry.params),
+        "MACs": (f"{geometry.macs:,}", geometry.macs),
+        "memory": (memory_size(memory), memory),
+    }
 
 
-@dataclass(frozen=True)
-class _Quantity:
-    name: str
-    text: Callable[[LayerGeometry], str]
-    count: Callable[[LayerGeometry], int] | None = None
+def _cell(layer: Layer | None, column: Column) -> _Cell:
+    if layer is None:
+        return MISSING, None
+    return column.text(layer), layer[column.number] if column.number else None
 
 
-_QUANTITIES = (
-    _Quantity(
-        "kernel-stride-padding",
-        lambda layer: conv_text(layer.conv),
-    ),
-    _Quantity("out", lambda layer: size(layer.out_shape)),
-    _Quantity("receptive field", lambda layer: pair_token(layer.receptive_field)),
-    _Quantity("jump", lambda layer: pair_token(layer.jump)),
-    _Quantity("first centre", first_text),
-    _Quantity("params", lambda layer: f"{layer.params:,}", lambda layer: layer.params),
-    _Quantity("MACs", lambda layer: f"{layer.macs:,}", lambda layer: layer.macs),
-    _Quantity(
-        "memory",
-        lambda layer: memory_size(layer.activation_bytes),
-        lambda layer: layer.activation_bytes,
-    ),
-    _Quantity("unused border", unread_text),
-    _Quantity("skipped", lambda layer: pair_token(layer.skipped)),
-    _Quantity("touches padding", lambda layer: share(layer.padding_share)),
-)
-
-
-def _row(
-    name: str, quantity: _Quantity, layers: tuple[LayerGeometry | None, LayerGeometry | None]
-) -> Row:
-    first, second = (MISSING if layer is None else quantity.text(layer) for layer in layers)
-    counts = [
-        None if layer is None or quantity.count is None else quantity.count(layer)
-        for layer in layers
-    ]
-    return Row(name, quantity.name, (first, second), _factor(counts[0], counts[1]))
-
-
-def _counted(
-    name: str, quantity: str, counts: tuple[_Number, _Number], text: Callable[[int], str]
-) -> Row:
-    first, second = (MISSING if count is None else text(count) for count in counts)
-    return Row(name, quantity, (first, second), _factor(*counts))
-
-
-def _factor(first: _Number, second: _Number) -> float | None:
-    return second / first if first and second is not None and first != second else None
-
-
-def _layer(network: NetworkGeometry | None, name: str) -> LayerGeometry | None:
-    layers = network.layers if network is not None else ()
-    return next((layer for layer in layers if layer.name == name), None)
+def _row(layer: str, quantity: str, first: _Cell, second: _Cell) -> Row:
+    one, other = first[1], second[1]
+    factor = other / one if one and other is not None and one != other else None
+    return Row(layer, quantity, (first[0], second[0]), factor)

@@ -7,25 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress, product
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
-from convscope.config.compose import config_dir
-from convscope.config.errors import check_typed, explain, is_explained
-from convscope.config.expand import Alternatives, alternatives
+from convscope.config.errors import check_typed
+from convscope.config.expand import expand
 from convscope.errors import UserError
 from convscope.geometry import pair_token
-from convscope.lesson.tables import MACS_MEANING
-from convscope.lesson.variants import Examiner
+from convscope.layer_table import MACS
 from convscope.tables import Table
 from convscope.text import counted, share, size
-from convscope.variant import Variant
+from convscope.variant import Variant, VariantComposer
 
 GRID_LEGEND = (
-    f"RF: receptive field of the last layer, in pixels; {MACS_MEANING}; padding: share of outputs"
-    " that touch padding, in the conv layer where it is largest; equal: other ways to type the same"
-    " variant"
+    f"RF: receptive field of the last layer, in pixels; {MACS.full_legend}; padding: touches"
+    " padding, share of outputs in the conv layer where it is largest; equal: other ways to type"
+    " the same variant"
 )
 """What the columns of `grid_table` mean."""
 _CONV = "conv."
@@ -87,34 +84,36 @@ def examine_grid(overrides: Sequence[str]) -> Grid:
     Raises:
         UserError: a key, group or value that no run could have, or too many combinations.
     """
-    choices = split(overrides)
+    choices = expand(overrides)
     several = [len(one.words) > 1 for one in choices]
-    examiner = Examiner()
+    composer = VariantComposer()
     variants = {}
     for words in product(*(one.words for one in choices)):
         form = tuple(word.partition("=")[2] for word in compress(words, several))
-        variants[form] = examiner.examine(words)
+        variants[form] = composer.compose(words)
     if not variants:
         raise UserError("the grid has no variants: nothing matches its glob")
     return Grid({one.key: tuple(one.values) for one in compress(choices, several)}, variants)
 
 
-def split(overrides: Sequence[str]) -> list[Alternatives]:
-    """Each override with its values, split as a sweep splits them.
+def require_single(overrides: Sequence[str]) -> None:
+    """Check that overrides name one variant.
 
     Raises:
-        UserError: text that is no override, a key with several values twice, or too many jobs.
+        UserError: several values, as for a sweep, or text that is no override.
     """
     check_typed(overrides)
-    # The parser asks the loader which files a glob means.
-    loader = ConfigLoaderImpl(create_config_search_path(str(config_dir())))
-    parser = OverridesParser.create(config_loader=loader)
-    try:
-        return alternatives(parser.parse_overrides(list(overrides)))
-    except Exception as error:
-        if not is_explained(error):
-            raise
-        raise UserError(explain(error, overrides)) from error
+    for override in overrides:
+        try:
+            several = OverridesParser.create().parse_override(override).is_sweep_override()
+        except HydraException:
+            # What cannot be read is told when it is composed.
+            continue
+        if several:
+            raise UserError(
+                f"{override} is more than one variant\n"
+                f"write explain.py grid {override}, or a list as [1,2,3]"
+            )
 
 
 def grid_table(grid: Grid) -> Table:

@@ -1,20 +1,40 @@
-"""A grid as heat maps: kernel size by stride, for final map, MACs and receptive field."""
+"""A grid as heat maps, kernel size by stride: final map, MACs and receptive field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from html import escape
+from io import BytesIO
 from itertools import product
-from math import log, prod
+from math import log, nan, prod
+from pathlib import Path
 
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from convscope.errors import UserError
 from convscope.geometry import NetworkGeometry, pair_token
-from convscope.lesson.grid import Grid
-from convscope.text import abbreviated, size
+from convscope.lesson.grid import GRID_LEGEND, Grid, grid_table, impossible_sentences
+from convscope.plain_pictures import plain_text
+from convscope.tables import Table
+from convscope.text import MISSING, abbreviated, size
 from convscope.variant import Variant
 
+MOST_MAPS = 40
+MOST_VALUES = 30
+"""Of a picture."""
+SCALE = "Darker is larger, on a logarithmic scale"
+"""What the colours of all maps mean."""
+LIGHT, DARK, INK = "#e6f0fa", "#4a97cf", "#10151c"
+"""The ink has a contrast of 4.5 at least on every colour between them (WCAG 2.2, 1.4.3)."""
+COLOURS = LinearSegmentedColormap.from_list("cells", (LIGHT, DARK))
 _ROWS, _COLUMNS = "conv.kernel_size", "conv.stride"
-_LIGHT_TO_DARK = ((235, 243, 251), (158, 202, 225), (66, 146, 198), (8, 69, 148), (4, 34, 80))
-IMPOSSIBLE = "–"
+_STYLE = Path(__file__).with_name("heat.css")
+_CELL = 0.62
+_LEGEND = 0.12
+_DPI = 120
 
 
 @dataclass(frozen=True)
@@ -74,62 +94,26 @@ QUANTITIES = (
 
 
 def heat_maps(grid: Grid) -> dict[str, list[HeatMap]]:
-    """Title of each quantity to its maps, one per choice of keys other than kernel and stride."""
+    """Return each quantity's maps by its title, one per choice of keys besides rows and columns."""
     return {quantity.title: list(_maps(grid, quantity)) for quantity in QUANTITIES}
 
 
-SCALE = "Darker is larger, on a logarithmic scale"
-"""What the colours of all maps mean."""
-
-
-def ends(maps: Iterable[HeatMap]) -> tuple[str, str] | None:
-    """The smallest and the largest value of a quantity's maps; None where all are impossible."""
-    texts = {
-        cell.level: cell.text
-        for drawn in maps
-        for row in drawn.cells
-        for cell in row
-        if cell.level is not None
-    }
-    return (texts[min(texts)], texts[max(texts)]) if texts else None
-
-
-def colour(level: float) -> tuple[int, int, int]:
-    """Red, green and blue, 0 to 255, from light (0) to dark (1)."""
-    position = level * (len(_LIGHT_TO_DARK) - 1)
-    index = min(int(position), len(_LIGHT_TO_DARK) - 2)
-    part = position - index
-    low, high = _LIGHT_TO_DARK[index], _LIGHT_TO_DARK[index + 1]
-    red, green, blue = (round(a + part * (b - a)) for a, b in zip(low, high, strict=True))
-    return red, green, blue
-
-
-def ink(level: float) -> str:
-    """Black or white, whichever has more contrast on `colour(level)` (WCAG 2.2, luminance)."""
-    linear = [
-        channel / 255 / 12.92 if channel <= 10 else ((channel / 255 + 0.055) / 1.055) ** 2.4
-        for channel in colour(level)
-    ]
-    luminance = sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-    return "black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white"
-
-
-def _maps(grid: Grid, quantity: Quantity) -> Iterable[HeatMap]:
+def _maps(grid: Grid, quantity: Quantity) -> Iterator[HeatMap]:
     level = _scale(
         quantity.value(variant.geometry) for variant in grid.variants.values() if variant.geometry
     )
     keys = list(grid.values)
+    values = grid.values | {"": ("",)}
     row_key, column_key = _axes(keys)
     facet_keys = [key for key in keys if key not in (row_key, column_key)]
-    rows = grid.values[row_key] if row_key else ("",)
-    columns = grid.values[column_key] if column_key else ("",)
-    for facet in product(*(grid.values[key] for key in facet_keys)):
+    for facet in product(*(values[key] for key in facet_keys)):
         chosen = dict(zip(facet_keys, facet, strict=True))
 
         def cell(row: str, column: str, chosen: dict[str, str] = chosen) -> Cell:
-            words = chosen | {row_key: row, column_key: column}
-            return _cell(grid.variants[tuple(words[key] for key in keys)], quantity, level)
+            typed = chosen | {row_key: row, column_key: column}
+            return _cell(grid.variants[tuple(typed[key] for key in keys)], quantity, level)
 
+        rows, columns = values[row_key], values[column_key]
         yield HeatMap(
             facet=", ".join(f"{_key_text(key)} {value}" for key, value in chosen.items()),
             row_name=_key_text(row_key),
@@ -161,6 +145,160 @@ def _scale(values: Iterable[int]) -> Callable[[int], float]:
 
 def _cell(variant: Variant, quantity: Quantity, level: Callable[[int], float]) -> Cell:
     if variant.geometry is None:
-        return Cell(IMPOSSIBLE, None, f"{variant.label}: {variant.impossible}")
+        return Cell(MISSING, None, f"{variant.label}: {variant.impossible}")
     value = quantity.value(variant.geometry)
     return Cell(quantity.text(variant.geometry), level(value), variant.label)
+
+
+def _ends(maps: Iterable[HeatMap]) -> tuple[str, str] | None:
+    """The smallest and the largest value of a quantity's maps; None where all are impossible."""
+    cells = (cell for drawn in maps for row in drawn.cells for cell in row)
+    texts = {cell.level: cell.text for cell in cells if cell.level is not None}
+    return (texts[min(texts)], texts[max(texts)]) if texts else None
+
+
+def grid_html(grid: Grid) -> bytes:
+    """Return heat maps and table as one page, which needs no network and no script."""
+    sections = "".join(
+        f"<section><h2>{escape(title)}</h2>{_html_legend(maps)}"
+        f"<div class=maps>{''.join(map(_html_map, maps))}</div></section>"
+        for title, maps in heat_maps(grid).items()
+    )
+    impossible = "".join(f"<li>{escape(sentence)}</li>" for sentence in impossible_sentences(grid))
+    text = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Which variants are worth training</title><style>{_STYLE.read_text()}</style>"
+        f"<h1>Which variants are worth training</h1><p>{escape(grid.summary)}. {SCALE}.</p>"
+        f"{sections}<h2>Variants</h2><div class=wide>{_html_table(grid_table(grid))}</div>"
+        f"<p>{escape(GRID_LEGEND)}.</p>"
+        + (f"<h2>Impossible</h2><ul>{impossible}</ul>" if impossible else "")
+        + "</html>\n"
+    )
+    return text.encode()
+
+
+def _html_legend(maps: list[HeatMap]) -> str:
+    """The colours from the smallest to the largest value, and the mark of the impossible."""
+    parts = []
+    found = _ends(maps)
+    if found is not None:
+        gradient = f"background:linear-gradient(to right,{LIGHT},{DARK})"
+        bar = f'<span class=bar style="{gradient}"></span>'
+        parts.append(f"<li>{escape(found[0])} {bar} {escape(found[1])}</li>")
+    if any(cell.level is None for drawn in maps for row in drawn.cells for cell in row):
+        parts.append('<li><span class="swatch none"></span> impossible: a layer has no output</li>')
+    return f'<ul class=legend aria-label="Legend">{"".join(parts)}</ul>'
+
+
+def _html_map(drawn: HeatMap) -> str:
+    head = "".join(f"<th scope=col>{escape(value)}</th>" for value in drawn.columns)
+    body = "".join(
+        f"<tr><th scope=row>{escape(value)}</th>{''.join(map(_html_cell, cells))}</tr>"
+        for value, cells in zip(drawn.rows, drawn.cells, strict=True)
+    )
+    across = escape(drawn.column_name)
+    return (
+        f"<div class=wide><table class=heat><caption>{escape(drawn.facet)}</caption>"
+        f"<tr><td></td><th colspan={len(drawn.columns)}>{across}</th></tr>"
+        f"<tr><th>{escape(drawn.row_name)}</th>{head}</tr>{body}</table></div>"
+    )
+
+
+def _html_cell(cell: Cell) -> str:
+    hint = escape(cell.hint)
+    if cell.level is None:
+        return f'<td class=none title="{hint}">{cell.text}</td>'
+    mixed = f"color-mix(in srgb,{DARK} {100 * cell.level:.1f}%,{LIGHT})"
+    style = f"background:{mixed};color:{INK}"
+    return f'<td style="{style}" title="{hint}">{escape(cell.text)}</td>'
+
+
+def _html_table(table: Table) -> str:
+    kinds = [" class=left" if name.startswith("<") else "" for name in table.columns]
+    names = "".join(
+        f"<th scope=col{kind}>{escape(name.removeprefix('<'))}</th>"
+        for kind, name in zip(kinds, table.columns, strict=True)
+    )
+    rows = "".join(
+        f"<tr>{''.join(f'<td{k}>{escape(c)}</td>' for k, c in zip(kinds, row, strict=True))}</tr>"
+        for row in table.rows
+    )
+    return f"<table class=list><thead><tr>{names}</tr></thead>{rows}</table>"
+
+
+@plain_text()
+def grid_png(grid: Grid) -> bytes:
+    """Return one row of maps per choice of the keys besides kernel size and stride.
+
+    Raises:
+        UserError: more than fits a picture.
+    """
+    maps = heat_maps(grid)
+    by_facet = list(zip(*maps.values(), strict=True))
+    first = by_facet[0][0]
+    across, down = len(first.columns), len(first.rows)
+    if len(by_facet) > MOST_MAPS or max(across, down) > MOST_VALUES:
+        raise UserError(
+            f"--png draws at most {MOST_MAPS} maps of {MOST_VALUES} by {MOST_VALUES} variants,"
+            f" got {len(by_facet)} of {down} by {across}; --html has no such limit"
+        )
+    widths = _CELL * max(across, 3) + 0.9
+    heights = _CELL * down * 0.8 + 0.95
+    figure = Figure(
+        figsize=(len(maps) * widths, len(by_facet) * heights + 0.8),
+        layout="constrained",
+        dpi=_DPI,
+        facecolor="white",
+    )
+    *axes, legends = figure.subplots(
+        len(by_facet) + 1,
+        len(maps),
+        squeeze=False,
+        height_ratios=[*[heights] * len(by_facet), _LEGEND],
+    )
+    for legend, of_quantity in zip(legends, maps.values(), strict=True):
+        _draw_legend(legend, _ends(of_quantity))
+    for row, facet in zip(axes, by_facet, strict=True):
+        for cell, title, drawn in zip(row, maps, facet, strict=True):
+            _draw(cell, drawn)
+            cell.set_title("\n".join(part for part in (title, drawn.facet) if part), fontsize=9)
+    figure.supxlabel(f"{SCALE}; impossible variants are hatched. {grid.summary}.", fontsize=8)
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _draw_legend(axes: Axes, ends: tuple[str, str] | None) -> None:
+    """The colours from the smallest to the largest value of a quantity."""
+    axes.set_visible(ends is not None)
+    if ends is None:
+        return
+    axes.imshow(
+        [[step / 255 for step in range(256)]], cmap=COLOURS, aspect="auto", extent=(0, 1, 0, 1)
+    )
+    axes.set_xticks([0, 1], ends, fontsize=8)
+    axes.set_yticks([])
+    smallest, largest = axes.get_xticklabels()
+    smallest.set_horizontalalignment("left")
+    largest.set_horizontalalignment("right")
+    axes.tick_params(length=0)
+
+
+def _draw(axes: Axes, drawn: HeatMap) -> None:
+    levels = [[nan if one.level is None else one.level for one in row] for row in drawn.cells]
+    axes.pcolormesh(levels, cmap=COLOURS, vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    # Seen where a variant is impossible: there is no cell.
+    axes.patch.set(facecolor="#f2f2f2", edgecolor="#b0b0b0", hatch="///")
+    for y, cells in enumerate(drawn.cells):
+        for x, cell in enumerate(cells):
+            if cell.level is not None:
+                at = x + 0.5, y + 0.5
+                axes.text(*at, cell.text, ha="center", va="center", fontsize=8, color=INK)
+    axes.invert_yaxis()
+    axes.set_xlabel(drawn.column_name, fontsize=8)
+    axes.set_ylabel(drawn.row_name, fontsize=8)
+    axes.set_xticks([x + 0.5 for x in range(len(drawn.columns))], drawn.columns)
+    axes.set_yticks([y + 0.5 for y in range(len(drawn.rows))], drawn.rows)
+    axes.tick_params(length=0, labelsize=8)
+    axes.spines[:].set_visible(False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from convscope.geometry.rules import findings
 from convscope.lesson.diff import rows
 from convscope.lesson.grid import Grid
-from convscope.lesson.rules import findings
 from convscope.variant import Variant
 
 

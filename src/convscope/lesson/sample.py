@@ -7,40 +7,35 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import nn
 
 from convscope.errors import UserError
 from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
 from convscope.geometry.factors import symmetric
 from convscope.geometry.label import short_padding
-from convscope.lesson.lesson import (
-    about_kernel,
-    about_padding,
-    about_size,
-    about_stride,
-    lesson,
-    one_layer,
-)
+from convscope.lesson.sentences import about_kernel, about_padding, about_stride, lesson, one_layer
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-TUTORIAL_INPUT = (5, 5)
 TUTORIAL = (
     (ConvSpec((3, 3), (1, 1), symmetric((0, 0))), about_kernel),
     (ConvSpec((3, 3), (2, 2), symmetric((0, 0))), about_stride),
     (ConvSpec((3, 3), (1, 1), symmetric((1, 1))), about_padding),
 )
 """The three convolutions, each with the sentence on what it shows."""
-
-PRESETS = ("k3-s1-p0", "k5-s2-p0", "k3-s1-p1")
-"""The tutorial's three constructor examples, as files of `configs/conv`."""
-
 PRESET_CHANNELS = (1, 10)
 PRESET_INPUT = (28, 28)
 
 _MOST_MACS = 200_000_000
 _MOST_TERMS = 16
+_PADS = {
+    "zeros": nn.ZeroPad2d,
+    "reflect": nn.ReflectionPad2d,
+    "replicate": nn.ReplicationPad2d,
+    "circular": nn.CircularPad2d,
+}
+"""Of each padding mode, the layer that pads so."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,7 @@ class Sample:
 
     Attributes:
         constructor: the layer as written in Python.
+        input: height rows of width values.
         output: height rows of width values.
         first_sum: the first output as a sum of its window; "" where the window is large.
         sentences: what changed and why.
@@ -56,23 +52,24 @@ class Sample:
 
     constructor: str
     input_shape: tuple[int, ...]
+    input: list[list[int]]
     output_shape: tuple[int, ...]
     output: list[list[int]]
     first_sum: str
     sentences: list[str]
 
 
-def tutorial() -> list[Sample]:
-    """The tutorial's three convolutions of a 5x5 input."""
+def tutorial(input_size: Pair = (5, 5)) -> list[Sample]:
+    """Return the tutorial's three convolutions, each with the sentence on what it shows."""
     samples = []
     for conv, about in TUTORIAL:
-        layer = one_layer(TUTORIAL_INPUT, conv).layers[0]
-        samples.append(_sample(TUTORIAL_INPUT, conv, [about(layer), about_size(layer)]))
+        layer = one_layer(input_size, conv).layers[0]
+        samples.append(_sample(input_size, conv, [about(layer), layer.size_formula]))
     return samples
 
 
 def sample(input_size: Pair, conv: ConvSpec) -> Sample:
-    """The same for any geometry and input (height, width).
+    """Return one convolution of an input of (height, width), with all sentences on it.
 
     Raises:
         ImpossibleVariant: the output would be empty.
@@ -88,19 +85,10 @@ def sample(input_size: Pair, conv: ConvSpec) -> Sample:
 
 
 def preset_shapes(conv: ConvSpec) -> tuple[str, tuple[int, ...]]:
-    """Constructor and output shape of a preset with 10 filters, on one grey 28x28 image."""
-    import torch
-
+    """Return constructor and output shape of 10 filters on one grey 28x28 image."""
     with torch.no_grad():
-        output = _torch(conv, *PRESET_CHANNELS)(torch.zeros(1, 1, *PRESET_INPUT))
+        output = _layers(conv, *PRESET_CHANNELS)(torch.zeros(1, 1, *PRESET_INPUT))
     return constructor(conv, *PRESET_CHANNELS), tuple(output.shape)
-
-
-def input_numbers(input_size: Pair) -> Tensor:
-    """0, 1, 2, … row by row as (1, 1, height, width); float64, which holds every sum exactly."""
-    import torch
-
-    return torch.arange(prod(input_size), dtype=torch.float64).reshape(1, 1, *input_size)
 
 
 def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
@@ -108,9 +96,7 @@ def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
 
     With a layer before it where the sides of the padding differ, which `nn.Conv2d` cannot.
     """
-    from torch import nn
-
-    pad = _PADS[conv.padding_mode]
+    pad = _PADS[conv.padding_mode].__name__
     first, conv = _padded_first(conv)
     defaults = inspect.signature(nn.Conv2d).parameters
     values = _arguments(conv)
@@ -123,13 +109,12 @@ def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
     return f"nn.{pad}({first}), {layer}" if any(first) else layer
 
 
-_PADS = {
-    "zeros": "ZeroPad2d",
-    "reflect": "ReflectionPad2d",
-    "replicate": "ReplicationPad2d",
-    "circular": "CircularPad2d",
-}
-"""Of each padding mode, the layer of `torch.nn` that pads so."""
+def _layers(conv: ConvSpec, in_channels: int, out_channels: int) -> nn.Sequential:
+    """The layers that `constructor` writes."""
+    pad = _PADS[conv.padding_mode]
+    first, conv = _padded_first(conv)
+    layer = nn.Conv2d(in_channels, out_channels, **_arguments(conv))
+    return nn.Sequential(pad(first), layer) if any(first) else nn.Sequential(layer)
 
 
 def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
@@ -142,17 +127,15 @@ def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
 
 
 def _arguments(conv: ConvSpec) -> dict[str, Any]:
-    """As `torch.nn.Conv2d` takes them."""
+    """The conv's arguments as `torch.nn.Conv2d` takes them."""
     values = {factor.key: factor.torch(getattr(conv, factor.key)) for factor in FACTORS}
     return values | ({"padding": "same"} if short_padding(conv) == "same" else {})
 
 
 def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sample:
-    import torch
-    from torch import nn
-
-    numbers = input_numbers(input_size)
-    layer = _torch(conv, 1, 1).double()
+    # float64 holds every sum exactly.
+    numbers = torch.arange(prod(input_size), dtype=torch.float64).reshape(1, 1, *input_size)
+    layer = _layers(conv, 1, 1).double()
     nn.init.ones_(layer[-1].weight)  # type: ignore[arg-type]
     nn.init.zeros_(layer[-1].bias)  # type: ignore[arg-type]
     with torch.no_grad(), warnings.catch_warnings():
@@ -162,21 +145,12 @@ def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sampl
     return Sample(
         constructor=constructor(conv, 1, 1),
         input_shape=tuple(numbers.shape),
+        input=numbers[0, 0].long().tolist(),
         output_shape=tuple(output.shape),
         output=output[0, 0].long().tolist(),
         first_sum=_first_sum(input_size, conv, int(output[0, 0, 0, 0])),
         sentences=list(sentences),
     )
-
-
-def _torch(conv: ConvSpec, in_channels: int, out_channels: int) -> nn.Sequential:
-    """The layers that `constructor` writes."""
-    from torch import nn
-
-    pad = getattr(nn, _PADS[conv.padding_mode])
-    first, conv = _padded_first(conv)
-    layer = nn.Conv2d(in_channels, out_channels, **_arguments(conv))
-    return nn.Sequential(pad(first), layer) if any(first) else nn.Sequential(layer)
 
 
 def _first_sum(input_size: Pair, conv: ConvSpec, total: int) -> str:

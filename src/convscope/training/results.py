@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from convscope.geometry import FACTORS, NetworkGeometry
-from convscope.lesson.tables import geometry_text
-from convscope.lesson.window import window_picture
+from convscope.layer_table import geometry_text
 from convscope.metrics import Metric, Network, metrics_of, of_run
 from convscope.runs.history import Row
 from convscope.training.model import ConvNet
@@ -19,6 +18,7 @@ from convscope.training.tracking.charts import CHARTS
 from convscope.training.tracking.events import add_figure, write_text
 from convscope.training.tracking.hparams import close_row, open_row
 from convscope.training.tracking.pictures import check_shapes, confusion_picture, run_pictures
+from convscope.training.tracking.window import window_picture
 
 _FIRST_METRICS = ("test_accuracy", "train_samples_per_sec", "macs", "params", "final_map")
 """The metrics that HPARAMS shows until others are ticked."""

@@ -7,17 +7,10 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from convscope.layer_table import RUN_LEGEND, layer_table
 from convscope.metrics import describe
 from convscope.runs.record import RunRecord, reading
-from convscope.tables import (
-    LAYERS_LEGEND,
-    RESUME,
-    layer_table,
-    line,
-    print_table,
-    say,
-    tensorboard_command,
-)
+from convscope.tables import RESUME, line, print_table, say, tensorboard_command
 
 _SHOWN = ("test_accuracy", "best_val_accuracy", "train_samples_per_sec", "params", "macs")
 
@@ -36,7 +29,7 @@ def show_run(record: RunRecord, console: Console, notify: Callable[[str], None])
         return
     line(console)
     print_table(layer_table(record.geometry), console)
-    say(console, LAYERS_LEGEND)
+    say(console, RUN_LEGEND)
     known = {**record.metrics, "params": record.params, "macs": record.macs}
     line(console)
     line(

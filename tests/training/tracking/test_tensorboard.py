@@ -188,7 +188,7 @@ def test_geometry_is_a_table(study: Study) -> None:
     cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
     # By hand: 196 outputs of 4 filters of 9 weights; of 14 x 14 windows, 27 touch the padding.
     assert [row[0] for row in cells] == ["layer", "conv1", "pool1", "conv2"] * 2
-    assert cells[0][1:6] == ["k s p", "in", "out", "RF", "jump"]
+    assert cells[0][1:6] == ["kernel-stride-padding", "in", "out", "RF", "jump"]
     assert cells[1][1:6] == ["k3 s2 p1", "1x28x28", "4x14x14", "3", "2"]
     assert cells[4][1:3] == ["params", "MACs"]
     assert cells[5][1:3] == ["36", "7,056"]

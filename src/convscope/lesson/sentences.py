@@ -18,17 +18,17 @@ from convscope.geometry import (
     pair_token,
 )
 from convscope.geometry.factors import symmetric
-from convscope.lesson.rules import (
+from convscope.geometry.rules import (
     even_kernel,
     findings,
     padding_only_outputs,
     skipped_pixels,
-    unread_border,
+    unused_border,
 )
 from convscope.text import counted, size
 
 _NO_PADDING = symmetric((0, 0))
-_ONE_LAYER_RULES = (unread_border, skipped_pixels, padding_only_outputs, even_kernel)
+_ONE_LAYER_RULES = (unused_border, skipped_pixels, padding_only_outputs, even_kernel)
 
 
 def one_layer(input_size: Pair, conv: ConvSpec) -> NetworkGeometry:
@@ -46,7 +46,7 @@ def lesson(input_size: Pair, conv: ConvSpec) -> list[str]:
     layer = geometry.layers[0]
     said = findings(geometry)
     notes = [said[rule.__name__] for rule in _ONE_LAYER_RULES if rule.__name__ in said]
-    always = [about_kernel(layer), about_stride(layer), about_padding(layer), about_size(layer)]
+    always = [about_kernel(layer), about_stride(layer), about_padding(layer), layer.size_formula]
     return [*always, *notes]
 
 
@@ -103,18 +103,6 @@ def _padding_effect(layer: LayerGeometry) -> str:
     if bare == outside:
         return "Padding makes no room for another window here"
     return f"Padding makes room for more windows, {size(outside)} instead of {size(bare)}"
-
-
-def about_size(layer: LayerGeometry) -> str:
-    """The formula of torch.nn.Conv2d, "Shape", with its numbers."""
-    texts = [
-        f"floor(({pixels} + {axis.before} + {axis.after} - {axis.extent}) / {axis.stride}) + 1"
-        f" = {out}"
-        for axis, pixels, out in zip(layer.conv.axes, layer.size, layer.out_shape[1:], strict=True)
-    ]
-    if texts[0] == texts[1]:
-        return f"Height and width: {texts[0]}."
-    return f"Height: {texts[0]}; width: {texts[1]}."
 
 
 def _outputs(layer: LayerGeometry, padding: Sides, stride: Pair | None = None) -> Pair:

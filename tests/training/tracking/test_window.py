@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from convscope.geometry import LayerGeometry, network_geometry
-from convscope.lesson.measures import read_pixels
-from convscope.lesson.shades import PADDING, READ, SKIPPED, UNREAD, UNREAD_PADDING, shades
-from convscope.lesson.window import window_picture
+from convscope.training.tracking.window import (
+    COVERED,
+    PADDING,
+    SKIPPED,
+    UNUSED,
+    UNUSED_PADDING,
+    shades,
+    window_picture,
+)
 
-from ..convs import parse_conv
+from ...convs import parse_conv
 
 
 def layer(
@@ -24,7 +30,7 @@ def layer(
 
 
 def drawn(one: LayerGeometry) -> list[str]:
-    letters = {READ: "r", PADDING: "p", SKIPPED: "s", UNREAD: "u", UNREAD_PADDING: "n"}
+    letters = {COVERED: "r", PADDING: "p", SKIPPED: "s", UNUSED: "u", UNUSED_PADDING: "n"}
     return ["".join(letters[shade] for shade in row) for row in shades(one).tolist()]
 
 
@@ -59,17 +65,17 @@ def test_shades_count_what_the_geometry_counts(
     one = layer(kernel, stride, padding, image)
     pixels = shades(one)
     assert pixels.shape == tuple(size + 2 * padding for size in image)
-    assert np.isin(pixels, (READ, SKIPPED, UNREAD)).sum() == prod(image)
-    assert (pixels == READ).sum() == prod(read_pixels(one, axis) for axis in (0, 1))
-    seen = np.zeros(pixels.shape, dtype=bool)
+    assert np.isin(pixels, (COVERED, SKIPPED, UNUSED)).sum() == prod(image)
+    assert (pixels == COVERED).sum() == prod(one.covered_pixels(axis) for axis in (0, 1))
+    covered = np.zeros(pixels.shape, dtype=bool)
     for row in range(one.out_shape[1]):
         for column in range(one.out_shape[2]):
-            seen[
+            covered[
                 row * stride : row * stride + kernel, column * stride : column * stride + kernel
             ] = True
-    inside = np.zeros_like(seen)
+    inside = np.zeros_like(covered)
     inside[padding : padding + image[0], padding : padding + image[1]] = True
-    assert np.array_equal(pixels == READ, seen & inside)
+    assert np.array_equal(pixels == COVERED, covered & inside)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,7 @@ def test_the_picture_names_what_it_shows(one: LayerGeometry) -> None:
     labels = [text.get_text() for text in legend.get_texts()]
     assert ("padding" in labels) == (PADDING in shades(one))
     assert ("skipped: between windows" in labels) == (SKIPPED in shades(one))
-    assert ("unused border, input" in labels) == (UNREAD in shades(one))
+    assert ("unused border, input" in labels) == (UNUSED in shades(one))
     assert ("last window" in labels) == (one.out_shape[1:] not in ((1, 1),))
     height, width = one.out_shape[1:]
     assert figure.get_suptitle().endswith(f"to {height}x{width}")

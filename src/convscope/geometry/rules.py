@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from convscope.geometry import LayerGeometry, NetworkGeometry, Pair, pair_token
-from convscope.lesson.measures import most_seen, read_pixels, windows_on_input
+from convscope.geometry.factors import pair_token
+from convscope.geometry.network import LayerGeometry, NetworkGeometry
+from convscope.geometry.receptive import largest_receptive_field
 from convscope.text import counted, listed, share, size
 
-UNREAD_PIXELS = 1
+UNUSED_PIXELS = 1
 SKIPPED_PIXELS = 1
 PADDING_ONLY_OUTPUTS = 1
 PADDING_SHARE = 0.5
@@ -47,27 +48,27 @@ class Rule:
         return self.find.__name__
 
 
-def unread_border(geometry: NetworkGeometry) -> str | None:
+def unused_border(geometry: NetworkGeometry) -> str | None:
     """Rows and columns at the end of the padded input that no window covers, because the stride
     does not divide what the kernel leaves. The size is rounded down there: torch.nn.Conv2d,
     "Shape"; Dumoulin and Visin (2016), relationship 6. The lopsided padding shows in trained
     feature maps: Alsallakh et al., "Mind the Pad" (ICLR 2021).
     """
-    facts = {}
-    for layer in _convs(geometry):
+
+    def clause(layer: LayerGeometry) -> str | None:
         borders = layer.unused_border
-        if max(border.image + border.padding for border in borders) < UNREAD_PIXELS:
-            continue
+        if max(border.image + border.padding for border in borders) < UNUSED_PIXELS:
+            return None
         kind = "image" if layer.name == "conv1" else "input"
-        padding = _per_axis([border.padding for border in borders], "padding ")
         pixels = _per_axis([border.image for border in borders], f"{kind} ")
+        padding = _per_axis([border.padding for border in borders], "padding ")
         none = "" if pixels else f", no {kind} pixel"
-        facts[layer.name] = f"an unused border of {listed(pixels + padding)}{none}"
-    if not facts:
-        return None
-    return (
-        f"{per_layer(facts, 'leaves', 'leave')}: the stride does not divide evenly, and PyTorch"
-        " rounds the size down, where some visualisers call it invalid."
+        return f"{{layers}} leave{{s}} an unused border of {listed(pixels + padding)}{none}"
+
+    return _sentence(
+        _grouped(geometry, clause),
+        ": the stride does not divide evenly, and PyTorch rounds the size down, where some"
+        " visualisers call it invalid.",
     )
 
 
@@ -75,72 +76,74 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
     """Pixels in the gaps between windows, which a stride above the kernel size leaves: no weight
     ever meets them. Strides subsample: Dumoulin and Visin (2016), section 1.1.
     """
-    clauses = []
-    for layer in _convs(geometry):
+
+    def clause(layer: LayerGeometry) -> str | None:
         gaps = {
             f"{name}s": f"{axis.gap} of every {axis.stride}"
             for name, axis, skipped in zip(_AXES, layer.conv.axes, layer.skipped, strict=True)
             if skipped >= SKIPPED_PIXELS
         }
-        if gaps:
-            used = prod(read_pixels(layer, axis) for axis in (0, 1))
-            clauses.append(
-                f"{layer.name}'s stride {pair_token(layer.conv.stride)} skips {_gaps(gaps)}:"
-                f" {used:,} of {prod(layer.in_shape[1:]):,} pixels are used"
-            )
-    return _sentence(clauses)
+        if not gaps:
+            return None
+        if len(gaps) == 2 and len(set(gaps.values())) == 1:
+            gaps = {"rows and columns": gaps["rows"]}
+        used = prod(layer.covered_pixels(axis) for axis in (0, 1))
+        return (
+            f"{layer.name}'s stride {pair_token(layer.conv.stride)} skips"
+            f" {listed([f'{part} {axes}' for axes, part in gaps.items()])}:"
+            f" {used:,} of {prod(layer.size):,} pixels are used"
+        )
 
-
-def _gaps(gaps: Mapping[str, str]) -> str:
-    """`1 of every 3 rows and columns`, `1 of every 3 rows and 3 of every 4 columns`."""
-    if len(gaps) == 2 and len(set(gaps.values())) == 1:
-        gaps = {"rows and columns": gaps["rows"]}
-    return listed([f"{share} {axis}" for axis, share in gaps.items()])
+    return _sentence(_grouped(geometry, clause))
 
 
 def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
     """Outputs whose window lies wholly on padding, which takes padding of the kernel size or more:
     they are constant. Counted from the windows' positions.
     """
-    clauses = []
-    for layer in _convs(geometry):
+
+    def clause(layer: LayerGeometry) -> str | None:
         outputs = prod(layer.out_shape[1:])
-        empty = outputs - prod(windows_on_input(layer, axis) for axis in (0, 1))
-        if empty >= PADDING_ONLY_OUTPUTS:
-            clauses.append(
-                f"{empty:,} of {layer.name}'s {outputs:,} outputs read nothing but padding"
-            )
-    return _sentence(clauses)
+        empty = outputs - prod(layer.windows_on_input(axis) for axis in (0, 1))
+        return (
+            f"{empty:,} of {layer.name}'s {outputs:,} outputs read nothing but padding"
+            if empty >= PADDING_ONLY_OUTPUTS
+            else None
+        )
+
+    return _sentence(_grouped(geometry, clause))
 
 
 def touches_padding(geometry: NetworkGeometry) -> str | None:
     """Outputs whose window has padding in it: they mix the image with padding. Where most do, the
     border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach most of the map.
     """
-    layers: dict[str, list[str]] = {}
-    for layer in _convs(geometry):
-        if layer.padding_share >= PADDING_SHARE:
-            layers.setdefault(share(layer.padding_share), []).append(f"{layer.name}'s")
-    parts = [f"{part} of {_names(names)}" for part, names in layers.items()]
-    return f"{listed(parts)} outputs touch padding." if parts else None
+
+    def clause(layer: LayerGeometry) -> str | None:
+        part = layer.padding_share
+        return f"{share(part)} of {{own}}" if part >= PADDING_SHARE else None
+
+    clauses = _grouped(geometry, clause)
+    return f"{listed(clauses, most=None)} outputs touch padding." if clauses else None
 
 
 def grown_output(geometry: NetworkGeometry) -> str | None:
     """An output larger than the layer's input: padding above half the kernel, such as `full`.
     Dumoulin and Visin (2016), relationships 4 and 5.
     """
-    facts = {}
-    for layer in _convs(geometry):
-        before, after = layer.in_shape[1:], layer.out_shape[1:]
-        grown = [axis for axis in (0, 1) if after[axis] - before[axis] >= GROWN_PIXELS]
-        if len(grown) == 1:
-            (axis,) = grown
-            facts[layer.name] = f"in {_SIDES[axis]} from {before[axis]} to {after[axis]}"
-        elif grown:
-            facts[layer.name] = f"from {size(before)} to {size(after)}"
-    if not facts:
-        return None
-    return f"{per_layer(facts, 'grows', 'grow')}: padding adds more than the kernel takes."
+
+    def clause(layer: LayerGeometry) -> str | None:
+        before, after = layer.size, layer.out_shape[1:]
+        match [axis for axis in (0, 1) if after[axis] - before[axis] >= GROWN_PIXELS]:
+            case []:
+                return None
+            case [axis]:
+                how = f"in {_SIDES[axis]} from {before[axis]} to {after[axis]}"
+            case _:
+                how = f"from {size(before)} to {size(after)}"
+        return f"{{layers}} grow{{s}} {how}"
+
+    return _sentence(_grouped(geometry, clause), ": padding adds more than the kernel takes.")
 
 
 def field_below_image(geometry: NetworkGeometry) -> str | None:
@@ -149,16 +152,15 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     Sim (Distill, 2019); the pixels are counted one by one, so those skipped by a stride do not
     count.
     """
-    last = geometry.layers[-1].name
     image = geometry.input_shape[1:]
-    seen = most_seen(geometry.layers, 0), most_seen(geometry.layers, 1)
-    if all(part >= FIELD_SHARE * whole for part, whole in zip(seen, image, strict=True)):
+    field = tuple(largest_receptive_field(geometry.layers, axis) for axis in (0, 1))
+    if all(part >= FIELD_SHARE * whole for part, whole in zip(field, image, strict=True)):
         return None
-    if seen[0] == seen[1] and image[0] == image[1]:
-        part = f"{seen[0]} of {image[0]} pixels per axis"
+    if field[0] == field[1] and image[0] == image[1]:
+        part = f"{field[0]} of {image[0]} pixels per axis"
     else:
-        part = f"{size(seen)} of {size(image)} pixels"
-    return f"the receptive field of a {last} unit holds at most {part}."
+        part = f"{size(field)} of {size(image)} pixels"
+    return f"the receptive field of a {geometry.layers[-1].name} unit holds at most {part}."
 
 
 def field_beyond_image(geometry: NetworkGeometry) -> str | None:
@@ -167,14 +169,13 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
     """
     last, image = geometry.layers[-1], geometry.input_shape[1:]
     field = last.receptive_field
-    beyond = [axis for axis in (0, 1) if field[axis] >= FIELD_EXCESS * image[axis]]
-    if not beyond:
-        return None
-    if len(beyond) == 1:
-        (axis,) = beyond
-        span, whole = f"{field[axis]} pixels in {_SIDES[axis]}", f"{image[axis]}"
-    else:
-        span, whole = f"{size(field)} pixels", size(image)
+    match [axis for axis in (0, 1) if field[axis] >= FIELD_EXCESS * image[axis]]:
+        case []:
+            return None
+        case [axis]:
+            span, whole = f"{field[axis]} pixels in {_SIDES[axis]}", f"{image[axis]}"
+        case _:
+            span, whole = f"{size(field)} pixels", size(image)
     return (
         f"the receptive field of a {last.name} unit spans {span}, the image has {whole}:"
         " beyond its edge there is only padding."
@@ -185,10 +186,9 @@ def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
     """The layer in which most multiply-accumulates are spent, of networks with several conv
     layers: to make the network faster, change that layer.
     """
-    convs = _convs(geometry)
-    costliest = max(convs, key=lambda layer: layer.macs)
+    costliest = max(geometry.layers, key=lambda layer: layer.macs)
     part = costliest.macs / geometry.macs
-    if len(convs) < 2 or part < MACS_SHARE:
+    if len(geometry.convs) < 2 or part < MACS_SHARE:
         return None
     return f"{share(part)} of the MACs are in {costliest.name}."
 
@@ -210,45 +210,52 @@ def even_kernel(geometry: NetworkGeometry) -> str | None:
     and no padding keeps the size on both sides alike. Dumoulin and Visin (2016), relationship 3,
     is for odd kernels.
     """
-    layers: dict[Pair, list[str]] = {}
-    for layer in _convs(geometry):
-        if any(kernel % EVEN == 0 for kernel in layer.conv.kernel_size):
-            layers.setdefault(layer.conv.kernel_size, []).append(layer.name)
-    clauses = [
-        f"the {size(kernel)} kernel of {_names(names)} has no centre {_centre(kernel)}: its outputs"
-        f" lie half a pixel off the input's {_centre(kernel)}s"
-        for kernel, names in layers.items()
-    ]
-    return _sentence(clauses)
+
+    def clause(layer: LayerGeometry) -> str | None:
+        kernel = layer.conv.kernel_size
+        match [length % EVEN == 0 for length in kernel]:
+            case [False, False]:
+                return None
+            case [height, width]:
+                centre = "pixel" if height and width else "row" if height else "column"
+        return (
+            f"the {size(kernel)} kernel of {{layers}} has no centre {centre}: its outputs lie half"
+            f" a pixel off the input's {centre}s"
+        )
+
+    return _sentence(_grouped(geometry, clause))
 
 
 def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
     """A 1x1 kernel mixes the channels of each pixel: Lin et al., "Network in Network" (2014)."""
-    names = [layer.name for layer in _convs(geometry) if max(layer.conv.kernel_size) <= POINTWISE]
-    if not names:
-        return None
-    mix = "is 1x1: it mixes" if len(names) == 1 else "are 1x1: they mix"
-    return f"{_names(names)} {mix} the channels of a pixel without its neighbours."
+
+    def clause(layer: LayerGeometry) -> str | None:
+        if max(layer.conv.kernel_size) > POINTWISE:
+            return None
+        return "{layers} {are} 1x1: {they_mix} the channels of a pixel without its neighbours"
+
+    return _sentence(_grouped(geometry, clause))
 
 
 def patches(geometry: NetworkGeometry) -> str | None:
     """A stride equal to the kernel size: windows side by side, each pixel read once, such as the
     patches of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021).
     """
-    layers: dict[Pair, list[str]] = {}
-    for layer in _convs(geometry):
-        if layer.conv.stride == layer.conv.kernel_size and min(layer.conv.stride) >= PATCH_PIXELS:
-            layers.setdefault(layer.conv.kernel_size, []).append(layer.name)
-    clauses = [
-        f"{_names(names)} {'cuts its' if len(names) == 1 else 'cut their'} input into"
-        f" {size(kernel)} patches: windows neither overlap nor leave gaps"
-        for kernel, names in layers.items()
-    ]
-    return _sentence(clauses)
+
+    def clause(layer: LayerGeometry) -> str | None:
+        kernel = layer.conv.kernel_size
+        if layer.conv.stride != kernel or min(kernel) < PATCH_PIXELS:
+            return None
+        return (
+            f"{{layers}} cut{{s}} {{their}} input into {size(kernel)} patches: windows neither"
+            " overlap nor leave gaps"
+        )
+
+    return _sentence(_grouped(geometry, clause))
 
 
 RULES = (
-    Rule(unread_border, "unused border", f"at least {UNREAD_PIXELS} pixel, input or padding"),
+    Rule(unused_border, "unused border", f"at least {UNUSED_PIXELS} pixel, input or padding"),
     Rule(skipped_pixels, "skipped pixels", f"at least {SKIPPED_PIXELS} input pixel"),
     Rule(
         padding_only_outputs,
@@ -279,44 +286,39 @@ RULES = (
 
 
 def findings(geometry: NetworkGeometry) -> dict[str, str]:
-    """Name of each rule that has something to say, with its sentence."""
+    """Return the sentence of each rule that has something to say, by the rule's name."""
     said = {rule.name: rule.find(geometry) for rule in RULES}
     return {name: sentence for name, sentence in said.items() if sentence is not None}
 
 
-def _convs(geometry: NetworkGeometry) -> list[LayerGeometry]:
-    return [layer for layer in geometry.layers if layer.kind == "conv"]
+def _grouped(geometry: NetworkGeometry, clause: Callable[[LayerGeometry], str | None]) -> list[str]:
+    """Return the clauses of the conv layers, those of equal layers joined.
+
+    Args:
+        clause: what to say of a layer, if anything. `{layers}` in it stands for the names of the
+            layers, `{own}` for their possessives; verbs and pronouns have the number that fits.
+    """
+    layers: dict[str, list[str]] = {}
+    for layer in geometry.layers:
+        if layer.kind == "conv" and (text := clause(layer)) is not None:
+            layers.setdefault(text, []).append(layer.name)
+    return [
+        text.format(
+            layers=listed(names, most=None),
+            own=listed([f"{name}'s" for name in names], most=None),
+            **(_ONE if len(names) == 1 else _SEVERAL),
+        )
+        for text, names in layers.items()
+    ]
 
 
-def _sentence(clauses: Sequence[str]) -> str | None:
-    return f"{'; '.join(clauses)}." if clauses else None
+_ONE = {"s": "s", "are": "is", "their": "its", "they_mix": "it mixes"}
+_SEVERAL = {"s": "", "are": "are", "their": "their", "they_mix": "they mix"}
+
+
+def _sentence(clauses: Sequence[str], end: str = ".") -> str | None:
+    return "; ".join(clauses) + end if clauses else None
 
 
 def _per_axis(counts: Sequence[int], kind: str) -> list[str]:
     return [counted(count, kind + axis) for axis, count in zip(_AXES, counts, strict=True) if count]
-
-
-def _centre(kernel: Pair) -> str:
-    height, width = (size % EVEN == 0 for size in kernel)
-    return "pixel" if height and width else "row" if height else "column"
-
-
-def per_layer(facts: Mapping[str, str], one: str, several: str) -> str:
-    """One clause per distinct fact: `conv1 and conv3 <several> …; conv2 <one> …`.
-
-    Args:
-        facts: layer name to what is said of it, the verb left out.
-        one: verb for a single layer.
-        several: verb for more of them.
-    """
-    layers: dict[str, list[str]] = {}
-    for name, fact in facts.items():
-        layers.setdefault(fact, []).append(name)
-    return "; ".join(
-        f"{_names(names)} {one if len(names) == 1 else several} {fact}"
-        for fact, names in layers.items()
-    )
-
-
-def _names(names: Sequence[str]) -> str:
-    return listed(names, most=None)

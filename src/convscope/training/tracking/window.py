@@ -7,24 +7,25 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
 
 from convscope.geometry import LayerGeometry, conv_text
-from convscope.lesson.lesson import about_size
-from convscope.lesson.shades import PADDING, READ, SKIPPED, UNREAD, UNREAD_PADDING, shades
 from convscope.plain_pictures import plain_text
 from convscope.text import size
 
+COVERED, PADDING, SKIPPED, UNUSED, UNUSED_PADDING = range(5)
+"""Input in a window; padding; input between windows; the unused border: input, padding."""
 _SHADES = {
-    READ: ("#d6e6f5", "input"),
+    COVERED: ("#d6e6f5", "input"),
     PADDING: ("#f6e3b4", "padding"),
     SKIPPED: ("#9a9a9a", "skipped: between windows"),
-    UNREAD: ("#e58a7b", "unused border, input"),
-    UNREAD_PADDING: ("#f3c6bd", "unused border, padding"),
+    UNUSED: ("#e58a7b", "unused border, input"),
+    UNUSED_PADDING: ("#f3c6bd", "unused border, padding"),
 }
 _FIRST, _NEXT, _LAST = "#08519c", "#d94801", "#238b45"
 _WINDOWS = {_FIRST: "first window", _NEXT: "next across, down", _LAST: "last window"}
 _MOST_CELLS = 48
-"""Pixels per axis up to which cells and centres can be told apart."""
+"""Pixels per axis up to which cells and centres are legible."""
 _CORNER = 20
 _DPI = 110
 
@@ -66,7 +67,7 @@ def window_picture(layer: LayerGeometry) -> Figure:
         f"{layer.name}, {window}: {size(layer.in_shape[1:])} to {size(layer.out_shape[1:])}",
         fontsize=12,
     )
-    figure.supxlabel(about_size(layer), fontsize=9)
+    figure.supxlabel(layer.size_formula, fontsize=9)
     return figure
 
 
@@ -115,7 +116,7 @@ def _draw_output(axes: Axes, layer: LayerGeometry) -> None:
 def _draw_corners(first: Axes, last: Axes, layer: LayerGeometry) -> None:
     (top, bottom), (left, right) = layer.conv.padding
     _, height, width = layer.in_shape
-    # As much as the first two windows cover, and not less than can be told apart.
+    # As much as the first two windows cover, and not less than is legible.
     side = max(_CORNER, *(axis.extent + axis.stride for axis in layer.conv.axes))
     for axes in (first, last):
         _draw_input(axes, layer, cells=side <= _MOST_CELLS)
@@ -164,3 +165,26 @@ def _legend(layer: LayerGeometry) -> list[Patch]:
         if colour in walked
     ]
     return filled + outlined
+
+
+def shades(layer: LayerGeometry) -> NDArray[np.int_]:
+    """COVERED, PADDING, SKIPPED, UNUSED or UNUSED_PADDING per padded pixel, (height, width)."""
+    inside_rows, covered_rows, beyond_rows = _axis(layer, 0)
+    inside_columns, covered_columns, beyond_columns = _axis(layer, 1)
+    inside = np.logical_and.outer(inside_rows, inside_columns)
+    covered = np.logical_and.outer(covered_rows, covered_columns)
+    beyond = np.logical_or.outer(beyond_rows, beyond_columns)
+    reached = np.where(inside, np.where(covered, COVERED, SKIPPED), PADDING)
+    return np.where(beyond, np.where(inside, UNUSED, UNUSED_PADDING), reached)
+
+
+def _axis(
+    layer: LayerGeometry, axis: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Per padded pixel of an axis: in the input, covered by a window, beyond the last window."""
+    window, pixels, outputs = layer.conv.axis(axis), layer.size[axis], layer.out_shape[1 + axis]
+    position = np.arange(-window.before, pixels + window.after)
+    inside = (position >= 0) & (position < pixels)
+    beyond = position >= window.window(outputs - 1).stop
+    covered = np.isin(position, [at for output in range(outputs) for at in window.window(output)])
+    return inside, covered, beyond
