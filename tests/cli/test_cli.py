@@ -417,8 +417,8 @@ def test_one_run_prints_its_layers_and_its_result_and_where_it_lies(command) -> 
     metrics = record["metrics"]
     assert ended.out.splitlines() == [
         "",
-        "layer  kernel-stride-padding     out  RF   MACs  params  unused  padding",
-        "────────────────────────────────────────────────────────────────────────",
+        "layer  kernel-stride-padding      out  RF   MACs  params  unused  padding",
+        "─────────────────────────────────────────────────────────────────────────",
         "conv1  k3 s2 p1               4x14x14   3  7,056      36       1     14 %",
         "pool1  k2 s2 p0                 4x7x7   5      0       0       0      0 %",
         "conv2  k3 s2 p1                 8x4x4  13  4,608     288       0     75 %",
