@@ -1,4 +1,4 @@
-"""Batches: selection, normalisation, layout, ranks, and where the images are held."""
+"""Batches: selection, normalisation, layout, ranks, and where the images lie."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Pictures:
         self.mean = [33.0, 120.5, 7.25][:channels]
         self.std = [78.5, 3.0, 60.0][:channels]
 
-    def on(self, device: str = "cpu", held: str | None = None) -> DeviceImages:
-        return DeviceImages(self.images, self.labels, self.mean, self.std, device, held)  # type: ignore[arg-type]
+    def on(self, device: str = "cpu", location: str | None = None) -> DeviceImages:
+        return DeviceImages(self.images, self.labels, self.mean, self.std, device, location)  # type: ignore[arg-type]
 
     def normalised(self, image: np.ndarray) -> np.ndarray:
         """(C, H, W) float32 of one (H, W, C) image, channel by channel."""
@@ -45,11 +45,11 @@ class Pictures:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("held", ["device", "host"])
-def test_batch_is_the_normalised_images(channels: int, held: str) -> None:
+@pytest.mark.parametrize("location", ["device", "host"])
+def test_batch_is_the_normalised_images(channels: int, location: str) -> None:
     pictures = Pictures(channels)
     chosen = [7, 0, 49, 7]
-    images, labels = pictures.on(held=held).batch(torch.tensor(chosen))
+    images, labels = pictures.on(location=location).batch(torch.tensor(chosen))
     assert images.dtype == torch.float32
     assert images.shape == (4, channels, 8, 10)
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -196,10 +196,10 @@ def test_a_mapped_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("held", [None, "device", "host"])
-def test_cuda_makes_the_same_batches(held: str | None) -> None:
+@pytest.mark.parametrize("location", [None, "device", "host"])
+def test_cuda_makes_the_same_batches(location: str | None) -> None:
     pictures = Pictures(3)
-    there = pictures.on("cuda", held)
+    there = pictures.on("cuda", location)
     order = BatchOrder(torch.arange(5, 45), 8, 11, device=there.index_device)
     batches = TrainBatches(there, order, AUGMENTATION)
     for step in range(7):

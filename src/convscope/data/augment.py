@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +12,8 @@ from torch.nn.functional import pad
 from convscope.data.order import generator
 
 
-@dataclass(frozen=True)
-class Draws:
-    """The random numbers of one batch of B images, all (B,) int64; or (steps, B), of many batches.
+class Draws(NamedTuple):
+    """Random numbers of one batch of B images, all (B,) int64; or (steps, B), of many batches.
 
     Attributes:
         flip: 1 where an image is mirrored, else 0.
@@ -27,16 +26,6 @@ class Draws:
     left: Tensor
     row: Tensor
     column: Tensor
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Draws:
-        """The same change made to each of them."""
-        return Draws(*map(change, vars(self).values()))
-
-    @classmethod
-    def stack(cls, batches: Sequence[Draws]) -> Draws:
-        """Of many batches, (steps, B)."""
-        columns = zip(*(vars(batch).values() for batch in batches), strict=True)
-        return cls(*(torch.stack(column) for column in columns))
 
 
 @dataclass(frozen=True)
@@ -57,10 +46,10 @@ class Augmentation:
     cutout: int = 0
 
     def draw(self, seed: int, step: int, batch_size: int, height: int, width: int) -> Draws:
-        """The draws of optimizer step `step`: a function of the arguments alone.
+        """Draw the numbers of optimizer step `step`: a function of the arguments only.
 
-        Drawn on the CPU, so that every device sees the same, and for the whole batch, so that a
-        rank's images are drawn alike however many ranks there are.
+        Drawn on the CPU, so that every device gets the same, and for the whole batch, so that a
+        rank's images get the same however many ranks there are.
         """
         source = generator("augment", seed, step)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def placement(image_bytes: int, free_bytes: int) -> Literal["device", "host"]:
-    """Where a part of the data set is held: on the device if it takes at most half of what is free.
+    """Decide where a part of the data set lies: on the device if it takes at most half of its rest.
 
     The other half is left to weights, activations and the parts that are loaded after it.
     """
@@ -27,7 +26,7 @@ def placement(image_bytes: int, free_bytes: int) -> Literal["device", "host"]:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes free for tensors on a device that has memory of its own."""
+    """Return the bytes free for tensors on a device that has memory of its own."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
@@ -36,7 +35,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
-    """A CPU tensor on the device, without waiting for it."""
+    """Copy a CPU tensor to the device, without waiting for it."""
     pinned = values.pin_memory() if device.type == "cuda" else values
     return pinned.to(device, non_blocking=True)
 
@@ -52,7 +51,7 @@ class DeviceImages:
         labels: (N,) int64.
         mean, std: Per channel, on the scale of 0 to 255.
         device: Where batches are wanted.
-        held: On the device or on the host; by default `placement` decides.
+        location: Of the images; by default `placement` decides.
     """
 
     def __init__(
@@ -62,14 +61,14 @@ class DeviceImages:
         mean: Sequence[float],
         std: Sequence[float],
         device: torch.device | str = "cpu",
-        held: Literal["device", "host"] | None = None,
+        location: Literal["device", "host"] | None = None,
     ) -> None:
         self.device = torch.device(device)
-        if held is None:
-            apart = self.device.type in ("cuda", "mps")
-            held = placement(images.nbytes, free_memory(self.device)) if apart else "device"
-        self.held = held
-        self.index_device = self.device if held == "device" else torch.device("cpu")
+        if location is None:
+            own = self.device.type in ("cuda", "mps")
+            location = placement(images.nbytes, free_memory(self.device)) if own else "device"
+        self.location = location
+        self.index_device = self.device if location == "device" else torch.device("cpu")
         """Where `batch` wants its indices; elsewhere they are copied at every call."""
         self.height, self.width, self.channels = images.shape[1:]
         # One row per image: arithmetic over a short innermost axis of C values is 5 times slower.
@@ -88,22 +87,23 @@ class DeviceImages:
     def batch(
         self, indices: Tensor, augmentation: Augmentation | None = None, draws: Draws | None = None
     ) -> Batch:
-        """The images at `indices` (B,) int64, augmented by `draws` where both are given.
+        """Return the images at `indices` (B,) int64, augmented by `draws` where both are given.
 
         Raises:
             UserError: The file that they are mapped from was cut short.
         """
         rows, labels = self._select(indices.to(self.index_device))
-        if augmentation is None or draws is None:
-            return self._finish(self._normalised(rows)), labels
-        moved = augmentation.move(self._as_images(rows), draws)
-        pixels = self._as_images(self._normalised(moved.view(len(rows), -1)))
-        return self._finish(augmentation.cut(pixels, draws)), labels
+        if augmentation is not None and draws is not None:
+            rows = augmentation.move(self._as_images(rows), draws).view(len(rows), -1)
+        pixels = self._as_images(rows.to(torch.float32).sub_(self._mean).mul_(self._scale))
+        if augmentation is not None and draws is not None:
+            pixels = augmentation.cut(pixels, draws)
+        return pixels.permute(0, 3, 1, 2), labels
 
     def _select(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         if self.index_device.type == "cpu":
             check_mapped(self._source)
-        if self.held == "device":
+        if self.location == "device":
             return self._rows.index_select(0, indices), self._labels.index_select(0, indices)
         return self._sent(self._rows, indices), self._sent(self._labels, indices)
 
@@ -117,39 +117,32 @@ class DeviceImages:
         torch.index_select(source, 0, indices, out=buffer)
         return buffer.to(self.device, non_blocking=True)
 
-    def _normalised(self, rows: Tensor) -> Tensor:
-        return rows.to(torch.float32).sub_(self._mean).mul_(self._scale)
-
     def _as_images(self, rows: Tensor) -> Tensor:
         return rows.view(len(rows), self.height, self.width, self.channels)
 
-    def _finish(self, pixels: Tensor) -> Tensor:
-        return self._as_images(pixels).permute(0, 3, 1, 2)
 
-
-@dataclass(frozen=True)
-class BatchInputs:
+class BatchInputs(NamedTuple):
     """What decides the training batches of some steps.
 
     Attributes:
-        indices: of the images, (steps, B) int64, where `DeviceImages.batch` wants them.
-        draws: of the augmentation, (steps, B) each; None where images are taken as they are.
+        indices: Of the images, (steps, B) int64, where `DeviceImages.batch` wants them.
+        draws: Of the augmentation, (steps, B) each; None where images are not augmented.
     """
 
     indices: Tensor
     draws: Draws | None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> BatchInputs:
-        """The same change made to every tensor."""
-        return BatchInputs(change(self.indices), self.draws and self.draws.map(change))
+        """Make the same change to every tensor."""
+        return BatchInputs(change(self.indices), self.draws and Draws(*map(change, self.draws)))
 
     def step(self, number: int) -> BatchInputs:
-        """Of one of the steps, (B,) each."""
+        """Return those of one of the steps, (B,) each."""
         return self.map(lambda values: values[number])
 
     def tensors(self) -> list[Tensor]:
-        """All of them, always in the same order."""
-        return [self.indices, *(vars(self.draws).values() if self.draws else ())]
+        """Return all of them, always in the same order."""
+        return [self.indices, *(self.draws or ())]
 
 
 class TrainBatches:
@@ -158,7 +151,7 @@ class TrainBatches:
     Args:
         images: Of the train part of the data set.
         order: Built with `device=images.index_device`.
-        augmentation: Its draws depend on `order.seed` and the step alone.
+        augmentation: Its draws depend on `order.seed` and the step only.
         steps_per_epoch: Of a limited epoch, which takes the first batches of its order; by default
             all full batches.
     """
@@ -176,35 +169,36 @@ class TrainBatches:
         self.steps_per_epoch = steps_per_epoch or order.steps_per_epoch
 
     def inputs(self, steps: Iterable[int]) -> BatchInputs:
-        """What decides this rank's parts of the batches of these optimizer steps, from 0."""
-        places = [self._place(step) for step in steps]
-        indices = torch.stack([self.order.batch_indices(place) for place in places])
+        """Return what decides this rank's parts of the batches of these optimizer steps, from 0."""
+        numbers = [self._number(step) for step in steps]
+        indices = torch.stack([self.order.batch_indices(number) for number in numbers])
         if self.augmentation is None:
             return BatchInputs(indices, None)
-        draws = Draws.stack([self._draw(self.augmentation, place) for place in places])
-        return BatchInputs(indices, draws.map(lambda values: sent(values, self.images.device)))
+        order, images = self.order, self.images
+        size = (order.batch_size, images.height, images.width)
+        draws = [self.augmentation.draw(order.seed, number, *size) for number in numbers]
+        stacked = (
+            torch.stack([values[order.part] for values in column])
+            for column in zip(*draws, strict=True)
+        )
+        return BatchInputs(indices, Draws(*(sent(values, images.device) for values in stacked)))
 
-    def _place(self, step: int) -> int:
+    def _number(self, step: int) -> int:
         """The batch's number in an order of whole epochs."""
         epoch, offset = divmod(step, self.steps_per_epoch)
         return epoch * self.order.steps_per_epoch + offset
 
-    def _draw(self, augmentation: Augmentation, place: int) -> Draws:
-        order, images = self.order, self.images
-        draws = augmentation.draw(order.seed, place, order.batch_size, images.height, images.width)
-        return draws.map(lambda values: values[order.part])
-
     def make(self, inputs: BatchInputs) -> Batch:
-        """The batch of one step's inputs: indices and draws (B,)."""
+        """Make the batch of one step's inputs: indices and draws (B,)."""
         return self.images.batch(inputs.indices, self.augmentation, inputs.draws)
 
     def batch(self, step: int) -> Batch:
-        """This rank's part of the batch of optimizer step `step`, from 0."""
+        """Make this rank's part of the batch of optimizer step `step`, from 0."""
         return self.make(self.inputs([step]).step(0))
 
 
 class EvalBatches:
-    """Every image at `indices` once per iteration, as it is and in order.
+    """Every image at `indices` once per iteration, in order and not augmented.
 
     The last batch may be short. Of several ranks each takes its own share.
     """

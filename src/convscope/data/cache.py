@@ -86,13 +86,29 @@ def folder_of(root: Path, cache: Path | None) -> Path:
     return cache / f"{real.name or 'root'}-{digest[:12]}"
 
 
+def listing_of(what: str, root: Path, paths: Iterable[str]) -> str:
+    """Return a hash of `what` is read and of the names, sizes and times of its files.
+
+    Args:
+        paths: Of all source files, relative to `root`.
+
+    Raises:
+        OSError: One of them has gone.
+    """
+    lines = [what]
+    for path in paths:
+        stat = os.stat(f"{root}/{path}")
+        lines.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
 def find(folder: Path, name: str, listing: str) -> Images | None:
     """Load the cached images whose sources were as `listing` says.
 
     Args:
         folder: As `folder_of` gives it.
         name: Of the data set.
-        listing: Hex digest of the source files' names, sizes and times, as it was stored.
+        listing: Of the sources, by `listing_of`.
 
     Returns:
         None where there is no such cache, or it is incomplete or damaged: it is made anew.

@@ -47,13 +47,42 @@ class RawFile:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A data set whose outline is known before it is loaded.
+class Facts:
+    """What is known of a data set before it is loaded: enough to check a config against.
 
     Attributes:
         name: As in `data.name`.
-        input_shape: (channels, height, width).
+        input_shape: (channels, height, width). Of an `image_folder` it is read off the first
+            image's header; the loaded images have the last word (a folder that starts with a grey
+            image and goes on in colour is loaded in colour).
+        classes: How many.
         train_size: Images of the train part, validation included.
+        class_sizes: Of these in each class; empty where it takes a file to know.
+    """
+
+    name: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    train_size: int
+    class_sizes: tuple[int, ...] = ()
+
+    def left_to_train(self, val_fraction: float) -> int:
+        """Training images that the validation part leaves: exact where classes' sizes are known."""
+        if not self.class_sizes:
+            return int(self.train_size * (1 - val_fraction))
+        return sum(size - validation_size(size, val_fraction) for size in self.class_sizes)
+
+
+def validation_size(class_size: int, val_fraction: float) -> int:
+    """Images of a class that go to the validation part."""
+    return int(class_size * val_fraction + 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Facts):
+    """A data set that the program knows, whatever lies on the disk.
+
+    Attributes:
         files: What is downloaded, verified and decoded; none for a set that `loader` makes.
         layout: How `files` are written: `idx` (train images, train labels, test images, test
             labels) or `pickle` (train batches, one test batch, class names).
@@ -63,10 +92,6 @@ class Dataset:
         loader: `module:function` that returns the `Images` of a set without files.
     """
 
-    name: str
-    input_shape: tuple[int, int, int]
-    classes: int
-    train_size: int
     test_size: int
     files: tuple[RawFile, ...] = ()
     layout: Literal["idx", "pickle"] = "idx"
@@ -222,37 +247,6 @@ DATASETS = {
 }
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What is known of the images before they are loaded: enough to check a config against.
-
-    Attributes:
-        input_shape: (channels, height, width). Of an `image_folder` it is read off the first
-            image's header; the loaded images have the last word (a folder that starts with a grey
-            image and goes on in colour is loaded in colour).
-        classes: How many.
-        train_size: Images of the train part, validation included.
-        class_sizes: Of these in each class; empty where it takes a file to know.
-    """
-
-    name: str
-    input_shape: tuple[int, int, int]
-    classes: int
-    train_size: int
-    class_sizes: tuple[int, ...] = ()
-
-    def left_to_train(self, val_fraction: float) -> int:
-        """Training images that the validation part leaves: exact where classes' sizes are known."""
-        if not self.class_sizes:
-            return int(self.train_size * (1 - val_fraction))
-        return sum(size - held_back(size, val_fraction) for size in self.class_sizes)
-
-
-def held_back(class_size: int, val_fraction: float) -> int:
-    """Images of a class that go to the validation part."""
-    return int(class_size * val_fraction + 0.5)
-
-
 def dataset_facts(name: str, root: str | Path, image_size: int | None = None) -> Facts:
     """Look up the outline of `name`, which lies under `root`, in `DATASETS` or from file names.
 
@@ -263,7 +257,8 @@ def dataset_facts(name: str, root: str | Path, image_size: int | None = None) ->
     """
     check_name(name, image_size)
     if known := DATASETS.get("mnist" if name == "auto" else name):
-        return Facts(known.name, known.input_shape, known.classes, known.train_size)
+        return known
+    # Here, for it brings NumPy and Pillow.
     from convscope.data.image_folder import list_images
     from convscope.data.pixels import outline
 

@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
+
+from tqdm import tqdm
 
 from convscope.data.datasets import Archive
 from convscope.data.lock import exclusive
@@ -111,27 +113,8 @@ def _md5() -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
-@contextmanager
-def written(target: Path) -> Iterator[BinaryIO]:
-    """Open a file beside `target`, which takes its place only when the block ends without error.
-
-    Raises:
-        OSError: The disk is full or cannot be written.
-    """
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        with create(partial) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _keep(transfer: _Transfer, target: Path, md5: str, progress: bool) -> None:
-    from tqdm import tqdm
-
+    """Write the body to `target`, whole and with this checksum, or not at all."""
     digest = _md5()
     bar = tqdm(
         total=transfer.length,
@@ -141,15 +124,22 @@ def _keep(transfer: _Transfer, target: Path, md5: str, progress: bool) -> None:
         leave=False,
         disable=None if progress else True,
     )
-    with bar, written(target) as file:
-        for chunk in transfer.chunks():
-            file.write(chunk)
-            digest.update(chunk)
-            bar.update(len(chunk))
-            if file.tell() > MOST_BYTES:
-                raise _NoAnswer(f"{transfer.host} sent more than {MOST_BYTES:,} bytes")
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        with bar, create(partial) as file:
+            for chunk in transfer.chunks():
+                file.write(chunk)
+                digest.update(chunk)
+                bar.update(len(chunk))
+                if file.tell() > MOST_BYTES:
+                    raise _NoAnswer(f"{transfer.host} sent more than {MOST_BYTES:,} bytes")
+            file.flush()
+            os.fsync(file.fileno())
         if digest.hexdigest() != md5:
             raise _NoAnswer(f"{transfer.host} sent other bytes: md5 {digest.hexdigest()}")
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class _Transfer:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from convscope.config.schema import as_typed
 from convscope.cores import cores
@@ -77,15 +78,11 @@ class Listing:
         Raises:
             UserError: A file has gone, or is a link to nothing.
         """
-        lines = [f"{image_size} {self.classes}"]
-        for file in (*self.train, *self.test):
-            path = f"{self.root}/{file.path}"
-            try:
-                stat = os.stat(path)
-            except OSError as error:
-                raise _unreadable(path, error) from error
-            lines.append(f"{file.path}\0{stat.st_size}\0{stat.st_mtime_ns}")
-        return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+        paths = (file.path for file in (*self.train, *self.test))
+        try:
+            return cache.listing_of(f"{image_size} {self.classes}", self.root, paths)
+        except OSError as error:
+            raise _unreadable(error.filename, error) from error
 
 
 def list_images(root: Path) -> Listing:
@@ -244,8 +241,6 @@ def _stored(
     listing: Listing, folder: Path, name: str, digest: str, image_size: int | None, progress: bool
 ) -> Images:
     """Decode the images into the cache."""
-    from tqdm import tqdm
-
     channels, _, _ = outline(listing.root / listing.train[0].path, image_size)
     total = len(listing.train) + len(listing.test)
     hidden = None if progress else True

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from convscope.files import open_regular
 
 
@@ -19,12 +21,10 @@ def exclusive(target: Path, deadline: float | None = None) -> Iterator[None]:
         deadline: Of `time.monotonic()`; without it, the wait has no end.
 
     Raises:
-        TimeoutError: Another process still held it at `deadline`.
+        TimeoutError: Another process still had it at `deadline`.
         NotRegularFile: A link, a pipe or a folder has the lock's name.
         OSError: The lock cannot be made.
     """
-    from filelock import FileLock, Timeout
-
     target.parent.mkdir(parents=True, exist_ok=True)
     path = target.with_name(f".{target.name}.lock")
     # FileLock would empty what a link of that name leads to.

@@ -1,4 +1,4 @@
-"""Which images make a batch: a function of seed and position alone.
+"""Which images make a batch: a function of seed and position only.
 
 So a resumed run meets the same batches as one that never stopped, and ranks need not talk.
 """

@@ -18,22 +18,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from convscope.data.cache import Decoded, DecodedPart
 from convscope.data.datasets import DATASETS, Archive, Dataset, RawFile
-from convscope.data.download import DownloadError, fetch, md5_of, written
+from convscope.data.download import DownloadError, fetch, md5_of
 from convscope.data.lock import exclusive
 from convscope.data.nearby import published_advice
 from convscope.errors import UserError
 from convscope.files import NotRegularFile, open_regular, read_regular
+from convscope.runs.replace import replace_file
 
 MOST_BYTES = 1 << 28
 """Of a raw file; the largest, CIFAR-100's training part, has 155 million."""
 _MOST_ARCHIVE_BYTES = 1 << 30
 """Of all that an archive unpacks to."""
-
-Part = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Images (N, H, W, C) and labels (N,)."""
 
 
 def source_of(file: RawFile, root: Path) -> Path:
@@ -57,7 +55,7 @@ def ensure(
     """Put every file of `known` under `root`: from its archive there, or from the network.
 
     Args:
-        extract: Else an archive will do: `read_dataset` reads files out of it.
+        extract: Else an archive will do: `decode` reads files out of it.
 
     Raises:
         DownloadError: See `fetch`; it names what lies there under other names.
@@ -77,34 +75,37 @@ def ensure(
             _extract(archive, [file for file in files if file.md5], root)
 
 
-def read_dataset(known: Dataset, root: Path) -> tuple[Part, Part, tuple[str, ...]]:
-    """Decode the files of `known` to its train part, test part and class names.
+def decode(known: Dataset, root: Path) -> Decoded:
+    """Decode the files of `known`.
 
     Raises:
         UserError: A file is missing or damaged.
     """
     contents = read_all(known, root)
     if known.layout == "idx":
-        return _idx_part(known, contents[:2]), _idx_part(known, contents[2:]), known.class_names
-    # Written by Python 2.
-    *batches, test, meta = (pickle.loads(content, encoding="latin1") for content in contents)
-    return _pickle_part(known, batches), _pickle_part(known, [test]), tuple(meta[known.names_key])
+        classes = known.class_names
+        train, test = _idx_part(known, *contents[:2]), _idx_part(known, *contents[2:])
+    else:
+        # Written by Python 2.
+        *batches, last, meta = (pickle.loads(content, encoding="latin1") for content in contents)
+        classes = tuple(meta[known.names_key])
+        train, test = _pickle_part(known, batches), _pickle_part(known, [last])
+    channels, height, width = known.input_shape
+    return Decoded((height, width, channels), classes, train, test, lambda: known.fingerprint)
 
 
-def _idx_part(known: Dataset, contents: Sequence[bytes]) -> Part:
+def _idx_part(known: Dataset, images: bytes, labels: bytes) -> DecodedPart:
     """IDX: two zero bytes, type, rank, that many big-endian sizes, then bytes in C order."""
     channels, height, width = known.input_shape
-    images = np.frombuffer(contents[0], np.uint8, offset=16)
-    labels = np.frombuffer(contents[1], np.uint8, offset=8)
-    return images.reshape(-1, height, width, channels), labels.astype(np.int64)
+    pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, height, width, channels)
+    return DecodedPart(np.frombuffer(labels, np.uint8, offset=8).astype(np.int64), [pixels])
 
 
-def _pickle_part(known: Dataset, batches: Sequence[dict[str, Any]]) -> Part:
+def _pickle_part(known: Dataset, batches: Sequence[dict[str, Any]]) -> DecodedPart:
     """Pickles of `data`: (n, C * H * W) uint8, planes in turn, and a list of labels."""
-    planes = np.concatenate([batch["data"] for batch in batches])
-    images = planes.reshape(-1, *known.input_shape).transpose(0, 2, 3, 1)
     labels = np.concatenate([batch[known.label_key] for batch in batches]).astype(np.int64)
-    return images, labels
+    planes = (batch["data"].reshape(-1, *known.input_shape) for batch in batches)
+    return DecodedPart(labels, [images.transpose(0, 2, 3, 1) for images in planes])
 
 
 def read_all(known: Dataset, root: Path) -> list[bytes]:
@@ -160,9 +161,9 @@ def _extract(archive: Archive, files: Sequence[RawFile], root: Path) -> None:
         with exclusive(root / archive.path):
             missing = [file for file in files if not (root / file.path).exists()]
             for file, content in _unpack(archive, missing, root):
-                (root / file.path).parent.mkdir(parents=True, exist_ok=True)
-                with written(root / file.path) as partial:
-                    partial.write(content)
+                path = root / file.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(path, content)
     except OSError as error:
         raise UserError(
             f"{error.filename or root / files[0].path} cannot be written: {error.strerror}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 from pkgutil import resolve_name
@@ -10,6 +9,7 @@ from pkgutil import resolve_name
 from convscope.data import cache, raw
 from convscope.data.datasets import DATASETS, Dataset, check_name
 from convscope.data.download import DownloadError
+from convscope.data.image_folder import load_folder
 from convscope.data.images import Images
 from convscope.data.nearby import other_data
 
@@ -67,8 +67,6 @@ def load(
     root = Path(root)
     folder = cache.folder_of(root, None if cache_root is None else Path(cache_root))
     if name == "image_folder":
-        from convscope.data.image_folder import load_folder
-
         return load_folder(root, folder, image_size, progress)
     known = DATASETS[name]
     if known.loader:
@@ -82,27 +80,10 @@ def load(
         # Before the files are read: whatever changes later makes the cache out of date.
         listing = _listing(known, root)
         return cache.find(folder, name, listing) or cache.store(
-            folder, name, listing, _decoded(known, root)
+            folder, name, listing, raw.decode(known, root)
         )
 
 
-def _decoded(known: Dataset, root: Path) -> cache.Decoded:
-    train, test, classes = raw.read_dataset(known, root)
-    channels, height, width = known.input_shape
-    return cache.Decoded(
-        shape=(height, width, channels),
-        classes=classes,
-        train=cache.DecodedPart(train[1], [train[0]]),
-        test=cache.DecodedPart(test[1], [test[0]]),
-        fingerprint=lambda: known.fingerprint,
-    )
-
-
 def _listing(known: Dataset, root: Path) -> str:
-    """Equal as long as no file is changed (by size and time) and the same content is expected."""
-    lines = [repr(known)]
-    for file in known.files:
-        path = raw.source_of(file, root)
-        stat = path.stat()
-        lines.append(f"{path.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    paths = (raw.source_of(file, root).relative_to(root).as_posix() for file in known.files)
+    return cache.listing_of(repr(known), root, paths)

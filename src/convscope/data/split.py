@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.data.datasets import held_back
+from convscope.data.datasets import validation_size
 from convscope.errors import UserError
 
-# Apart from the run's seed: runs of different seeds must be judged on the same images.
+# Not the run's seed: runs of different seeds must be judged on the same images.
 SPLIT_SEED = 20_240_229
 
 
@@ -20,7 +20,7 @@ def stratified_split(
     """Part the images class by class.
 
     Of a class with n images, `floor(n * fraction + 1/2)` go to the second part. They are drawn by
-    NumPy's `RandomState`, whose stream is frozen (NEP 19), from `SPLIT_SEED` alone.
+    NumPy's `RandomState`, whose stream is frozen (NEP 19), from `SPLIT_SEED` only.
 
     Args:
         labels: (N,) class of each image.
@@ -38,7 +38,7 @@ def stratified_split(
     second: list[NDArray[np.int64]] = []
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
-        taken = held_back(len(members), fraction)
+        taken = validation_size(len(members), fraction)
         if taken >= len(members):
             raise UserError(
                 f"{key} must leave every class an image to train on, got {fraction}: "

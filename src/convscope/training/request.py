@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.config.schema import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
-from convscope.data.datasets import held_back
+from convscope.data.datasets import validation_size
 from convscope.errors import UserError
 from convscope.geometry import NetworkGeometry, conv_config, folder_label, typed_config
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
@@ -75,7 +75,9 @@ def fitted(config: TrainConfig, typed: Collection[str], facts: Facts) -> TrainCo
     largest = max(facts.class_sizes, default=0)
     if largest > 1 and "data.val_fraction" not in typed:
         shares = (data.val_fraction, *_SMALL_SHARES)
-        data = replace(data, val_fraction=next(one for one in shares if held_back(largest, one)))
+        data = replace(
+            data, val_fraction=next(one for one in shares if validation_size(largest, one))
+        )
     left = facts.left_to_train(data.val_fraction)
     if 2 * devices <= left < data.batch_size and "data.batch_size" not in typed:
         # Batch norm wants 2 images per device.

@@ -87,7 +87,7 @@ class Stepper:
 
 def graph_capture(batches: TrainBatches) -> Capture | None:
     """A CUDA graph, where the images lie on a CUDA device; those on the host are chosen there."""
-    on_cuda = batches.images.device.type == "cuda" and batches.images.held == "device"
+    on_cuda = batches.images.device.type == "cuda" and batches.images.location == "device"
     return cuda_graph if on_cuda else None
 
 
