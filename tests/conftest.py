@@ -137,16 +137,18 @@ def ask() -> Ask:
     """A request for a tiny run: `ask(output_dir, "conv.stride=2", ...)`."""
     import torch
 
+    from convscope.streams import terminal_lines
     from convscope.training.resolve import Resolver
 
     # A test before may have set it.
     torch.set_num_threads(1)
-    resolver = Resolver(pytest.fail)
+    resolver = Resolver()
 
     def request(output_dir: Path, *overrides: str) -> "RunRequest":
-        return resolver.request(
-            *resolver.prepare([[*TINY, f"output_dir={output_dir}", *overrides]])
-        )
+        with terminal_lines(pytest.fail):
+            return resolver.request(
+                *resolver.prepare([[*TINY, f"output_dir={output_dir}", *overrides]])
+            )
 
     return request
 

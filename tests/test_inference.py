@@ -41,7 +41,7 @@ def request_run(
         f"trainer.precision={request.param}",
         "study=sizes",
     )
-    record = train(asked, lambda line: None)
+    record = train(asked)
     assert record.status == "finished", record.reason
     return asked
 

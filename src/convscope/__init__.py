@@ -29,12 +29,12 @@ def train(*overrides: str) -> RunRecord:
     Raises:
         UserError: bad input, an impossible variant, or data that cannot be had.
     """
-    from convscope.streams import lasting_streams
+    from convscope.streams import lasting_streams, terminal_lines
     from convscope.text import escape_control
     from convscope.training.resolve import train_one
 
-    with lasting_streams():
-        return train_one(overrides, lambda line: print(escape_control(line)))
+    with lasting_streams(), terminal_lines(lambda line: print(escape_control(line))):
+        return train_one(overrides)
 
 
 def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> TrainedVariant:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import select
 import sys
@@ -124,10 +125,14 @@ def run_command(command: Callable[[], None]) -> int:
 
 @contextmanager
 def command_streams() -> Iterator[_Descriptor | None]:
-    """Be as `lasting_streams`, and tell at the end where standard output could not be written."""
+    """Be as `lasting_streams`, with `terminal_lines`.
+
+    At the end it is told where standard output could not be written.
+    """
     with lasting_streams() as out:
         try:
-            yield out
+            with terminal_lines():
+                yield out
         finally:
             sys.stdout.flush()
             if out is not None and out.error is not None:
@@ -136,6 +141,53 @@ def command_streams() -> Iterator[_Descriptor | None]:
                     tell(f"standard output could not be written: {out.error.strerror}")
                 # Python would try once more as it ends.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+class _Lines(logging.Handler):
+    """Hands on messages; errors are told by whoever ends with them, and in full by train.log."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._write = write
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR:
+            self._write(record.getMessage())
+
+
+@contextmanager
+def terminal_lines(write: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Write a line for each message that ConvScope logs.
+
+    Args:
+        write: takes a line; `tell` by default.
+    """
+    logger, handler = logging.getLogger("convscope"), _Lines(write or tell)
+    level, propagate = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+@contextmanager
+def no_terminal_lines() -> Iterator[None]:
+    """Keep what ConvScope logs from the terminal; a log file gets it all the same."""
+    logger = logging.getLogger("convscope")
+    shown = [one for one in logger.handlers if isinstance(one, _Lines)]
+    for one in shown:
+        logger.removeHandler(one)
+    try:
+        yield
+    finally:
+        for one in shown:
+            logger.addHandler(one)
 
 
 def tell(line: str) -> None:

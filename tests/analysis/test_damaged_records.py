@@ -101,7 +101,7 @@ class Study:
 def study(ask: Callable[..., RunRequest], tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A trained run, two other seeds of it, and another variant with two."""
     request = ask(tmp_path_factory.mktemp("damaged") / "outputs", "trainer.max_epochs=1")
-    record = train(request, lambda line: None)
+    record = train(request)
     assert record.status == "finished", record.reason
     for seed, stride in ((1, 1), (2, 1), (0, 2), (1, 2)):
         config = copy.deepcopy(record.config) | {"seed": seed}
@@ -187,9 +187,7 @@ def single(study: Study, folder: Path) -> None:
         lambda: convscope.load(study.run),
         lambda: write_page(folder / "page.html", run=study.run),
         lambda: plan_runs([study.request]),
-        lambda: show_run(
-            train(study.request, lambda line: None), Console(file=io.StringIO()), lambda line: None
-        ),
+        lambda: show_run(train(study.request), Console(file=io.StringIO())),
     ):
         assert "\n" not in told(use)
 

@@ -14,7 +14,7 @@ MakeCase = Callable[..., Case]
 
 @pytest.fixture(scope="session")
 def resolver() -> Resolver:
-    return Resolver(pytest.fail)
+    return Resolver()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The requests that were made, instead of trained; each says 5,000 samples/s."""
     requests = []
 
-    def train(request: Any, notify: Callable[[str], None]) -> SimpleNamespace:
+    def train(request: Any) -> SimpleNamespace:
         assert sys.stdout.isatty()
         assert sys.stderr.isatty()
         print("not seen", file=sys.stderr)
@@ -70,7 +70,7 @@ def test_a_run_goes_through_torch_compile_as_the_loop_does(
     trained = []
     record = SimpleNamespace(status="finished", metrics={"train_samples_per_sec": 1.0})
 
-    def train(request: RunRequest, notify: object) -> SimpleNamespace:
+    def train(request: RunRequest) -> SimpleNamespace:
         trained.append(request.config.compile)
         return record
 

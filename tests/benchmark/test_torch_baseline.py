@@ -82,7 +82,7 @@ def test_it_ends_with_the_weights_of_a_run(
         *(f"trainer.max_epochs={EPOCHS}", f"trainer.limit_train_batches={PER_EPOCH}"),
     ]
     request = resolver.request(*resolver.prepare([words]))
-    assert train(request, lambda line: None).status == "finished"
+    assert train(request).status == "finished"
     checkpoint = torch.load(request.directory.last, weights_only=True)
     assert checkpoint["global_step"] == STEPS
     trained = {

@@ -444,7 +444,7 @@ def test_one_run_prints_its_layers_and_its_result_and_where_it_lies(command) -> 
     before = (run / "run.json").read_bytes()
     again = command(*TINY, "conv.stride=2", "output_dir=out", "study=first")
     assert (again.code, again.out) == (0, ended.out)
-    assert again.err == f"{run.name} is finished already; rerun=true trains it anew\n"
+    assert again.err == f"{run.name} is already finished; rerun=true retrains it\n"
     assert (run / "run.json").read_bytes() == before
 
 

@@ -91,7 +91,7 @@ CHANGED = [
 
 @pytest.fixture(scope="module")
 def resolver() -> Resolver:
-    return Resolver(pytest.fail)
+    return Resolver()
 
 
 def requested(resolver: Resolver, *words: str) -> RunRequest:

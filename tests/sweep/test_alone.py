@@ -20,7 +20,7 @@ def shared(ask, tmp_path: Path) -> RunRequest:
     """A run that was trained beside others."""
     request = ask(tmp_path)
     request = replace(request, hardware=replace(request.hardware, shared=True))
-    assert train(request, lambda line: None).status == "finished"
+    assert train(request).status == "finished"
     return request
 
 

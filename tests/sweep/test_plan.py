@@ -77,7 +77,7 @@ def test_repeat_is_seeds_and_a_plan_needs_no_m(command) -> None:
     assert commands[0] == f"python scripts/train.py {tiny} conv.stride=3 seed=4"
     # The same runs as one by one: repeat is no part of what a run is.
     single = command(*TINY, "seed=5", "conv.stride=3")
-    assert "is finished already" in single.err
+    assert "is already finished" in single.err
     assert len(ran("outputs/default")) == 3
 
 

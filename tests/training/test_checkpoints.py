@@ -200,10 +200,10 @@ def test_a_run_does_not_resume_from_a_flipped_bit(
     request = ask(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(VariantModule, "test_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        assert train(request, lambda line: None).status == "interrupted"
+        assert train(request).status == "interrupted"
     damaged = request.directory.checkpoints / name
     flip_a_weight(damaged)
-    record = train(request, lambda line: None)
+    record = train(request)
     assert record.status == "failed"
     assert str(record.reason).startswith(f"cannot read {damaged}: missing or damaged checkpoint (")
     assert "does not have its checksum" in str(record.reason)
@@ -212,7 +212,7 @@ def test_a_run_does_not_resume_from_a_flipped_bit(
         damaged.unlink()
     else:
         shutil.rmtree(request.directory.path)
-    record = train(request, lambda line: None)
+    record = train(request)
     assert (record.status, record.resumed_from_epoch) == ("finished", 0)
     assert [row["epoch"] for row in History(request.directory.history).read()] == [1, 2]
 
@@ -228,7 +228,7 @@ def test_weights_that_are_damaged_before_the_test_are_not_tested(
         return test(*arguments, **options)
 
     monkeypatch.setattr(Trainer, "test", damage_then_test)
-    record = train(request, lambda line: None)
+    record = train(request)
     assert (record.status, record.metrics) == ("failed", {})
     assert str(record.reason).startswith(f"cannot read {request.directory.best}: ")
 
@@ -266,7 +266,7 @@ def test_a_disk_that_fills_up_is_told_in_one_line_that_names_a_file_on_it(
     disk = small_disk(kib)
     request = ask(disk)
     try:
-        record = train(request, lambda line: None)
+        record = train(request)
     except UserError as error:
         reason = str(error)
     else:
@@ -283,4 +283,4 @@ def test_a_disk_that_fills_up_is_told_in_one_line_that_names_a_file_on_it(
         read = read_best if checkpoint == request.directory.best else read_last
         read(request.directory, request.id)
     subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
-    assert train(request, lambda line: None).status == "finished"
+    assert train(request).status == "finished"

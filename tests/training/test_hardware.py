@@ -99,7 +99,7 @@ def test_a_process_started_later_is_told_too(monkeypatch: pytest.MonkeyPatch) ->
     process = SimpleNamespace(call=lambda function, trainer: found)
     monkeypatch.setattr("convscope.sweep.executors.serial.child", lambda: process)
     trainer = compose_config([]).trainer
-    resolver = Resolver(pytest.fail, SerialLauncher().hardware)
+    resolver = Resolver(SerialLauncher().hardware)
     for deterministic in (False, True):
         one = replace(trainer, deterministic=deterministic)
         assert resolver._settle_hardware(SimpleNamespace(trainer=one)) == found

@@ -152,7 +152,7 @@ def test_a_run_whose_folder_is_lost_ends_with_a_line_and_writes_nothing(
         left.append(content())
 
     at(monkeypatch, owner, name, lose)
-    record = train(request, lambda line: None)
+    record = train(request)
     assert (record.status, record.metrics) == ("failed", {})
     assert record.reason == (
         f"{request.directory.path} was deleted, moved or replaced while it was trained, and nothing"
@@ -173,6 +173,6 @@ def test_a_run_that_is_stopped_and_whose_folder_is_lost_was_stopped(
         os.kill(os.getpid(), signal.SIGTERM)
 
     at(monkeypatch, TrainBatches, "make", lose_and_stop)
-    record = train(request, lambda line: None)
+    record = train(request)
     assert (record.status, record.reason) == ("interrupted", "SIGTERM")
     assert not request.directory.path.exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from convscope.errors import UserError
-from convscope.training.log import logged_to
+from convscope.training.log import LogFile, logged_to
 
 log = logging.getLogger("convscope.training.anything")
 
@@ -28,7 +28,7 @@ def test_all_goes_to_the_file_and_nothing_to_the_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "train.log"
-    with logged_to(path):
+    with logged_to(LogFile(path)):
         assert not path.exists()
         speak()
     text = path.read_text()
@@ -39,14 +39,14 @@ def test_all_goes_to_the_file_and_nothing_to_the_terminal(
 
 def test_a_second_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
     for message in ("first", "second"):
-        with logged_to(tmp_path / "train.log"):
+        with logged_to(LogFile(tmp_path / "train.log")):
             log.info(message)
     lines = (tmp_path / "train.log").read_text().splitlines()
     assert [line.split()[-1] for line in lines] == ["first", "second"]
 
 
 def test_without_a_file_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    with logged_to(None):
+    with logged_to(logging.NullHandler()):
         speak()
     assert capfd.readouterr() == ("", "")
 
@@ -66,7 +66,7 @@ def test_afterwards_all_is_as_before(tmp_path: Path, fails: bool) -> None:
 
     before = state()
     try:
-        with logged_to(tmp_path / "train.log"):
+        with logged_to(LogFile(tmp_path / "train.log")):
             assert state() != before
             if fails:
                 raise ValueError
@@ -83,11 +83,11 @@ def test_a_full_disk_is_told_by_the_message_that_found_it(
     # No regular file is full for ever.
     monkeypatch.setattr("convscope.training.log.open_regular", os.open)
     with (
-        logged_to(full),
+        logged_to(LogFile(full)),
         pytest.raises(UserError, match="^/dev/full could not be written: No space left on device$"),
     ):
         log.info("a message")
-    with logged_to(full):
+    with logged_to(LogFile(full)):
         try:
             raise ValueError
         except ValueError:

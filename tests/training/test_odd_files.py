@@ -47,7 +47,7 @@ def kept(request_run: RunRequest, tmp_path_factory: pytest.TempPathFactory) -> P
     """A copy of a run that was stopped in its test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(VariantModule, "test_step", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        assert train(request_run, lambda line: None).status == "interrupted"
+        assert train(request_run).status == "interrupted"
     copy = tmp_path_factory.mktemp("kept") / "run"
     shutil.copytree(request_run.directory.path, copy)
     return copy
@@ -114,11 +114,11 @@ def test_a_run_goes_on_or_says_which_file_is_none(
     put(odd_file, path)
     if odd_file.kind == "folder" and name == "config":
         with pytest.raises(UserError, match=r"config\.yaml could not be written: Is a directory"):
-            train(request_run, lambda line: None)
+            train(request_run)
         return
     if odd_file.kind == "link to itself" and name == "last":
         ends = "finished"  # As where there is none: the run starts anew.
-    record = train(request_run, lambda line: None)
+    record = train(request_run)
     assert record.status == ends, record.reason
     if ends == "failed":
         assert str(path) in str(record.reason)

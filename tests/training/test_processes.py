@@ -107,7 +107,7 @@ def test_a_run_of_three_processes_ends_as_one_of_one(
     assert (record.status, record.reason) == ("interrupted", "SIGTERM")
     assert record.resumed_from_epoch in (finished, finished - 1)
 
-    train(same, lambda line: None)
+    train(same)
     resumed, alone = current_record(run.path), current_record(request.directory.path)
     assert (resumed.status, alone.status) == ("finished", "finished")
     assert resumed.resumed_from_epoch >= finished + 1

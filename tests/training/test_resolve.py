@@ -17,6 +17,7 @@ from convscope.config.compose import compose_config, config_dir, register_schema
 from convscope.data import Facts, sources
 from convscope.data.digits import load_digits
 from convscope.errors import UserError
+from convscope.streams import terminal_lines
 from convscope.training import devices
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest, fitted, hand
@@ -58,8 +59,9 @@ def with_mnist(monkeypatch: pytest.MonkeyPatch) -> Auto:
 def requests(*commands: str) -> tuple[list[RunRequest], list[str]]:
     """The runs that commands ask for when they come as one, and what is told about them."""
     told: list[str] = []
-    resolver = Resolver(told.append)
-    return [resolver.request(*resolver.prepare([c.split()])) for c in commands], told
+    resolver = Resolver()
+    with terminal_lines(told.append):
+        return [resolver.request(*resolver.prepare([c.split()])) for c in commands], told
 
 
 def request(command: str) -> RunRequest:
@@ -69,7 +71,7 @@ def request(command: str) -> RunRequest:
 @pytest.fixture(scope="module")
 def ask() -> Callable[[str], RunRequest]:
     """Runs on digits, with the images loaded once."""
-    resolver = Resolver(pytest.fail)
+    resolver = Resolver()
     return cache(
         lambda command: resolver.request(*resolver.prepare([["data=digits", *command.split()]]))
     )
@@ -175,7 +177,7 @@ def test_another_precision_is_another_run(
     ask: Callable[[str], RunRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "_computes_bfloat16", lambda accelerator: True)
-    resolver = Resolver(pytest.fail)
+    resolver = Resolver()
     run = resolver.request(*resolver.prepare([["data=digits", "trainer.precision=32-true"]]))
     assert "-precision32-true-seed0-" in run.directory.name
     default = resolver.request(*resolver.prepare([["data=digits"]]))
@@ -255,7 +257,7 @@ def test_each_data_set_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_processes_agree_on_an_identity(ask: Callable[[str], RunRequest]) -> None:
     code = (
         "from convscope.training.resolve import Resolver\n"
-        "r = Resolver(print)\n"
+        "r = Resolver()\n"
         "print(r.request(*r.prepare([['data=digits', 'conv.padding=half']])).id)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -412,12 +414,14 @@ def test_what_of_the_images_is_not_used_is_told_once(tmp_path: Path) -> None:
 def test_large_images_are_told_with_the_way_to_scale_them(tmp_path: Path) -> None:
     told: list[str] = []
     command = [*own_images(tmp_path, 5, side=513).split(), "data.batch_size=4"]
-    Resolver(told.append).prepare([command, [*command, "seed=1"]])
+    with terminal_lines(told.append):
+        Resolver().prepare([command, [*command, "seed=1"]])
     assert told == [
         "images of 513x513 pixels (height x width) take much memory and time:"
         " data.image_size=64 would scale them"
     ]
-    Resolver(told.append).prepare([[*command, "data.image_size=600"]])
+    with terminal_lines(told.append):
+        Resolver().prepare([[*command, "data.image_size=600"]])
     assert len(told) == 1
 
 

@@ -117,7 +117,7 @@ def undisturbed(
                 shutil.copytree(request.directory.path, kills / place)
 
         tell(patch, keep)
-        record = train(request, lambda line: None)
+        record = train(request)
     assert record.status == "finished", record.reason
     assert {path.name for path in kills.iterdir()} == set(KILLS)
     return Undisturbed(record, request.directory.path, kills)
@@ -150,7 +150,7 @@ def assert_same(
 
 
 def finish(request: RunRequest) -> RunRecord:
-    train(request, lambda line: None)
+    train(request)
     return read_record(request.directory.record)
 
 
@@ -195,7 +195,7 @@ def test_a_run_asked_to_stop_ends_as_one_that_never_stopped(
     for place in places:
         with pytest.MonkeyPatch.context() as patch:
             tell(patch, signal_at(place, signum))
-            record = train(request, lambda line: None)
+            record = train(request)
         assert (record.status, record.reason) == ("interrupted", signum.name)
         assert current_record(request.directory.path) == record
         assert record.metrics == {}
@@ -218,7 +218,7 @@ def test_an_interrupted_run_stops_before_its_next_step(
             os.kill(os.getpid(), signal.SIGTERM)
 
     tell(monkeypatch, stop)
-    train(request_run(tmp_path), lambda line: None)
+    train(request_run(tmp_path))
     assert places[-1] == "training_batch 4"
 
 
@@ -262,7 +262,7 @@ def test_a_damaged_checkpoint_is_named_in_one_line(
     shutil.copytree(undisturbed.kills / "test_batch 0", request.directory.path)
     damaged = request.directory.checkpoints / f"{name}.ckpt"
     os.truncate(damaged, 2000)
-    record = train(request, lambda line: None)
+    record = train(request)
     assert record.status == "failed"
     assert str(record.reason).startswith(f"cannot read {damaged}: missing or damaged checkpoint (")
     assert str(record.reason).endswith("or add rerun=true")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convscope.streams import terminal_lines
 from convscope.training import results
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
@@ -49,7 +50,8 @@ def test_names_of_classes_are_no_formulas(
         "trainer.limit_train_batches=1.0",
     )
     told: list[str] = []
-    record = train(asked, told.append)
+    with terminal_lines(told.append):
+        record = train(asked)
     assert record.status == "finished", record.reason
     assert [line for line in told if "missing" in line] == []
     log = asked.directory.train_log.read_text()
@@ -78,12 +80,13 @@ def test_what_cannot_be_shown_is_told_and_the_run_is_finished(
     monkeypatch.setattr(results, what, fails)
     asked = ask(tmp_path, "trainer.max_epochs=1", "trainer.limit_train_batches=2")
     lines: list[str] = []
-    record = train(asked, lines.append)
+    with terminal_lines(lines.append):
+        record = train(asked)
     assert record.status == "finished", record.reason
     assert 0 <= record.metrics["test_accuracy"] <= 1
     assert lines[-1] == told
     logged = asked.directory.train_log.read_text().splitlines()
-    assert [line.endswith(f" INFO {told}") for line in logged].count(True) == 1
+    assert [line.endswith(f" WARNING {told}") for line in logged].count(True) == 1
 
 
 def test_a_signal_still_ends_it(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,5 +95,5 @@ def test_a_signal_still_ends_it(ask: Ask, tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(results, "confusion_picture", interrupted)
     asked = ask(tmp_path, "trainer.max_epochs=1", "trainer.limit_train_batches=2")
-    record = train(asked, lambda line: None)
+    record = train(asked)
     assert (record.status, record.reason) == ("interrupted", "SIGTERM")

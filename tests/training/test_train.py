@@ -22,6 +22,7 @@ from convscope.errors import UserError
 from convscope.runs.history import History
 from convscope.runs.lock import RunHeld, RunLock
 from convscope.runs.record import RunRecord, current_record, read_record
+from convscope.streams import terminal_lines
 from convscope.training.experiment import Experiment
 from convscope.training.hardware import Hardware
 from convscope.training.model import ConvNet
@@ -32,14 +33,10 @@ from convscope.training.train import train
 Ask = Callable[..., RunRequest]
 
 
-def silent(line: str) -> None:
-    pass
-
-
 @pytest.fixture(scope="module")
 def trained(ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
     request = ask(tmp_path_factory.mktemp("outputs"), "conv.stride=2")
-    train(request, silent)
+    train(request)
     record = read_record(request.directory.record)
     assert record.status == "finished", record.reason
     return record
@@ -133,7 +130,7 @@ def test_limits_are_those_of_the_images_that_were_tested(ask: Ask, tmp_path: Pat
         "trainer.max_epochs=1",
         "trainer.max_steps=5",
     )
-    record = train(request, silent)
+    record = train(request)
     assert record.status == "finished", record.reason
     used = record.dataset["used"]
     # 143 images to validate are 5 batches, half of them 2.
@@ -159,9 +156,10 @@ def test_a_finished_run_is_not_trained_again(
     monkeypatch.delattr("convscope.training.experiment.Experiment")
     said: list[str] = []
     again = ask(trained.path.parents[1], "conv.stride=2")
-    assert train(again, said.append) == trained
+    with terminal_lines(said.append):
+        assert train(again) == trained
     assert content(trained.path) == before
-    assert said == [f"{trained.name} is finished already; rerun=true trains it anew"]
+    assert said == [f"{trained.name} is already finished; rerun=true retrains it"]
 
 
 def test_a_notice_tells_of_another_source_and_torch(ask: Ask, trained: RunRecord) -> None:
@@ -172,22 +170,24 @@ def test_a_notice_tells_of_another_source_and_torch(ask: Ask, trained: RunRecord
     text = path.read_text()
     path.write_text(json.dumps(document))
     said: list[str] = []
-    train(ask(trained.path.parents[1], "conv.stride=2"), said.append)
+    with terminal_lines(said.append):
+        train(ask(trained.path.parents[1], "conv.stride=2"))
     path.write_text(text)
     assert said == [
-        f"{trained.name} is finished already, with another convscope and torch than now;"
-        " rerun=true trains it anew"
+        f"{trained.name} is already finished (with a different convscope and torch version);"
+        " rerun=true retrains it"
     ]
 
 
 def test_rerun_moves_the_finished_run_aside(ask: Ask, tmp_path: Path) -> None:
     request = ask(tmp_path, "trainer.max_epochs=1")
-    first = train(request, silent)
+    first = train(request)
     before = content(request.directory.path)
     said: list[str] = []
-    second = train(ask(tmp_path, "trainer.max_epochs=1", "rerun=true"), said.append)
+    with terminal_lines(said.append):
+        second = train(ask(tmp_path, "trainer.max_epochs=1", "rerun=true"))
     aside = request.directory.path.parent / "replaced" / f"{first.name}-1"
-    assert said[0] == f"rerun=true: the run before lies in {aside}"
+    assert said[0] == f"rerun=true: previous run moved to {aside}"
     # Under a name that TensorBoard does not take for a run's.
     hidden = {name.replace("tfevents", "replaced"): digest for name, digest in before.items()}
     assert content(aside) == hidden
@@ -201,7 +201,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(ask: Ask, tmp_path: Pat
     request = ask(tmp_path)
     with RunLock(request.directory.path):
         with pytest.raises(RunHeld, match=request.directory.name):
-            train(request, silent)
+            train(request)
         left = sorted(path.name for path in request.directory.path.iterdir())
         assert left == [".heartbeat", ".lock"]
 
@@ -216,7 +216,7 @@ def test_a_limited_epoch_validates_and_counts_optimizer_steps(ask: Ask, tmp_path
         "trainer.limit_val_batches=2",
         "trainer.limit_test_batches=0.5",
     )
-    record = train(request, silent)
+    record = train(request)
     assert record.status == "finished", record.reason
     rows = History(request.directory.history).read()
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 12), (2, 15)]
@@ -258,7 +258,7 @@ def test_the_last_epoch_is_validated_where_time_ends_it(
         "trainer.limit_train_batches=40",
         "trainer.max_epochs=5",
     )
-    record = train(request, silent)
+    record = train(request)
     assert record.status == "finished", record.reason
     rows = History(request.directory.history).read()
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 40), (2, 60)]
@@ -273,7 +273,7 @@ def test_time_that_ends_the_first_chunk_ends_a_whole_run(
     now = iter(range(0, 10**9, 100))
     monkeypatch.setattr(timer, "time", SimpleNamespace(monotonic=lambda: next(now)))
     request = ask(tmp_path, "trainer.max_time=00:00:00:01")
-    record = train(request, silent)
+    record = train(request)
     assert record.status == "finished", record.reason
     rows = History(request.directory.history).read()
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 10)]
@@ -306,7 +306,7 @@ def test_a_loss_that_is_no_number_fails_the_run(
             return loss
 
         monkeypatch.setattr("convscope.training.step.update.functional.cross_entropy", infinite)
-    record = train(request, silent)
+    record = train(request)
     assert record.status == "failed"
     assert record.reason is not None
     assert record.reason == (
@@ -322,7 +322,7 @@ def test_a_learning_rate_without_sense_fails_the_run_and_the_next_try_is_anew(
 ) -> None:
     request = ask(tmp_path, "optim.lr=1e30")
     for _ in range(2):
-        record = train(request, silent)
+        record = train(request)
         assert record.status == "failed"
         assert str(record.reason).endswith("try optim.lr=1e+29")
         assert record.resumed_from_epoch == 0
@@ -344,7 +344,7 @@ def test_weights_that_the_last_step_spoilt_fail_the_run(
         return outputs
 
     monkeypatch.setattr(VariantModule, "training_step", spoil)
-    record = train(ask(tmp_path), silent)
+    record = train(ask(tmp_path))
     assert record.status == "failed"
     assert record.reason is not None
     assert record.reason.startswith("the validation loss is nan at step 24;")
@@ -358,7 +358,7 @@ def test_an_error_of_the_program_is_told_in_one_line_and_in_full_in_the_log(
 
     monkeypatch.setattr(VariantModule, "validation_step", broken)
     request = ask(tmp_path)
-    record = train(request, silent)
+    record = train(request)
     assert record.status == "failed"
     log = request.directory.train_log
     assert record.reason == f"ZeroDivisionError: first line (see {log})"
@@ -368,21 +368,22 @@ def test_an_error_of_the_program_is_told_in_one_line_and_in_full_in_the_log(
 
 def test_a_variant_that_cannot_be_is_skipped_once(ask: Ask, tmp_path: Path) -> None:
     request = ask(tmp_path, "conv.kernel_size=29", "conv.padding=0")
-    record = train(request, silent)
+    record = train(request)
     assert record.status == "skipped"
     assert "conv1" in str(record.reason)
     assert (record.geometry, record.params, record.macs) == ([], None, None)
     assert sorted(content(request.directory.path)) == [".lock", "config.yaml", "run.json"]
     said: list[str] = []
-    assert train(request, said.append) == record
-    assert "is skipped already" in said[0]
+    with terminal_lines(said.append):
+        assert train(request) == record
+    assert "is already skipped" in said[0]
 
 
 def test_fast_dev_run_leaves_nothing(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    record = train(ask(tmp_path / "outputs", "trainer.fast_dev_run=2"), silent)
+    record = train(ask(tmp_path / "outputs", "trainer.fast_dev_run=2"))
     assert record.status == "finished"
     assert 0 <= float(record.metrics["test_accuracy"] or 0) <= 1
     assert list(tmp_path.iterdir()) == []
@@ -398,16 +399,16 @@ def test_fast_dev_run_can_be_interrupted(
         return make(self, inputs)
 
     monkeypatch.setattr(TrainBatches, "make", stop)
-    record = train(ask(tmp_path / "outputs", "trainer.fast_dev_run=2"), silent)
+    record = train(ask(tmp_path / "outputs", "trainer.fast_dev_run=2"))
     assert (record.status, record.reason) == ("interrupted", "SIGINT")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_runs_of_one_process_do_not_touch_each_other(ask: Ask, tmp_path: Path) -> None:
     """The same seed gives the same numbers, whatever was trained before in this process."""
-    alone = train(ask(tmp_path / "a"), silent)
-    train(ask(tmp_path / "b", "seed=1", "conv.kernel_size=5", "conv.padding=2"), silent)
-    after = train(ask(tmp_path / "b"), silent)
+    alone = train(ask(tmp_path / "a"))
+    train(ask(tmp_path / "b", "seed=1", "conv.kernel_size=5", "conv.padding=2"))
+    after = train(ask(tmp_path / "b"))
     for name in ("test_accuracy", "test_loss", "best_val_accuracy"):
         assert after.metrics[name] == alone.metrics[name]
 
@@ -417,7 +418,7 @@ def test_the_tasks_of_a_slurm_job_are_no_devices_of_the_run(
 ) -> None:
     for name, value in {"NTASKS": "2", "JOB_ID": "1", "JOB_NAME": "study", "PROCID": "0"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
-    record = train(ask(tmp_path), silent)
+    record = train(ask(tmp_path))
     assert (record.status, record.reason) == ("finished", None)
 
 
@@ -432,9 +433,9 @@ def test_a_run_that_has_ended_holds_nothing(
         left.extend(found for found in gc.get_objects() if isinstance(found, Experiment))
 
     monkeypatch.setattr("convscope.training.devices.free_memory", look)
-    assert train(ask(tmp_path), silent).status == "finished"
+    assert train(ask(tmp_path)).status == "finished"
     monkeypatch.setattr(VariantModule, "training_step", lambda module, chunk: 1 / 0)
-    assert train(ask(tmp_path, "seed=1"), silent).status == "failed"
+    assert train(ask(tmp_path, "seed=1")).status == "failed"
     assert left == []
 
 
@@ -450,6 +451,6 @@ def test_nothing_is_compiled_for_what_is_shown_once(
         return graph.forward
 
     monkeypatch.setattr(ConvNet, "compile", lambda net: nn.Module.compile(net, backend=backend))
-    assert train(ask(tmp_path, "compile=true"), silent).status == "finished"
+    assert train(ask(tmp_path, "compile=true")).status == "finished"
     assert 32 in batches
     assert 1 not in batches

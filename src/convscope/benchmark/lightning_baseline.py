@@ -6,6 +6,7 @@ logs its loss at every step, in a Trainer with its defaults.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from typing import Any
@@ -94,7 +95,7 @@ def samples_per_second(case: Case, images: Dataset[Any], steps: int, workers: in
     with (
         tempfile.TemporaryDirectory(prefix="convscope-benchmark-") as folder,
         null_terminal(),
-        logged_to(None),
+        logged_to(logging.NullHandler()),
     ):
         trainer = Trainer(
             default_root_dir=folder,

@@ -87,7 +87,7 @@ class ProjectRuns:
             request = self._resolver.request(*self._resolver.prepare([overrides]))
             with null_terminal():
                 began = self._clock()
-                record = train(request, lambda line: None)
+                record = train(request)
                 seconds = self._clock() - began
         if record.status == "interrupted" and record.reason is not None:
             raise KeyboardInterrupt(signal.Signals[record.reason])

@@ -72,7 +72,7 @@ def _command() -> None:
     if args.help:
         print(HELP, end="")
         return
-    resolver = Resolver(tell)
+    resolver = Resolver()
     wanted = cases(args.overrides, args.quick, resolver)
 
     # Here: torch, for which help and a mistake in the options need not wait.

@@ -26,7 +26,7 @@ from convscope.config.compose import CONFIG_NAME, config_dir, register_schema
 from convscope.config.errors import check_sweeper, check_typed, explain, is_explained
 from convscope.errors import UserError, interrupted_code
 from convscope.runs.record import RunRecord
-from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, tell, tell_error
+from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, tell_error
 from convscope.tables import new_console
 from convscope.training.resolve import train_one
 from convscope.training.show import show_run
@@ -141,13 +141,13 @@ def _run_job(config: DictConfig) -> None:
         launcher = launcher_choice(hydra_config)
         if launcher != "basic":
             raise UserError(f"hydra/launcher={launcher} is for many runs: add -m, or repeat=N")
-        record = train_one(overrides, tell)
+        record = train_one(overrides)
     except UserError as error:
         # Here, as below, rather than in `train`: Hydra would print a line of its own before.
         _refuse(error)
     except Interrupted as stop:
         sys.exit(128 + stop.signum)
-    show_run(record, new_console(), tell)
+    show_run(record, new_console())
     raise _Trained(exit_code([record]))
 
 
@@ -177,16 +177,16 @@ def run_search(
 
 
 def _run_many(
-    do: Callable[[Launcher, str, Callable[[str], None]], Sequence[RunRecord]],
+    do: Callable[[Launcher, str], Sequence[RunRecord]],
     hydra_config: DictConfig,
 ) -> NoReturn:
     from convscope.sweep.executors.choose import make_launcher
 
     options = cast(dict[str, Any], OmegaConf.to_container(hydra_config.launcher, resolve=True))
-    launcher = make_launcher(launcher_choice(hydra_config), options, tell)
+    launcher = make_launcher(launcher_choice(hydra_config), options)
     try:
         command = shlex.join(["python", "scripts/train.py", *sys.argv[1:]])
-        records = do(launcher, command, tell)
+        records = do(launcher, command)
     finally:
         launcher.close()
     raise _Trained(exit_code(records)) if records else SystemExit(0)

@@ -7,6 +7,7 @@ import dataclasses
 from convscope.errors import UserError
 from convscope.runs.lock import RunHeld
 from convscope.runs.record import RunRecord, utc_now
+from convscope.streams import no_terminal_lines
 from convscope.training.distributed.processes import RankProcesses
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest
@@ -25,7 +26,9 @@ def attempt(request: RunRequest, processes: RankProcesses | None = None) -> RunR
         UserError: what is written cannot be: no other run could write either.
     """
     try:
-        return train(request, _keep_quiet, processes)
+        # A sweep tells of its runs; what a run tells is in its train.log.
+        with no_terminal_lines():
+            return train(request, processes)
     except RunHeld:
         return None
     except UserError as error:
@@ -34,7 +37,3 @@ def attempt(request: RunRequest, processes: RankProcesses | None = None) -> RunR
         return dataclasses.replace(
             first_record(request), status="failed", reason=str(error), ended_at=utc_now()
         )
-
-
-def _keep_quiet(line: str) -> None:
-    """A sweep tells of runs; what a run tells stands in its train.log."""

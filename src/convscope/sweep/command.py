@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convscope.config.schema import TrainConfig
@@ -19,20 +20,18 @@ from convscope.training.signals import Interrupted
 if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
 
-Notify = Callable[[str], None]
+log = logging.getLogger(__name__)
+
 Records = dict[str, RunRecord]
 """By identity."""
 
 
-def sweep(
-    jobs: Sequence[Sequence[str]], launcher: Launcher, command: str, notify: Notify
-) -> list[RunRecord]:
+def sweep(jobs: Sequence[Sequence[str]], launcher: Launcher, command: str) -> list[RunRecord]:
     """Train every distinct run of a sweep, and show one table of them; or, with plan, say how.
 
     Args:
         jobs: overrides of each job.
         command: what the user typed.
-        notify: is told, a line each, what a person at the terminal wants to know.
 
     Returns:
         A record per run that was reached; none with plan.
@@ -45,7 +44,7 @@ def sweep(
         raise UserError("the sweep has no jobs: nothing matches its glob")
     # Every job sets the same keys.
     refuse_search(jobs[0])
-    resolver = Resolver(notify, launcher.hardware, launcher.is_here)
+    resolver = Resolver(launcher.hardware, launcher.is_here)
     checked = resolver.prepare(jobs)
     for one in checked:
         check_devices(one.config)
@@ -54,30 +53,32 @@ def sweep(
 
     runs = plan_runs(requests)
     if len(runs) < len(requests):
-        notify(f"{len(requests)} jobs are {len(runs)} different runs")
+        log.info(f"{len(requests)} jobs are {len(runs)} different runs")
     console = new_console()
     config = checked[0].config
     if config.plan:
         show_plan(runs, console)
         return []
-    tell_unreadable(runs, notify)
-    by_id = _trained(runs, launcher, notify, config.fail_fast)
+    tell_unreadable(runs)
+    by_id = _trained(runs, launcher, config.fail_fast)
     if config.throughput == "exclusive":
-        by_id |= _measured_alone(runs, by_id, launcher, notify)
+        by_id |= _measured_alone(runs, by_id, launcher)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
     show_comparison(records, console)
     if any(record.status == "interrupted" for record in records):
-        notify(f"the sweep was stopped; {RESUME}")
+        log.info(f"the sweep was stopped; {RESUME}")
     elif config.fail_fast and any(record.status == "failed" for record in records):
-        notify("the sweep ended at its first failed run (fail_fast=true); the same command goes on")
+        log.info(
+            "the sweep ended at its first failed run (fail_fast=true); the same command goes on"
+        )
     elif any(record.speed_is_shared for record in records):
-        notify(
+        log.info(
             "samples/s were measured while other runs were trained beside: the same command with"
             " throughput=exclusive measures each again, alone"
         )
     line(console)
     line(console, tensorboard_command(records[0]))
-    write_reports(runs, command, console, notify)
+    write_reports(runs, command, console)
     return records
 
 
@@ -95,33 +96,29 @@ def check_devices(config: TrainConfig) -> None:
         )
 
 
-def tell_unreadable(runs: Sequence[PlannedRun], notify: Notify) -> None:
+def tell_unreadable(runs: Sequence[PlannedRun]) -> None:
     """Tell of what lies in the runs' studies and cannot be read."""
     for study in {run.request.directory.path.parent for run in runs}:
         for one in read_study(study)[1] if study.is_dir() else []:
-            notify(f"skipped, unreadable: {one.reason}")
+            log.info(f"skipped, unreadable: {one.reason}")
 
 
-def _trained(
-    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify, fail_fast: bool
-) -> Records:
+def _trained(runs: Sequence[PlannedRun], launcher: Launcher, fail_fast: bool) -> Records:
     from convscope.sweep.plan import done_and_left
 
     by_id, left = done_and_left(runs)
     if by_id:
-        notify(f"{len(by_id)} of {len(runs)} runs are done already")
+        log.info(f"{len(by_id)} of {len(runs)} runs are done already")
     if left:
         # Here: PyTorch takes seconds to import, and a finished sweep needs none of it.
         from convscope.sweep.order import cheap_first
         from convscope.sweep.train_all import train_all
 
-        by_id |= train_all(cheap_first(left, launcher.at_once), launcher, notify, fail_fast)
+        by_id |= train_all(cheap_first(left, launcher.at_once), launcher, fail_fast)
     return by_id
 
 
-def _measured_alone(
-    runs: Sequence[PlannedRun], by_id: Records, launcher: Launcher, notify: Notify
-) -> Records:
+def _measured_alone(runs: Sequence[PlannedRun], by_id: Records, launcher: Launcher) -> Records:
     if any(record.status == "interrupted" for record in by_id.values()):
         return {}
     shared = {
@@ -134,7 +131,7 @@ def _measured_alone(
     from convscope.sweep.train_all import measure_all
 
     again = [run for run in runs if run.request.id in shared]
-    measured = measure_all(again, launcher, notify)
+    measured = measure_all(again, launcher)
     for record in measured.values():
         if record.status == "interrupted" and record.reason is not None:
             raise Interrupted(signal.Signals[record.reason])

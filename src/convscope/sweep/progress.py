@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from tqdm import tqdm
 from convscope.metrics import describe
 from convscope.runs.record import RunRecord
 from convscope.sweep.plan import PlannedRun
+
+log = logging.getLogger(__name__)
 
 _START = 0.0, 0.0
 
@@ -24,7 +27,6 @@ class SweepProgress:
         seconds: estimates a run's wall seconds here; None where runs are trained elsewhere, or side
             by side: the time left is then told once two have ended, by what came after the first,
             since before it processes had to start.
-        notify: is told a line per run.
         show_bar: draw the bar; it is drawn on a terminal alone.
     """
 
@@ -32,10 +34,8 @@ class SweepProgress:
         self,
         runs: Sequence[PlannedRun],
         seconds: Callable[[PlannedRun], float] | None,
-        notify: Callable[[str], None],
         show_bar: bool,
     ) -> None:
-        self._notify = notify
         self._runs = len(runs)
         self._done = 0
         self._is_estimated = seconds is not None
@@ -68,7 +68,7 @@ class SweepProgress:
         self._bar.update()
         self._bar.set_postfix_str(words_left)
         with tqdm.external_write_mode(file=sys.stderr):
-            self._notify(
+            log.info(
                 f"[{self._done}/{self._runs}] {record.variant} seed {record.config['seed']}"
                 f" {record.status}: {what}{left}"
             )

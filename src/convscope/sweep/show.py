@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from convscope.tables import line, print_table
 
 if TYPE_CHECKING:
     from convscope.sweep.plan import PlannedRun
+
+log = logging.getLogger(__name__)
 
 
 def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
@@ -41,28 +44,24 @@ def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
     show(compared(best_first, single=False, width=console.width), console)
 
 
-def write_reports(
-    runs: Sequence[PlannedRun], command: str, console: Console, notify: Callable[[str], None]
-) -> None:
+def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) -> None:
     """Write the report of every study that has one of these runs.
 
     Args:
         command: what the user typed.
-        notify: is told of a report that cannot be written.
     """
     written = (run.request.directory for run in runs if run.request.directory.record.exists())
     for study in dict.fromkeys(directory.path.parent for directory in written):
-        _write_report(study, command, console, notify)
+        _write_report(study, command, console)
 
 
-def _write_report(
-    study: Path, command: str, console: Console, notify: Callable[[str], None]
-) -> None:
+def _write_report(study: Path, command: str, console: Console) -> None:
     from convscope.sweep.report import report_study
 
     try:
         page = report_study(study, command)
     except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
-        notify(f"{study} has no new report: {' '.join(str(error).split()) or repr(error)}")
+        reason = " ".join(str(error).split()) or repr(error)
+        log.warning("%s has no new report: %s", study, reason)
     else:
         line(console, f"report: {page}")

@@ -50,8 +50,6 @@ def measure(request: RunRequest) -> StepCost:
         capacity=max(WARMUP_STEPS, MEASURED_STEPS),
         capture=graph_capture(batches),
         after_step=lambda: None,
-        # The run will tell.
-        notify=lambda line: None,
     )
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -14,12 +15,13 @@ from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress
 from convscope.text import counted
 
-Notify = Callable[[str], None]
+log = logging.getLogger(__name__)
+
 Seconds = Callable[[PlannedRun], float]
 
 
 def train_all(
-    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify, fail_fast: bool
+    runs: Sequence[PlannedRun], launcher: Launcher, fail_fast: bool
 ) -> dict[str, RunRecord]:
     """Train runs in this order; one that fails does not stop the others, a signal does.
 
@@ -35,7 +37,7 @@ def train_all(
         UserError: the disk is full or not writable.
     """
     seconds = _seconds(runs) if launcher.is_here else None
-    return _all(runs, launcher, seconds, notify, alone=False, fail_fast=fail_fast)
+    return _all(runs, launcher, seconds, alone=False, fail_fast=fail_fast)
 
 
 def _seconds(runs: Sequence[PlannedRun]) -> Seconds:
@@ -45,29 +47,26 @@ def _seconds(runs: Sequence[PlannedRun]) -> Seconds:
     return estimator.seconds
 
 
-def measure_all(
-    runs: Sequence[PlannedRun], launcher: Launcher, notify: Notify
-) -> dict[str, RunRecord]:
+def measure_all(runs: Sequence[PlannedRun], launcher: Launcher) -> dict[str, RunRecord]:
     """Measure the speed of finished runs again, each with its machine alone, as `train_all`."""
-    notify(f"measuring {counted(len(runs), 'run')} again, each alone")
-    return _all(runs, launcher, None, notify, alone=True, fail_fast=False)
+    log.info(f"measuring {counted(len(runs), 'run')} again, each alone")
+    return _all(runs, launcher, None, alone=True, fail_fast=False)
 
 
 def _all(
     ordered: Sequence[PlannedRun],
     launcher: Launcher,
     seconds: Seconds | None,
-    notify: Notify,
     alone: bool,
     fail_fast: bool,
 ) -> dict[str, RunRecord]:
     show_bar = ordered[0].request.config.trainer.enable_progress_bar
-    progress = SweepProgress(ordered, seconds, notify, show_bar)
+    progress = SweepProgress(ordered, seconds, show_bar)
     try:
-        records = _until_ended(ordered, launcher, progress, notify, alone, fail_fast)
+        records = _until_ended(ordered, launcher, progress, alone, fail_fast)
     finally:
         progress.close()
-    notify(progress.summary())
+    log.info(progress.summary())
     return records
 
 
@@ -75,7 +74,6 @@ def _until_ended(
     ordered: Sequence[PlannedRun],
     launcher: Launcher,
     progress: SweepProgress,
-    notify: Notify,
     alone: bool,
     fail_fast: bool,
 ) -> dict[str, RunRecord]:
@@ -98,7 +96,7 @@ def _until_ended(
     while len(records) < len(ordered):
         if held and len(records) + len(held) == len(ordered):
             # The others are done.
-            wait_for(held[0], notify)
+            wait_for(held[0])
             launcher.start(held.popleft(), alone)
         run, record = launcher.next_ended()
         note(run, record)
@@ -110,10 +108,10 @@ def _until_ended(
     return records
 
 
-def wait_for(run: PlannedRun, notify: Notify) -> None:
-    """Until nobody trains it."""
+def wait_for(run: PlannedRun) -> None:
+    """Block until the run's lock is free."""
     path = run.request.directory.path
-    notify(f"waiting for {path}, which another process trains")
+    log.info("waiting for %s, which another process trains", path)
     lock = RunLock(path)
     lock.acquire(blocking=True)
     lock.release()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -41,7 +40,6 @@ class Experiment:
 
     Args:
         signals: what they raise ends the run between two steps.
-        notify: is told a line per epoch.
         claim: on the run's folder; None where nothing is written.
         ranks: whose part of the run is trained here; the first alone writes.
     """
@@ -50,14 +48,12 @@ class Experiment:
         self,
         request: RunRequest,
         signals: Signals,
-        notify: Callable[[str], None],
         claim: Claim | None,
         ranks: Ranks = ALONE,
     ) -> None:
         self.request = request
         self._ranks = ranks
         self._signals = signals
-        self._notify = notify
         self._claim = claim
         config = request.config
         device = request.hardware.torch_device
@@ -111,7 +107,6 @@ class Experiment:
             capacity=longest_chunk(trainer.log_every_n_steps),
             capture=graph_capture(self._batches),
             after_step=self._after_step,
-            notify=self._notify,
         )
 
     def _learning_rate(self, step: int) -> float:
@@ -144,7 +139,6 @@ class Experiment:
             steps.epochs,
             self._throughput,
             config.data.batch_size,
-            self._notify,
             trainer.enable_progress_bar,
         )
         callbacks: list[Callback] = []
@@ -238,9 +232,8 @@ class Experiment:
                 self.request,
                 self._example(),
                 self._module.confusion,
-                self._notify,
             )
-            write_summary(writer, step, metrics, self._notify)
+            write_summary(writer, step, metrics)
             return metrics
         except Interrupted:
             raise

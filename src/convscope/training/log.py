@@ -15,10 +15,10 @@ from typing_extensions import override
 from convscope.errors import UserError
 from convscope.files import open_regular
 
-_SOURCES = ("convscope", "pytorch_lightning", "lightning_fabric", "lightning", "py.warnings")
+_OTHERS = ("pytorch_lightning", "lightning_fabric", "lightning", "py.warnings")
 
 
-class _LogFile(logging.Handler):
+class LogFile(logging.Handler):
     """Appends to a file that is open for no longer than a message.
 
     `logging.FileHandler` answers a full disk with a traceback on stderr.
@@ -27,6 +27,7 @@ class _LogFile(logging.Handler):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
@@ -59,23 +60,21 @@ def _log_thread_error(error: threading.ExceptHookArgs) -> None:
 
 
 @contextmanager
-def logged_to(path: Path | None) -> Iterator[None]:
-    """Within it, messages, warnings and the ends of threads go to this file alone.
+def logged_to(handler: logging.Handler) -> Iterator[None]:
+    """Within it, messages, warnings and the ends of threads go to this handler.
 
-    They go nowhere where it is None.
+    Those of ConvScope reach the terminal too, where `terminal_lines` shows them; others do not.
 
     Raises:
         UserError: from the call that logs, when the disk is full or not writable.
     """
-    handler = logging.NullHandler() if path is None else _LogFile(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     before = {}
-    for name in _SOURCES:
+    for name in ("convscope", *_OTHERS):
         logger = logging.getLogger(name)
         before[logger] = (logger.level, logger.propagate, logger.handlers[:])
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.DEBUG if name == "convscope" else logging.INFO)
         logger.propagate = False
-        logger.handlers = [handler]
+        logger.handlers = [*logger.handlers * (name == "convscope"), handler]
     excepthook, threading.excepthook = threading.excepthook, _log_thread_error
     with warnings.catch_warnings():
         warnings.simplefilter("default")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -14,6 +14,8 @@ from typing_extensions import override
 from convscope.text import count, percent
 from convscope.training.tracking.throughput import Throughput
 
+log = logging.getLogger(__name__)
+
 
 class EpochProgress(LightningProgressBar):
     """Counts optimizer steps, which it knows without reading the device.
@@ -21,7 +23,6 @@ class EpochProgress(LightningProgressBar):
     Args:
         total_steps, epochs: of the whole run.
         throughput: what measured the epoch that a line tells of.
-        notify: is told a line per epoch.
         show_bar: draw the bar; it is drawn on a terminal alone.
     """
 
@@ -31,7 +32,6 @@ class EpochProgress(LightningProgressBar):
         epochs: int,
         throughput: Throughput,
         batch_size: int,
-        notify: Callable[[str], None],
         show_bar: bool,
     ) -> None:
         super().__init__()
@@ -39,7 +39,6 @@ class EpochProgress(LightningProgressBar):
         self.epochs = epochs
         self.throughput = throughput
         self.batch_size = batch_size
-        self.notify = notify
         self.show_bar = show_bar and sys.stderr.isatty()
         self._bar: tqdm[Any] | None = None
 
@@ -76,7 +75,7 @@ class EpochProgress(LightningProgressBar):
             f"  {count(samples)} samples/s"
         )
         with tqdm.external_write_mode(file=sys.stderr):
-            self.notify(line)
+            log.info(line)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from convscope.runs.record import RunRecord
     from convscope.training.hardware import Hardware
 
+log = logging.getLogger(__name__)
+
 OF_A_SEARCH = ("objective", "trials")
 """Keys that say which variants are tried, and nothing of a run."""
 LARGE_PIXELS = 512 * 512
@@ -36,14 +39,14 @@ LARGE_PIXELS = 512 * 512
 _DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
-def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRecord:
+def train_one(overrides: Sequence[str]) -> RunRecord:
     """Train the one run that these overrides ask for.
 
     Raises:
         UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
     """
     refuse_search(overrides)
-    resolver = Resolver(notify)
+    resolver = Resolver()
     variant, *more = resolver.prepare([overrides])
     if more:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
@@ -54,7 +57,7 @@ def train_one(overrides: Sequence[str], notify: Callable[[str], None]) -> RunRec
     request = resolver.request(variant)
     from convscope.training.train import train
 
-    return train(request, notify)
+    return train(request)
 
 
 def refuse_search(overrides: Sequence[str]) -> None:
@@ -75,19 +78,15 @@ class Resolver:
     """Settles for one command what `auto` means, and loads each data set once.
 
     Args:
-        notify: is told when `data=auto` falls back on digits, what is fitted to a small data set,
-            and what of the images is not used.
         hardware: settles what the runs are computed on; by default this process does.
         is_here: whether the runs are trained by this process, and must fit in this machine.
     """
 
     def __init__(
         self,
-        notify: Callable[[str], None],
         hardware: Callable[[TrainerConfig], Hardware] = _this_process,
         is_here: bool = True,
     ) -> None:
-        self._notify = notify
         self._resolve_hardware = hardware
         self._is_here = is_here
         self._composer = Composer()
@@ -142,7 +141,7 @@ class Resolver:
         """Say it, once in a command."""
         if line not in self._told:
             self._told.add(line)
-            self._notify(line)
+            log.info(line)
 
     def request(self, variant: Variant) -> RunRequest:
         """The run that a variant asks for, on this machine.
@@ -167,7 +166,7 @@ class Resolver:
         if root not in self._auto:
             self._auto[root], reason = resolve_auto(root)
             if reason is not None:
-                self._notify(f"data=auto takes {self._auto[root]}: {reason}")
+                log.info(f"data=auto takes {self._auto[root]}: {reason}")
         name = self._auto[root]
         others = [word for word in variant.overrides if not _DATA_CHOICE.match(word)]
         settled = self._composer.compose([*others, f"data={name}", f"data.name={name}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
@@ -19,6 +20,8 @@ from convscope.training.tracking.events import add_figure, write_text
 from convscope.training.tracking.hparams import close_row, open_row
 from convscope.training.tracking.pictures import check_shapes, confusion_picture, run_pictures
 from convscope.training.tracking.window import window_picture
+
+log = logging.getLogger(__name__)
 
 _FIRST_METRICS = ("test_accuracy", "train_samples_per_sec", "macs", "params", "final_map")
 """The metrics that HPARAMS shows until others are ticked."""
@@ -93,14 +96,12 @@ def write_pictures(
     request: RunRequest,
     image: Tensor,
     confusion: Tensor,
-    notify: Callable[[str], None],
 ) -> None:
     """Write the trained filters, the maps of one test image, the confusion matrix.
 
     Args:
         image: (1, channels, height, width), normalised.
         confusion: counts (true class, predicted class) of the test images.
-        notify: is told of what cannot be drawn.
     """
 
     def filters_and_maps() -> None:
@@ -111,15 +112,14 @@ def write_pictures(
         figure = confusion_picture(confusion, request.images.classes)
         add_figure(writer, "confusion/test", figure, step)
 
-    _optional("filters/ and feature_maps/", filters_and_maps, notify)
-    _optional("confusion/test", confusion_matrix, notify)
+    _optional("filters/ and feature_maps/", filters_and_maps)
+    _optional("confusion/test", confusion_matrix)
 
 
 def write_summary(
     writer: SummaryWriter,
     step: int,
     metrics: Mapping[str, float],
-    notify: Callable[[str], None],
 ) -> None:
     """Write `test/` and `summary/`, which complete the run's row in HPARAMS."""
 
@@ -131,10 +131,10 @@ def write_summary(
                 writer.add_scalar(f"summary/{name}", metrics[name], new_style=True)
         close_row(writer, succeeded=True)
 
-    _optional("test/ and summary/", scalars, notify)
+    _optional("test/ and summary/", scalars)
 
 
-def _optional(what: str, write: Callable[[], None], notify: Callable[[str], None]) -> None:
+def _optional(what: str, write: Callable[[], None]) -> None:
     """Write what TensorBoard shows of a run: where it cannot be, the run has its metrics still."""
     try:
         write()
@@ -142,7 +142,7 @@ def _optional(what: str, write: Callable[[], None], notify: Callable[[str], None
         raise
     except Exception as error:  # noqa: BLE001 (told, and the run is trained and tested)
         reason = " ".join(str(error).split()) or "no message"
-        notify(f"{what} missing in TensorBoard: {type(error).__name__}: {reason}")
+        log.warning("%s missing in TensorBoard: %s: %s", what, type(error).__name__, reason)
 
 
 def hyperparameters(request: RunRequest) -> dict[str, str | float]:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from rich.console import Console
 
 from convscope.layer_table import RUN_LEGEND, layer_table
 from convscope.metrics import describe
 from convscope.runs.record import RunRecord, reading
+from convscope.streams import tell
 from convscope.tables import RESUME, line, print_table, say, tensorboard_command
 
 _SHOWN = ("test_accuracy", "best_val_accuracy", "train_samples_per_sec", "params", "macs")
 
 
-def show_run(record: RunRecord, console: Console, notify: Callable[[str], None]) -> None:
-    """Geometry, accuracy, speed and place of a run that has ended; or why there are none.
-
-    Args:
-        notify: is told the latter.
-    """
+def show_run(record: RunRecord, console: Console) -> None:
+    """Print geometry, accuracy, speed and folder of a run that has ended, or why it has none."""
     if record.status == "failed":
-        notify(f"error: {record.name} failed: {record.reason}")
+        tell(f"error: {record.name} failed: {record.reason}")
         return
     if record.status == "interrupted":
-        notify(f"{record.name} was stopped ({record.reason}); {RESUME}")
+        tell(f"{record.name} was stopped ({record.reason}); {RESUME}")
         return
     line(console)
     print_table(layer_table(record.geometry), console)

@@ -19,7 +19,7 @@ from convscope.runs.lock import Claim, ClaimLost, RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
 from convscope.training.distributed.experiment import RanksExperiment
 from convscope.training.distributed.processes import DeviceFailed
-from convscope.training.log import logged_to
+from convscope.training.log import LogFile, logged_to
 from convscope.training.record import environment, first_record, write_config
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals
@@ -30,21 +30,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Notify = Callable[[str], None]
 Prepare = Callable[
-    [RunRequest, Signals, Notify, Claim | None],
+    [RunRequest, Signals, Claim | None],
     AbstractContextManager["Experiment | RanksExperiment"],
 ]
 
 
-def train(
-    request: RunRequest, notify: Notify = print, processes: RankProcesses | None = None
-) -> RunRecord:
+def train(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord:
     """Train a run to its end, or give the record of the run that did so before.
 
     Args:
         request: what to train; a geometry that is impossible is recorded as skipped.
-        notify: is told, a line each, what a person at the terminal wants to know.
         processes: train it, and are kept for the next run; by default this process does.
 
     Returns:
@@ -56,20 +52,20 @@ def train(
         UserError: the directory cannot be written, or what lies in it is damaged.
     """
     if request.config.trainer.fast_dev_run:
-        return _develop(request, notify, processes)
+        return _develop(request, processes)
     directory = request.directory
     if request.config.rerun and directory.record.exists():
         moved = move_aside(directory.path)
-        notify(f"rerun=true: the run before lies in {moved}")
-    finished = _finished(request, notify)
+        log.info("rerun=true: previous run moved to %s", moved)
+    finished = _finished(request)
     if finished is not None:
         return finished
     with RunLock(directory.path) as lock:
         # It may have been finished while the claim was waited for.
-        return _finished(request, notify) or _train_claimed(request, lock.claim, notify, processes)
+        return _finished(request) or _train_claimed(request, lock.claim, processes)
 
 
-def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
+def _finished(request: RunRequest) -> RunRecord | None:
     if not request.directory.record.exists():
         return None
     record = current_record(request.directory.path)
@@ -79,14 +75,12 @@ def _finished(request: RunRequest, notify: Notify) -> RunRecord | None:
     now = environment(request)["versions"]
     names = {"source": "convscope", "torch": "torch"}
     changed = [name for key, name in names.items() if before.get(key) != now[key]]
-    notice = f", with another {' and '.join(changed)} than now" if changed else ""
-    notify(f"{record.name} is {record.status} already{notice}; rerun=true trains it anew")
+    notice = f" (with a different {' and '.join(changed)} version)" if changed else ""
+    log.info("%s is already %s%s; rerun=true retrains it", record.name, record.status, notice)
     return record
 
 
-def _train_claimed(
-    request: RunRequest, claim: Claim, notify: Notify, processes: RankProcesses | None
-) -> RunRecord:
+def _train_claimed(request: RunRequest, claim: Claim, processes: RankProcesses | None) -> RunRecord:
     directory = request.directory
     write_config(request)
     record = first_record(request)
@@ -97,8 +91,8 @@ def _train_claimed(
     started = time.perf_counter()
     # Before: Lightning, when it is imported, lets its messages go to the terminal.
     prepare = _experiments(request, processes)
-    with logged_to(directory.train_log):
-        ended = _run(request, record, prepare, claim, notify)
+    with logged_to(LogFile(directory.train_log)):
+        ended = _run(request, record, prepare, claim)
         _free_memory(request, processes)
     ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
     try:
@@ -116,29 +110,22 @@ def _skipped(record: RunRecord, impossible: ImpossibleVariant) -> RunRecord:
     )
 
 
-def _run(
-    request: RunRequest, record: RunRecord, prepare: Prepare, claim: Claim, notify: Notify
-) -> RunRecord:
+def _run(request: RunRequest, record: RunRecord, prepare: Prepare, claim: Claim) -> RunRecord:
     directory = request.directory
-
-    def tell(line: str) -> None:
-        log.info(line)
-        notify(line)
-
     with Signals() as signals:
         try:
-            with prepare(request, signals, tell, claim) as experiment:
+            with prepare(request, signals, claim) as experiment:
                 record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
                 claim.check()
                 write_record(directory.record, record)
-                tell(experiment.headline())
+                log.info(experiment.headline())
                 metrics = experiment.run()
             return replace(
                 record, status="finished", metrics=metrics, dataset=_with_steps(record, request)
             )
         except (Interrupted, KeyboardInterrupt) as stop:
             signum = stop.signum if isinstance(stop, Interrupted) else signal.SIGINT
-            log.info("interrupted by %s", signum.name)
+            log.debug("interrupted by %s", signum.name)
             return replace(record, status="interrupted", reason=signum.name)
         except UserError as error:
             log.exception("failed")
@@ -181,24 +168,24 @@ def _one_line(error: Exception, train_log: Path) -> str:
     return f"{kind}{text} (see {train_log})"
 
 
-def _develop(request: RunRequest, notify: Notify, processes: RankProcesses | None) -> RunRecord:
+def _develop(request: RunRequest, processes: RankProcesses | None) -> RunRecord:
     """A few batches of everything; nothing is left on disk."""
     record = first_record(request)
     if request.variant.impossible is not None:
         return _skipped(record, request.variant.impossible)
     prepare = _experiments(request, processes)
-    with logged_to(None):
-        ended = _try(request, record, prepare, notify)
+    with logged_to(logging.NullHandler()):
+        ended = _try(request, record, prepare)
         _free_memory(request, processes)
     if ended.status == "finished":
-        notify("fast_dev_run: nothing was written")
+        log.info("fast_dev_run: nothing was written")
     return ended
 
 
-def _try(request: RunRequest, record: RunRecord, prepare: Prepare, notify: Notify) -> RunRecord:
+def _try(request: RunRequest, record: RunRecord, prepare: Prepare) -> RunRecord:
     with Signals() as signals:
         try:
-            with prepare(request, signals, notify, None) as experiment:
+            with prepare(request, signals, None) as experiment:
                 metrics = experiment.run()
         except Interrupted as stop:
             return replace(record, status="interrupted", reason=stop.signum.name)

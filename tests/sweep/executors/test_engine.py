@@ -11,6 +11,7 @@ import pytest
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
+from convscope.streams import terminal_lines
 from convscope.sweep.executors.engine import Death, EngineLauncher, Outcome
 from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.training.record import first_record
@@ -77,9 +78,10 @@ def dies(death: Death, leaving: Act) -> Act:
 
 def launched(engine: Acted, max_retries: int = 2) -> tuple[RunRecord | None, list[str]]:
     told: list[str] = []
-    launcher = EngineLauncher(engine, max_retries, told.append)
+    launcher = EngineLauncher(engine, max_retries)
     launcher.start(engine.run)
-    run, record = launcher.next_ended()
+    with terminal_lines(told.append):
+        run, record = launcher.next_ended()
     assert run is engine.run
     return record, told
 
@@ -132,7 +134,7 @@ def test_runs_begin_in_order_and_one_that_died_goes_before_those_that_wait(
     runs = plan_runs([ask(tmp_path, f"seed={seed}") for seed in range(5)])
     done = writes("finished")
     engine = Takes(done, dies(KILLED, writes("running")), done, done, done, done)
-    launcher = EngineLauncher(engine, max_retries=2, notify=lambda line: None)
+    launcher = EngineLauncher(engine, max_retries=2)
     for run in runs:
         engine.runs[run.request.id] = run
         launcher.start(run)
@@ -160,7 +162,7 @@ def test_what_waits_is_handed_over_when_the_engine_has_grown(ask, tmp_path: Path
             return super().next_ended(seconds)
 
     engine = Grows(writes("finished"))
-    launcher = EngineLauncher(engine, max_retries=2, notify=lambda line: None)
+    launcher = EngineLauncher(engine, max_retries=2)
     for run in runs:
         engine.runs[run.request.id] = run
         launcher.start(run)

@@ -135,7 +135,7 @@ def test_ctrl_c_while_ray_ends_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def made(**options: object) -> None:
-    make_launcher("ray", OPTIONS | options, lambda line: None).close()
+    make_launcher("ray", OPTIONS | options).close()
 
 
 def test_more_than_the_machine_has_is_refused_before_ray_starts() -> None:
@@ -184,7 +184,7 @@ def test_runs_on_gpus_have_a_process_each_and_the_machine_of_a_run_alone_fits(
     from convscope.sweep.executors.ray import RayEngine
 
     given = {**OPTIONS, "num_gpus": 1, "init": {**OPTIONS["init"], "num_gpus": 1}}
-    engine = RayEngine(checked_options(RayOptions, given), lambda line: None)
+    engine = RayEngine(checked_options(RayOptions, given))
     try:
         engine._nodes()
         processes = ray.get([engine._task(process, 1, gpus).remote() for gpus in (1, 1, 1)])
@@ -278,7 +278,7 @@ def test_a_device_that_a_cluster_lacks_is_told_without_a_traceback() -> None:
     from convscope.sweep.executors.ray import RayEngine
 
     options = OPTIONS | {"init": {**OPTIONS["init"], "log_to_driver": False}}
-    engine = RayEngine(checked_options(RayOptions, options), lambda line: None)
+    engine = RayEngine(checked_options(RayOptions, options))
     engine._is_local = False  # As on a cluster, a task tells what there is.
     try:
         with pytest.raises(UserError) as refused:

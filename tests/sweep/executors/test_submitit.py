@@ -17,6 +17,7 @@ import torch
 from convscope.config.compose import compose_config
 from convscope.cores import cores
 from convscope.errors import UserError
+from convscope.streams import terminal_lines
 from convscope.sweep.executors.choose import make_launcher
 from convscope.sweep.executors.engine import Death
 from convscope.sweep.executors.options import LocalOptions
@@ -36,7 +37,7 @@ SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.at_once=4")
 
 def made(choice: str, folder: Path, **options: object) -> None:
     given = {"cpus_per_task": 1, "max_retries": 2, "folder": str(folder)} | options
-    make_launcher(choice, given, lambda line: None).close()
+    make_launcher(choice, given).close()
 
 
 def test_a_sweep_of_processes_survives_one_that_is_killed(
@@ -200,16 +201,16 @@ def test_a_job_whose_end_nobody_tells_has_not_ended(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(submitit_slurm, "_check_answers", lambda: None)
     monkeypatch.setattr(submitit_slurm, "_executor", lambda options, alone: None)
     monkeypatch.setattr(submitit_slurm.subprocess, "run", squeue)
-    cluster = submitit_slurm.SlurmCluster(SimpleNamespace(), told.append)
+    cluster = submitit_slurm.SlurmCluster(SimpleNamespace())
 
     def ends() -> tuple[str | None, ...]:
         cluster._queue.forget()
         return tuple(cluster.end_of(SimpleNamespace(job_id=number)) for number in ("1", "2"))
 
     gone = "not in the queue any more"
-    assert [ends() for _ in range(5)] == [
-        *((None, None), (None, gone), (None, None), (None, None), (gone, "FAILED"))
-    ]
+    with terminal_lines(told.append):
+        states = [ends() for _ in range(5)]
+    assert states == [*((None, None), (None, gone), (None, None), (None, None), (gone, "FAILED"))]
     assert told == ["SLURM does not answer (no answer within 8 s): waiting until it does"] * 2
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from convscope.runs.record import RunRecord
+from convscope.streams import terminal_lines
 
 from .planted import FIXED, KEYS, Planted
 
@@ -34,7 +35,8 @@ def search(
 
         told: list[str] = []
         capfd.readouterr()
-        records = command.search([*FIXED, *overrides], keys, launcher, "typed", told.append)
+        with terminal_lines(told.append):
+            records = command.search([*FIXED, *overrides], keys, launcher, "typed")
         return Searched(records, told, capfd.readouterr().out)
 
     return do

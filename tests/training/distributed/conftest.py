@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from convscope.cores import cores
+from convscope.streams import terminal_lines
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -47,7 +48,8 @@ def trained(
 ) -> RunRequest:
     """A run on two devices that nothing disturbed."""
     request = ask(tmp_path_factory.mktemp("outputs"), *two, "trainer.strategy=ddp")
-    assert train(request, told.append).status == "finished"
+    with terminal_lines(told.append):
+        assert train(request).status == "finished"
     return request
 
 

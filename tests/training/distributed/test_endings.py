@@ -17,6 +17,7 @@ import convscope
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record, read_record
+from convscope.streams import terminal_lines
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -34,14 +35,17 @@ def untimed(run: RunDirectory) -> list[dict[str, object]]:
     return [{k: row[k] for k in row if not k.startswith("throughput/")} for row in rows]
 
 
-def at_the_end_of_epoch(number: int, act: Callable[[], None]) -> Callable[[str], None]:
+def train_and_at_the_end_of_epoch(
+    number: int, act: Callable[[], None], request: RunRequest
+) -> RunRecord:
     """Act before the epoch's checkpoint is written: the first rank waits for its line's answer."""
 
-    def notify(line: str) -> None:
+    def look(line: str) -> None:
         if line.startswith(f"epoch {number}/"):
             act()
 
-    return notify
+    with terminal_lines(look):
+        return train(request)
 
 
 def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
@@ -63,7 +67,7 @@ def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
         killed_at = time.monotonic()
         ranks[1].kill()
 
-    failed = train(request, at_the_end_of_epoch(2, kill_the_second))
+    failed = train_and_at_the_end_of_epoch(2, kill_the_second, request)
     assert time.monotonic() - killed_at < 30
     assert failed == read_record(request.directory.record)
     assert (failed.status, failed.reason) == (
@@ -75,7 +79,7 @@ def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
     def end_the_command() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    interrupted = train(request, at_the_end_of_epoch(3, end_the_command))
+    interrupted = train_and_at_the_end_of_epoch(3, end_the_command, request)
     assert (interrupted.status, interrupted.reason) == ("interrupted", "SIGTERM")
     assert interrupted.resumed_from_epoch == 1
     assert [rank.poll() is not None for rank in ranks] == [True] * 4
@@ -85,7 +89,7 @@ def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
             rank.send_signal(signal.SIGINT)
             rank.terminate()
 
-    ended = train(request, at_the_end_of_epoch(3, signal_the_ranks))
+    ended = train_and_at_the_end_of_epoch(3, signal_the_ranks, request)
     assert (ended.status, ended.resumed_from_epoch) == ("finished", 2)
     undisturbed = read_record(trained.directory.record)
     for name in ("test_accuracy", "test_loss", "best_val_accuracy"):
@@ -103,7 +107,7 @@ def test_a_loss_that_diverges_says_so_as_on_one_device(
     ask: Callable[..., RunRequest], ranks: Ranks, tmp_path: Path
 ) -> None:
     request = ask(tmp_path, "trainer.devices=2", "optim.lr=1e30")
-    record = train(request, lambda line: None)
+    record = train(request)
     assert record.status == "failed"
     assert record.reason is not None
     assert record.reason.startswith("the loss is nan at step ")

@@ -1,6 +1,7 @@
 """What the command believes where ranks fail, and what a rank says of unequal weights."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -8,10 +9,11 @@ import torch
 from torch import nn
 
 from convscope.errors import UserError
+from convscope.streams import terminal_lines
 from convscope.training.distributed import experiment as under_test
 from convscope.training.distributed.experiment import RanksExperiment
 from convscope.training.distributed.lightning import EqualWeights, fingerprint
-from convscope.training.distributed.messages import Begun, Ended, Failed, Line
+from convscope.training.distributed.messages import Begun, Ended, Failed, Logged
 from convscope.training.distributed.processes import DeviceFailed, Said
 from convscope.training.process_group import Ranks
 from convscope.training.signals import Signals
@@ -49,22 +51,29 @@ class Scripted:
 Play = Callable[[list[Said]], tuple[RanksExperiment, Scripted, list[str]]]
 
 
+def logged(text: str) -> Logged:
+    return Logged(logging.makeLogRecord({"name": "convscope", "msg": text, "levelno": 20}))
+
+
 @pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch) -> Play:
+def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
+    told: list[str] = []
+
     def make(said: list[Said]) -> tuple[RanksExperiment, Scripted, list[str]]:
-        scripted, told = Scripted(said), []
+        scripted = Scripted(said)
         monkeypatch.setattr(under_test, "RankProcesses", lambda: scripted)
         monkeypatch.setattr(under_test, "_LAST_WORDS_S", 0.1)
         request = SimpleNamespace(hardware=SimpleNamespace(devices=2))
-        return RanksExperiment(request, Signals(), told.append, None), scripted, told  # type: ignore[arg-type]
+        return RanksExperiment(request, Signals(), None), scripted, told  # type: ignore[arg-type]
 
-    return make
+    with terminal_lines(told.append):
+        yield make
 
 
 def test_the_metrics_are_those_of_the_first_and_its_lines_are_shown(play: Play) -> None:
     first, second = Ended({"test_accuracy": 0.5}), Ended({})
     experiment, ranks, told = play(
-        [BEGUN, (0, Line("epoch 1/1")), (1, second), (1, None), (0, first), (0, None)]
+        [BEGUN, (0, logged("epoch 1/1")), (1, second), (1, None), (0, first), (0, None)]
     )
     with experiment:
         assert (experiment.resumed_from_epoch, experiment.headline()) == (3, "about to train")

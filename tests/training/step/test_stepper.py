@@ -13,6 +13,7 @@ from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
 from convscope.geometry import network_geometry
+from convscope.streams import terminal_lines
 from convscope.training.model import ConvNet
 from convscope.training.process_group import ALONE, Ranks
 from convscope.training.step.captured import Capture, CapturedSteps
@@ -51,7 +52,6 @@ def trained(
     batches: TrainBatches,
     capture: Capture | None,
     after_step: Callable[[], None] = lambda: None,
-    notify: Callable[[str], None] = pytest.fail,
     ranks: Ranks = ALONE,
 ) -> Taken:
     """Train a copy through all chunks: the network, every loss, every accuracy."""
@@ -65,7 +65,6 @@ def trained(
         capacity=12,
         capture=capture,
         after_step=after_step,
-        notify=notify,
     )
     losses, accuracies = zip(*map(stepper.take, CHUNKS), strict=True)
     return net, torch.cat(losses), torch.cat(accuracies)
@@ -121,9 +120,10 @@ def test_a_step_that_cannot_be_captured_is_taken_plainly_and_told_once() -> None
     batches, net = train_batches(None), network()
     plain, losses, _ = trained(net, batches, capture=None)
     told: list[str] = []
-    refused, found, _ = trained(net, batches, refuse, notify=told.append)
+    with terminal_lines(told.append):
+        refused, found, _ = trained(net, batches, refuse)
     assert told == [
-        "the step could not be captured in a CUDA graph and runs plainly:"
+        "the step could not be captured in a CUDA graph and runs eagerly:"
         " CUDA error: operation not permitted"
     ]
     assert torch.equal(found, losses)
@@ -213,7 +213,6 @@ def test_a_cuda_graph_takes_the_plain_steps(augmentation: Augmentation | None) -
             capacity=12,
             capture=capture,
             after_step=lambda: None,
-            notify=pytest.fail,
         )
         losses, accuracies = zip(*map(stepper.take, CHUNKS), strict=True)
         return net, torch.cat(losses), torch.cat(accuracies)

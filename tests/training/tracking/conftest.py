@@ -103,7 +103,7 @@ def study(
 
 
 def outcome(request: RunRequest) -> str:
-    return train(request, lambda line: None).status
+    return train(request).status
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def trained(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Trained:
     request = ask(tmp_path_factory.mktemp("outputs"), "conv.stride=2", "trainer.max_epochs=3")
-    record = train(request, lambda line: None)
+    record = train(request)
     assert record.status == "finished", record.reason
     folder = request.directory.path
     history = History(request.directory.history).read()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,11 +10,10 @@ from convscope.config.errors import LAUNCHER, unknown_option
 from convscope.errors import UserError
 from convscope.sweep.executors.launcher import Launcher
 
-Notify = Callable[[str], None]
 Options = Mapping[str, Any]
 
 
-def make_launcher(choice: str, options: Options, notify: Notify) -> Launcher:
+def make_launcher(choice: str, options: Options) -> Launcher:
     """Hydra's choice of `hydra/launcher`, with its node as options.
 
     Raises:
@@ -22,13 +21,13 @@ def make_launcher(choice: str, options: Options, notify: Notify) -> Launcher:
     """
     if choice not in _MAKERS:
         raise UserError(f"hydra/launcher must be one of {', '.join(_MAKERS)}, got {choice}")
-    return _MAKERS[choice](options, notify)
+    return _MAKERS[choice](options)
 
 
 # What each imports, it imports here: an engine need not be installed where another is used.
 
 
-def _serial(options: Options, notify: Notify) -> Launcher:
+def _serial(options: Options) -> Launcher:
     from convscope.sweep.executors.serial import SerialLauncher
 
     for key in options:
@@ -37,17 +36,17 @@ def _serial(options: Options, notify: Notify) -> Launcher:
     return SerialLauncher()
 
 
-def _ray(options: Options, notify: Notify) -> Launcher:
+def _ray(options: Options) -> Launcher:
     _check_installed("ray", package="ray", extra="ray")
     from convscope.sweep.executors.engine import EngineLauncher
     from convscope.sweep.executors.options import RayOptions, checked_options
     from convscope.sweep.executors.ray import RayEngine
 
     checked = checked_options(RayOptions, options)
-    return EngineLauncher(RayEngine(checked, notify), checked.max_retries, notify)
+    return EngineLauncher(RayEngine(checked), checked.max_retries)
 
 
-def _submitit_local(options: Options, notify: Notify) -> Launcher:
+def _submitit_local(options: Options) -> Launcher:
     _check_installed("submitit_local", package="submitit", extra="slurm")
     from convscope.sweep.executors.engine import EngineLauncher
     from convscope.sweep.executors.options import LocalOptions, checked_options
@@ -55,10 +54,10 @@ def _submitit_local(options: Options, notify: Notify) -> Launcher:
     from convscope.sweep.executors.submitit_local import LocalCluster
 
     checked = checked_options(LocalOptions, options)
-    return EngineLauncher(SubmititEngine(LocalCluster(checked)), checked.max_retries, notify)
+    return EngineLauncher(SubmititEngine(LocalCluster(checked)), checked.max_retries)
 
 
-def _submitit_slurm(options: Options, notify: Notify) -> Launcher:
+def _submitit_slurm(options: Options) -> Launcher:
     _check_installed("submitit_slurm", package="submitit", extra="slurm")
     from convscope.sweep.executors.engine import EngineLauncher
     from convscope.sweep.executors.options import SlurmOptions, checked_options
@@ -66,8 +65,8 @@ def _submitit_slurm(options: Options, notify: Notify) -> Launcher:
     from convscope.sweep.executors.submitit_slurm import SlurmCluster
 
     checked = checked_options(SlurmOptions, options)
-    cluster = SlurmCluster(checked, notify)
-    return EngineLauncher(SubmititEngine(cluster), checked.max_retries, notify)
+    cluster = SlurmCluster(checked)
+    return EngineLauncher(SubmititEngine(cluster), checked.max_retries)
 
 
 def _check_installed(choice: str, package: str, extra: str) -> None:

@@ -6,8 +6,8 @@ and an engine does no more than start processes and tell how they end.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -20,6 +20,8 @@ from convscope.training.hardware import Hardware
 from convscope.training.record import first_record
 from convscope.training.request import HandedRequest, hand
 from convscope.training.signals import Interrupted, Signals
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,13 @@ class EngineLauncher:
 
     Args:
         max_retries: times that one run is started again.
-        notify: is told a line for each death.
     """
 
     is_here = False
 
-    def __init__(self, engine: Engine, max_retries: int, notify: Callable[[str], None]) -> None:
+    def __init__(self, engine: Engine, max_retries: int) -> None:
         self.engine = engine
         self.max_retries = max_retries
-        self.notify = notify
         self._waiting: deque[tuple[PlannedRun, bool]] = deque()
         """With whether alone."""
         self._running: dict[str, tuple[PlannedRun, bool]] = {}
@@ -156,7 +156,7 @@ class EngineLauncher:
         if record.status == "finished" or not again:
             return record
         name = run.request.directory.name
-        self.notify(f"{name}: {outcome.reason}; tried again, {deaths} of {self.max_retries}")
+        log.info(f"{name}: {outcome.reason}; tried again, {deaths} of {self.max_retries}")
         return outcome
 
     def _interrupted(self, stop: Interrupted) -> tuple[PlannedRun, RunRecord]:

@@ -6,6 +6,7 @@ the images under the same `data.root`, and `output_dir` on a disk that all of th
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -47,6 +48,8 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
+log = logging.getLogger(__name__)
+
 Node = dict[str, float]
 """CPUs and GPUs of a machine, as `CPU` and `GPU`."""
 
@@ -58,16 +61,12 @@ _END_S = 60.0
 class RayEngine:
     """Ray, started when it is first needed.
 
-    Args:
-        notify: is told how long Ray took to start.
-
     Raises:
         UserError: more per run than a machine has, or an address where no Ray answers.
     """
 
-    def __init__(self, options: RayOptions, notify: Callable[[str], None]) -> None:
+    def __init__(self, options: RayOptions) -> None:
         self.options = options
-        self.notify = notify
         self._runs: dict[Any, str] = {}
         """Identity of the run of each task that has not ended."""
         address = options.init.get("address")
@@ -179,7 +178,7 @@ class RayEngine:
         _check_room(self._nodes(), self.options)
         seconds = time.perf_counter() - began
         at_once = counted(self.at_once, "run")
-        self.notify(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
+        log.info(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
 
 
 def _outcome(task: Any) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import shutil
 import subprocess
 import time
@@ -22,7 +23,8 @@ from convscope.training.devices import resolve_hardware
 from convscope.training.hardware import Hardware
 from convscope.training.request import HandedRequest
 
-Notify = Callable[[str], None]
+log = logging.getLogger(__name__)
+
 
 _ANSWER_S = 8.0
 _ASK_S = 3.0
@@ -36,18 +38,14 @@ _NOT_OVER = {
 class SlurmCluster:
     """Jobs in SLURM's queue, each on one node.
 
-    Args:
-        notify: is told what is waited for.
-
     Raises:
         UserError: SLURM is not installed here or does not answer, or sbatch has no such parameter.
     """
 
-    def __init__(self, options: SlurmOptions, notify: Notify) -> None:
+    def __init__(self, options: SlurmOptions) -> None:
         self.options = options
-        self.notify = notify
         _check_answers()
-        self._queue = Queue(notify)
+        self._queue = Queue()
         self._executors = {alone: _executor(options, alone) for alone in (False, True)}
 
     def at_once(self, alone: bool) -> int:
@@ -56,7 +54,7 @@ class SlurmCluster:
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         """Asked of a job: where the command is typed there may be no GPU."""
         job = self.submit(False, resolve_hardware, trainer)
-        self.notify(f"SLURM's job {job.job_id} tells what runs are computed on")
+        log.info(f"SLURM's job {job.job_id} tells what runs are computed on")
         while not has_ended(job, self):
             time.sleep(_ASK_S / 10)
         found: Hardware | Death = result_of(job, self)
@@ -91,8 +89,7 @@ class Queue:
     By squeue: sacct, which submitit asks, needs a database that not every cluster has.
     """
 
-    def __init__(self, notify: Notify) -> None:
-        self.notify = notify
+    def __init__(self) -> None:
         self._asked = -float("inf")
         self._states: dict[str, str] = {}
         self.is_silent = False
@@ -117,7 +114,7 @@ class Queue:
             ).stdout
         except (subprocess.SubprocessError, OSError) as error:
             if not self.is_silent:
-                self.notify(f"SLURM does not answer ({_why(error)}): waiting until it does")
+                log.info(f"SLURM does not answer ({_why(error)}): waiting until it does")
             self.is_silent = True
             return
         self.is_silent = False

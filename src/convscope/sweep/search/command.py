@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from convscope.config.compose import compose_config
@@ -23,7 +24,7 @@ from convscope.training.resolve import OF_A_SEARCH, Resolver
 if TYPE_CHECKING:
     from convscope.sweep.search.loop import Search
 
-Notify = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def search(
@@ -31,7 +32,6 @@ def search(
     swept: Mapping[str, Sequence[str]],
     launcher: Launcher,
     command: str,
-    notify: Notify,
 ) -> list[RunRecord]:
     """Try variants until `trials` are known, and show what was found; or, with plan, what is left.
 
@@ -39,7 +39,6 @@ def search(
         fixed: the overrides that all variants share, and those of the search itself.
         swept: key to the values among which is chosen, as typed.
         command: what the user typed.
-        notify: is told, a line each, what a person at the terminal wants to know.
 
     Returns:
         A record per trial, and that of the run that a signal ended; none with plan.
@@ -52,33 +51,33 @@ def search(
     from convscope.sweep.search.sampler import Sampler
 
     sampler = Sampler(space, objectives, config.seed)
-    resolver = Resolver(notify, launcher.hardware, launcher.is_here)
+    resolver = Resolver(launcher.hardware, launcher.is_here)
     candidates = candidates_of(space, _of_runs(fixed), resolver)
-    notify(space_words(space, candidates))
+    log.info(space_words(space, candidates))
     _check_measured(candidates, objectives)
     console = new_console()
     if config.plan:
         show_plan(candidates, objectives, config.trials, console)
         return []
     runs = [candidate.run for candidate in candidates]
-    tell_unreadable(runs, notify)
+    tell_unreadable(runs)
     exclusive = config.throughput == "exclusive"
     if not exclusive:
         _check_speed(candidates, objectives, launcher)
     from convscope.sweep.search.loop import Search
 
     most = min(config.trials, len(candidates))
-    found = Search(candidates, objectives, sampler, launcher, most, exclusive, notify)
+    found = Search(candidates, objectives, sampler, launcher, most, exclusive)
     if found.trials:
-        notify(f"{len(found.trials)} of {most} trials are known already")
+        log.info(f"{len(found.trials)} of {most} trials are known already")
     found.run()
     records = _records(found)
     show_comparison(records, console)
     show_found(found.trials, objectives, console)
-    _tell_end(found, notify)
+    _tell_end(found)
     line(console)
     line(console, tensorboard_command(records[0]))
-    write_reports(runs, command, console, notify)
+    write_reports(runs, command, console)
     return records
 
 
@@ -150,8 +149,8 @@ def _records(found: Search) -> list[RunRecord]:
     return records if found.interrupted is None else [*records, found.interrupted]
 
 
-def _tell_end(found: Search, notify: Notify) -> None:
+def _tell_end(found: Search) -> None:
     if found.interrupted is not None:
-        notify(f"the search was stopped; {RESUME}")
+        log.info(f"the search was stopped; {RESUME}")
     elif not found.unseen:
-        notify("every variant of the space has been tried")
+        log.info("every variant of the space has been tried")

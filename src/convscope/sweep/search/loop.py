@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
@@ -18,6 +19,8 @@ from convscope.sweep.search.words import outcome_words
 from convscope.sweep.train_all import wait_for
 from convscope.text import counted
 
+log = logging.getLogger(__name__)
+
 
 class Search:
     """The trials of one command.
@@ -26,7 +29,6 @@ class Search:
         candidates: all runs of the space, as their records stand.
         most: trials in all, known ones among them.
         again_alone: measure the speed of runs that were trained beside others again, each alone.
-        notify: is told a line per trial.
     """
 
     def __init__(
@@ -37,7 +39,6 @@ class Search:
         launcher: Launcher,
         most: int,
         again_alone: bool,
-        notify: Callable[[str], None],
     ) -> None:
         self.trials = known_trials(candidates, objectives)
         self.interrupted: RunRecord | None = None
@@ -48,7 +49,6 @@ class Search:
         self._launcher = launcher
         self._most = most
         self._again_alone = again_alone
-        self._notify = notify
         self._begun = deque(begun(candidates))
         self._running: dict[str, Candidate] = {}
         self._held: deque[Candidate] = deque()
@@ -72,7 +72,7 @@ class Search:
                 self._end_one()
             elif self._held:
                 # Nothing else is left to do.
-                wait_for(self._held[0].run, self._notify)
+                wait_for(self._held[0].run)
                 self._start(self._held.popleft())
             else:
                 return
@@ -87,7 +87,7 @@ class Search:
     def _measure_known_again(self) -> None:
         shared = [trial for trial in self.trials if self._is_to_be_alone(trial.record)]
         if shared:
-            self._notify(f"measuring {counted(len(shared), 'run')} again, each alone")
+            log.info(f"measuring {counted(len(shared), 'run')} again, each alone")
         for trial in shared:
             self.trials.remove(trial)
             self._start_alone(trial.candidate)
@@ -151,7 +151,7 @@ class Search:
     def _tell(self, trial: Trial) -> None:
         self._trained += trial.candidate.is_possible
         self.trials.append(trial)
-        self._notify(self._line(trial))
+        log.info(self._line(trial))
 
     def _is_to_be_alone(self, record: RunRecord) -> bool:
         return self._again_alone and record.status == "finished" and record.speed_is_shared

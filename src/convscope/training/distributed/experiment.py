@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from convscope.errors import UserError
 from convscope.runs.lock import Claim
-from convscope.training.distributed.messages import Begun, Ended, Failed, Line, Part
+from convscope.training.distributed.messages import Begun, Ended, Failed, Logged, Part
 from convscope.training.distributed.processes import (
     POLL_S,
     DeviceFailed,
@@ -31,7 +31,6 @@ class RanksExperiment:
 
     Args:
         signals: asked often; what they raise ends the processes.
-        notify: is told a line per epoch.
         claim: on the run's folder; None where nothing is written.
         processes: are kept for the next run where they have said how this one ended; by default
             they end with `with`.
@@ -45,13 +44,11 @@ class RanksExperiment:
         self,
         request: RunRequest,
         signals: Signals,
-        notify: Callable[[str], None],
         claim: Claim | None,
         processes: RankProcesses | None = None,
     ) -> None:
         self._request = request
         self._signals = signals
-        self._notify = notify
         self._claim = claim
         self._size = request.hardware.devices
         self._are_kept = processes is not None
@@ -104,14 +101,14 @@ class RanksExperiment:
                 return message
 
     def _next(self) -> tuple[int, Begun | Ended]:
-        """What a rank says next; lines are shown meanwhile."""
+        """What a rank says next; what it logs is logged here meanwhile."""
         while True:
             said = self._heard()
             if said is None:
                 continue
             rank, message = said
-            if isinstance(message, Line):
-                self._notify(message.text)
+            if isinstance(message, Logged):
+                logging.getLogger(message.record.name).handle(message.record)
                 self._processes.tell_shown(rank)
             elif isinstance(message, Begun | Ended):
                 return rank, message

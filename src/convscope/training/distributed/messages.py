@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Shown:
-    """The command's answer to a line."""
+    """The command's answer to `Logged`."""
 
 
 Asked = Part | Call | Shown
@@ -52,10 +53,10 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Line:
-    """For the person at the terminal; the first rank waits until it has been shown."""
+class Logged:
+    """A message that the first rank logs; it waits until the command has logged it."""
 
-    text: str
+    record: logging.LogRecord
 
 
 @dataclass(frozen=True)
@@ -79,4 +80,4 @@ class Failed:
     trace: str
 
 
-Message = Begun | Line | Ended | Returned | Failed
+Message = Begun | Logged | Ended | Returned | Failed

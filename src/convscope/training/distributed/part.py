@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from datetime import timedelta
+from logging.handlers import QueueHandler
 from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed
+from typing_extensions import override
 
 from convscope.training.distributed.messages import Begun, Part
 from convscope.training.process_group import Ranks
@@ -19,6 +22,18 @@ if TYPE_CHECKING:
 _MEETING = timedelta(minutes=30)
 """That the ranks wait for each other: the command ends them long before, where one has died."""
 _LOOPBACK = ("lo", "lo0")
+
+
+class _ToCommand(QueueHandler):
+    """Hands on what is logged; `QueueHandler.prepare` makes of it what can be pickled."""
+
+    def __init__(self, command: Command) -> None:
+        super().__init__(command)  # type: ignore[arg-type]
+        self._command = command
+
+    @override
+    def enqueue(self, record: logging.LogRecord) -> None:
+        self._command.log(record)
 
 
 def train_part(part: Part, command: Command) -> dict[str, float]:
@@ -33,11 +48,9 @@ def train_part(part: Part, command: Command) -> dict[str, float]:
     from convscope.training.signals import Signals
 
     request = part.handed.receive(part.hardware)
-    writes = ranks.is_first and not request.config.trainer.fast_dev_run
-    with logged_to(request.directory.train_log if writes else None):
-        show = command.show if ranks.is_first else _keep_quiet
+    with logged_to(_ToCommand(command) if ranks.is_first else logging.NullHandler()):
         claim = part.claim if ranks.is_first else None
-        experiment = Experiment(request, Signals(), show, claim, ranks)
+        experiment = Experiment(request, Signals(), claim, ranks)
         if ranks.is_first:
             command.send(Begun(experiment.resumed_from_epoch, experiment.headline()))
         return experiment.run()
@@ -63,7 +76,3 @@ def _meet(part: Part) -> None:
         timeout=_MEETING,
         device_id=device,
     )
-
-
-def _keep_quiet(line: str) -> None:
-    """The first rank says it."""

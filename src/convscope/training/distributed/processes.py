@@ -114,7 +114,7 @@ class RankProcesses:
         return None
 
     def tell_shown(self, rank: int) -> None:
-        """Answer a line."""
+        """Answer what a rank has logged."""
         _write(self._processes[rank], Shown())
 
     def how_ended(self, rank: int) -> str:

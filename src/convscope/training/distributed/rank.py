@@ -6,6 +6,7 @@ What else a run leaves on disk the first rank writes.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import pkgutil
@@ -20,7 +21,7 @@ from convscope.training.distributed.messages import (
     Call,
     Ended,
     Failed,
-    Line,
+    Logged,
     Message,
     Part,
     Returned,
@@ -68,8 +69,9 @@ class Command:
         pickle.dump(message, self._out)
         self._out.flush()
 
-    def show(self, line: str) -> None:
-        self.send(Line(line))
+    def log(self, record: logging.LogRecord) -> None:
+        """Have the command log it, and wait until it has."""
+        self.send(Logged(record))
         self._shown.get()
 
     def next_asked(self) -> Part | Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from convscope.training.step.captured import Capture, CapturedSteps, cuda_graph
 from convscope.training.step.eager import EagerSteps
 from convscope.training.step.update import Update
 
+log = logging.getLogger(__name__)
+
 
 class Stepper:
     """Takes a process's first chunk step by step; what follows is captured where that is possible.
@@ -25,7 +28,6 @@ class Stepper:
         capacity: steps of the longest chunk.
         capture: how a step is captured; None where it cannot be.
         after_step: called after each step; must not read the device.
-        notify: is told where a step should have been captured and could not be.
     """
 
     def __init__(
@@ -36,7 +38,6 @@ class Stepper:
         capacity: int,
         capture: Capture | None,
         after_step: Callable[[], None],
-        notify: Callable[[str], None],
     ) -> None:
         self.update = update
         self.batches = batches
@@ -44,7 +45,6 @@ class Stepper:
         self.capacity = capacity
         self.capture = capture
         self.after_step = after_step
-        self.notify = notify
         self._eager = EagerSteps(update, batches, after_step)
         self._captured: CapturedSteps | None = None
         self._settled = False
@@ -79,8 +79,8 @@ class Stepper:
             )
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
-            self.notify(
-                f"the step could not be captured in a CUDA graph and runs plainly: {reason}"
+            log.warning(
+                "the step could not be captured in a CUDA graph and runs eagerly: %s", reason
             )
             return None
 
