@@ -1,6 +1,7 @@
 """A tiny run on digits, which need no file; what it left for TensorBoard; a browser for pages;
 files that are none."""
 
+import logging
 import os
 import re
 import shutil
@@ -151,6 +152,22 @@ def ask() -> Ask:
             )
 
     return request
+
+
+@pytest.fixture
+def on_each_line() -> Iterator[Callable[[Callable[[str], None]], None]]:
+    """`on_each_line(act)`: act on each line that a run logs, of a sweep's run too."""
+    handlers: list[logging.Handler] = []
+
+    def listen(act: Callable[[str], None]) -> None:
+        handler = logging.Handler()
+        handler.emit = lambda record: act(record.getMessage())  # type: ignore[method-assign]
+        logging.getLogger("convscope").addHandler(handler)
+        handlers.append(handler)
+
+    yield listen
+    for handler in handlers:
+        logging.getLogger("convscope").removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from convscope.sweep import attempt, estimate
+from convscope.sweep import estimate
 from convscope.training.distributed.processes import child
 
 TINY = (
@@ -37,9 +37,7 @@ def reasons() -> dict[str, tuple[str, str | None]]:
     return {record["variant"]: (record["status"], record["reason"]) for record in records}
 
 
-def test_a_crash_costs_one_run_which_the_same_command_tries_again(
-    command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_costs_one_run_which_the_same_command_tries_again(command, on_each_line) -> None:
     crashed: list[str] = []
 
     def crash_once(line: str) -> None:
@@ -47,7 +45,7 @@ def test_a_crash_costs_one_run_which_the_same_command_tries_again(
             crashed.append(line)
             os.kill(child()._processes[0].pid, signal.SIGSEGV)
 
-    monkeypatch.setattr(attempt, "_keep_quiet", crash_once)
+    on_each_line(crash_once)
     sweep = ("-m", *TINY, "conv.stride=1,2,3")
     ended = command(*sweep)
 

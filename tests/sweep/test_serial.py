@@ -11,7 +11,6 @@ import pytest
 
 from convscope.data import sources
 from convscope.runs.lock import RunLock
-from convscope.sweep import attempt
 
 TINY = (
     "data=digits",
@@ -169,13 +168,13 @@ def test_a_run_that_another_process_trains_and_a_damaged_one_do_not_stop_the_oth
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_stops_the_rest(
-    signum: signal.Signals, code: int, command, monkeypatch: pytest.MonkeyPatch
+    signum: signal.Signals, code: int, command, on_each_line
 ) -> None:
     def interrupt(line: str) -> None:
         if line.startswith("epoch 1/"):
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(attempt, "_keep_quiet", interrupt)
+    on_each_line(interrupt)
     ended = command("-m", *TINY, "trainer.max_epochs=50", "conv.stride=2,3")
     assert ended.code == code
     (record,) = records().values()

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import convscope
-from convscope.sweep import attempt
 
 SOURCE = Path(convscope.__file__).parents[1]
 SCRIPT = SOURCE.parent / "scripts" / "train.py"
@@ -142,14 +141,12 @@ def test_plan_says_what_is_known_and_what_is_left(command) -> None:
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_ends_it(
-    signum: signal.Signals, code: int, command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_ends_it(signum: signal.Signals, code: int, command, on_each_line) -> None:
     def interrupt(line: str) -> None:
         if line.startswith("epoch 1/"):
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(attempt, "_keep_quiet", interrupt)
+    on_each_line(interrupt)
     ended = command(*SEARCH, "trainer.max_epochs=50", "conv.stride=2,3")
     assert ended.code == code
     assert ended.err.splitlines()[-1] == "the search was stopped; the same command resumes it"
