@@ -21,8 +21,8 @@ MEASURE = """
 import os, signal
 from convscope.sweep.estimate import StepCost
 
-def measure(handed, hardware):
-    batch_size = handed.variant.config.data.batch_size
+def measure(remote, hardware):
+    batch_size = remote.variant.config.data.batch_size
     if batch_size == 64:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
     if batch_size == 128:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from convscope.runs.record import write_record
-from convscope.sweep.order import cheap_first
-from convscope.sweep.plan import PlannedRun, done_and_left, plan_runs
+from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs
 from convscope.sweep.progress import clock
 from convscope.training.record import first_record
 

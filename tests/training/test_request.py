@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convscope.errors import UserError
-from convscope.training.request import hand
+from convscope.training.request import to_remote
 
 
 def test_a_request_travels_without_its_images(
@@ -15,13 +15,13 @@ def test_a_request_travels_without_its_images(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     request = ask(Path("here"), "conv.stride=2", "optim.lr=0.02")
-    parcel = pickle.dumps(hand(request))
+    parcel = pickle.dumps(to_remote(request))
     # Digits take 1797 x 28 x 28 bytes.
     assert len(parcel) < 20_000
 
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    received = pickle.loads(parcel).receive(request.hardware)
+    received = pickle.loads(parcel).materialize(request.hardware)
     assert received.directory.path == tmp_path / "here" / "default" / request.directory.name
     assert received.config == request.config
     assert (received.id, received.steps) == (request.id, request.steps)
@@ -35,4 +35,4 @@ def test_another_device_would_be_another_run(ask, tmp_path: Path) -> None:
     request = ask(tmp_path)
     other = dataclasses.replace(request.hardware, accelerator="cuda", device="a GPU")
     with pytest.raises(UserError, match=r"^digits under .*, or the device \(a GPU\), is not here"):
-        hand(request).receive(other)
+        to_remote(request).materialize(other)

@@ -20,7 +20,7 @@ from convscope.errors import UserError
 from convscope.streams import terminal_lines
 from convscope.training import devices
 from convscope.training.record import first_record
-from convscope.training.request import RunRequest, fitted, hand
+from convscope.training.request import RunRequest, fitted, to_remote
 from convscope.training.resolve import Resolver
 
 WITHOUT = "MNIST is not under no-data/ and could not be downloaded (no network)"
@@ -431,7 +431,7 @@ def test_a_cache_of_ones_own_is_the_same_run(tmp_path: Path) -> None:
     (run, same), _ = requests(f"{command} data.cache={own}", command)
     assert (run.id, run.directory) == (same.id, same.directory)
     assert [*own.glob("shared-*/image_folder-*")]
-    handed = hand(run)
-    assert (handed.data_root, handed.data_cache) == (tmp_path / "shared", own)
-    assert handed.receive(run.hardware).id == run.id
+    remote = to_remote(run)
+    assert (remote.data_root, remote.data_cache) == (tmp_path / "shared", own)
+    assert remote.materialize(run.hardware).id == run.id
     assert not (tmp_path / "shared/.convscope").exists()

@@ -33,7 +33,7 @@ from convscope.training.show import show_run
 from convscope.training.signals import Interrupted
 
 if TYPE_CHECKING:
-    from convscope.sweep.executors.launcher import Launcher
+    from convscope.sweep.executors.executor import Executor
 
 FAILED = 1
 _HYDRA_KEY = re.compile(r"[+~]*(hydra(?!/sweeper=|[./]launcher\b)(?:[./@][^=]*)?)(?==|$)")
@@ -177,18 +177,18 @@ def run_search(
 
 
 def _run_many(
-    do: Callable[[Launcher, str], Sequence[RunRecord]],
+    do: Callable[[Executor, str], Sequence[RunRecord]],
     hydra_config: DictConfig,
 ) -> NoReturn:
-    from convscope.sweep.executors.choose import make_launcher
+    from convscope.sweep.executors.choice import make_executor
 
     options = cast(dict[str, Any], OmegaConf.to_container(hydra_config.launcher, resolve=True))
-    launcher = make_launcher(launcher_choice(hydra_config), options)
+    executor = make_executor(launcher_choice(hydra_config), options)
     try:
         command = shlex.join(["python", "scripts/train.py", *sys.argv[1:]])
-        records = do(launcher, command)
+        records = do(executor, command)
     finally:
-        launcher.close()
+        executor.close()
     raise _Trained(exit_code(records)) if records else SystemExit(0)
 
 

@@ -11,7 +11,7 @@ from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
-from convscope.sweep.executors.launcher import Launcher
+from convscope.sweep.executors.executor import Executor
 from convscope.sweep.show import show_comparison, show_plan, write_reports
 from convscope.tables import RESUME, line, new_console, tensorboard_command
 from convscope.training.resolve import Resolver, refuse_search
@@ -26,7 +26,7 @@ Records = dict[str, RunRecord]
 """By identity."""
 
 
-def sweep(jobs: Sequence[Sequence[str]], launcher: Launcher, command: str) -> list[RunRecord]:
+def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> list[RunRecord]:
     """Train every distinct run of a sweep, and show one table of them; or, with plan, say how.
 
     Args:
@@ -44,7 +44,7 @@ def sweep(jobs: Sequence[Sequence[str]], launcher: Launcher, command: str) -> li
         raise UserError("the sweep has no jobs: nothing matches its glob")
     # Every job sets the same keys.
     refuse_search(jobs[0])
-    resolver = Resolver(launcher.hardware, launcher.is_here)
+    resolver = Resolver(executor.hardware, executor.in_process)
     checked = resolver.prepare(jobs)
     for one in checked:
         check_devices(one.config)
@@ -60,9 +60,9 @@ def sweep(jobs: Sequence[Sequence[str]], launcher: Launcher, command: str) -> li
         show_plan(runs, console)
         return []
     tell_unreadable(runs)
-    by_id = _trained(runs, launcher, config.fail_fast)
+    by_id = _trained(runs, executor, config.fail_fast)
     if config.throughput == "exclusive":
-        by_id |= _measured_alone(runs, by_id, launcher)
+        by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
     show_comparison(records, console)
     if any(record.status == "interrupted" for record in records):
@@ -73,8 +73,8 @@ def sweep(jobs: Sequence[Sequence[str]], launcher: Launcher, command: str) -> li
         )
     elif any(record.speed_is_shared for record in records):
         log.info(
-            "samples/s were measured while other runs were trained beside: the same command with"
-            " throughput=exclusive measures each again, alone"
+            "samples/s were measured while other runs shared this machine: the same command with"
+            " throughput=exclusive measures each again exclusively"
         )
     line(console)
     line(console, tensorboard_command(records[0]))
@@ -103,7 +103,7 @@ def tell_unreadable(runs: Sequence[PlannedRun]) -> None:
             log.info(f"skipped, unreadable: {one.reason}")
 
 
-def _trained(runs: Sequence[PlannedRun], launcher: Launcher, fail_fast: bool) -> Records:
+def _trained(runs: Sequence[PlannedRun], executor: Executor, fail_fast: bool) -> Records:
     from convscope.sweep.plan import done_and_left
 
     by_id, left = done_and_left(runs)
@@ -111,14 +111,14 @@ def _trained(runs: Sequence[PlannedRun], launcher: Launcher, fail_fast: bool) ->
         log.info(f"{len(by_id)} of {len(runs)} runs are done already")
     if left:
         # Here: PyTorch takes seconds to import, and a finished sweep needs none of it.
-        from convscope.sweep.order import cheap_first
+        from convscope.sweep.plan import cheap_first
         from convscope.sweep.train_all import train_all
 
-        by_id |= train_all(cheap_first(left, launcher.at_once), launcher, fail_fast)
+        by_id |= train_all(cheap_first(left, executor.max_concurrent), executor, fail_fast)
     return by_id
 
 
-def _measured_alone(runs: Sequence[PlannedRun], by_id: Records, launcher: Launcher) -> Records:
+def _remeasured(runs: Sequence[PlannedRun], by_id: Records, executor: Executor) -> Records:
     if any(record.status == "interrupted" for record in by_id.values()):
         return {}
     shared = {
@@ -128,10 +128,10 @@ def _measured_alone(runs: Sequence[PlannedRun], by_id: Records, launcher: Launch
     }
     if not shared:
         return {}
-    from convscope.sweep.train_all import measure_all
+    from convscope.sweep.train_all import remeasure_all
 
     again = [run for run in runs if run.request.id in shared]
-    measured = measure_all(again, launcher)
+    measured = remeasure_all(again, executor)
     for record in measured.values():
         if record.status == "interrupted" and record.reason is not None:
             raise Interrupted(signal.Signals[record.reason])

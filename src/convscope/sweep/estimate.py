@@ -11,11 +11,11 @@ from tqdm import tqdm
 from convscope.errors import UserError
 from convscope.sweep.plan import PlannedRun
 from convscope.training.distributed.processes import DeviceFailed, child
-from convscope.training.request import RunRequest, hand
+from convscope.training.request import RunRequest, to_remote
 
 RUN_SECONDS = 0.5
 """What a run takes besides its batches: files, checkpoints, pictures."""
-MEASURE = "convscope.sweep.step_cost:measure_handed"
+MEASURE = "convscope.sweep.step_cost:measure_remote"
 """What measures: named, since it brings Lightning, 4 s that this process need not wait for."""
 
 
@@ -83,7 +83,7 @@ def _key(request: RunRequest) -> tuple[object, ...]:
 def _measured(request: RunRequest) -> StepCost | str:
     """The cost, or why it could not be measured."""
     try:
-        cost: StepCost = child().call(MEASURE, hand(request), request.hardware)
+        cost: StepCost = child().call(MEASURE, to_remote(request), request.hardware)
     except (UserError, DeviceFailed) as error:
         return str(error)
     return cost

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from convscope.geometry import pair_token
 from convscope.sweep.estimate import Estimator
-from convscope.sweep.order import cheap_first
-from convscope.sweep.plan import PlannedRun
+from convscope.sweep.plan import PlannedRun, cheap_first
 from convscope.sweep.progress import clock
 from convscope.tables import Table
 from convscope.text import count, counted

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
     """What a sweep would do: every run, how far it is, and what is left of it."""
     from convscope.sweep.estimate import Estimator
-    from convscope.sweep.order import cheap_first
+    from convscope.sweep.plan import cheap_first
     from convscope.sweep.plan_table import plan_table, plan_words
 
     estimator = Estimator()

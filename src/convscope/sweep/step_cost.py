@@ -12,7 +12,7 @@ from convscope.training.batches import train_batches, train_images
 from convscope.training.devices import free_memory
 from convscope.training.hardware import Hardware
 from convscope.training.model import ConvNet
-from convscope.training.request import HandedRequest, RunRequest
+from convscope.training.request import RemoteRequest, RunRequest
 from convscope.training.step.stepper import Stepper, graph_capture
 from convscope.training.step.update import Update, make_optimizer
 from convscope.training.tracking.throughput import synchronizer
@@ -20,7 +20,7 @@ from convscope.training.tracking.throughput import synchronizer
 WARMUP_STEPS, MEASURED_STEPS = 3, 6
 
 
-def measure_handed(handed: HandedRequest, hardware: Hardware) -> StepCost:
+def measure_remote(remote: RemoteRequest, hardware: Hardware) -> StepCost:
     """Measure a run's steps in this process, with the threads that the run will have.
 
     Raises:
@@ -28,7 +28,7 @@ def measure_handed(handed: HandedRequest, hardware: Hardware) -> StepCost:
         RuntimeError: its steps cannot be taken, for want of memory say.
     """
     torch.set_num_threads(hardware.threads)
-    cost = measure(handed.receive(hardware))
+    cost = measure(remote.materialize(hardware))
     free_memory(hardware)
     return cost
 

@@ -8,20 +8,18 @@ from collections.abc import Callable, Sequence
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord
-from convscope.sweep.attempt import attempt
 from convscope.sweep.estimate import Estimator
-from convscope.sweep.executors.launcher import Launcher
+from convscope.sweep.executors.executor import Executor, JobQueue
+from convscope.sweep.isolated import train_isolated
 from convscope.sweep.plan import PlannedRun
 from convscope.sweep.progress import SweepProgress
 from convscope.text import counted
 
 log = logging.getLogger(__name__)
 
-Seconds = Callable[[PlannedRun], float]
-
 
 def train_all(
-    runs: Sequence[PlannedRun], launcher: Launcher, fail_fast: bool
+    runs: Sequence[PlannedRun], executor: Executor, fail_fast: bool
 ) -> dict[str, RunRecord]:
     """Train runs in this order; one that fails does not stop the others, a signal does.
 
@@ -36,75 +34,60 @@ def train_all(
     Raises:
         UserError: the disk is full or not writable.
     """
-    seconds = _seconds(runs) if launcher.is_here else None
-    return _all(runs, launcher, seconds, alone=False, fail_fast=fail_fast)
+    seconds = None
+    if executor.in_process:
+        estimator = Estimator()
+        estimator.measure(runs)
+        seconds = estimator.seconds
+    return _until_ended(runs, JobQueue(executor), seconds, exclusive=False, fail_fast=fail_fast)
 
 
-def _seconds(runs: Sequence[PlannedRun]) -> Seconds:
-    """What estimates these runs' wall seconds where they are trained here, one by one."""
-    estimator = Estimator()
-    estimator.measure(runs)
-    return estimator.seconds
-
-
-def measure_all(runs: Sequence[PlannedRun], launcher: Launcher) -> dict[str, RunRecord]:
-    """Measure the speed of finished runs again, each with its machine alone, as `train_all`."""
-    log.info(f"measuring {counted(len(runs), 'run')} again, each alone")
-    return _all(runs, launcher, None, alone=True, fail_fast=False)
-
-
-def _all(
-    ordered: Sequence[PlannedRun],
-    launcher: Launcher,
-    seconds: Seconds | None,
-    alone: bool,
-    fail_fast: bool,
-) -> dict[str, RunRecord]:
-    show_bar = ordered[0].request.config.trainer.enable_progress_bar
-    progress = SweepProgress(ordered, seconds, show_bar)
-    try:
-        records = _until_ended(ordered, launcher, progress, alone, fail_fast)
-    finally:
-        progress.close()
-    log.info(progress.summary())
-    return records
+def remeasure_all(runs: Sequence[PlannedRun], executor: Executor) -> dict[str, RunRecord]:
+    """Measure the throughput of finished runs again, each exclusively, as `train_all`."""
+    log.info(f"measuring {counted(len(runs), 'run')} again, each exclusively")
+    return _until_ended(runs, JobQueue(executor), None, exclusive=True, fail_fast=False)
 
 
 def _until_ended(
-    ordered: Sequence[PlannedRun],
-    launcher: Launcher,
-    progress: SweepProgress,
-    alone: bool,
+    runs: Sequence[PlannedRun],
+    jobs: JobQueue,
+    seconds: Callable[[PlannedRun], float] | None,
+    exclusive: bool,
     fail_fast: bool,
 ) -> dict[str, RunRecord]:
     records: dict[str, RunRecord] = {}
-    held: deque[PlannedRun] = deque()
+    elsewhere: deque[PlannedRun] = deque()
+    progress = SweepProgress(runs, seconds, runs[0].request.config.trainer.enable_progress_bar)
 
     def note(run: PlannedRun, record: RunRecord | None) -> None:
         if record is None:
-            held.append(run)
+            elsewhere.append(run)
         else:
             records[run.request.id] = record
             progress.end(run, record)
 
-    for run in ordered:
-        if run.request.variant.impossible is None:
-            launcher.start(run, alone)
-        else:
-            # No process need be started to say so.
-            note(run, attempt(run.request))
-    while len(records) < len(ordered):
-        if held and len(records) + len(held) == len(ordered):
-            # The others are done.
-            wait_for(held[0])
-            launcher.start(held.popleft(), alone)
-        run, record = launcher.next_ended()
-        note(run, record)
-        if record is not None and record.status == "interrupted":
-            return records
-        if fail_fast and record is not None and record.status == "failed":
-            launcher.cancel()
-            return records
+    try:
+        for run in runs:
+            if run.request.variant.impossible is None:
+                jobs.start(run, exclusive)
+            else:
+                # No process need be started to say so.
+                note(run, train_isolated(run.request))
+        while len(records) < len(runs):
+            if elsewhere and len(records) + len(elsewhere) == len(runs):
+                # The others are done.
+                wait_for(elsewhere[0])
+                jobs.start(elsewhere.popleft(), exclusive)
+            run, record = jobs.next_ended()
+            note(run, record)
+            if record is not None and record.status == "interrupted":
+                break
+            if fail_fast and record is not None and record.status == "failed":
+                jobs.cancel()
+                break
+    finally:
+        progress.close()
+    log.info(progress.summary())
     return records
 
 

@@ -163,7 +163,7 @@ def request_run(
 
 
 @dataclass(frozen=True)
-class HandedRequest:
+class RemoteRequest:
     """A request on its way to another process, which has a working directory of its own.
 
     The images do not travel: the other process loads the same cache, or decodes its own.
@@ -178,7 +178,7 @@ class HandedRequest:
     val_batches: int
     test_batches: int
 
-    def receive(self, hardware: Hardware) -> RunRequest:
+    def materialize(self, hardware: Hardware) -> RunRequest:
         """The same run, here.
 
         Raises:
@@ -202,10 +202,10 @@ class HandedRequest:
         )
 
 
-def hand(request: RunRequest) -> HandedRequest:
+def to_remote(request: RunRequest) -> RemoteRequest:
     """What another process needs to train this run."""
     cache = request.config.data.cache
-    return HandedRequest(
+    return RemoteRequest(
         request.variant,
         Path(request.config.data.root).absolute(),
         None if cache is None else Path(cache).absolute(),

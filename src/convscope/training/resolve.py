@@ -79,16 +79,16 @@ class Resolver:
 
     Args:
         hardware: settles what the runs are computed on; by default this process does.
-        is_here: whether the runs are trained by this process, and must fit in this machine.
+        in_process: whether the runs are trained on this machine, and must fit in its memory.
     """
 
     def __init__(
         self,
         hardware: Callable[[TrainerConfig], Hardware] = _this_process,
-        is_here: bool = True,
+        in_process: bool = True,
     ) -> None:
         self._resolve_hardware = hardware
-        self._is_here = is_here
+        self._in_process = in_process
         self._composer = Composer()
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
@@ -152,7 +152,7 @@ class Resolver:
         hardware = self._settle_hardware(variant.config)
         if variant.config.data.name == "auto":
             variant = self._settle_auto(variant)
-        if self._is_here:
+        if self._in_process:
             require_memory(variant, hardware)
         images = self._load(variant.config)
         defaults = self._default(variant.config.data.name)

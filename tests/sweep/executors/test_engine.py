@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from convscope.sweep.executors.engine import Death, EngineLauncher, Outcome
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.streams import terminal_lines
-from convscope.sweep.executors.engine import Death, EngineLauncher, Outcome
 from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.training.record import first_record
-from convscope.training.request import HandedRequest
+from convscope.training.request import RemoteRequest
 
 KILLED = Death("its process died: killed", may_pass=True)
 RAISED = Death("no images here", may_pass=False)
@@ -31,14 +31,14 @@ class Acted:
     def __init__(self, run: PlannedRun, *acts: Act) -> None:
         self.run = run
         self.acts = deque(acts)
-        self.submitted: list[HandedRequest] = []
+        self.submitted: list[RemoteRequest] = []
         self.cancelled = False
 
     def takes(self, alone: bool) -> int:
         return 1 if alone else self.at_once
 
-    def submit(self, handed: HandedRequest, alone: bool) -> None:
-        self.submitted.append(handed)
+    def submit(self, remote: RemoteRequest, alone: bool) -> None:
+        self.submitted.append(remote)
 
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
         if not self.acts:
@@ -106,7 +106,7 @@ def test_a_process_that_is_killed_is_started_again(run: PlannedRun) -> None:
     assert seen == [("failed", "its process died: killed")]
     name = run.request.directory.name
     assert told == [f"{name}: its process died: killed; tried again, 1 of 2"]
-    assert [handed.id for handed in engine.submitted] == [run.request.id] * 2
+    assert [remote.id for remote in engine.submitted] == [run.request.id] * 2
 
 
 class Takes(Acted):
@@ -118,9 +118,9 @@ class Takes(Acted):
         self.has: deque[str] = deque()
         self.runs: dict[str, PlannedRun] = {}
 
-    def submit(self, handed: HandedRequest, alone: bool) -> None:
-        super().submit(handed, alone)
-        self.has.append(handed.id)
+    def submit(self, remote: RemoteRequest, alone: bool) -> None:
+        super().submit(remote, alone)
+        self.has.append(remote.id)
         assert len(self.has) <= self.takes(alone)
 
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
@@ -140,7 +140,7 @@ def test_runs_begin_in_order_and_one_that_died_goes_before_those_that_wait(
         launcher.start(run)
     ended = [launcher.next_ended()[0] for _ in runs]
 
-    begun = [handed.variant.config.seed for handed in engine.submitted]
+    begun = [remote.variant.config.seed for remote in engine.submitted]
     assert begun == [0, 1, 2, 1, 3, 4]
     assert [run.request.config.seed for run in ended] == [0, 2, 1, 3, 4]
 

@@ -20,21 +20,20 @@ from convscope.config.errors import LAUNCHER
 from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
-from convscope.sweep.executors.engine import Death, EngineLost, Outcome
-from convscope.sweep.executors.options import RayOptions
+from convscope.sweep.executors.choice import RayOptions
+from convscope.sweep.executors.executor import ExecutorLost, JobFailure, Outcome, run_job
 from convscope.sweep.executors.ray_address import answers, check_answers
-from convscope.sweep.executors.worker import work
 from convscope.text import counted
 from convscope.training.devices import resolve_hardware
 from convscope.training.hardware import Hardware
-from convscope.training.request import HandedRequest
+from convscope.training.request import RunRequest, to_remote
 
 # Nobody has asked for reports to Ray's makers.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Runs have the priority that they have without Ray, whose workers would let all others go first:
 # beside a busy program, two threads of a run that wait for each other took 20 times as long.
 os.environ.setdefault("RAY_worker_niceness", "0")
-# What a death means for its run is told in one line by the launcher.
+# What a death means for its run is told in one line by the job queue.
 os.environ.setdefault(
     "RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead|Raylet is terminated"
 )
@@ -58,15 +57,18 @@ _END_S = 60.0
 """That runs have to end between two steps."""
 
 
-class RayEngine:
+class RayExecutor:
     """Ray, started when it is first needed.
 
     Raises:
         UserError: more per run than a machine has, or an address where no Ray answers.
     """
 
+    in_process = False
+
     def __init__(self, options: RayOptions) -> None:
         self.options = options
+        self.max_retries = options.max_retries
         self._runs: dict[Any, str] = {}
         """Identity of the run of each task that has not ended."""
         address = options.init.get("address")
@@ -84,13 +86,13 @@ class RayEngine:
             check_answers(str(address))
 
     @property
-    def at_once(self) -> int:
+    def max_concurrent(self) -> int:
         return sum(_room(node, self.options) for node in self._nodes())
 
-    def takes(self, alone: bool) -> int:
+    def capacity(self, exclusive: bool) -> int:
         # One more than there is room for: a worker that is done has the next at once, and a cluster
         # that grows by need sees one.
-        return self.at_once + 1
+        return self.max_concurrent + 1
 
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         nodes = [_this_machine(self.options.init)] if self._is_local else self._nodes()
@@ -112,17 +114,17 @@ class RayEngine:
             raise
         return found
 
-    def submit(self, handed: HandedRequest, alone: bool) -> None:
+    def submit(self, request: RunRequest, exclusive: bool) -> None:
         nodes = self._nodes()
-        shared = not alone and any(_room(node, self.options) > 1 for node in nodes)
+        shared = not exclusive and any(_room(node, self.options) > 1 for node in nodes)
         # Of the largest machine for runs: nothing has room beside it, wherever it goes.
         cpus = self.options.num_cpus
-        if alone:
+        if exclusive:
             fit = (int(node["CPU"]) for node in nodes if _room(node, self.options))
             cpus = max(fit, default=cpus)
-        gpus = math.ceil(self.options.num_gpus) if alone else self.options.num_gpus
-        task = self._task(work, cpus, gpus).remote(handed, cpus, shared, alone)
-        self._runs[task] = handed.id
+        gpus = math.ceil(self.options.num_gpus) if exclusive else self.options.num_gpus
+        task = self._task(run_job, cpus, gpus).remote(to_remote(request), cpus, shared, exclusive)
+        self._runs[task] = request.id
 
     def _task(self, function: Callable[..., Any], cpus: int, gpus: float) -> Any:
         given = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
@@ -136,12 +138,12 @@ class RayEngine:
         if not ended:
             # Ray itself would end this process a minute after.
             if not answers(ray.get_runtime_context().gcs_address):
-                raise EngineLost("Ray's cluster was lost: its head (GCS) does not answer")
+                raise ExecutorLost("Ray's cluster was lost: its head (GCS) does not answer")
             return None
         try:
             outcome = _outcome(ended[0])
         except LocalRayletDiedError as error:
-            raise EngineLost("Ray was lost on this machine: its raylet died") from error
+            raise ExecutorLost("Ray was lost on this machine: its raylet died") from error
         return self._runs.pop(ended[0]), outcome
 
     def cancel(self) -> None:
@@ -177,7 +179,7 @@ class RayEngine:
         self._is_started = True
         _check_room(self._nodes(), self.options)
         seconds = time.perf_counter() - began
-        at_once = counted(self.at_once, "run")
+        at_once = counted(self.max_concurrent, "run")
         log.info(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
 
 
@@ -185,11 +187,11 @@ def _outcome(task: Any) -> Outcome:
     try:
         record: RunRecord | None = ray.get(task)
     except RayTaskError as error:
-        return Death(_first_line(error.cause or error), may_pass=False)
+        return JobFailure(_first_line(error.cause or error), retryable=False)
     except LocalRayletDiedError:
         raise
     except RayError as error:
-        return Death(_death(error), may_pass=True)
+        return JobFailure(_death(error), retryable=True)
     return record
 
 

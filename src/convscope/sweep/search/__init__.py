@@ -13,7 +13,7 @@ of a sweep makes use of them, and removing a run's folder is all that it takes t
     space.py        the values of each key, and the variants that they make
     trials.py       a variant that was tried, and what came of it
     sampler.py      which one next; alone in importing Optuna
-    loop.py         proposals to launchers, records to trials
+    loop.py         proposals to an executor, records to trials
     show.py         what a person is told
     command.py      from the command line to the report
 """

@@ -13,7 +13,7 @@ from convscope.errors import UserError
 from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
 from convscope.sweep.command import check_devices, tell_unreadable
-from convscope.sweep.executors.launcher import Launcher
+from convscope.sweep.executors.executor import Executor
 from convscope.sweep.search.objectives import objectives_of
 from convscope.sweep.search.show import show_found, show_plan, space_words
 from convscope.sweep.search.space import Candidate, Space, candidates_of, space_of
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def search(
     fixed: Sequence[str],
     swept: Mapping[str, Sequence[str]],
-    launcher: Launcher,
+    executor: Executor,
     command: str,
 ) -> list[RunRecord]:
     """Try variants until `trials` are known, and show what was found; or, with plan, what is left.
@@ -51,7 +51,7 @@ def search(
     from convscope.sweep.search.sampler import Sampler
 
     sampler = Sampler(space, objectives, config.seed)
-    resolver = Resolver(launcher.hardware, launcher.is_here)
+    resolver = Resolver(executor.hardware, executor.in_process)
     candidates = candidates_of(space, _of_runs(fixed), resolver)
     log.info(space_words(space, candidates))
     _check_measured(candidates, objectives)
@@ -63,11 +63,11 @@ def search(
     tell_unreadable(runs)
     exclusive = config.throughput == "exclusive"
     if not exclusive:
-        _check_speed(candidates, objectives, launcher)
+        _check_speed(candidates, objectives, executor)
     from convscope.sweep.search.loop import Search
 
     most = min(config.trials, len(candidates))
-    found = Search(candidates, objectives, sampler, launcher, most, exclusive)
+    found = Search(candidates, objectives, sampler, executor, most, exclusive)
     if found.trials:
         log.info(f"{len(found.trials)} of {most} trials are known already")
     found.run()
@@ -124,7 +124,7 @@ def _check_measured(candidates: Sequence[Candidate], objectives: Sequence[Metric
 
 
 def _check_speed(
-    candidates: Sequence[Candidate], objectives: Sequence[Metric], launcher: Launcher
+    candidates: Sequence[Candidate], objectives: Sequence[Metric], executor: Executor
 ) -> None:
     """Refuse to compare speeds that were measured while runs shared a machine."""
     speed = next((one.tag for one in objectives if one.is_speed), None)
@@ -132,15 +132,15 @@ def _check_speed(
         return
     records = [one.run.record for one in candidates if one.run.record is not None]
     shared = sum(record.speed_is_shared for record in records)
-    if launcher.at_once > 1:
-        who = f"{launcher.at_once} runs are trained at once"
+    if executor.max_concurrent > 1:
+        who = f"{executor.max_concurrent} runs are trained at once"
     elif shared:
         who = f"{shared} of the study's runs were trained beside others"
     else:
         return
     raise UserError(
         f"objective cannot be {speed} where {who}: they slow each other down\n"
-        "add throughput=exclusive, which measures each again alone, or use summary/macs"
+        "add throughput=exclusive, which measures each again exclusively, or use summary/macs"
     )
 
 

@@ -1,4 +1,4 @@
-"""From proposals to trials: as many runs at once as the launcher trains, until enough is known."""
+"""From proposals to trials: as many runs at once as the executor trains, until enough is known."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
-from convscope.sweep.attempt import attempt
-from convscope.sweep.executors.launcher import Launcher
+from convscope.sweep.executors.executor import Executor, JobQueue
+from convscope.sweep.isolated import train_isolated
 from convscope.sweep.progress import clock
 from convscope.sweep.search.sampler import Sampler
 from convscope.sweep.search.space import Candidate, read_again
@@ -28,7 +28,7 @@ class Search:
     Args:
         candidates: all runs of the space, as their records stand.
         most: trials in all, known ones among them.
-        again_alone: measure the speed of runs that were trained beside others again, each alone.
+        remeasure: measure runs that shared a machine again, each exclusively.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class Search:
         candidates: Sequence[Candidate],
         objectives: Sequence[Metric],
         sampler: Sampler,
-        launcher: Launcher,
+        executor: Executor,
         most: int,
-        again_alone: bool,
+        remeasure: bool,
     ) -> None:
         self.trials = known_trials(candidates, objectives)
         self.interrupted: RunRecord | None = None
@@ -46,14 +46,14 @@ class Search:
         self._candidates = candidates
         self._objectives = objectives
         self._sampler = sampler
-        self._launcher = launcher
+        self._jobs = JobQueue(executor)
         self._most = most
-        self._again_alone = again_alone
+        self._remeasure = remeasure
         self._begun = deque(begun(candidates))
         self._running: dict[str, Candidate] = {}
-        self._held: deque[Candidate] = deque()
+        self._elsewhere: deque[Candidate] = deque()
         """Trained by another process."""
-        self._alone: set[str] = set()
+        self._exclusive: set[str] = set()
         """Being measured again; nothing else is begun meanwhile."""
         self._started = time.perf_counter()
         self._trained = 0
@@ -70,10 +70,10 @@ class Search:
             self._start_some()
             if self._running:
                 self._end_one()
-            elif self._held:
+            elif self._elsewhere:
                 # Nothing else is left to do.
-                wait_for(self._held[0].run)
-                self._start(self._held.popleft())
+                wait_for(self._elsewhere[0].run)
+                self._start(self._elsewhere.popleft())
             else:
                 return
 
@@ -81,20 +81,20 @@ class Search:
     def unseen(self) -> list[Candidate]:
         """Neither known nor being trained."""
         seen = {trial.candidate.id for trial in self.trials} | self._running.keys()
-        seen |= {candidate.id for candidate in self._held}
+        seen |= {candidate.id for candidate in self._elsewhere}
         return [candidate for candidate in self._candidates if candidate.id not in seen]
 
     def _measure_known_again(self) -> None:
-        shared = [trial for trial in self.trials if self._is_to_be_alone(trial.record)]
+        shared = [trial for trial in self.trials if self._needs_remeasuring(trial.record)]
         if shared:
-            log.info(f"measuring {counted(len(shared), 'run')} again, each alone")
+            log.info(f"measuring {counted(len(shared), 'run')} again, each exclusively")
         for trial in shared:
             self.trials.remove(trial)
-            self._start_alone(trial.candidate)
+            self._remeasure_one(trial.candidate)
 
     def _start_some(self) -> None:
-        at_once = self._launcher.at_once
-        while not self._alone and len(self._running) < at_once:
+        most = self._jobs.executor.max_concurrent
+        while not self._exclusive and len(self._running) < most:
             candidate = self._next()
             if candidate is None:
                 return
@@ -102,7 +102,7 @@ class Search:
 
     def _next(self) -> Candidate | None:
         self._learn()
-        pending = [*self._running.values(), *self._held]
+        pending = [*self._running.values(), *self._elsewhere]
         if len(self.trials) + len(pending) >= self._most:
             return None
         if self._begun:
@@ -122,29 +122,29 @@ class Search:
     def _start(self, candidate: Candidate) -> None:
         if candidate.is_possible:
             self._running[candidate.id] = candidate
-            self._launcher.start(candidate.run)
+            self._jobs.start(candidate.run)
         else:
             # No process need be started to say so.
-            self._note(candidate, attempt(candidate.run.request), was_alone=False)
+            self._note(candidate, train_isolated(candidate.run.request), was_exclusive=False)
 
-    def _start_alone(self, candidate: Candidate) -> None:
+    def _remeasure_one(self, candidate: Candidate) -> None:
         self._running[candidate.id] = candidate
-        self._alone.add(candidate.id)
-        self._launcher.start(candidate.run, alone=True)
+        self._exclusive.add(candidate.id)
+        self._jobs.start(candidate.run, exclusive=True)
 
     def _end_one(self) -> None:
-        run, record = self._launcher.next_ended()
-        was_alone = run.request.id in self._alone
-        self._alone.discard(run.request.id)
-        self._note(self._running.pop(run.request.id), record, was_alone)
+        run, record = self._jobs.next_ended()
+        was_exclusive = run.request.id in self._exclusive
+        self._exclusive.discard(run.request.id)
+        self._note(self._running.pop(run.request.id), record, was_exclusive)
 
-    def _note(self, candidate: Candidate, record: RunRecord | None, was_alone: bool) -> None:
+    def _note(self, candidate: Candidate, record: RunRecord | None, was_exclusive: bool) -> None:
         if record is None:
-            self._held.append(candidate)
+            self._elsewhere.append(candidate)
         elif record.status == "interrupted":
             self.interrupted = record
-        elif self._is_to_be_alone(record) and not was_alone:
-            self._start_alone(candidate)
+        elif self._needs_remeasuring(record) and not was_exclusive:
+            self._remeasure_one(candidate)
         else:
             self._tell(trial_of(candidate, record, self._objectives))
 
@@ -153,8 +153,8 @@ class Search:
         self.trials.append(trial)
         log.info(self._line(trial))
 
-    def _is_to_be_alone(self, record: RunRecord) -> bool:
-        return self._again_alone and record.status == "finished" and record.speed_is_shared
+    def _needs_remeasuring(self, record: RunRecord) -> bool:
+        return self._remeasure and record.status == "finished" and record.speed_is_shared
 
     def _line(self, trial: Trial) -> str:
         done = len(self.trials)
@@ -162,7 +162,7 @@ class Search:
 
     def _time_left(self) -> str:
         """By what the trials before took, were the ones to come all possible."""
-        to_come = [*self.unseen, *self._running.values(), *self._held]
+        to_come = [*self.unseen, *self._running.values(), *self._elsewhere]
         left = min(self._most - len(self.trials), sum(one.is_possible for one in to_come))
         elapsed = time.perf_counter() - self._started
         seconds = elapsed / self._trained * left if self._trained else 0

@@ -19,7 +19,7 @@ from convscope.training.distributed.processes import (
     Said,
     error_of,
 )
-from convscope.training.request import RunRequest, hand
+from convscope.training.request import RunRequest, to_remote
 from convscope.training.signals import Signals
 
 _LAST_WORDS_S = 10.0
@@ -89,10 +89,10 @@ class RanksExperiment:
 
     def _part(self, rank: int) -> Part:
         meeting = Path(self._folder.name) / "meeting"
-        handed = hand(self._request)
+        remote = to_remote(self._request)
         # The working directory there may be another.
-        claim = self._claim and replace(self._claim, run_dir=handed.directory.path)
-        return Part(handed, self._request.hardware, rank, self._size, meeting, claim)
+        claim = self._claim and replace(self._claim, run_dir=remote.directory.path)
+        return Part(remote, self._request.hardware, rank, self._size, meeting, claim)
 
     def _until_begun(self) -> Begun:
         while True:

@@ -9,14 +9,14 @@ from typing import Any
 
 from convscope.runs.lock import Claim
 from convscope.training.hardware import Hardware
-from convscope.training.request import HandedRequest
+from convscope.training.request import RemoteRequest
 
 
 @dataclass(frozen=True)
 class Part:
     """A rank's part in a run, to be trained."""
 
-    handed: HandedRequest
+    remote: RemoteRequest
     hardware: Hardware
     rank: int
     size: int

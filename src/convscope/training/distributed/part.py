@@ -47,7 +47,7 @@ def train_part(part: Part, command: Command) -> dict[str, float]:
     from convscope.training.log import logged_to
     from convscope.training.signals import Signals
 
-    request = part.handed.receive(part.hardware)
+    request = part.remote.materialize(part.hardware)
     with logged_to(_ToCommand(command) if ranks.is_first else logging.NullHandler()):
         claim = part.claim if ranks.is_first else None
         experiment = Experiment(request, Signals(), claim, ranks)

@@ -9,8 +9,8 @@ import pytest
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record
-from convscope.sweep import alone
-from convscope.sweep.alone import STEPS, measure_alone
+from convscope.sweep import remeasure
+from convscope.sweep.remeasure import STEPS, remeasure_throughput
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -39,7 +39,7 @@ def test_speed_alone_takes_the_place_of_speed_beside_others(
     before = on_disk(shared)
     threads = shared.hardware.threads
     unshared = replace(shared, hardware=replace(shared.hardware, shared=False))
-    returned = measure_alone(unshared)
+    returned = remeasure_throughput(unshared)
 
     after = on_disk(shared)
     assert returned == after
@@ -69,11 +69,11 @@ def test_a_run_that_is_deleted_meanwhile_is_not_made_anew(
 ) -> None:
     def delete_then_train(*arguments: Any) -> RunRecord | None:
         shutil.rmtree(shared.directory.path)
-        return attempt(*arguments)
+        return original(*arguments)
 
-    attempt = alone.attempt
-    monkeypatch.setattr(alone, "attempt", delete_then_train)
-    record = measure_alone(shared)
+    original = remeasure.train_isolated
+    monkeypatch.setattr(remeasure, "train_isolated", delete_then_train)
+    record = remeasure_throughput(shared)
     assert record is not None
     assert (record.status, record.reason) == (
         *("failed", f"{shared.directory.path} was deleted or moved meanwhile"),
@@ -89,12 +89,12 @@ def test_a_measurement_is_of_some_hundred_steps(
     made: list[object] = []
     make = TrainBatches.make
     monkeypatch.setattr(TrainBatches, "make", lambda *a: made.append(a) or make(*a))
-    measure_alone(shared)
+    remeasure_throughput(shared)
     assert len(made) == STEPS["cpu"] == 300
 
 
 def test_a_run_that_another_process_holds_is_left_alone(shared: RunRequest) -> None:
     before = on_disk(shared)
     with RunLock(shared.directory.path):
-        assert measure_alone(shared) is None
+        assert remeasure_throughput(shared) is None
     assert on_disk(shared) == before

@@ -1,9 +1,11 @@
-"""What can be set of each launcher, as hydra.launcher.KEY; `configs/hydra/launcher/` has values."""
+"""The executor that a command names, and its options; their values: `configs/hydra/launcher/`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from pkgutil import resolve_name
 from typing import Annotated, Any, TypeVar, cast
 
 from msgspec import Meta
@@ -13,6 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from convscope.config.errors import LAUNCHER, unknown_option
 from convscope.config.schema import FOLDER, check_fields
 from convscope.errors import UserError
+from convscope.sweep.executors.executor import Executor
+from convscope.sweep.executors.serial import SerialExecutor
 
 Options = TypeVar("Options")
 
@@ -63,8 +67,51 @@ class SlurmOptions:
     """Folder for the jobs and what they print, on a disk that all nodes share."""
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """An executor's class below this package, made of its options, and what must be installed."""
+
+    executor: str
+    options: type[Any]
+    package: str
+    extra: str
+
+
+_CHOICES = {
+    "ray": _Choice("ray:RayExecutor", RayOptions, "ray", "ray"),
+    "submitit_local": _Choice("submitit:LocalExecutor", LocalOptions, "submitit", "slurm"),
+    "submitit_slurm": _Choice("submitit:SlurmExecutor", SlurmOptions, "submitit", "slurm"),
+}
+
+
+def make_executor(name: str, node: Mapping[str, Any]) -> Executor:
+    """Make the executor of Hydra's choice of `hydra/launcher`, with its node as options.
+
+    Raises:
+        UserError: one that there is not, that is not installed, or that lacks what is asked.
+    """
+    if name == "basic":
+        for key in node:
+            if key != "_target_":
+                raise UserError(unknown_option(f"{LAUNCHER}{key}", ()))
+        return SerialExecutor()
+    if name not in _CHOICES:
+        known = ", ".join(("basic", *_CHOICES))
+        raise UserError(f"hydra/launcher must be one of {known}, got {name}")
+    choice = _CHOICES[name]
+    if find_spec(choice.package) is None:
+        raise UserError(
+            f"hydra/launcher={name} needs {choice.package}\n"
+            f"install it with: pip install 'convscope[{choice.extra}]'"
+        )
+    options: Any = checked_options(choice.options, node)
+    # By name: a package need not be installed where another executor is used.
+    make = resolve_name(f"convscope.sweep.executors.{choice.executor}")
+    return cast(Executor, make(options))
+
+
 def checked_options(kind: type[Options], node: Mapping[str, Any]) -> Options:
-    """Hydra's node as options, each held to its type and range.
+    """Return Hydra's node as options, each of its type and in its range.
 
     Raises:
         UserError: names the key, the rule and the value.

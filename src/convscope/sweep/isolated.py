@@ -14,7 +14,7 @@ from convscope.training.request import RunRequest
 from convscope.training.train import train
 
 
-def attempt(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
+def train_isolated(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
     """Train a run; None where another process trains it.
 
     Where an old record is damaged, the one returned says so, and is not written.

@@ -1,4 +1,4 @@
-"""The speed of a run that was trained beside others, measured again with its machine alone."""
+"""The throughput of a run that shared its machine, measured again with nothing beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convscope.metrics import speeds
 from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import RunHeld, RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
-from convscope.sweep.attempt import attempt
+from convscope.sweep.isolated import train_isolated
 from convscope.training.distributed.processes import RankProcesses
 from convscope.training.request import RunRequest
 from convscope.training.steps import StepPlan
@@ -21,7 +21,9 @@ STEPS = {"cpu": 300, "mps": 300, "cuda": 3000}
 """Optimizer steps of a measurement, warm-up among them: a tenth of a second at the least."""
 
 
-def measure_alone(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
+def remeasure_throughput(
+    request: RunRequest, processes: RankProcesses | None = None
+) -> RunRecord | None:
     """Train a few hundred steps of a finished run elsewhere, and put their speed into its record.
 
     The record's `environment.alone` says with how many threads, and holds what was measured while
@@ -38,7 +40,7 @@ def measure_alone(request: RunRequest, processes: RankProcesses | None = None) -
         UserError: nothing can be written.
     """
     with tempfile.TemporaryDirectory() as folder:
-        ended = attempt(_shortened(request, Path(folder) / "run"), processes)
+        ended = train_isolated(_shortened(request, Path(folder) / "run"), processes)
     if ended is None or ended.status != "finished":
         return ended
     measured = {name: ended.metrics[name] for name in speeds()}
