@@ -13,11 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from convscope.sweep.executors.choose import make_launcher
+from convscope.sweep.executors.options import RayOptions, checked_options
 
 from convscope.config.compose import compose_config
 from convscope.errors import UserError
-from convscope.sweep.executors.choose import make_launcher
-from convscope.sweep.executors.options import RayOptions, checked_options
 
 from .typed_sweeps import GRID, TINY, Type, deaths, holder, records, results
 

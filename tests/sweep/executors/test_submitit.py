@@ -13,23 +13,24 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from convscope.sweep.executors.choose import make_launcher
+from convscope.sweep.executors.engine import Death
+from convscope.sweep.executors.options import LocalOptions
 
 from convscope.config.compose import compose_config
 from convscope.cores import cores
 from convscope.errors import UserError
 from convscope.streams import terminal_lines
-from convscope.sweep.executors.choose import make_launcher
-from convscope.sweep.executors.engine import Death
-from convscope.sweep.executors.options import LocalOptions
 from convscope.training.devices import resolve_hardware
 
 from .slurm_cluster import Cluster, is_installed, slurm
 from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, pause, records, results
 
 pytest.importorskip("submitit", reason="submitit is not installed")
+from convscope.sweep.executors.submitit_local import LocalCluster
+
 from convscope.sweep.executors import submitit_slurm
 from convscope.sweep.executors.submitit import result_of
-from convscope.sweep.executors.submitit_local import LocalCluster
 
 LOCAL = "hydra/launcher=submitit_local"
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.at_once=4")
