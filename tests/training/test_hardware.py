@@ -12,7 +12,7 @@ import torch
 
 from convscope.config.compose import compose_config
 from convscope.errors import UserError
-from convscope.sweep.executors.serial import SerialLauncher
+from convscope.sweep.executors.serial import SerialExecutor
 from convscope.training.devices import free_memory, resolve_hardware
 from convscope.training.distributed import rank
 from convscope.training.distributed.messages import Ended, Failed, Message, Part
@@ -99,7 +99,7 @@ def test_a_process_started_later_is_told_too(monkeypatch: pytest.MonkeyPatch) ->
     process = SimpleNamespace(call=lambda function, trainer: found)
     monkeypatch.setattr("convscope.sweep.executors.serial.child", lambda: process)
     trainer = compose_config([]).trainer
-    resolver = Resolver(SerialLauncher().hardware)
+    resolver = Resolver(SerialExecutor().hardware)
     for deterministic in (False, True):
         one = replace(trainer, deterministic=deterministic)
         assert resolver._settle_hardware(SimpleNamespace(trainer=one)) == found

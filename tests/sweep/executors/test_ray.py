@@ -13,11 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from convscope.sweep.executors.choose import make_launcher
-from convscope.sweep.executors.options import RayOptions, checked_options
 
 from convscope.config.compose import compose_config
 from convscope.errors import UserError
+from convscope.sweep.executors.choice import RayOptions, checked_options, make_executor
 
 from .typed_sweeps import GRID, TINY, Type, deaths, holder, records, results
 
@@ -135,7 +134,7 @@ def test_ctrl_c_while_ray_ends_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def made(**options: object) -> None:
-    make_launcher("ray", OPTIONS | options).close()
+    make_executor("ray", OPTIONS | options).close()
 
 
 def test_more_than_the_machine_has_is_refused_before_ray_starts() -> None:
@@ -181,21 +180,21 @@ def test_runs_on_gpus_have_a_process_each_and_the_machine_of_a_run_alone_fits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """CUDA stays on the GPU that a process had first. Ray believes in GPUs that it is told of."""
-    from convscope.sweep.executors.ray import RayEngine
+    from convscope.sweep.executors.ray import RayExecutor
 
     given = {**OPTIONS, "num_gpus": 1, "init": {**OPTIONS["init"], "num_gpus": 1}}
-    engine = RayEngine(checked_options(RayOptions, given))
+    executor = RayExecutor(checked_options(RayOptions, given))
     try:
-        engine._nodes()
-        processes = ray.get([engine._task(process, 1, gpus).remote() for gpus in (1, 1, 1)])
+        executor._nodes()
+        processes = ray.get([executor._task(process, 1, gpus).remote() for gpus in (1, 1, 1)])
         assert len(set(processes)) == 3
         # Beside a larger machine without a GPU.
-        monkeypatch.setattr(engine, "_nodes", lambda: [{"CPU": 64.0}, {"CPU": 2.0, "GPU": 1.0}])
-        monkeypatch.setattr("convscope.sweep.executors.ray.work", process)
-        engine.submit(SimpleNamespace(id="a run"), alone=True)
-        assert engine.next_ended(seconds=60) is not None
+        monkeypatch.setattr(executor, "_nodes", lambda: [{"CPU": 64.0}, {"CPU": 2.0, "GPU": 1.0}])
+        monkeypatch.setattr("convscope.sweep.executors.ray.run_job", process)
+        executor.submit(SimpleNamespace(id="a run"), exclusive=True)
+        assert executor.next_ended(timeout=60) is not None
     finally:
-        engine.close()
+        executor.close()
 
 
 @pytest.fixture
@@ -275,16 +274,16 @@ def test_one_run_needs_no_ray(typed: Type) -> None:
 def test_a_device_that_a_cluster_lacks_is_told_without_a_traceback() -> None:
     if torch.cuda.is_available():
         pytest.skip("CUDA is there")
-    from convscope.sweep.executors.ray import RayEngine
+    from convscope.sweep.executors.ray import RayExecutor
 
     options = OPTIONS | {"init": {**OPTIONS["init"], "log_to_driver": False}}
-    engine = RayEngine(checked_options(RayOptions, options))
-    engine._is_local = False  # As on a cluster, a task tells what there is.
+    executor = RayExecutor(checked_options(RayOptions, options))
+    executor._is_local = False  # As on a cluster, a task tells what there is.
     try:
         with pytest.raises(UserError) as refused:
-            engine.hardware(replace(compose_config([]).trainer, accelerator="cuda"))
+            executor.hardware(replace(compose_config([]).trainer, accelerator="cuda"))
     finally:
-        engine.close()
+        executor.close()
     assert str(refused.value) == (
         "trainer.accelerator=cuda: this machine has none that PyTorch can use\n"
         "leave it out, or set trainer.accelerator=cpu"

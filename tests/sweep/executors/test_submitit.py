@@ -13,24 +13,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from convscope.sweep.executors.choose import make_launcher
-from convscope.sweep.executors.engine import Death
-from convscope.sweep.executors.options import LocalOptions
 
 from convscope.config.compose import compose_config
 from convscope.cores import cores
 from convscope.errors import UserError
 from convscope.streams import terminal_lines
+from convscope.sweep.executors.choice import LocalOptions, make_executor
+from convscope.sweep.executors.executor import JobFailure
 from convscope.training.devices import resolve_hardware
 
 from .slurm_cluster import Cluster, is_installed, slurm
 from .typed_sweeps import GRID, TINY, Type, Typed, deaths, holder, pause, records, results
 
 pytest.importorskip("submitit", reason="submitit is not installed")
-from convscope.sweep.executors.submitit_local import LocalCluster
 
-from convscope.sweep.executors import submitit_slurm
-from convscope.sweep.executors.submitit import result_of
+from convscope.sweep.executors import submitit
 
 LOCAL = "hydra/launcher=submitit_local"
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.at_once=4")
@@ -38,7 +35,7 @@ SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.at_once=4")
 
 def made(choice: str, folder: Path, **options: object) -> None:
     given = {"cpus_per_task": 1, "max_retries": 2, "folder": str(folder)} | options
-    make_launcher(choice, given).close()
+    make_executor(choice, given).close()
 
 
 def test_a_sweep_of_processes_survives_one_that_is_killed(
@@ -59,12 +56,14 @@ def test_a_sweep_of_processes_survives_one_that_is_killed(
 def test_a_job_that_raises_tells_why_in_a_line(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("CUDA is there")
-    cluster = LocalCluster(LocalOptions(cpus_per_task=1, max_retries=0, folder=str(tmp_path)))
+    executor = submitit.LocalExecutor(
+        LocalOptions(cpus_per_task=1, max_retries=0, folder=str(tmp_path))
+    )
     asked = replace(compose_config([]).trainer, accelerator="cuda")
-    job = cluster.submit(False, resolve_hardware, asked)
+    job = executor.start(False, resolve_hardware, asked)
     job.wait()
     why = "trainer.accelerator=cuda: this machine has none that PyTorch can use"
-    assert result_of(job, cluster) == Death(why, may_pass=False)
+    assert executor._result(job) == JobFailure(why, retryable=False)
 
 
 def test_more_cores_than_there_are(tmp_path: Path) -> None:
@@ -199,14 +198,14 @@ def test_a_job_whose_end_nobody_tells_has_not_ended(monkeypatch: pytest.MonkeyPa
             raise subprocess.TimeoutExpired(command, 8)
         return subprocess.CompletedProcess(command, 0, answer)
 
-    monkeypatch.setattr(submitit_slurm, "_check_answers", lambda: None)
-    monkeypatch.setattr(submitit_slurm, "_executor", lambda options, alone: None)
-    monkeypatch.setattr(submitit_slurm.subprocess, "run", squeue)
-    cluster = submitit_slurm.SlurmCluster(SimpleNamespace())
+    monkeypatch.setattr(submitit, "_check_answers", lambda: None)
+    monkeypatch.setattr(submitit, "_sbatch", lambda options, exclusive: None)
+    monkeypatch.setattr(submitit.subprocess, "run", squeue)
+    executor = submitit.SlurmExecutor(SimpleNamespace(max_retries=0))
 
     def ends() -> tuple[str | None, ...]:
-        cluster._queue.forget()
-        return tuple(cluster.end_of(SimpleNamespace(job_id=number)) for number in ("1", "2"))
+        executor._queue.forget()
+        return tuple(executor.end_of(SimpleNamespace(job_id=number)) for number in ("1", "2"))
 
     gone = "not in the queue any more"
     with terminal_lines(told.append):

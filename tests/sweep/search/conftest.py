@@ -23,20 +23,20 @@ class Searched:
 def search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Searched]:
-    """`search(launcher, "trials=5", keys=KEYS)` in an empty folder."""
+    """`search(executor, "trials=5", keys=KEYS)` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     # A second each; test_search_command.py looks for one.
     monkeypatch.setattr("convscope.sweep.search.command.write_reports", lambda *_: None)
 
     def do(
-        launcher: Planted, *overrides: str, keys: Mapping[str, tuple[str, ...]] = KEYS
+        executor: Planted, *overrides: str, keys: Mapping[str, tuple[str, ...]] = KEYS
     ) -> Searched:
         from convscope.sweep.search import command
 
         told: list[str] = []
         capfd.readouterr()
         with terminal_lines(told.append):
-            records = command.search([*FIXED, *overrides], keys, launcher, "typed")
+            records = command.search([*FIXED, *overrides], keys, executor, "typed")
         return Searched(records, told, capfd.readouterr().out)
 
     return do

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from convscope.config.schema import TrainerConfig
 from convscope.runs.record import RunRecord, utc_now, write_record
-from convscope.sweep.plan import PlannedRun
 from convscope.training.devices import resolve_hardware
 from convscope.training.hardware import Hardware
 from convscope.training.record import first_record
+from convscope.training.request import RunRequest
 
 FIXED = ("data=digits", "trainer.accelerator=cpu", "output_dir=out", "study=found")
 KEYS = {
@@ -39,48 +39,55 @@ def planted(variant: str) -> dict[str, float]:
 
 @dataclass
 class Planted:
-    """A launcher; a variant for which `fails` has a reason fails, as often as it is listed."""
+    """An executor; a variant for which `fails` has a reason fails, as often as it is listed."""
 
     metrics: Metrics = planted
-    at_once: int = 1
+    max_concurrent: int = 1
     shared: bool = False
     fails: list[str] = field(default_factory=list)
-    is_here = True
+    in_process = True
+    max_retries = 0
     started: list[str] = field(default_factory=list)
-    alone: list[str] = field(default_factory=list)
+    exclusive: list[str] = field(default_factory=list)
     most_at_once: int = 0
-    waiting: deque[tuple[PlannedRun, bool]] = field(default_factory=deque)
+    running: deque[tuple[RunRequest, bool]] = field(default_factory=deque)
 
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         return replace(resolve_hardware(trainer), shared=self.shared)
 
-    def start(self, run: PlannedRun, alone: bool = False) -> None:
-        assert run.request.variant.impossible is None
-        (self.alone if alone else self.started).append(run.request.variant.label)
-        self.waiting.append((run, alone))
-        self.most_at_once = max(self.most_at_once, len(self.waiting))
+    def capacity(self, exclusive: bool) -> int:
+        return self.max_concurrent
 
-    def next_ended(self) -> tuple[PlannedRun, RunRecord | None]:
-        run, alone = self.waiting.popleft()
-        return run, self.end(run, alone)
+    def submit(self, request: RunRequest, exclusive: bool) -> None:
+        assert request.variant.impossible is None
+        (self.exclusive if exclusive else self.started).append(request.variant.label)
+        self.running.append((request, exclusive))
+        self.most_at_once = max(self.most_at_once, len(self.running))
 
-    def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
-        directory = run.request.directory
+    def next_ended(self, timeout: float) -> tuple[str, RunRecord | None]:
+        request, exclusive = self.running.popleft()
+        return request.id, self.end(request, exclusive)
+
+    def end(self, request: RunRequest, exclusive: bool = False) -> RunRecord | None:
+        directory = request.directory
         directory.path.mkdir(parents=True, exist_ok=True)
-        record = replace(self.outcome(run), ended_at=utc_now())
-        if alone:
+        record = replace(self.outcome(request), ended_at=utc_now())
+        if exclusive:
             record = replace(record, environment=record.environment | {"alone": {"threads": 2}})
         write_record(directory.record, record)
         return record
 
-    def outcome(self, run: PlannedRun) -> RunRecord:
-        record, variant = first_record(run.request), run.request.variant.label
+    def outcome(self, request: RunRequest) -> RunRecord:
+        record, variant = first_record(request), request.variant.label
         if variant in self.fails:
             self.fails.remove(variant)
             return replace(record, status="failed", reason="out of memory")
         known = {"macs": record.macs, "params": record.params}
         metrics = {**self.metrics(variant), **known}
         return replace(record, status="finished", metrics=metrics)
+
+    def cancel(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -10,7 +10,7 @@ import pytest
 from convscope.errors import UserError
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
-from convscope.sweep.plan import PlannedRun
+from convscope.training.request import RunRequest
 
 from .planted import IMPOSSIBLE, POSSIBLE, Planted, planted
 
@@ -44,10 +44,10 @@ def found(out: str) -> list[str]:
 
 
 def test_the_whole_grid_is_tried_once_and_the_front_is_that_of_the_grid(search) -> None:
-    launcher = Planted()
-    ended = search(launcher, "trials=30", BOTH)
+    executor = Planted()
+    ended = search(executor, "trials=30", BOTH)
 
-    assert len(launcher.started) == len(set(launcher.started)) == 15
+    assert len(executor.started) == len(set(executor.started)) == 15
     records = on_disk()
     assert {name for name, one in records.items() if one.status == "skipped"} == IMPOSSIBLE
     assert len(ended.records) == len(records) == 21
@@ -130,13 +130,13 @@ def test_a_run_that_lacks_an_objective_is_no_answer_and_is_not_tried_again(searc
         measured = planted(variant)
         return measured if variant != "k7-s1-p3" else {"best_val_accuracy": 0.99}
 
-    launcher = Planted(metrics=short)
-    ended = search(launcher, "trials=21", BOTH)
+    executor = Planted(metrics=short)
+    ended = search(executor, "trials=21", BOTH)
     assert any(
         "k7-s1-p3 failed: the run has no throughput/train_samples_per_sec" in line
         for line in ended.told
     )
-    assert len(launcher.started) == 15
+    assert len(executor.started) == 15
     assert "k7-s1-p3" not in found(ended.out)
     assert "of 14 variants measured:" in ended.out
 
@@ -157,10 +157,10 @@ def test_interrupted_runs_come_first_and_count(search) -> None:
     class Stopped(Planted):
         """A signal ends the third run, and those beside it."""
 
-        def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
+        def end(self, request: RunRequest, exclusive: bool = False) -> RunRecord | None:
             if len(self.started) < 5:
-                return super().end(run, alone)
-            for one in (run, *(waiting for waiting, _ in self.waiting)):
+                return super().end(request, exclusive)
+            for one in (request, *(other for other, _ in self.running)):
                 record = super().end(one)
                 assert record is not None
                 record = replace(record, status="interrupted", reason="SIGINT", metrics={})
@@ -186,24 +186,24 @@ def test_a_run_that_another_process_trains_is_left_to_it_and_waited_for(
     class Held(Planted):
         lock: RunLock | None = None
 
-        def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
+        def end(self, request: RunRequest, exclusive: bool = False) -> RunRecord | None:
             if self.lock is None:
-                self.lock = RunLock(run.request.directory.path)
+                self.lock = RunLock(request.directory.path)
                 self.lock.acquire()
                 return None
-            return super().end(run, alone)
+            return super().end(request, exclusive)
 
-    launcher = Held()
+    executor = Held()
 
     def the_other_process_ends(_: float) -> None:
-        assert launcher.lock is not None
-        launcher.lock.release()
+        assert executor.lock is not None
+        executor.lock.release()
 
     monkeypatch.setattr("convscope.runs.lock.time.sleep", the_other_process_ends)
-    ended = search(launcher, "trials=5", keys=POSSIBLE)
-    held, *others = launcher.started
+    ended = search(executor, "trials=5", keys=POSSIBLE)
+    held, *others = executor.started
     assert others[-1] == held
-    assert len(set(launcher.started)) == len(on_disk()) == 5
+    assert len(set(executor.started)) == len(on_disk()) == 5
     assert any("which another process trains" in line for line in ended.told)
 
 
@@ -211,69 +211,69 @@ def test_what_another_search_finishes_meanwhile_counts(search) -> None:
     class Beside(Planted):
         """While the second run is trained, another process searches too."""
 
-        def end(self, run: PlannedRun, alone: bool = False) -> RunRecord | None:
+        def end(self, request: RunRequest, exclusive: bool = False) -> RunRecord | None:
             if len(self.started) == 2:
                 search(other, "trials=4", "objective=summary/macs", keys=POSSIBLE)
-            return super().end(run, alone)
+            return super().end(request, exclusive)
 
-    launcher, other = Beside(), Planted()
-    ended = search(launcher, "trials=8", keys=POSSIBLE)
+    executor, other = Beside(), Planted()
+    ended = search(executor, "trials=8", keys=POSSIBLE)
     assert len(other.started) == 3
     assert len(on_disk()) == len(ended.records) == 8
     # One is the second run itself, which the other process cannot know to be trained here.
-    assert len(set(launcher.started) | set(other.started)) == 8
+    assert len(set(executor.started) | set(other.started)) == 8
     assert [line.split("]")[0] for line in ended.told if line.startswith("[")] == [
         f"[{n}/8" for n in range(1, 9)
     ]
 
 
-def test_as_many_run_at_once_as_the_launcher_takes(search) -> None:
-    launcher = Planted(at_once=4)
-    search(launcher, "trials=10", keys=POSSIBLE)
-    assert launcher.most_at_once == 4
-    assert len(launcher.started) == len(set(launcher.started)) == 10
+def test_as_many_run_at_once_as_the_executor_takes(search) -> None:
+    executor = Planted(max_concurrent=4)
+    search(executor, "trials=10", keys=POSSIBLE)
+    assert executor.most_at_once == 4
+    assert len(executor.started) == len(set(executor.started)) == 10
 
-    more = Planted(at_once=4)
+    more = Planted(max_concurrent=4)
     search(more, "trials=12", keys=POSSIBLE)
-    assert len(set(more.started) | set(launcher.started)) == 12
+    assert len(set(more.started) | set(executor.started)) == 12
 
 
 def test_speeds_of_runs_side_by_side_are_not_compared(search) -> None:
     why = (
         "objective cannot be throughput/train_samples_per_sec where 2 runs are trained at once:"
         " they slow each other down\n"
-        "add throughput=exclusive, which measures each again alone, or use summary/macs"
+        "add throughput=exclusive, which measures each again exclusively, or use summary/macs"
     )
-    launcher = Planted(at_once=2)
+    executor = Planted(max_concurrent=2)
     with pytest.raises(UserError, match=f"^{re.escape(why)}$"):
-        search(launcher, "trials=5", BOTH)
-    assert launcher.started == []
+        search(executor, "trials=5", BOTH)
+    assert executor.started == []
     # Accuracy and MACs do not depend on what else the machine does.
-    search(launcher, "trials=5", "objective=[val/accuracy,summary/macs]", keys=POSSIBLE)
-    assert len(launcher.started) == 5
+    search(executor, "trials=5", "objective=[val/accuracy,summary/macs]", keys=POSSIBLE)
+    assert len(executor.started) == 5
 
 
 def test_nor_are_those_of_an_earlier_sweep(search) -> None:
-    search(Planted(at_once=2, shared=True), "trials=5", keys=POSSIBLE)
+    search(Planted(max_concurrent=2, shared=True), "trials=5", keys=POSSIBLE)
     with pytest.raises(UserError, match="where 5 of the study's runs were trained beside others"):
         search(Planted(), "trials=6", BOTH, keys=POSSIBLE)
 
-    launcher = Planted()
-    ended = search(launcher, "trials=6", BOTH, "throughput=exclusive", keys=POSSIBLE)
-    assert "measuring 5 runs again, each alone" in ended.told
-    assert len(launcher.alone) == 5
-    assert len(launcher.started) == 1
+    executor = Planted()
+    ended = search(executor, "trials=6", BOTH, "throughput=exclusive", keys=POSSIBLE)
+    assert "measuring 5 runs again, each exclusively" in ended.told
+    assert len(executor.exclusive) == 5
+    assert len(executor.started) == 1
 
 
 def test_exclusive_measures_each_alone_before_others_are_chosen(search) -> None:
     class Watched(Planted):
-        def start(self, run: PlannedRun, alone: bool = False) -> None:
-            if not alone:
-                assert not any(of_another for _, of_another in self.waiting)
-            super().start(run, alone)
+        def submit(self, request: RunRequest, exclusive: bool) -> None:
+            if not exclusive:
+                assert not any(of_another for _, of_another in self.running)
+            super().submit(request, exclusive)
 
-    launcher = Watched(at_once=2, shared=True)
-    search(launcher, "trials=21", BOTH, "throughput=exclusive")
-    assert launcher.most_at_once == 2
-    assert len(launcher.started) == 15
-    assert sorted(launcher.alone) == sorted(launcher.started)
+    executor = Watched(max_concurrent=2, shared=True)
+    search(executor, "trials=21", BOTH, "throughput=exclusive")
+    assert executor.most_at_once == 2
+    assert len(executor.started) == 15
+    assert sorted(executor.exclusive) == sorted(executor.started)

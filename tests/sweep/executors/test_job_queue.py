@@ -1,4 +1,4 @@
-"""What a launcher makes of processes that end well, die, or are asked to end."""
+"""What the job queue makes of processes that end well, die, or are asked to end."""
 
 import os
 import signal
@@ -8,39 +8,41 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from convscope.sweep.executors.engine import Death, EngineLauncher, Outcome
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.streams import terminal_lines
+from convscope.sweep.executors.executor import JobFailure, JobQueue, Outcome
 from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.training.record import first_record
-from convscope.training.request import RemoteRequest
+from convscope.training.request import RunRequest
 
-KILLED = Death("its process died: killed", may_pass=True)
-RAISED = Death("no images here", may_pass=False)
+KILLED = JobFailure("its process died: killed", retryable=True)
+RAISED = JobFailure("no images here", retryable=False)
 
 Act = Callable[[PlannedRun], Outcome]
 
 
 class Acted:
-    """An engine whose processes do at once what a test tells them to, one act per try."""
+    """An executor whose processes do at once what a test tells them to, one act per try."""
 
-    at_once = 2
+    in_process = False
+    max_retries = 2
+    max_concurrent = 2
 
     def __init__(self, run: PlannedRun, *acts: Act) -> None:
         self.run = run
         self.acts = deque(acts)
-        self.submitted: list[RemoteRequest] = []
+        self.submitted: list[RunRequest] = []
         self.cancelled = False
 
-    def takes(self, alone: bool) -> int:
-        return 1 if alone else self.at_once
+    def capacity(self, exclusive: bool) -> int:
+        return 1 if exclusive else self.max_concurrent
 
-    def submit(self, remote: RemoteRequest, alone: bool) -> None:
-        self.submitted.append(remote)
+    def submit(self, request: RunRequest, exclusive: bool) -> None:
+        self.submitted.append(request)
 
-    def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
+    def next_ended(self, timeout: float) -> tuple[str, Outcome] | None:
         if not self.acts:
             return None
         return self.run.request.id, self.acts.popleft()(self.run)
@@ -68,21 +70,21 @@ def writes(status: str, reason: str | None = None) -> Act:
     return act
 
 
-def dies(death: Death, leaving: Act) -> Act:
-    def act(run: PlannedRun) -> Death:
+def dies(death: JobFailure, leaving: Act) -> Act:
+    def act(run: PlannedRun) -> JobFailure:
         leaving(run)
         return death
 
     return act
 
 
-def launched(engine: Acted, max_retries: int = 2) -> tuple[RunRecord | None, list[str]]:
+def queued(executor: Acted) -> tuple[RunRecord | None, list[str]]:
     told: list[str] = []
-    launcher = EngineLauncher(engine, max_retries)
-    launcher.start(engine.run)
+    jobs = JobQueue(executor)
+    jobs.start(executor.run)
     with terminal_lines(told.append):
-        run, record = launcher.next_ended()
-    assert run is engine.run
+        run, record = jobs.next_ended()
+    assert run is executor.run
     return record, told
 
 
@@ -98,15 +100,15 @@ def test_a_process_that_is_killed_is_started_again(run: PlannedRun) -> None:
         seen.append(on_disk(run))
         return writes("finished")(run)
 
-    engine = Acted(run, dies(KILLED, writes("running")), finishes)
-    record, told = launched(engine)
+    executor = Acted(run, dies(KILLED, writes("running")), finishes)
+    record, told = queued(executor)
 
     assert record is not None
     assert record.status == "finished"
     assert seen == [("failed", "its process died: killed")]
     name = run.request.directory.name
     assert told == [f"{name}: its process died: killed; tried again, 1 of 2"]
-    assert [remote.id for remote in engine.submitted] == [run.request.id] * 2
+    assert [one.id for one in executor.submitted] == [run.request.id] * 2
 
 
 class Takes(Acted):
@@ -118,12 +120,12 @@ class Takes(Acted):
         self.has: deque[str] = deque()
         self.runs: dict[str, PlannedRun] = {}
 
-    def submit(self, remote: RemoteRequest, alone: bool) -> None:
-        super().submit(remote, alone)
-        self.has.append(remote.id)
-        assert len(self.has) <= self.takes(alone)
+    def submit(self, request: RunRequest, exclusive: bool) -> None:
+        super().submit(request, exclusive)
+        self.has.append(request.id)
+        assert len(self.has) <= self.capacity(exclusive)
 
-    def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
+    def next_ended(self, timeout: float) -> tuple[str, Outcome] | None:
         ended = self.has.popleft()
         return ended, self.acts.popleft()(self.runs[ended])
 
@@ -133,56 +135,56 @@ def test_runs_begin_in_order_and_one_that_died_goes_before_those_that_wait(
 ) -> None:
     runs = plan_runs([ask(tmp_path, f"seed={seed}") for seed in range(5)])
     done = writes("finished")
-    engine = Takes(done, dies(KILLED, writes("running")), done, done, done, done)
-    launcher = EngineLauncher(engine, max_retries=2)
+    executor = Takes(done, dies(KILLED, writes("running")), done, done, done, done)
+    jobs = JobQueue(executor)
     for run in runs:
-        engine.runs[run.request.id] = run
-        launcher.start(run)
-    ended = [launcher.next_ended()[0] for _ in runs]
+        executor.runs[run.request.id] = run
+        jobs.start(run)
+    ended = [jobs.next_ended()[0] for _ in runs]
 
-    begun = [remote.variant.config.seed for remote in engine.submitted]
+    begun = [one.config.seed for one in executor.submitted]
     assert begun == [0, 1, 2, 1, 3, 4]
     assert [run.request.config.seed for run in ended] == [0, 2, 1, 3, 4]
 
 
-def test_what_waits_is_handed_over_when_the_engine_has_grown(ask, tmp_path: Path) -> None:
+def test_what_waits_is_handed_over_when_the_executor_has_grown(ask, tmp_path: Path) -> None:
     runs = plan_runs([ask(tmp_path, f"seed={seed}") for seed in range(2)])
 
     class Grows(Takes):
         machines = 1
 
-        def takes(self, alone: bool) -> int:
+        def capacity(self, exclusive: bool) -> int:
             return self.machines
 
-        def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
+        def next_ended(self, timeout: float) -> tuple[str, Outcome] | None:
             if self.machines == 1:
                 self.machines = 2
                 return None
             assert len(self.has) == 2
-            return super().next_ended(seconds)
+            return super().next_ended(timeout)
 
-    engine = Grows(writes("finished"))
-    launcher = EngineLauncher(engine, max_retries=2)
+    executor = Grows(writes("finished"))
+    jobs = JobQueue(executor)
     for run in runs:
-        engine.runs[run.request.id] = run
-        launcher.start(run)
-    assert launcher.next_ended()[0] is runs[0]
+        executor.runs[run.request.id] = run
+        jobs.start(run)
+    assert jobs.next_ended()[0] is runs[0]
 
 
 def test_one_that_is_always_killed_has_failed(run: PlannedRun) -> None:
-    engine = Acted(run, *[dies(KILLED, writes("running"))] * 3)
-    record, told = launched(engine)
+    executor = Acted(run, *[dies(KILLED, writes("running"))] * 3)
+    record, told = queued(executor)
 
     assert record is not None
     assert (record.status, record.reason) == on_disk(run) == ("failed", "its process died: killed")
     assert len(told) == 2
-    assert len(engine.submitted) == 3
+    assert len(executor.submitted) == 3
 
 
 def test_one_that_raises_is_not_tried_again(run: PlannedRun) -> None:
     # Before it wrote anything: its machine lacks the images, say.
-    engine = Acted(run, lambda run: RAISED)
-    record, told = launched(engine)
+    executor = Acted(run, lambda run: RAISED)
+    record, told = queued(executor)
 
     assert record is not None
     assert (record.status, record.reason) == on_disk(run) == ("failed", "no images here")
@@ -190,22 +192,22 @@ def test_one_that_raises_is_not_tried_again(run: PlannedRun) -> None:
 
 
 def test_a_process_that_dies_after_its_last_word_has_finished(run: PlannedRun) -> None:
-    engine = Acted(run, dies(KILLED, writes("finished")))
-    record, _ = launched(engine)
+    executor = Acted(run, dies(KILLED, writes("finished")))
+    record, _ = queued(executor)
     assert record is not None
     assert (record.status, on_disk(run)) == ("finished", ("finished", None))
 
 
 def test_a_signal_to_one_process_is_no_end_of_the_sweep(run: PlannedRun) -> None:
-    engine = Acted(run, writes("interrupted", "SIGTERM"), writes("finished"))
-    record, told = launched(engine)
+    executor = Acted(run, writes("interrupted", "SIGTERM"), writes("finished"))
+    record, told = queued(executor)
     assert record is not None
     assert record.status == "finished"
     assert told[0].endswith(": its process was ended by SIGTERM; tried again, 1 of 2")
 
 
 def test_a_run_that_another_process_trains_is_left_to_it(run: PlannedRun) -> None:
-    assert launched(Acted(run, lambda run: None)) == (None, [])
+    assert queued(Acted(run, lambda run: None)) == (None, [])
 
 
 def test_a_claim_that_still_stands_is_left_alone(run: PlannedRun) -> None:
@@ -221,7 +223,7 @@ def test_a_claim_that_still_stands_is_left_alone(run: PlannedRun) -> None:
         return writes("finished")(run)
 
     claim = RunLock(run.request.directory.path)
-    record, _ = launched(Acted(run, another_took_over, finishes))
+    record, _ = queued(Acted(run, another_took_over, finishes))
     assert record is not None
     assert record.status == "finished"
 
@@ -231,11 +233,11 @@ def test_ctrl_c_ends_all(run: PlannedRun) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         return None
 
-    engine = Acted(run, interrupts)
-    record, _ = launched(engine)
+    executor = Acted(run, interrupts)
+    record, _ = queued(executor)
     assert record is not None
     assert (record.status, record.reason) == ("interrupted", "SIGINT")
-    assert engine.cancelled
+    assert executor.cancelled
 
 
 def test_a_second_ctrl_c_does_not_wait_for_processes_to_end(run: PlannedRun) -> None:
@@ -248,6 +250,6 @@ def test_a_second_ctrl_c_does_not_wait_for_processes_to_end(run: PlannedRun) -> 
         os.kill(os.getpid(), signal.SIGINT)
         return None
 
-    record, _ = launched(Waits(run, interrupts))
+    record, _ = queued(Waits(run, interrupts))
     assert record is not None
     assert (record.status, record.reason) == ("interrupted", "SIGINT")
