@@ -191,6 +191,7 @@ def test_runs_on_gpus_have_a_process_each_and_the_machine_of_a_run_alone_fits(
         # Beside a larger machine without a GPU.
         monkeypatch.setattr(executor, "_nodes", lambda: [{"CPU": 64.0}, {"CPU": 2.0, "GPU": 1.0}])
         monkeypatch.setattr("convscope.sweep.executors.ray.run_job", process)
+        monkeypatch.setattr("convscope.sweep.executors.ray.to_remote", lambda request: request.id)
         executor.submit(SimpleNamespace(id="a run"), exclusive=True)
         assert executor.next_ended(timeout=60) is not None
     finally:

@@ -164,10 +164,10 @@ def test_interrupted_runs_come_first_and_count(search) -> None:
                 record = super().end(one)
                 assert record is not None
                 record = replace(record, status="interrupted", reason="SIGINT", metrics={})
-                write_record(one.request.directory.record, record)
+                write_record(one.directory.record, record)
             return record
 
-    first = Stopped(at_once=3)
+    first = Stopped(max_concurrent=3)
     ended = search(first, "trials=9", keys=POSSIBLE)
     assert len(first.started) == 5
     assert [record.status for record in ended.records] == ["finished", "finished", "interrupted"]
