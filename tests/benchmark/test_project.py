@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from convscope.benchmark import project
 from convscope.benchmark.cases import Case
-from convscope.benchmark.project import ProjectRuns, TimedRun, wall_slope
+from convscope.benchmark.project import TimedRun, run_lengths, timed_run, wall_slope
 from convscope.errors import UserError
 from convscope.training.request import RunRequest
 from convscope.training.resolve import Resolver
@@ -43,6 +44,7 @@ def test_a_long_and_a_short_run_differ_only_in_steps(
     make_case: MakeCase,
     resolver: Resolver,
     trained: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     *,
     steps: int,
@@ -51,9 +53,12 @@ def test_a_long_and_a_short_run_differ_only_in_steps(
     short: int,
 ) -> None:
     clock = iter([10.0, 13.0, 20.0, 21.0])
-    runs = ProjectRuns(resolver, make_case("conv.stride=2"), steps, False, lambda: next(clock))
-    assert runs.long() == TimedRun(epochs * long * 32, 5000.0, 3.0)
-    assert runs.short() == TimedRun(epochs * short * 32, 5000.0, 1.0)
+    monkeypatch.setattr(project, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    case = make_case("conv.stride=2")
+    assert run_lengths(case, steps) == (epochs, long, short)
+    for length, seconds in ((long, 3.0), (short, 1.0)):
+        run = timed_run(resolver, case, epochs, length, False)
+        assert run == TimedRun(epochs * length * 32, 5000.0, seconds)
     for request, per_epoch in zip(trained, (long, short), strict=True):
         assert (request.steps.epochs, request.steps.per_epoch) == (epochs, per_epoch)
         assert request.variant.label == "k3-s2-p1"
@@ -75,7 +80,7 @@ def test_a_run_goes_through_torch_compile_as_the_loop_does(
         return record
 
     monkeypatch.setattr("convscope.benchmark.project.train", train)
-    ProjectRuns(resolver, make_case(), 20, True).long()
+    timed_run(resolver, make_case(), 2, 10, True)
     assert trained == [True]
 
 
@@ -90,26 +95,24 @@ def test_a_run_that_fails_is_told_in_a_line(
 ) -> None:
     record = SimpleNamespace(name="NAME", status="failed", reason="REASON")
     monkeypatch.setattr("convscope.benchmark.project.train", lambda *_: record)
-    runs = ProjectRuns(resolver, make_case(), 20, False)
     with pytest.raises(UserError, match="^NAME failed: REASON$"):
-        runs.long()
+        timed_run(resolver, make_case(), 2, 10, False)
     record.status, record.reason = "interrupted", "SIGTERM"
     with pytest.raises(KeyboardInterrupt) as raised:
-        runs.long()
+        timed_run(resolver, make_case(), 2, 10, False)
     assert raised.value.args == (signal.SIGTERM,)
 
 
-def test_an_epoch_of_one_step_is_refused(make_case: MakeCase, resolver: Resolver) -> None:
+def test_an_epoch_of_one_step_is_refused(make_case: MakeCase) -> None:
     case = make_case("data.batch_size=1000")
     with pytest.raises(UserError, match="data.batch_size must leave at least 2 steps .* got 1000$"):
-        ProjectRuns(resolver, case, 20, False)
+        run_lengths(case, 20)
 
 
 def test_a_real_run_reports_about_what_the_clock_says(
     make_case: MakeCase, resolver: Resolver
 ) -> None:
     """A rate per step, not per sample, or one that counts other steps, is another number."""
-    runs = ProjectRuns(resolver, make_case("conv.stride=2"), 80, False)
-    run = runs.long()
+    run = timed_run(resolver, make_case("conv.stride=2"), 2, 40, False)
     assert run.samples == 80 * 32
     assert run.samples / run.samples_per_second < run.seconds

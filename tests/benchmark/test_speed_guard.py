@@ -8,7 +8,7 @@ import torch
 
 from convscope.benchmark.cases import Case
 from convscope.benchmark.measure import interleave
-from convscope.benchmark.project import ProjectRuns
+from convscope.benchmark.project import run_lengths, timed_run
 from convscope.benchmark.torch_baseline import TensorData, warm_loop
 from convscope.training.resolve import Resolver
 
@@ -18,10 +18,13 @@ ROUNDS, STEPS, BOUND = 3, 120, 0.6
 
 def measured_ratio(case: Case, resolver: Resolver) -> float:
     data = TensorData(case.request.images, torch.device("cpu"))
-    loop, runs = warm_loop(case, data, ROUNDS * STEPS), ProjectRuns(resolver, case, STEPS, False)
+    loop = warm_loop(case, data, ROUNDS * STEPS)
+    epochs, per_epoch, _ = run_lengths(case, STEPS)
     rounds = interleave(
         [
-            lambda: {"project": runs.long().samples_per_second},
+            lambda: {
+                "project": timed_run(resolver, case, epochs, per_epoch, False).samples_per_second
+            },
             lambda: {"plain": loop.samples_per_second(STEPS)},
         ],
         ROUNDS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from convscope.benchmark import lightning_baseline
 from convscope.benchmark.cases import Case
-from convscope.benchmark.project import ProjectRuns, wall_slope
+from convscope.benchmark.project import run_lengths, timed_run, wall_slope
 from convscope.benchmark.roofline import Peaks, StepCost, step_cost
 from convscope.benchmark.torch_baseline import TensorData, Trial, compile_choice, window_steps
 from convscope.training.resolve import Resolver
@@ -74,10 +74,10 @@ def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Mea
     data = TensorData(request.images, hardware.torch_device)
     steps = window_steps(case, data, effort.window_s)
     loop, trials = compile_choice(case, data, effort.rounds * steps, effort.try_compile)
-    runs = ProjectRuns(resolver, case, steps, loop.compiled)
+    epochs, *lengths = run_lengths(case, steps)
 
     def project() -> dict[str, float | None]:
-        long, short = runs.long(), runs.short()
+        long, short = (timed_run(resolver, case, epochs, n, loop.compiled) for n in lengths)
         return {
             "project": long.samples_per_second,
             "slope": wall_slope(short, long),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
@@ -34,73 +34,60 @@ class TimedRun:
     seconds: float
 
 
-class ProjectRuns:
-    """Runs of a case, each from scratch in a folder that is removed.
+def run_lengths(case: Case, steps: int) -> tuple[int, int, int]:
+    """Return epochs, and the steps of an epoch in a long and in a short run.
 
-    Args:
-        steps: optimizer steps of a long run, about; in as many epochs as they make.
-        compiled: through `torch.compile`.
+    The long run has about so many steps in all. The short one has as many epochs, so validation and
+    checkpoints cost what they cost in the long one.
 
     Raises:
         UserError: an epoch has fewer than two steps.
     """
+    per_epoch = len(case.request.train_indices) // case.batch_size
+    if per_epoch < 2:
+        raise UserError(
+            "data.batch_size must leave at least 2 steps of an epoch to be measured,"
+            f" got {case.batch_size}"
+        )
+    # Two epochs at least: the first may be all warm-up.
+    epochs = max(2, -(-steps // per_epoch))
+    long = min(per_epoch, max(2, steps // epochs))
+    return epochs, long, min(WARMUP_STEPS, long // 2)
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        case: Case,
-        steps: int,
-        compiled: bool,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._resolver = resolver
-        self._case = case
-        self._compiled = compiled
-        self._clock = clock
-        per_epoch = len(case.request.train_indices) // case.batch_size
-        if per_epoch < 2:
-            raise UserError(
-                "data.batch_size must leave at least 2 steps of an epoch to be measured,"
-                f" got {case.batch_size}"
-            )
-        # Two at least: the first may be all warm-up.
-        self.epochs = max(2, -(-steps // per_epoch))
-        self.steps_per_epoch = min(per_epoch, max(2, steps // self.epochs))
 
-    def long(self) -> TimedRun:
-        return self._run(self.steps_per_epoch)
+def timed_run(
+    resolver: Resolver, case: Case, epochs: int, steps_per_epoch: int, compiled: bool
+) -> TimedRun:
+    """Train a case from scratch, in a folder that is removed.
 
-    def short(self) -> TimedRun:
-        """As many epochs of few steps: validation and checkpoints cost what they cost in `long`."""
-        return self._run(min(WARMUP_STEPS, self.steps_per_epoch // 2))
-
-    def _run(self, steps_per_epoch: int) -> TimedRun:
-        with tempfile.TemporaryDirectory(prefix="convscope-benchmark-") as folder:
-            overrides = [
-                *self._case.overrides,
-                *COMMON,
-                f"compile={str(self._compiled).lower()}",
-                f"trainer.max_epochs={self.epochs}",
-                f"trainer.limit_train_batches={steps_per_epoch}",
-                f"output_dir={folder}",
-            ]
-            request = self._resolver.request(*self._resolver.prepare([overrides]))
-            with null_terminal():
-                began = self._clock()
-                record = train(request)
-                seconds = self._clock() - began
-        if record.status == "interrupted" and record.reason is not None:
-            raise KeyboardInterrupt(signal.Signals[record.reason])
-        if record.status != "finished":
-            raise UserError(f"{record.name} {record.status}: {record.reason}")
-        samples = self.epochs * steps_per_epoch * self._case.batch_size
-        rate = record.metrics["train_samples_per_sec"]
-        assert rate is not None
-        return TimedRun(samples, rate, seconds)
+    Raises:
+        UserError: the run failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="convscope-benchmark-") as folder:
+        overrides = [
+            *case.overrides,
+            *COMMON,
+            f"compile={str(compiled).lower()}",
+            f"trainer.max_epochs={epochs}",
+            f"trainer.limit_train_batches={steps_per_epoch}",
+            f"output_dir={folder}",
+        ]
+        request = resolver.request(*resolver.prepare([overrides]))
+        with null_terminal():
+            began = time.perf_counter()
+            record = train(request)
+            seconds = time.perf_counter() - began
+    if record.status == "interrupted" and record.reason is not None:
+        raise KeyboardInterrupt(signal.Signals[record.reason])
+    if record.status != "finished":
+        raise UserError(f"{record.name} {record.status}: {record.reason}")
+    rate = record.metrics["train_samples_per_sec"]
+    assert rate is not None
+    return TimedRun(epochs * steps_per_epoch * case.batch_size, rate, seconds)
 
 
 def wall_slope(short: TimedRun, long: TimedRun) -> float | None:
-    """samples/s between two runs by wall clock; None where the long one was not the longer.
+    """Return samples/s between two runs by wall clock; None where the long one was not the longer.
 
     What both do besides training, start and end, validation and checkpoints, cancels out.
     """
