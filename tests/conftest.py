@@ -39,6 +39,8 @@ TINY = (
 # on two threads, and many times slower where other programs want the cores, since threads of OpenMP
 # wait for each other without sleeping. It also makes results the same bits on every machine.
 os.environ["OMP_NUM_THREADS"] = "1"
+# The few processes that are given two threads all the same let them sleep while they wait.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # In the background of a script Ctrl-C is ignored, and by all processes that tests start.
