@@ -153,7 +153,7 @@ def test_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [".file.gz.part", ".file.gz.lock"])
+@pytest.mark.parametrize("name", [".file.gz.tmp", ".file.gz.lock"])
 def test_no_link_is_written_through(name: str, server: Server, tmp_path: Path) -> None:
     server.give("/file.gz", CONTENT)
     (tmp_path / "set/raw").mkdir(parents=True)

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -26,7 +25,8 @@ from tqdm import tqdm
 from convscope.data.datasets import Archive
 from convscope.data.lock import exclusive
 from convscope.errors import UserError
-from convscope.files import create, open_regular
+from convscope.files import open_regular
+from convscope.runs.replace import replace_file
 
 MOST_BYTES = 1 << 28
 """Of an archive; CIFAR's have 170 million."""
@@ -67,12 +67,13 @@ def fetch(
 ) -> Path:
     """Download `archive` below `root` unless it is there; return its path.
 
-    Mirrors are tried in order. Nothing is written until one answers; then a temporary file beside
-    the target, renamed once its checksum is right. A file lock lets one process download and the
-    others wait.
+    Mirrors are tried in order. Nothing is written but a lock once one answers, which lets one
+    process download and the others wait, and then the whole file, once its checksum is right.
 
     Args:
-        deadline: Of `time.monotonic()`, by which all must be done. With it, connecting takes at
+        archive: What to download, and its mirrors.
+        root: `data.root`; folders are made below it.
+        deadline: Of `time.monotonic()`, in seconds, by which all must be done. With it, connecting takes at
             most CONNECT_SECONDS over all mirrors, else that long for each.
         progress: Draw a bar, on a terminal.
 
@@ -92,7 +93,7 @@ def fetch(
                 exclusive(target, deadline),
             ):
                 if not (target.exists() and md5_of(target) == archive.md5):
-                    _keep(transfer, target, archive.md5, progress)
+                    _write(target, url, transfer.body(archive, progress))
             return target
         except (_NoAnswer, TimeoutError) as error:
             reasons.append(str(error))
@@ -102,48 +103,22 @@ def fetch(
     raise DownloadError(target, archive.urls[0], "; ".join(dict.fromkeys(reasons)))
 
 
+def _write(target: Path, url: str, content: bytes) -> None:
+    try:
+        replace_file(target, content)
+    except UserError as error:
+        raise DownloadError(target, url, str(error)) from error
+
+
 def md5_of(path: Path) -> str:
     """Return a file's md5, in hex."""
     with os.fdopen(open_regular(path, follow_links=True), "rb") as file:
-        return hashlib.file_digest(file, _md5).hexdigest()
-
-
-def _md5() -> Any:
-    # For damage, not for secrets: said so that FIPS builds of OpenSSL allow it.
-    return hashlib.md5(usedforsecurity=False)
-
-
-def _keep(transfer: _Transfer, target: Path, md5: str, progress: bool) -> None:
-    """Write the body to `target`, whole and with this checksum, or not at all."""
-    digest = _md5()
-    bar = tqdm(
-        total=transfer.length,
-        desc=target.name,
-        unit="B",
-        unit_scale=True,
-        leave=False,
-        disable=None if progress else True,
-    )
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        with bar, create(partial) as file:
-            for chunk in transfer.chunks():
-                file.write(chunk)
-                digest.update(chunk)
-                bar.update(len(chunk))
-                if file.tell() > MOST_BYTES:
-                    raise _NoAnswer(f"{transfer.host} sent more than {MOST_BYTES:,} bytes")
-            file.flush()
-            os.fsync(file.fileno())
-        if digest.hexdigest() != md5:
-            raise _NoAnswer(f"{transfer.host} sent other bytes: md5 {digest.hexdigest()}")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+        # For damage, not for secrets: said so that FIPS builds of OpenSSL allow it.
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 class _Transfer:
-    """The body of one answer. Raises _NoAnswer for whatever the network does.
+    """A server's answer. Raises _NoAnswer for whatever the network does.
 
     Args:
         url: http or https; proxies are taken from the environment.
@@ -152,30 +127,47 @@ class _Transfer:
     """
 
     def __init__(self, url: str, patience: float, deadline: float | None) -> None:
-        self.host = urlsplit(url).hostname or url
+        self._host = urlsplit(url).hostname or url
         self._deadline = deadline
         self._sockets: list[socket.socket] = []
         with self._explained():
             opener = urllib.request.build_opener(*_handlers(patience, self._sockets))
             self._response = opener.open(url, timeout=self._read_seconds())
-        length = self._response.headers.get("Content-Length")
-        self.length = None if length is None else int(length)
 
     def close(self) -> None:
         self._response.close()
 
-    def chunks(self) -> Iterator[bytes]:
-        got = 0
-        with self._explained():
-            while True:
-                self._sockets[-1].settimeout(self._read_seconds())
-                chunk = self._response.read1(_CHUNK_BYTES)
-                if not chunk:
-                    break
-                got += len(chunk)
-                yield chunk
-        if self.length is not None and got != self.length:
-            raise _NoAnswer(f"{self.host} closed after {got} of {self.length} bytes")
+    def body(self, archive: Archive, progress: bool) -> bytes:
+        """Read all of it, which is the archive's content."""
+        length = self._response.headers.get("Content-Length")
+        content = bytearray()
+        with (
+            self._explained(),
+            tqdm(
+                total=None if length is None else int(length),
+                desc=Path(archive.path).name,
+                unit="B",
+                unit_scale=True,
+                leave=False,
+                disable=None if progress else True,
+            ) as bar,
+        ):
+            while chunk := self._chunk():
+                content += chunk
+                bar.update(len(chunk))
+                if len(content) > MOST_BYTES:
+                    raise _NoAnswer(f"{self._host} sent more than {MOST_BYTES:,} bytes")
+        if length is not None and len(content) != int(length):
+            raise _NoAnswer(f"{self._host} closed after {len(content)} of {length} bytes")
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if found != archive.md5:
+            raise _NoAnswer(f"{self._host} sent other bytes: md5 {found}")
+        return bytes(content)
+
+    def _chunk(self) -> bytes:
+        self._sockets[-1].settimeout(self._read_seconds())
+        chunk: bytes = self._response.read1(_CHUNK_BYTES)
+        return chunk
 
     def _read_seconds(self) -> float:
         if self._deadline is None:
@@ -190,7 +182,7 @@ class _Transfer:
         try:
             yield
         except (OSError, http.client.HTTPException) as error:
-            raise _NoAnswer(_reason(error, self.host)) from error
+            raise _NoAnswer(_reason(error, self._host)) from error
 
 
 def _reason(error: Exception, host: str) -> str:

@@ -130,35 +130,40 @@ def _check_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) ->
         )
 
 
-def _may_be_meant(name: str) -> bool:
-    return not name.startswith(".") and name not in _NEVER_MEANT
+def _scan(folder: str | Path) -> tuple[list[str], list[str], list[str]]:
+    """Names in a folder: of folders, of images, and of images in formats that are not read."""
+    folders, images, others = [], [], []
+    with os.scandir(folder) as scan:
+        for entry in scan:
+            if entry.name.startswith(".") or entry.name in _NEVER_MEANT:
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            elif entry.name.lower().endswith(EXTENSIONS):
+                images.append(entry.name)
+            elif entry.name.lower().endswith(_OTHER_FORMATS):
+                others.append(entry.name)
+    return sorted(folders), sorted(images), others
 
 
 def _class_names(root: Path, part: str, unused: list[str]) -> tuple[str, ...]:
     """The folders in a part; images that lie beside them are added to `unused`."""
     folder = root / part
-    names, loose = [], []
     try:
-        with os.scandir(folder) as found:
-            for entry in found:
-                if not _may_be_meant(entry.name):
-                    continue
-                if entry.is_dir():
-                    names.append(entry.name)
-                elif entry.name.lower().endswith(EXTENSIONS + _OTHER_FORMATS):
-                    loose.append(f"{part}/{entry.name}")
+        names, images, others = _scan(folder)
     except OSError as error:
         raise UserError(
             f"{as_typed(folder)} cannot be read ({error.strerror}): image_folder wants "
             f"{as_typed(root)}/{{train,test}}/<class>/<image>; {folder_advice(root)}"
         ) from error
+    loose = [f"{part}/{name}" for name in images + others]
+    unused += loose
     if not names:
         lie = f" ({len(loose)} images lie in it directly)" if loose else ""
         raise UserError(
             f"{as_typed(folder)} has no folders: each class needs one, with its images in it{lie}"
         )
-    unused += loose
-    return tuple(sorted(names))
+    return tuple(names)
 
 
 def _images(
@@ -167,8 +172,10 @@ def _images(
     files: list[ImageFile] = []
     for label, name in enumerate(classes):
         # Folders sort as strings, as torchvision's sorted(os.walk(...)) does.
-        walked = sorted(_walk(f"{root}/{part}/{name}", f"{part}/{name}", unused))
-        found = [ImageFile(path, label) for _, paths in walked for path in sorted(paths)]
+        walked = sorted(_walk(root, f"{part}/{name}", unused))
+        found = [
+            ImageFile(f"{folder}/{image}", label) for folder, images in walked for image in images
+        ]
         if not found:
             raise UserError(
                 f"{as_typed(root / part / name)} has no images"
@@ -178,38 +185,30 @@ def _images(
     return tuple(files)
 
 
-def _walk(folder: str, relative: str, unused: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """(relative folder, relative paths of its images), of `folder` and of all below it.
+def _walk(root: Path, folder: str, unused: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """(folder relative to `root`, names of its images), of `folder` and of all below it.
 
     Links are followed.
 
     Raises:
         UserError: A folder cannot be read, or links to one that it lies in.
     """
-    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(folder, relative, frozenset())]
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
     while waiting:
-        folder, relative, above = waiting.pop()
-        paths = []
-        at = folder
+        folder, above = waiting.pop()
+        path = f"{root}/{folder}"
         try:
-            found = os.stat(folder)
+            found = os.stat(path)
             key = (found.st_dev, found.st_ino)
             if key in above:
-                raise UserError(f"{as_typed(folder)} is a link to a folder that it lies in")
-            with os.scandir(folder) as inside:
-                for entry in inside:
-                    if not _may_be_meant(entry.name):
-                        continue
-                    at, path = entry.path, f"{relative}/{entry.name}"
-                    if entry.is_dir():
-                        waiting.append((at, path, above | {key}))
-                    elif entry.name.lower().endswith(EXTENSIONS):
-                        paths.append(path)
-                    elif entry.name.lower().endswith(_OTHER_FORMATS):
-                        unused.append(path)
+                raise UserError(f"{as_typed(path)} is a link to a folder that it lies in")
+            folders, images, others = _scan(path)
         except OSError as error:
-            raise _unreadable(at, error) from error
-        yield relative, paths
+            raise _unreadable(error.filename, error) from error
+        above |= {key}
+        waiting += [(f"{folder}/{name}", above) for name in folders]
+        unused += [f"{folder}/{name}" for name in others]
+        yield folder, images
 
 
 def _unreadable(path: str, error: OSError) -> UserError:
@@ -220,6 +219,8 @@ def load_folder(root: Path, folder: Path, image_size: int | None, progress: bool
     """Load the images under `root`, from the cache in `folder` or into it.
 
     Args:
+        root: `data.root`.
+        folder: Of the cache, by `cache.folder_of`.
         image_size: Side in pixels to which they are scaled; None wants all of one size.
         progress: Draw a bar on stderr, where it is a terminal.
 
@@ -268,6 +269,8 @@ def decode_folder(
     files' paths and contents, and of which were turned by their EXIF orientation.
 
     Args:
+        image_size: Side in pixels to which images are scaled, or None.
+        channels: 1 for grey images, 3 for any.
         done: Told of each chunk's number of images.
     """
     first = listing.train[0]

@@ -15,10 +15,11 @@ from convscope.files import open_regular
 
 @contextmanager
 def exclusive(target: Path, deadline: float | None = None) -> Iterator[None]:
-    """Hold the lock of `target`, a file beside it; their folder is made.
+    """Be the only process within this block for `target`; the lock is a file beside it.
 
     Args:
-        deadline: Of `time.monotonic()`; without it, the wait has no end.
+        target: A file or folder that need not exist; its parent folder is made.
+        deadline: Of `time.monotonic()`, in seconds; without it, the wait has no end.
 
     Raises:
         TimeoutError: Another process still had it at `deadline`.

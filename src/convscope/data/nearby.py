@@ -52,11 +52,13 @@ def few(names: list[str]) -> str:
     return ", ".join(map(as_typed, names[:3])) + ", …" * (len(names) > 3)
 
 
-def parts_beside(root: Path, part: str) -> list[str]:
-    """Folders in `root` that by their names hold this part, but are not named so exactly."""
+def parts_beside(root: Path, *parts: str) -> list[str]:
+    """Folders in `root` that by their names are one of these parts, but are not named so exactly."""
+    folders = _folders(root)
     return [
         name
-        for name in _folders(root)
+        for part in parts
+        for name in folders
         if name.lower().startswith(_PARTS[part]) and name not in ("train", "test")
     ]
 
@@ -64,9 +66,7 @@ def parts_beside(root: Path, part: str) -> list[str]:
 def folder_advice(root: Path) -> str:
     """What to do where `root` is no image folder, from what lies in it."""
     if renames := _renames(root):
-        has_test = (root / "test").is_dir() or parts_beside(root, "test") + parts_beside(
-            root, "val"
-        )
+        has_test = (root / "test").is_dir() or parts_beside(root, "test", "val")
         return renames if has_test else f"{renames} and {_MAKE_TEST}"
     for name in _folders(root):
         inside = root / name
@@ -94,7 +94,7 @@ def _renames(root: Path) -> str:
     """Which folders in `root` to call train and test; empty where none is to be renamed."""
     pairs = []
     for part, others in (("train", ("train",)), ("test", ("test", "val"))):
-        found = [name for other in others for name in parts_beside(root, other)]
+        found = parts_beside(root, *others)
         if found and not (root / part).is_dir():
             pairs.append(f"{as_typed(root / found[0])} to {part}")
     return f"rename {' and '.join(pairs)}" if pairs else ""

@@ -14,13 +14,13 @@ from convscope.errors import UserError
 
 
 def generator(purpose: str, seed: int, position: int) -> torch.Generator:
-    """A CPU generator of its own for each (purpose, seed, position)."""
+    """Return a CPU generator, another one for each (purpose, seed, position)."""
     digest = hashlib.blake2b(f"{purpose} {seed} {position}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest))
 
 
 def permutation(size: int, seed: int, epoch: int) -> Tensor:
-    """The order of an epoch: (size,) int64, on the CPU."""
+    """Return the order of an epoch: (size,) int64, on the CPU."""
     return torch.randperm(size, generator=generator("order", seed, epoch))
 
 

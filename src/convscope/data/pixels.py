@@ -71,6 +71,8 @@ def decode(path: Path | str, content: bytes, image_size: int | None, channels: i
 
     Args:
         path: For errors.
+        content: The file's bytes.
+        image_size: Side of the square in pixels; None leaves the size.
         channels: 3 converts whatever it is to RGB; 1 takes grey only.
 
     Raises:

@@ -55,6 +55,8 @@ def ensure(
     """Put every file of `known` under `root`: from its archive there, or from the network.
 
     Args:
+        root: `data.root`.
+        deadline, progress: As for `fetch`.
         extract: Else an archive will do: `decode` reads files out of it.
 
     Raises:
