@@ -73,8 +73,8 @@ def fetch(
     Args:
         archive: What to download, and its mirrors.
         root: `data.root`; folders are made below it.
-        deadline: Of `time.monotonic()`, in seconds, by which all must be done. With it, connecting takes at
-            most CONNECT_SECONDS over all mirrors, else that long for each.
+        deadline: Of `time.monotonic()`, in seconds, by which all must be done. With it, connecting
+            takes at most CONNECT_SECONDS over all mirrors, else that long for each.
         progress: Draw a bar, on a terminal.
 
     Raises:

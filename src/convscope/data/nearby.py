@@ -53,7 +53,7 @@ def few(names: list[str]) -> str:
 
 
 def parts_beside(root: Path, *parts: str) -> list[str]:
-    """Folders in `root` that by their names are one of these parts, but are not named so exactly."""
+    """Folders in `root` that by their names are one of these parts, but not named exactly so."""
     folders = _folders(root)
     return [
         name
