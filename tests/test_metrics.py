@@ -9,7 +9,7 @@ from pandas import DataFrame
 from convscope.analysis.diff import compare
 from convscope.analysis.groups import grouped
 from convscope.analysis.pareto import front
-from convscope.analysis.rows import group_rows, run_rows
+from convscope.analysis.table import to_records
 from convscope.metrics import METRICS, Metric, Network, View, describe, metrics_of, of_run
 from convscope.report.views import compared
 from convscope.sweep.search.objectives import objectives_of
@@ -111,8 +111,8 @@ def test_another_entry_is_a_column_of_every_table(lowest_loss: Metric, make_runs
     runs[lowest_loss.name] = [0.25, 0.5, 0.125, 0.25]
     means = grouped(runs)[["variant", "lowest_val_loss", "lowest_val_loss_std"]]
     assert means["lowest_val_loss"].tolist() == [0.375, 0.1875]
-    assert group_rows(runs)[0]["lowest_val_loss_max"] == 0.5
-    assert run_rows(runs)[3]["lowest_val_loss"] == 0.25
+    assert to_records(runs)[0]["lowest_val_loss_max"] == 0.5
+    assert to_records(runs, single=True)[3]["lowest_val_loss"] == 0.25
 
     for single, column in (
         (False, ["0.375", "0.188"]),

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from convscope.analysis.columns import with_std
 from convscope.analysis.diff import compare
+from convscope.analysis.table import with_std
 from convscope.report.views import diff_texts
 
 

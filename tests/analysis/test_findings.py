@@ -13,8 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 from convscope.analysis.findings import caveats, headlines, measured, verdict
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
-from convscope.analysis.leaders import leaders
 from convscope.analysis.pairwise import differences
+from convscope.analysis.ranking import top_groups
 
 Runs = Callable[..., DataFrame]
 
@@ -336,7 +336,7 @@ def test_settings_of_one_variant_are_compared_in_one_line(make_runs: Runs) -> No
         "among 3). In test accuracy it is significantly better than lr 0.01, by 0.50 points (95 % "
         "interval 0.25 to 0.75). Not significantly different from it (95 %): lr 0.02 (98.49 %)."
     ]
-    best, close, better = leaders(runs)
+    best, close, better = top_groups(runs)
     rates = runs.drop_duplicates("group").set_index("group")["optim.lr"]
     assert [rates[group] for group in best] == [0.04]
     assert [rates[group] for group in close] == [0.02]
@@ -355,7 +355,7 @@ def test_settings_tested_on_other_images_are_not_compared(make_runs: Runs) -> No
         "Runs on mnist were tested on different numbers of images (2,048 and 10,000): accuracies "
         "on different images are not compared."
     ) in caveats(runs)
-    assert leaders(runs).best == frozenset()
+    assert top_groups(runs).best == frozenset()
 
 
 def test_speed_that_was_not_measured_is_not_mentioned(make_runs: Runs) -> None:

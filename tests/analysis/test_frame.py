@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from convscope.analysis import frame, load
 from convscope.analysis.frame import Reader
-from convscope.analysis.rows import run_rows
+from convscope.analysis.table import to_records
 from convscope.errors import UserError
 from convscope.metrics import measured
 from convscope.plots import FIGURES
@@ -267,7 +267,7 @@ def test_values_of_several_types_under_one_key_are_shown_and_drawn(
         edit_config(run, lambda config, value=value: config.update(extra=value))
     runs, unreadable = Reader([study]).read()
     assert unreadable == []
-    assert [row["config.extra"] for row in run_rows(runs)] == [1, "1", None]
+    assert [row["config.extra"] for row in to_records(runs, single=True)] == [1, "1", None]
     assert FIGURES["parallel"](runs).data
 
 

@@ -10,10 +10,9 @@ import pytest
 from pandas import DataFrame
 from scipy import stats
 
-from convscope.analysis.columns import measured_texts
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
-from convscope.analysis.rows import group_rows
+from convscope.analysis.table import cells, to_records
 
 Runs = Callable[..., DataFrame]
 
@@ -48,8 +47,8 @@ def test_seeds_that_agree_leave_an_interval_as_wide_as_rounding(make_runs: Runs)
     wider = group["best_val_accuracy_high"] - group["best_val_accuracy"]
     assert wider == pytest.approx(half * 359 / 143, rel=1e-4)
     assert group["step_ms_high"] - group["step_ms_low"] == pytest.approx(0, abs=1e-12)
-    (row,) = group_rows(runs)
-    assert measured_texts(row)["test_accuracy"] == "98.33 ± <0.08 %"
+    (row,) = to_records(runs)
+    assert cells(row)["test_accuracy"] == "98.33 ± <0.08 %"
     assert (row["test_images"], row["val_images"]) == (359, 143)
 
 

@@ -11,7 +11,7 @@ from pandas import DataFrame
 from scipy import stats
 
 from convscope.analysis.frame import Reader
-from convscope.analysis.rows import group_rows, run_rows, shared, varied
+from convscope.analysis.table import shared, to_records, varied
 from convscope.report.views import compared
 
 MakeStudy = Callable[..., Path]
@@ -37,7 +37,7 @@ def study(make_study: MakeStudy, tmp_path: Path) -> Path:
 
 
 def test_a_row_per_group(study: Path) -> None:
-    first, second = group_rows(table(study))
+    first, second = to_records(table(study))
     assert list(first)[:9] == [
         *("label", "variant", "kernel_size", "stride", "padding", "dilation", "padding_mode"),
         *("padding_policy", "runs"),
@@ -76,14 +76,14 @@ def test_a_row_per_group(study: Path) -> None:
 
 
 def test_a_single_seed_has_no_spread(make_study: MakeStudy, tmp_path: Path) -> None:
-    (row,) = group_rows(table(make_study(tmp_path / "s", [3], [1], [0], [1], planted)))
+    (row,) = to_records(table(make_study(tmp_path / "s", [3], [1], [0], [1], planted)))
     assert (row["runs"], row["test_accuracy"]) == (1, 0.98)
     assert (row["test_accuracy_std"], row["test_accuracy_low"]) == (None, None)
 
 
 def test_a_row_per_run(study: Path) -> None:
     runs = table(study)
-    rows = run_rows(runs)
+    rows = to_records(runs, single=True)
     assert [(row["variant"], row["seed"], row["status"], row["test_accuracy"]) for row in rows] == [
         ("k3-s1-p0", 0, "finished", 0.97),
         ("k3-s1-p0", 1, "finished", 0.98),
@@ -106,7 +106,7 @@ def kinds(value: Any) -> set[type]:
 
 def test_every_value_is_plain(study: Path) -> None:
     runs = table(study)
-    for rows in (group_rows(runs), run_rows(runs), [shared(runs)]):
+    for rows in (to_records(runs), to_records(runs, single=True), [shared(runs)]):
         assert kinds(rows) <= {str, int, float, bool, type(None)}
         assert json.loads(json.dumps(rows, allow_nan=False)) == rows
 
@@ -123,7 +123,7 @@ def test_what_differs_has_a_column_and_the_rest_is_shared(
     )
     runs = table(tmp_path / "a", tmp_path / "b")
     assert varied(runs) == ["model.channels", "trainer.limit_train_batches"]
-    rows = group_rows(runs)
+    rows = to_records(runs)
     # A share stays a share, a count of batches a count, though pandas holds both as floats.
     assert [repr(row["trainer.limit_train_batches"]) for row in rows] == ["1.0", "100"]
     assert [row["model.channels"] for row in rows] == ["16-32-64", "8-8-8"]
@@ -142,7 +142,7 @@ def test_machines_within_a_group(make_study: MakeStudy, tmp_path: Path) -> None:
     folder = make_study(tmp_path / "s", [3], [1], [0], [0, 1])
     runs = table(folder)
     runs["threads"] = pd.Series([2, 8])
-    (row,) = group_rows(runs)
+    (row,) = to_records(runs)
     assert row["threads"] == "2, 8"
     assert "threads" not in shared(runs)
 

@@ -16,9 +16,9 @@ import convscope
 from convscope.analysis.anova import effects
 from convscope.analysis.frame import Reader
 from convscope.analysis.groups import grouped
-from convscope.analysis.leaders import leaders
 from convscope.analysis.pairwise import differences
 from convscope.analysis.pareto import front
+from convscope.analysis.ranking import top_groups
 from convscope.data.digits import load_digits
 from convscope.tensorboard_plugin import ConvScopePlugin
 
@@ -70,7 +70,7 @@ def test_its_findings_are_what_statsmodels_and_scipy_say(runs: DataFrame) -> Non
     """`anova_lm(ols("y ~ C(k) * C(s)"), typ=2)` and `tukey_hsd`, run once on the accuracies."""
     groups = grouped(runs)
     labels = groups["label"]
-    best, close, better = leaders(runs)
+    best, close, better = top_groups(runs)
     assert ([labels[one] for one in best], close, better) == (["k5-s2-p0"], set(), set())
     assert labels[front(groups, "macs", "best_val_accuracy")].tolist() == ["k3-s2-p0", "k5-s2-p0"]
 

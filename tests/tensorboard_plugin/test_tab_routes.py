@@ -118,9 +118,9 @@ def test_the_best_and_what_does_not_differ_from_it(tab: Any) -> None:
     first, second, impossible = (group["group"] for group in ask(tab, "/runs")["groups"])
     # Both have the same three accuracies: they share the first place.
     told = ask(tab, "/leaders")
-    assert told == {"best": sorted([first, second]), "close": [], "better": []}
+    assert told == {"best": sorted([first, second]), "not_different": [], "better": []}
     # With nothing to be compared with, none is best.
-    nobody = {"best": [], "close": [], "better": []}
+    nobody = {"best": [], "not_different": [], "better": []}
     assert ask(tab, "/leaders", where=f"group == '{second}'") == nobody
     assert ask(tab, "/leaders", where=f"group == '{impossible}'") == nobody
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
-from convscope.analysis.pairwise import differences
+from convscope.analysis.pairwise import differences_from
 from convscope.config.schema import brief, dotted
 from convscope.geometry import conv_from, conv_text, convs_from, pair_token, typed_conv
-from convscope.metrics import METRICS, measured
+from convscope.metrics import geometric, measured
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
 from convscope.tables import map_text
-from convscope.text import size
+from convscope.text import MISSING, size
 
 Part = Literal["result", "config", "geometry", "environment"]
 Plain = str | int | float | bool | None
@@ -81,92 +80,65 @@ def compare(runs: DataFrame, first: DataFrame, second: DataFrame) -> Comparison:
         first, second: rows of such a table.
     """
     tested, pairs = _tested(runs, first, second)
-    rows: list[DiffRow] = []
-    for part, values_of in _PARTS.items():
+    rows = _metrics(first["record"], second["record"], tested)
+    for part, values_of in _PARTS:
         ours, theirs = (_together(values_of, side["record"]) for side in (first, second))
-        keys = [*ours, *(key for key in theirs if key not in ours)]
-        rows += [DiffRow(part, key, ours.get(key), theirs.get(key)) for key in keys]
-    results = _results(first["record"], second["record"], tested)
-    return Comparison(first, second, [*results, *rows], pairs)
+        rows += [DiffRow(part, key, ours.get(key), theirs.get(key)) for key in ours | theirs]
+    return Comparison(first, second, rows, pairs)
 
 
 def _tested(
     runs: DataFrame, first: DataFrame, second: DataFrame
-) -> tuple[dict[str, Mapping[str, float]], int]:
-    """By metric, what `differences` says of the two groups; and the number of pairs behind it."""
-    groups = [first["group"].iloc[0], second["group"].iloc[0]]
-    several = len(first) > 1 and len(second) > 1 and groups[0] != groups[1]
-    if not several:
+) -> tuple[dict[str, dict[str, float]], int]:
+    """The difference between the two groups by metric, and the number of pairs tested at once."""
+    one, other = first["group"].iloc[0], second["group"].iloc[0]
+    if len(first) < 2 or len(second) < 2 or one == other:
         return {}, 0
-    settings = runs["setting"][runs["group"].isin(groups)].unique()
+    both = runs["group"].isin([one, other])
+    settings = runs["setting"][both].unique()
     # Of two settings, no third variant is in question.
-    family = (
-        runs[runs["setting"] == settings[0]]
-        if len(settings) == 1
-        else runs[runs["group"].isin(groups)].assign(setting="")
-    )
-    tested: dict[str, Mapping[str, float]] = {}
+    is_one = len(settings) == 1
+    family = runs[runs["setting"] == settings[0]] if is_one else runs[both].assign(setting="")
+    tested: dict[str, dict[str, float]] = {}
     pairs = 0
     for metric in measured():
-        table = differences(family, metric)
-        of_both = table[table["first"].isin(groups) & table["second"].isin(groups)]
-        if len(of_both):
-            pairs = max(pairs, len(table))
-            tested[metric] = _second_minus_first(of_both.iloc[0].to_dict(), groups[0])
+        found = differences_from(family, one, [other], metric)
+        if len(found):
+            ended = family[(family["status"] == "finished") & family[metric].notna()]
+            pairs = max(pairs, math.comb((ended["group"].value_counts() > 1).sum(), 2))
+            values = found[["difference", "low", "high", "p_value"]].iloc[0]
+            tested[metric] = values.astype(float).to_dict()
     return tested, pairs
 
 
-def _second_minus_first(pair: Mapping[str, Any], first: str) -> dict[str, float]:
-    difference, low, high = (float(pair[name]) for name in ("difference", "low", "high"))
-    if pair["first"] == first:
-        difference, low, high = -difference, -high, -low
-    return {"difference": difference, "low": low, "high": high, "p_value": float(pair["p_value"])}
-
-
-def _results(
+def _metrics(
     first: Iterable[RunRecord],
     second: Iterable[RunRecord],
     tested: Mapping[str, Mapping[str, float]],
 ) -> list[DiffRow]:
-    """The metrics, then how the runs ended."""
-    ours, theirs = (_measured(records) for records in (first, second))
-    keys = [*ours, *(key for key in theirs if key not in ours)]
-    metrics = [
-        _metric(key, ours.get(key, []), theirs.get(key, []), tested.get(key, {})) for key in keys
-    ]
+    """The metrics that vary from seed to seed, then how the runs ended."""
+    ours, theirs = _measured(first), _measured(second)
+    rows = []
+    for key in dict.fromkeys([*ours, *theirs]):
+        sides = [side.get(key, Series(dtype=float)) for side in (ours, theirs)]
+        means = [_known(side.mean()) for side in sides]
+        stds = [_known(side.std()) for side in sides]
+        rows.append(DiffRow("result", key, *means, *stds, **tested.get(key, {})))
     our_end, their_end = (_together(_end, records) for records in (first, second))
-    return metrics + [DiffRow("result", key, our_end[key], their_end[key]) for key in our_end]
+    return rows + [DiffRow("result", key, our_end[key], their_end[key]) for key in our_end]
 
 
-def _metric(
-    key: str, first: Sequence[float], second: Sequence[float], tested: Mapping[str, float]
-) -> DiffRow:
-    means, spreads = [[of(side) for side in (first, second)] for of in (_mean, _std)]
-    return DiffRow("result", key, *means, *spreads, **tested)
-
-
-def _measured(records: Iterable[RunRecord]) -> dict[str, list[float]]:
-    """Each metric's values of the finished runs, of all where none is finished."""
+def _measured(records: Iterable[RunRecord]) -> DataFrame:
+    """A row per finished run, or per run where none is finished, and a column per metric."""
     counted = [record for record in records if record.status == "finished"] or list(records)
-    values: dict[str, list[float]] = {}
-    for record in counted:
-        for key, value in [*record.metrics.items(), ("duration_s", record.duration_s)]:
-            if _varies(key) and value is not None and math.isfinite(value):
-                values.setdefault(key, []).append(value)
-    return values
+    table = DataFrame([{**record.metrics, "duration_s": record.duration_s} for record in counted])
+    table = table.astype(float).replace([math.inf, -math.inf], math.nan)
+    known_before = [name for name in geometric() if name in table]
+    return table.drop(columns=known_before).dropna(axis="columns", how="all")
 
 
-def _varies(key: str) -> bool:
-    """Whether a value may differ between seeds: geometry has its own part."""
-    return key not in METRICS or METRICS[key].is_measured
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return statistics.fmean(values) if values else None
-
-
-def _std(values: Sequence[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _together(
@@ -182,8 +154,8 @@ def _one(values: Sequence[Plain]) -> Plain:
     different = list(dict.fromkeys(values))
     if len(different) == 1:
         return different[0]
-    shown = ", ".join("–" if value is None else str(value) for value in different[:_MOST_VALUES])
-    more = len(different) - _MOST_VALUES
+    first, more = different[:_MOST_VALUES], len(different) - _MOST_VALUES
+    shown = ", ".join(MISSING if value is None else str(value) for value in first)
     return f"{shown} and {more} more" if more > 0 else shown
 
 
@@ -238,11 +210,11 @@ def _environment(record: RunRecord) -> dict[str, Plain]:
     return values | {"command": _SEED.sub("", record.command)}
 
 
-_PARTS: dict[Part, Callable[[RunRecord], dict[str, Plain]]] = {
-    "config": _config,
-    "geometry": _geometry,
-    "environment": _environment,
-}
+_PARTS: tuple[tuple[Part, Callable[[RunRecord], dict[str, Plain]]], ...] = (
+    ("config", _config),
+    ("geometry", _geometry),
+    ("environment", _environment),
+)
 
 
 def _plain(value: Any) -> Plain:

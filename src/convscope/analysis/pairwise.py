@@ -24,7 +24,7 @@ Asking both at any doubt would find about half as many true differences with 3 s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ DOUBT = 0.25
 """Below this chance of Bartlett's test, equal spreads are not taken for granted."""
 
 TUKEY, GAMES_HOWELL = "Tukey HSD", "Games-Howell"
-COLUMNS = ["first", "second", "difference", "low", "high", "p_value", "differs", "method"]
+_COLUMNS = ["first", "second", "difference", "low", "high", "p_value", "differs", "method"]
 
 Array = NDArray[Any]
 
@@ -72,15 +72,15 @@ def differences(
     *,
     ratio: bool = False,
 ) -> DataFrame:
-    """All pairs of groups that differ in their variant only and have two finished runs or more.
+    """Compare all pairs of groups that differ in their variant only and have two finished runs.
 
     Args:
         runs: `frame`'s table.
-        metric: of `metrics.measured`.
+        metric: one of `metrics.measured`.
         only: pairs of groups, in any order, to leave the others out of the table. Its intervals and
             p-values are adjusted for all pairs all the same.
         ratio: compare the logarithms of a positive metric, a speed: the exponential of a difference
-            is how many times the other the first is.
+            is how many times the second's mean the first's is.
 
     Returns:
         A row per pair: `first` and `second`, their groups, the first with the higher mean;
@@ -89,13 +89,38 @@ def differences(
         `Tukey HSD` or `Games-Howell`: of the two, where both were asked, the less sure one.
     """
     wanted = None if only is None else list(only)
-    pairs = [_pairs(samples, wanted) for samples in _settings(runs, metric, ratio=ratio).values()]
-    pairs = [table for table in pairs if len(table)]
-    return pd.concat(pairs, ignore_index=True) if pairs else DataFrame(columns=COLUMNS)
+    tables = [
+        _compare(samples, *_pairs(samples, wanted))
+        for samples in _settings(runs, metric, ratio=ratio)
+    ]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else DataFrame(columns=_COLUMNS)
+
+
+def differences_from(
+    runs: DataFrame,
+    group: str,
+    others: Iterable[str],
+    metric: str = "test_accuracy",
+    *,
+    ratio: bool = False,
+) -> DataFrame:
+    """Compare other groups of a setting with one group, as `differences` does.
+
+    Returns:
+        As from `differences`, without `first` and `second`: indexed by the other group, highest
+        mean first; `difference` is above 0 where the other's mean is higher.
+    """
+    for samples in _settings(runs, metric, ratio=ratio):
+        if group in samples.ids:
+            is_other = (samples.ids != group) & np.isin(samples.ids, list(others))
+            i, j = np.flatnonzero(is_other), np.flatnonzero(samples.ids == group)
+            return _compare(samples, i, np.repeat(j, len(i))).set_index("first")
+    return DataFrame(columns=_COLUMNS).set_index("first").astype({"differs": bool})
 
 
 def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> DataFrame:
-    """95 % intervals of the means of all groups of a setting at once (Bonferroni, Dunn 1961).
+    """Return 95 % intervals of all means of a setting at once (Bonferroni, Dunn 1961).
 
     In 95 % of studies all of them hold, and so does that of a group which was chosen by its
     results. They share one variance, or where that is doubted each has its own, if that is wider.
@@ -104,8 +129,8 @@ def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> Da
         Indexed by group, those with two finished runs or more: `low`, `high`, and `number` of
         groups in the setting.
     """
-    tables = []
-    for samples in _settings(runs, metric).values():
+    tables = [DataFrame(columns=["low", "high", "number"])]
+    for samples in _settings(runs, metric):
         chance = 1 - LEVEL / (2 * len(samples.ids))
         half = stdtrit(samples.df, chance) * np.sqrt(samples.pooled / samples.n)
         if len(samples.ids) > 1 and _equal_spread(samples) < DOUBT:
@@ -113,7 +138,7 @@ def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> Da
             half = np.maximum(half, own)
         bounds = {"low": samples.mean - half, "high": samples.mean + half}
         tables.append(DataFrame(bounds | {"number": len(samples.ids)}, index=samples.ids))
-    return pd.concat(tables) if tables else DataFrame(columns=["low", "high", "number"])
+    return pd.concat(tables[1:] or tables)
 
 
 @dataclass(frozen=True)
@@ -135,24 +160,19 @@ class _Samples:
         return float(((self.n - 1) * self.variance).sum() / self.df)
 
 
-def _settings(runs: DataFrame, metric: str, *, ratio: bool = False) -> dict[str, _Samples]:
-    """The groups of each setting, where two have two runs or more."""
+def _settings(runs: DataFrame, metric: str, *, ratio: bool = False) -> Iterator[_Samples]:
+    """The groups of each setting that have two runs or more."""
     measured = runs[(runs["status"] == "finished") & runs[metric].notna()]
     if ratio:
         measured = measured[measured[metric] > 0]
         measured = measured.assign(**{metric: np.log(measured[metric])})
-    found = {
-        str(setting): _samples(of_it, metric)
-        for setting, of_it in measured.groupby("setting", sort=False)
-    }
-    return {setting: samples for setting, samples in found.items() if len(samples.ids)}
-
-
-def _samples(runs: DataFrame, metric: str) -> _Samples:
-    of = runs.groupby("group", sort=False)[metric].agg(["size", "mean", "var"])
-    of = of[of["size"] > 1].sort_values("mean", ascending=False, kind="stable")
-    n, mean, variance = (of[name].to_numpy(float) for name in ("size", "mean", "var"))
-    return _Samples(of.index.to_numpy(), n, mean, np.maximum(variance, _rounding(runs, metric)))
+    for _, of_it in measured.groupby("setting", sort=False):
+        of = of_it.groupby("group", sort=False)[metric].agg(["size", "mean", "var"])
+        of = of[of["size"] > 1].sort_values("mean", ascending=False, kind="stable")
+        if len(of):
+            n, mean, variance = (of[name].to_numpy(float) for name in ("size", "mean", "var"))
+            variance = np.maximum(variance, _rounding(of_it, metric))
+            yield _Samples(of.index.to_numpy(), n, mean, variance)
 
 
 def _rounding(runs: DataFrame, metric: str) -> float:
@@ -167,67 +187,54 @@ def _rounding(runs: DataFrame, metric: str) -> float:
     return float(step**2 / 12)
 
 
-def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> DataFrame:
-    i, j = _places(samples, only)
+def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array, Array]:
+    """Indices of both groups of each pair, that with the higher mean first."""
+    if only is None:
+        return np.triu_indices(len(samples.ids), 1)
+    index = {group: number for number, group in enumerate(samples.ids)}
+    known = {
+        tuple(sorted((index[one], index[other])))
+        for one, other in only
+        if one != other and one in index and other in index
+    }
+    pairs = np.array(sorted(known), int).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _compare(samples: _Samples, i: Array, j: Array) -> DataFrame:
+    """Compare the groups `i` with the groups `j`: Tukey's HSD, and Games-Howell in doubt."""
     if not len(i):
-        return DataFrame(columns=COLUMNS)
+        return DataFrame(columns=_COLUMNS).astype({"differs": bool})
     difference = samples.mean[i] - samples.mean[j]
-    half, p_value = _tukey(samples, i, j, difference)
+    groups, n = len(samples.ids), samples.n
+
+    def test(error: Array, df: Array | float) -> tuple[Array, Array]:
+        half = critical(groups, df, LEVEL) * error
+        return half, survival(np.abs(difference) / error, groups, df)
+
+    half, p_value = test(np.sqrt(samples.pooled / 2 * (1 / n[i] + 1 / n[j])), samples.df)
     method = np.full(len(i), TUKEY, object)
     if _equal_spread(samples) < DOUBT:
-        other_half, other_p = _games_howell(samples, i, j, difference)
+        # Each pair has its own variance and degrees of freedom (Welch 1938).
+        of_mean = samples.variance / n
+        both = of_mean[i] + of_mean[j]
+        df = both**2 / (of_mean[i] ** 2 / (n[i] - 1) + of_mean[j] ** 2 / (n[j] - 1))
+        other_half, other_p = test(np.sqrt(both / 2), df)
         less_sure = other_p > p_value
         half, p_value = np.where(less_sure, (other_half, other_p), (half, p_value))
         method[less_sure] = GAMES_HOWELL
-    return DataFrame(
-        {
-            "first": samples.ids[i],
-            "second": samples.ids[j],
-            "difference": difference,
-            "low": difference - half,
-            "high": difference + half,
-            "p_value": p_value,
-            "differs": p_value < LEVEL,
-            "method": method,
-        }
+    values = (
+        *(samples.ids[i], samples.ids[j], difference, difference - half, difference + half),
+        *(p_value, p_value < LEVEL, method),
     )
-
-
-def _places(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array, Array]:
-    """Of each pair, the places of both groups, that with the higher mean first."""
-    if only is None:
-        first, second = np.triu_indices(len(samples.ids), 1)
-        return first, second
-    place = {group: number for number, group in enumerate(samples.ids)}
-    pairs = {
-        (min(place[one], place[other]), max(place[one], place[other]))
-        for one, other in only
-        if one != other and one in place and other in place
-    }
-    places = np.array(sorted(pairs), int).reshape(-1, 2)
-    return places[:, 0], places[:, 1]
-
-
-def _tukey(samples: _Samples, i: Array, j: Array, difference: Array) -> tuple[Array, Array]:
-    """Half widths of the intervals, and p-values."""
-    groups = len(samples.ids)
-    error = np.sqrt(samples.pooled / 2 * (1 / samples.n[i] + 1 / samples.n[j]))
-    half = critical(groups, samples.df, LEVEL) * error
-    return half, survival(difference / error, groups, samples.df)
-
-
-def _games_howell(samples: _Samples, i: Array, j: Array, difference: Array) -> tuple[Array, Array]:
-    """As `_tukey`, each pair with its own variance and degrees of freedom (Welch 1938)."""
-    groups = len(samples.ids)
-    of_mean = samples.variance / samples.n
-    both = of_mean[i] + of_mean[j]
-    df = both**2 / (of_mean[i] ** 2 / (samples.n[i] - 1) + of_mean[j] ** 2 / (samples.n[j] - 1))
-    error = np.sqrt(both / 2)
-    return critical(groups, df, LEVEL) * error, survival(difference / error, groups, df)
+    return DataFrame(dict(zip(_COLUMNS, values, strict=True)))
 
 
 def _equal_spread(samples: _Samples) -> float:
-    """p-value of Bartlett's test that all groups vary alike."""
+    """p-value of Bartlett's test that all groups vary alike.
+
+    Not scipy's, which takes the runs themselves: what rounding hides is part of these variances.
+    """
     df, groups = samples.n - 1, len(samples.n)
     statistic = samples.df * math.log(samples.pooled) - (df * np.log(samples.variance)).sum()
     correction = 1 + ((1 / df).sum() - 1 / samples.df) / (3 * (groups - 1))

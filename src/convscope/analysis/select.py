@@ -2,7 +2,7 @@
 
 The expression is parsed, never run: comparisons (`==`, `!=`, `<`, `<=`, `>`, `>=`, also chained),
 `in [1, 2]`, `not in`, `and`, `or`, `not`, parentheses; numbers, text in quotes, `true`, `false`,
-`null`; columns by name, of a dotted key also the last part alone (`lr`).
+`null`; columns by name, a dotted key also by its last part (`lr`).
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ import ast
 import difflib
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas import DataFrame
 
+from convscope.analysis.frame import with_settings
+from convscope.analysis.groups import grouped
 from convscope.config.schema import as_typed
 from convscope.errors import UserError
+from convscope.text import shorten
 
-Values = list[Any]
+BEST_FIRST = "-best_val_accuracy"
+"""The default order: the highest validation accuracy first."""
 
 _LONGEST = 2_000
-_SHOWN = 40
-_HIDDEN = "record"
-_WORDS = {"true": True, "false": False, "null": None}
-_ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+_CONSTANTS = {"true": True, "false": False, "null": None}
+_OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -37,6 +41,8 @@ _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 _SLIPS = ((r"(?<![=!<>])=(?!=)", "=="), (r"&&?", "and"), (r"\|\|?", "or"), (r"!(?!=)", "not"))
 """What other languages write, and what is written here."""
 
+Truths = NDArray[np.bool_]
+
 
 class UnknownColumn(UserError):
     """A name that is no column of the table."""
@@ -46,42 +52,79 @@ class UnknownColumn(UserError):
         self.name = name
 
 
-def where(table: DataFrame, expression: str) -> DataFrame:
-    """The rows for which the expression holds, in their order.
+def select_runs(runs: DataFrame, expression: str | None, by: str | None, single: bool) -> DataFrame:
+    """Return the runs behind the selected lines of a table, in the order of the lines.
 
-    Any comparison with a missing value is false, but for `== null` and `!= null`.
+    Args:
+        expression: for `where`; about groups unless `single`.
+        by: for `sort`; `BEST_FIRST` where none is given.
+        single: a line is a run, not a group.
+
+    Raises:
+        UserError: the expression or the column is wrong, or no line is left.
+    """
+    lines = runs if single else grouped(runs)
+    try:
+        kept = sort(lines if expression is None else where(lines, expression), by or BEST_FIRST)
+    except UnknownColumn as error:
+        if single or not _matches(runs, error.name):
+            raise
+        raise UserError(f"{error.name} is of a single run: add --runs, or leave it out") from error
+    if kept.empty:
+        raise UserError(f"--where must hold for a line, but holds for none of the {len(lines)}")
+    if single:
+        return with_settings(kept)
+    behind = runs[runs["group"].isin(kept.index)]
+    order = kept.index.get_indexer(behind["group"])
+    return with_settings(behind.iloc[np.argsort(order, kind="stable")])
+
+
+def where(table: DataFrame, expression: str) -> DataFrame:
+    """Return the rows for which the expression holds, in their order.
+
+    Any comparison with a missing value is false, except `== null` and `!= null`.
 
     Args:
         table: a row per run, or per group (indexed by `group`, which is a column here).
 
     Raises:
-        UserError: the expression is none, names an unknown column, or compares text with a number.
+        UserError: the expression cannot be read, names an unknown column, or compares text with a
+            number.
     """
-    tree = _parsed(expression)
+    if len(expression) > _LONGEST:
+        raise UserError(
+            f"where must be at most {_LONGEST:,} characters long, got {len(expression):,}"
+        )
+    source = expression.strip()
     try:
-        truths = _Selection(table, expression).truths(tree)
-    except RecursionError:
-        raise _too_deep() from None
-    return table.iloc[[place for place, truth in enumerate(truths) if truth]]
+        return table.loc[_Filter(table, source).rows(ast.parse(source, mode="eval").body)]
+    except (RecursionError, MemoryError):
+        raise UserError("where must be nested less deeply") from None
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"where cannot be read{_hint(source, error)}") from None
 
 
 def sort(table: DataFrame, by: str) -> DataFrame:
-    """The rows by one column, with a `-` in front the largest first; missing values come last.
+    """Return the rows by one column, with a `-` in front the largest first; missing values last.
 
     Raises:
         UserError: there is no such column.
     """
-    falling = by.startswith("-")
     values = column(table, by.removeprefix("-"))
-    present = [place for place, value in enumerate(values) if value is not None]
-    missing = [place for place, value in enumerate(values) if value is None]
+    present = [row for row, value in enumerate(values) if value is not None]
+    missing = [row for row, value in enumerate(values) if value is None]
     # Numbers before text where a column has both.
-    present.sort(key=lambda place: (isinstance(values[place], str), values[place]), reverse=falling)
-    return table.iloc[[*present, *missing]]
+    present.sort(
+        key=lambda row: (isinstance(values[row], str), values[row]), reverse=by.startswith("-")
+    )
+    return table.iloc[present + missing]
 
 
-def column(table: DataFrame, name: str) -> Values:
-    """A column as plain values, None where there is none; of a dotted key the last part will do.
+def column(table: DataFrame, name: str) -> list[Any]:
+    """Return a column as plain values, None where one is missing.
+
+    Args:
+        name: the column's, the index's, or the last part of a dotted key.
 
     Raises:
         UnknownColumn: there is no such column; names the nearest.
@@ -89,127 +132,108 @@ def column(table: DataFrame, name: str) -> Values:
     """
     if name == table.index.name:
         return list(table.index)
-    known = [str(one) for one in table.columns if one != _HIDDEN]
-    matches = [name] if name in known else [one for one in known if one.endswith(f".{name}")]
+    matches = _matches(table, name)
     if len(matches) > 1:
-        raise UserError(f"{name} must be one of {', '.join(matches)}, got {name} alone")
+        raise UserError(f"{name} must be one of {', '.join(matches)}, got only {name}")
     if not matches:
-        raise UnknownColumn(name, _hint_for(name, known))
+        raise UnknownColumn(name, _nearest(table, name))
     return [None if pd.isna(value) else value for value in table[matches[0]].tolist()]
 
 
-def _hint_for(name: str, known: Sequence[str]) -> str:
-    by_last_part = {one.rpartition(".")[2].lower(): one for one in reversed(known)}
-    word = name.rpartition(".")[2].lower()
-    containing = [one for last, one in by_last_part.items() if len(word) > 2 and word in last]
-    close = [by_last_part[one] for one in difflib.get_close_matches(word, by_last_part, n=1)]
-    near = [*close, *sorted(containing, key=len)][:1]
-    if near:
-        return f"; did you mean {near[0]}?"
+def _names(table: DataFrame) -> list[str]:
+    return [str(name) for name in table.columns if name != "record"]
+
+
+def _matches(table: DataFrame, name: str) -> list[str]:
+    known = _names(table)
+    return [name] if name in known else [one for one in known if one.endswith(f".{name}")]
+
+
+def _nearest(table: DataFrame, name: str) -> str:
+    by_last_part = {one.rpartition(".")[2].lower(): one for one in reversed(_names(table))}
+    last = name.rpartition(".")[2].lower()
+    close = [by_last_part[one] for one in difflib.get_close_matches(last, by_last_part, n=1)]
+    longer = [one for part, one in by_last_part.items() if len(last) > 2 and last in part]
+    for near in [*close, *sorted(longer, key=len)]:
+        return f"; did you mean {near}?"
     return " such as stride, test_accuracy or optim.lr, and text goes in quotes"
 
 
-def _parsed(expression: str) -> ast.expr:
-    if len(expression) > _LONGEST:
-        raise UserError(
-            f"where must be at most {_LONGEST:,} characters long, got {len(expression):,}"
-        )
-    try:
-        return ast.parse(expression.strip(), mode="eval").body
-    except (RecursionError, MemoryError):
-        raise _too_deep() from None
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"where cannot be read{_hint(expression, error)}") from None
-
-
-def _too_deep() -> UserError:
-    return UserError("where must be nested less deeply")
-
-
-def _hint(expression: str, error: Exception) -> str:
-    if not expression.strip():
+def _hint(source: str, error: Exception) -> str:
+    if not source:
         return ": it is empty; write such as stride == 2"
-    without_text = re.sub(r"'[^']*'|\"[^\"]*\"", "", expression)
-    for pattern, word in _SLIPS:
-        slip = re.search(pattern, without_text)
-        if slip:
-            return f": write {word} for {slip[0]}, got {_shown(expression)}"
+    without_text = re.sub(r"'[^']*'|\"[^\"]*\"", "", source)
+    for pattern, correct in _SLIPS:
+        if slip := re.search(pattern, without_text):
+            return f": write {correct} for {slip[0]}, got {_shown(source)}"
     why = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f" ({why}), got {_shown(expression)}"
+    return f" ({why}), got {_shown(source)}"
 
 
 def _shown(text: str) -> str:
-    return as_typed(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    return as_typed(shorten(text, 41))
 
 
-class _Selection:
-    """Values and truths of an expression's parts, one per row of the table."""
+class _Filter:
+    """Evaluates a parsed expression node by node; whatever is not listed here is refused."""
 
-    def __init__(self, table: DataFrame, expression: str) -> None:
-        self._table = table
-        self._source = expression.strip()
+    def __init__(self, table: DataFrame, source: str) -> None:
+        self._table, self._source = table, source
 
-    def truths(self, node: ast.expr) -> list[bool]:
+    def rows(self, node: ast.expr) -> Truths:
+        """Return for each row whether the expression holds."""
         match node:
             case ast.BoolOp(op=op, values=parts):
-                join = all if isinstance(op, ast.And) else any
-                return [join(row) for row in zip(*map(self.truths, parts), strict=True)]
+                join = np.logical_and if isinstance(op, ast.And) else np.logical_or
+                joined: Truths = join.reduce([self.rows(part) for part in parts])
+                return joined
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return [not truth for truth in self.truths(operand)]
+                return ~self.rows(operand)
             case ast.Compare(left=left, ops=ops, comparators=comparators):
-                sides = [left, *comparators]
-                pairs = [
-                    self._compared(first, op, second)
-                    for first, op, second in zip(sides, ops, comparators, strict=False)
-                ]
-                return [all(row) for row in zip(*pairs, strict=True)]
-            case ast.Name() | ast.Attribute() if self._name(node) not in _WORDS:
+                sides = zip([left, *comparators], ops, comparators, strict=False)
+                compared: Truths = np.logical_and.reduce([self._compare(*side) for side in sides])
+                return compared
+            case ast.Name() | ast.Attribute() if self._name(node) not in _CONSTANTS:
                 values = self._values(node)
                 if _kinds(values) <= {"true or false"}:
-                    return [value is True for value in values]
+                    return np.array([value is True for value in values], bool)
         raise UserError(
             f"where must be made of comparisons such as stride == 2 or seed in [0, 1],"
             f" joined by and, or, not; got {self._text(node)}"
         )
 
-    def _compared(self, first: ast.expr, op: ast.cmpop, second: ast.expr) -> list[bool]:
+    def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Truths:
+        values = self._values(left)
         if isinstance(op, ast.In | ast.NotIn):
-            return self._contained(first, second, wanted=isinstance(op, ast.In))
-        if type(op) not in _ORDER:
+            if not isinstance(right, ast.List | ast.Tuple):
+                raise UserError(
+                    f"in must be followed by a list such as [1, 2], got {self._text(right)}"
+                )
+            among = [self._literal(one) for one in right.elts]
+            self._check(left, values, right, among)
+            typed, wanted = [(_kind(one), one) for one in among], isinstance(op, ast.In)
+            found = [one is not None and ((_kind(one), one) in typed) is wanted for one in values]
+            return np.array(found, bool)
+        if type(op) not in _OPERATORS:
             raise UserError(f"where takes == and != for is and is not, got {_shown(self._source)}")
-        compare, nulls = _ORDER[type(op)], (self._is_null(first), self._is_null(second))
-        lefts, rights = self._values(first), self._values(second)
-        if any(nulls) and isinstance(op, ast.Eq | ast.NotEq):
-            return [compare(left is None, right is None) for left, right in _pairs(lefts, rights)]
-        self._check_kinds(first, lefts, second, rights)
-        self._check_shares(first, rights)
-        self._check_shares(second, lefts)
-        return [
-            left is not None
-            and right is not None
-            and (_kind(left) == _kind(right) or isinstance(op, ast.NotEq))
-            and compare(left, right)
-            for left, right in _pairs(lefts, rights)
+        compare, others = _OPERATORS[type(op)], self._values(right)
+        pairs = list(zip(values, others, strict=True))
+        has_null = not {"null", "None"}.isdisjoint((ast.unparse(left), ast.unparse(right)))
+        if has_null and isinstance(op, ast.Eq | ast.NotEq):
+            return np.array([compare(one is None, other is None) for one, other in pairs], bool)
+        self._check(left, values, right, others)
+        found = [
+            one is not None
+            and other is not None
+            and (_kind(one) == _kind(other) or isinstance(op, ast.NotEq))
+            and compare(one, other)
+            for one, other in pairs
         ]
+        return np.array(found, bool)
 
-    def _contained(self, item: ast.expr, among: ast.expr, wanted: bool) -> list[bool]:
-        if not isinstance(among, ast.List | ast.Tuple):
-            raise UserError(
-                f"in must be followed by a list such as [1, 2], got {self._text(among)}"
-            )
-        values, allowed = self._values(item), [self._literal(one) for one in among.elts]
-        self._check_kinds(item, values, among, allowed)
-        self._check_shares(item, allowed)
-        kinds = [(_kind(one), one) for one in allowed]
-        return [
-            value is not None and ((_kind(value), value) in kinds) is wanted for value in values
-        ]
-
-    def _values(self, node: ast.expr) -> Values:
-        if isinstance(node, ast.Name | ast.Attribute):
-            name = self._name(node)
-            if name not in _WORDS:
-                return column(self._table, name)
+    def _values(self, node: ast.expr) -> list[Any]:
+        if isinstance(node, ast.Name | ast.Attribute) and self._name(node) not in _CONSTANTS:
+            return column(self._table, self._name(node))
         return [self._literal(node)] * len(self._table)
 
     def _literal(self, node: ast.expr) -> Any:
@@ -220,8 +244,8 @@ class _Selection:
                 op=ast.USub(), operand=ast.Constant(value=int() | float() as value)
             ) if not isinstance(value, bool):
                 return -value
-            case ast.Name(id=word) if word in _WORDS:
-                return _WORDS[word]
+            case ast.Name(id=name) if name in _CONSTANTS:
+                return _CONSTANTS[name]
         raise UserError(
             f"where must compare columns with numbers, text in quotes, true, false or null;"
             f" got {self._text(node)}"
@@ -229,50 +253,34 @@ class _Selection:
 
     def _name(self, node: ast.expr) -> str:
         """A column's name; dotted keys parse as attributes of attributes."""
-        match node:
-            case ast.Name(id=name):
-                return name
-            case ast.Attribute(value=ast.Name() | ast.Attribute() as value, attr=last):
-                return f"{self._name(value)}.{last}"
-        raise UserError(f"where must name columns as such, got {self._text(node)}")
+        name = ast.unparse(node)
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise UserError(f"where must name columns as such, got {self._text(node)}")
+        return name
 
-    def _is_null(self, node: ast.expr) -> bool:
-        match node:
-            case ast.Constant(value=None) | ast.Name(id="null"):
-                return True
-        return False
-
-    def _check_kinds(
-        self, first: ast.expr, lefts: Values, second: ast.expr, rights: Values
-    ) -> None:
-        mine, theirs = _kinds(lefts), _kinds(rights)
+    def _check(self, left: ast.expr, values: list[Any], right: ast.expr, others: list[Any]) -> None:
+        """Refuse to compare text with numbers, or an accuracy with a number of per cent."""
+        mine, theirs = _kinds(values), _kinds(others)
         if mine and theirs and not mine & theirs:
             raise UserError(
-                f"{self._text(first)} must be compared with {' or '.join(sorted(mine))},"
-                f" got {self._text(second)}"
+                f"{self._text(left)} must be compared with {' or '.join(sorted(mine))},"
+                f" got {self._text(right)}"
             )
-
-    def _check_shares(self, node: ast.expr, others: Values) -> None:
-        """Raise UserError where an accuracy is compared with a number of per cent."""
-        if not isinstance(node, ast.Name | ast.Attribute) or "accuracy" not in self._name(node):
-            return
-        for other in others:
-            if other is not None and _kind(other) == "a number" and other > 1:
-                example = f"{other / 100:g}" if other <= 100 else "0.98"
-                raise UserError(
-                    f"accuracies are fractions: compare {self._text(node)} with {example},"
-                    f" got {_shown(self._source)}"
-                )
+        for node, limits in ((left, others), (right, values)):
+            if isinstance(node, ast.Name | ast.Attribute) and "accuracy" in self._name(node):
+                for limit in limits:
+                    if limit is not None and _kind(limit) == "a number" and limit > 1:
+                        example = f"{limit / 100:g}" if limit <= 100 else "0.98"
+                        raise UserError(
+                            f"accuracies are fractions: compare {self._text(node)} with {example},"
+                            f" got {_shown(self._source)}"
+                        )
 
     def _text(self, node: ast.expr) -> str:
         return _shown(ast.get_source_segment(self._source, node) or "")
 
 
-def _pairs(lefts: Values, rights: Values) -> zip[tuple[Any, Any]]:
-    return zip(lefts, rights, strict=True)
-
-
-def _kinds(values: Values) -> set[str]:
+def _kinds(values: list[Any]) -> set[str]:
     return {_kind(value) for value in values if value is not None}
 
 

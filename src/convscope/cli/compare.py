@@ -5,23 +5,56 @@ Exit codes: 0 done, 2 bad input, 1 nobody reads on, 128 + n ended by signal n.
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import NoReturn
 
-from convscope.cli.compare_arguments import HELP, Asked, parse
 from convscope.errors import UserError
 from convscope.report.export import FORMATS as EXPORTS
 from convscope.report.page import Page, as_markdown, show
 from convscope.streams import run_command, tell
+from convscope.tables import new_console
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
+HELP = """\
+Which variants are better, by how much, and at what cost.
 
-    from convscope.runs.directory import UnreadableRun
+  python scripts/compare.py
+      All runs below outputs: one line per variant, over its seeds, the highest
+      validation accuracy first.
+  python scripts/compare.py STUDY
+      One study; also several, a run's name, or any folder that holds some.
+  python scripts/compare.py STUDY --runs
+      One line per run.
+  python scripts/compare.py STUDY --where "stride == 2 and test_accuracy > 0.98"
+      Some lines alone: ==, !=, <, <=, >, >=, in [1, 2], and, or, not, parentheses; numbers,
+      text in quotes, true, false, null. Columns are those of --format json, and config keys
+      (optim.lr, or lr alone). Without --runs a metric is the mean over seeds.
+  python scripts/compare.py STUDY --sort macs
+      Another order; with a - in front the largest first: --sort -train_samples_per_sec
+  python scripts/compare.py diff k3-s1-p1 k3-s2-p1
+      Two variants side by side: their means, the difference with its simultaneous 95 % interval
+      and p-value, then what differs in config, geometry and environment. STUDY/k3-s1-p1 is the
+      variant of one study, 'k3-s1-p1 (lr 0.01)' of one setting; a run's name or folder is that run.
+  python scripts/compare.py STUDY --report report.html
+      Also write figures and words to one file to send; report.md for Markdown with pictures.
 
+--runs               one line per run instead of one per variant and setting
+--where EXPRESSION   the lines for which it holds
+--sort COLUMN        -best_val_accuracy by default: the test accuracy is for the report, not for
+                     the choice
+--format FORMAT      table (default), csv, json (a list of rows) or markdown
+--report FILE        write FILE.html or FILE.md
+
+Runs that differ in their seed alone make one line. Statistics and report are of the runs behind
+the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
+"""
+
+_FORMATS = ("table", "csv", "json", "markdown")
+_FOR_TABLES = ("runs", "where", "sort", "report")
 _MOST_UNREADABLE = 20
 """Told one by one; a folder that holds no studies may hold thousands of other things."""
 
@@ -32,83 +65,111 @@ def main() -> int:
 
 
 def _command() -> None:
-    asked = parse(sys.argv[1:])
-    _COMMANDS[asked.command](asked)
+    given = _parse(sys.argv[1:])
+    if given.help:
+        print(HELP, end="")
+    elif given.names[:1] == ["diff"]:
+        _diff(given)
+    else:
+        _table(given)
 
 
-def _help(asked: Asked) -> None:
-    print(HELP, end="")
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: see --help")
 
 
-def _table(asked: Asked) -> None:
-    runs, unreadable = _read(asked.words)
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--runs", action="store_true")
+    for name in ("where", "sort", "report"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--format", default="table")
+    given = parser.parse_intermixed_args(_joined(arguments))
+    if not given.help and given.format not in _FORMATS:
+        raise UserError(f"--format must be one of {', '.join(_FORMATS)}, got {given.format}")
+    return given
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--sort -macs` as `--sort=-macs`: argparse takes what begins with `-` for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--sort":
+            joined[-1] = f"--sort={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _table(given: argparse.Namespace) -> None:
+    report_path = None if given.report is None else _report_path(given.report)
+    from convscope.analysis.frame import Reader
+    from convscope.analysis.lookup import OUTPUTS, resolve_path
+    from convscope.analysis.select import select_runs
+
+    if not given.names and not OUTPUTS.is_dir():
+        raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
+    runs, unreadable = Reader([resolve_path(name) for name in given.names] or [OUTPUTS]).read()
     for left in unreadable[:_MOST_UNREADABLE]:
         tell(f"skipped, unreadable: {left.reason}")
     if len(unreadable) > _MOST_UNREADABLE:
         tell(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
     if runs.empty:
-        raise UserError(f"there is no run to compare in {' '.join(asked.words) or 'outputs'}")
-    from convscope.analysis.choose import chosen
-
-    runs = chosen(runs, asked.where, asked.sort, asked.runs)
-    if asked.report is not None:
+        raise UserError(f"there is no run to compare in {' '.join(given.names) or OUTPUTS}")
+    runs = select_runs(runs, given.where, given.sort, given.runs)
+    if report_path is not None:
         from convscope import report
 
-        report.write(runs, unreadable, asked.report, _typed())
-    if asked.format in EXPORTS:
-        from convscope.analysis.rows import group_rows, run_rows, shared
+        command = shlex.join(["python", "scripts/compare.py", *sys.argv[1:]])
+        report.write(runs, unreadable, report_path, command)
+    if given.format in EXPORTS:
+        from convscope.analysis.table import shared, to_records
 
         in_common = shared(runs)
-        rows = run_rows(runs) if asked.runs else group_rows(runs)
-        _print(EXPORTS[asked.format]([row | in_common for row in rows]))
+        rows = [record | in_common for record in to_records(runs, single=given.runs)]
+        print(EXPORTS[given.format](rows), end="")
     else:
         from convscope.report.views import compared
 
-        _print_page(lambda width: compared(runs, asked.runs, width), asked.format)
-    if asked.report is not None:
-        tell(f"wrote {asked.report}")
+        _print_page(lambda width: compared(runs, given.runs, width), given.format)
+    if report_path is not None:
+        tell(f"wrote {report_path}")
 
 
-def _read(words: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
-    from convscope.analysis.frame import Reader
-    from convscope.analysis.places import OUTPUTS, place
+def _report_path(text: str) -> Path:
+    path = Path(text)
+    # A device or pipe would be replaced by a file.
+    if not path.name or (path.exists() and not path.is_file()):
+        raise UserError(f"--report must name a file, got {text or 'nothing'}")
+    return path
 
-    if not words and not OUTPUTS.is_dir():
-        raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
-    return Reader([place(word) for word in words] or [OUTPUTS]).read()
 
-
-def _diff(asked: Asked) -> None:
+def _diff(given: argparse.Namespace) -> None:
+    for name in _FOR_TABLES:
+        if getattr(given, name):
+            raise UserError(f"--{name} is not for diff: see --help")
+    names = given.names[1:]
+    if len(names) != 2:
+        raise UserError(f"diff must have two variants or runs behind it, got {len(names)}")
     from convscope.analysis.diff import compare
-    from convscope.analysis.places import OUTPUTS
-    from convscope.analysis.sides import sides
+    from convscope.analysis.lookup import find_sides
     from convscope.report.views import side_by_side
 
-    comparison = compare(*sides(asked.words, OUTPUTS))
-    if asked.format in EXPORTS:
+    comparison = compare(*find_sides(names))
+    if given.format in EXPORTS:
         differing = [asdict(row) for row in comparison.rows if row.differs]
-        _print(EXPORTS[asked.format](differing))
+        print(EXPORTS[given.format](differing), end="")
     else:
-        _print_page(lambda _: side_by_side(comparison), asked.format)
-
-
-_COMMANDS: dict[str, Callable[[Asked], None]] = {"help": _help, "table": _table, "diff": _diff}
+        _print_page(lambda _: side_by_side(comparison), given.format)
 
 
 def _print_page(page_of_width: Callable[[int], Page], form: str) -> None:
-    from convscope.tables import new_console
-
     console = new_console()
     page = page_of_width(console.width)
     if form == "markdown":
-        _print(as_markdown(page) + "\n")
+        print(as_markdown(page))
     else:
         show(page, console)
-
-
-def _print(text: str) -> None:
-    print(text, end="")
-
-
-def _typed() -> str:
-    return shlex.join(["python", "scripts/compare.py", *sys.argv[1:]])

@@ -8,12 +8,19 @@ from typing import Any
 
 from pandas import DataFrame
 
-from convscope.analysis.columns import group_table, run_table, spread_text, value_text, with_std
 from convscope.analysis.diff import Comparison, DiffRow, Plain
 from convscope.analysis.findings import caveats, verdict
 from convscope.analysis.frame import short
-from convscope.analysis.leaders import leaders
-from convscope.analysis.rows import group_rows, run_rows, shared, varied
+from convscope.analysis.ranking import top_groups
+from convscope.analysis.table import (
+    shared,
+    spread_text,
+    terminal_table,
+    to_records,
+    value_text,
+    varied,
+    with_std,
+)
 from convscope.metrics import METRICS
 from convscope.report.page import Page
 from convscope.tables import Table
@@ -37,12 +44,9 @@ def compared(runs: DataFrame, single: bool, width: int) -> Page:
     headings = _headings(runs)
     finished = runs[runs["status"] == "finished"]
     marks = {} if single else _marks(finished)
-    if single:
-        lines = [row for row in run_rows(runs) if row["status"] == "finished"]
-        table = run_table(lines, headings, width)
-    else:
-        lines = [row for row in group_rows(runs) if row["runs"]]
-        table = group_table(lines, headings, marks, width)
+    records = to_records(runs, single=single)
+    lines = [one for one in records if (one["status"] == "finished" if single else one["runs"])]
+    table = terminal_table(lines, single=single, headings=headings, marks=marks, width=width)
     return Page(
         heading=_summary(runs),
         facts=_facts(shared(runs)),
@@ -84,8 +88,9 @@ def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _marks(runs: DataFrame) -> dict[str, str]:
-    best, close, better = leaders(runs)
-    return dict.fromkeys(close, CLOSE) | dict.fromkeys(better, BETTER) | dict.fromkeys(best, BEST)
+    top = top_groups(runs)
+    marks = {BETTER: top.better, CLOSE: top.not_different, BEST: top.best}
+    return {group: mark for mark, groups in marks.items() for group in groups}
 
 
 def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:

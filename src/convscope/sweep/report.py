@@ -26,11 +26,11 @@ def report_study(study: Path, command: str) -> Path:
     if text.is_file() and report.is_current(page, *read_study(study)):
         return page
     # Here: pandas and Plotly take a second or two to import, and a finished sweep needs neither.
-    from convscope.analysis.choose import chosen
     from convscope.analysis.frame import Reader
+    from convscope.analysis.select import select_runs
 
     runs, aside = Reader([study]).read()
-    runs = chosen(runs, None, None, single=False)
+    runs = select_runs(runs, None, None, single=False)
     # The page last: it says which runs both are of.
     for path in (text, page):
         report.write(runs, aside, path, command)

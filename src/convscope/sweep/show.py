@@ -33,13 +33,13 @@ def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
 
 def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
     """What `compare.py` would show of these runs: a line per variant, over its seeds."""
-    from convscope.analysis.choose import chosen
     from convscope.analysis.frame import row, tabulate
+    from convscope.analysis.select import select_runs
     from convscope.report.page import show
     from convscope.report.views import compared
 
     runs, _ = tabulate([row(record) for record in records])
-    best_first = chosen(runs, None, None, single=False)
+    best_first = select_runs(runs, None, None, single=False)
     line(console)
     show(compared(best_first, single=False, width=console.width), console)
 

@@ -9,14 +9,13 @@ from typing import Any
 
 from pandas import DataFrame
 
-from convscope.analysis import rows
 from convscope.analysis.anova import levels_of
-from convscope.analysis.columns import measured_texts
 from convscope.analysis.diff import compare
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
-from convscope.analysis.leaders import leaders
+from convscope.analysis.ranking import top_groups
 from convscope.analysis.select import where
+from convscope.analysis.table import Record, cells, shared, to_records
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
 from convscope.tensorboard_plugin.snapshot import Snapshot
@@ -74,20 +73,20 @@ _COLUMN = {"padding": "padding_policy"}
 def _rows(runs: DataFrame) -> dict[str, Any]:
     levels = levels_of(runs.drop_duplicates("group").set_index("group"))
 
-    def texts(row: rows.Row) -> dict[str, Any]:
-        return {"texts": measured_texts(row), "levels": list(levels.loc[row["group"]])}
+    def texts(row: Record) -> dict[str, Any]:
+        return {"texts": cells(row), "levels": list(levels.loc[row["group"]])}
 
     return {
         "factors": [
             {"key": _COLUMN.get(factor.key, factor.key), "title": factor.title}
             for factor in FACTORS
         ],
-        "groups": [row | texts(row) for row in rows.group_rows(runs)],
+        "groups": [row | texts(row) for row in to_records(runs)],
         "runs": [
             row | {"id": identity} | texts(row)
-            for identity, row in zip(runs["id"].tolist(), rows.run_rows(runs), strict=True)
+            for identity, row in zip(runs["id"], to_records(runs, single=True), strict=True)
         ],
-        "shared": rows.shared(runs),
+        "shared": shared(runs),
         "settings": list(runs["setting"].unique()),
     }
 
@@ -97,8 +96,8 @@ def unchanged(snapshot: Snapshot) -> str:
 
 
 def leading(runs: DataFrame) -> str:
-    """The groups to mark: `leaders`'s."""
-    return _text({kind: sorted(groups) for kind, groups in leaders(runs)._asdict().items()})
+    """The groups to mark: `top_groups`'s."""
+    return _text({kind: sorted(groups) for kind, groups in top_groups(runs)._asdict().items()})
 
 
 def words(runs: DataFrame) -> str:

@@ -12,18 +12,26 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame, Series
 
-from convscope.analysis.families import Family, of_settings, of_variants, with_result
 from convscope.analysis.findings.effects import influences
 from convscope.analysis.findings.speed import obstacles
 from convscope.analysis.findings.stride import larger_strides
 from convscope.analysis.groups import grouped
-from convscope.analysis.leaders import VALIDATION, Choice, choose, differences_from
 from convscope.analysis.pairwise import (
+    differences_from,
     image_interval,
     sampling_error,
     simultaneous_intervals,
 )
 from convscope.analysis.pareto import chosen_front
+from convscope.analysis.ranking import (
+    VALIDATION,
+    Choice,
+    Family,
+    choose,
+    setting_families,
+    variant_families,
+    with_result,
+)
 from convscope.text import (
     count,
     counted,
@@ -52,7 +60,7 @@ def verdict(runs: DataFrame) -> list[str]:
     """
     if with_result(runs).empty:
         return ["No run with a test accuracy has finished."]
-    variants, settings = of_variants(runs), of_settings(runs)
+    variants, settings = variant_families(runs), setting_families(runs)
     if runs["setting"].nunique() == 1:
         return list(_of_variants(variants[0])) if variants else list(_only(grouped(runs)))
     said = [f"{one.title}: {' '.join(_of_variants(one))}" for one in variants[:_MOST]]
@@ -62,7 +70,7 @@ def verdict(runs: DataFrame) -> list[str]:
 
 def headlines(runs: DataFrame) -> list[str]:
     """The first sentence of each paragraph of `verdict`, where it has paragraphs."""
-    variants, settings = of_variants(runs), of_settings(runs)
+    variants, settings = variant_families(runs), setting_families(runs)
     said = [f"{one.title}: {next(_of_variants(one))}" for one in variants[:_MOST]]
     said += [f"{one.title}: {next(_of_settings(one))}" for one in settings[:_MOST]]
     return [*said, *_left_out(runs, variants, settings)]
@@ -168,7 +176,7 @@ def _result(choice: Choice, runs: DataFrame) -> str:
 def _tested(choice: Choice, runs: DataFrame, *, brief: bool = False) -> Iterator[str]:
     """The others' test accuracies, seen from the chosen one's."""
     best = choice.best
-    found = differences_from(runs, str(best.name), choice.ranked).assign(
+    found = differences_from(runs, str(best.name), choice.ranked.index).assign(
         name=choice.ranked["name"], test_accuracy=choice.ranked["test_accuracy"]
     )
     worse = found[found["differs"] & (found["difference"] < 0)]
@@ -217,7 +225,7 @@ def _by(sizes: Series) -> str:
 def _bargains(choice: Choice, runs: DataFrame, speed: bool) -> Iterator[str]:
     """Those that do not differ significantly from the chosen one, and cost less."""
     best = choice.best
-    found = differences_from(runs, str(best.name), choice.ranked)
+    found = differences_from(runs, str(best.name), choice.ranked.index)
     alike = choice.ranked.loc[found.index[~found["differs"]]]
     lighter = alike[alike["macs"] < best["macs"]]
     parts: dict[str, list[str]] = {}
@@ -229,7 +237,7 @@ def _bargains(choice: Choice, runs: DataFrame, speed: bool) -> Iterator[str]:
             f"{share(fewest['macs'].iloc[0] / best['macs'])} of {best['name']}'s)"
         )
     if speed and len(alike):
-        rates = differences_from(runs, str(best.name), alike, _SPEED, ratio=True)
+        rates = differences_from(runs, str(best.name), alike.index, _SPEED, ratio=True)
         faster = rates[rates["differs"] & (rates["difference"] > 0)]
         if len(faster):
             most = faster["difference"].idxmax()

@@ -5,14 +5,14 @@ import { ask } from "./server.js";
 
 const MEANING = {
   best: ["*", "highest validation accuracy of those compared"],
-  close: ["~", "test accuracy not significantly different from that of * (95 %)"],
+  not_different: ["~", "test accuracy not significantly different from that of * (95 %)"],
   better: ["+", "test accuracy significantly higher than that of * (95 %)"],
 };
 
 // `changed` is called when the marks of what is shown have come.
 export function marksOf(changed) {
   let asked = null;
-  let told = { best: [], close: [], better: [] };
+  let told = { best: [], not_different: [], better: [] };
 
   async function update({ where, version }) {
     const question = JSON.stringify([where, version]);

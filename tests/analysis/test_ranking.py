@@ -6,7 +6,7 @@ from pathlib import Path
 from pandas import DataFrame
 
 from convscope.analysis.frame import Reader
-from convscope.analysis.leaders import leaders
+from convscope.analysis.ranking import top_groups
 
 Runs = Callable[..., DataFrame]
 MakeStudy = Callable[..., Path]
@@ -29,11 +29,11 @@ def test_the_best_of_each_setting_and_what_is_as_good(
     make_study(study, [9], [1], [1], [0], status="failed", reason="the loss is NaN")
     runs, _ = Reader([study]).read()
     variants = dict(zip(runs["group"], runs["variant"], strict=True))
-    best, close, better = leaders(runs)
+    best, close, better = top_groups(runs)
     assert {variants[group] for group in best} == {"k5-s1-p0"}
     assert {variants[group] for group in close} == {"k3-s2-p0"}
     assert not better
-    assert leaders(runs[runs["status"] == "failed"]) == (frozenset(),) * 3
+    assert top_groups(runs[runs["status"] == "failed"]) == (frozenset(),) * 3
 
 
 def test_the_choice_is_made_by_validation(make_runs: Runs) -> None:
@@ -47,7 +47,7 @@ def test_the_choice_is_made_by_validation(make_runs: Runs) -> None:
     )
     runs["best_val_accuracy"] = (runs["variant"] == "k5-s1-p2") * 0.01 + 0.95
     variants = runs.drop_duplicates("group").set_index("group")["variant"]
-    assert [{variants[group] for group in some} for some in leaders(runs)] == [
+    assert [{variants[group] for group in some} for some in top_groups(runs)] == [
         {"k5-s1-p2"},
         {"k3-s1-p1"},
         {"k7-s1-p3"},
@@ -58,10 +58,10 @@ def test_all_of_a_tie_lead(make_runs: Runs) -> None:
     # The same accuracies in another order add up to another last bit.
     of = [0.979, 0.9801, 0.9813]
     runs = make_runs({(3, 1, 0): of, (5, 1, 0): of[::-1], (7, 1, 1): [of[1], of[2], of[0]]})
-    assert len(leaders(runs).best) == 3
+    assert len(top_groups(runs).best) == 3
 
 
 def test_a_single_run_does_not_lead_where_others_are_repeated(make_runs: Runs) -> None:
     runs = make_runs({(3, 1, 0): [0.97, 0.98], (5, 1, 0): [0.96, 0.97], (7, 1, 1): [0.999]})
     variants = runs.set_index("group")["variant"]
-    assert [variants[group].iloc[0] for group in leaders(runs).best] == ["k3-s1-p0"]
+    assert [variants[group].iloc[0] for group in top_groups(runs).best] == ["k3-s1-p0"]

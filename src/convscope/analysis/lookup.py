@@ -1,0 +1,116 @@
+"""What a user names: a folder of runs, a study, a run, or a variant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pandas import DataFrame
+
+from convscope.analysis.frame import Reader, row, tabulate
+from convscope.errors import UserError
+from convscope.geometry.label import LABEL
+from convscope.runs.directory import RunDirectory
+from convscope.runs.record import current_record
+from convscope.runs.study import find_run
+
+OUTPUTS = Path("outputs")
+
+_VARIANT = re.compile(rf"(?:(?P<study>.+)/)?(?P<variant>{LABEL.pattern})(?: \((?P<setting>.+)\))?")
+_MOST_CHOICES = 4
+
+
+def resolve_path(name: str) -> Path:
+    """Return a folder as given, a study below `outputs`, or a run by its name.
+
+    Raises:
+        UserError: there is none; names the nearest study.
+    """
+    try:
+        for path in (Path(name), OUTPUTS / name):
+            if path.is_dir():
+                return path
+        studies = [path.name for path in OUTPUTS.glob("*/")]
+        for near in difflib.get_close_matches(name, studies, n=1):
+            raise UserError(
+                f"{name} must be a study, a run or a folder; did you mean the study {near}?"
+            )
+        return find_run(name, OUTPUTS).path
+    except OSError as error:
+        raise UserError(f"{name} cannot be opened: {error.strerror or error}") from error
+
+
+def find_sides(names: Sequence[str]) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """Return all runs among which two sides are compared, and the two, as `frame`'s tables.
+
+    A name is that of a run, as `find_run` takes it, or a variant: `k3-s1-p1`, `STUDY/k3-s1-p1` of
+    one study only, or `k3-s1-p1 (lr 0.01)` of one setting. Where both are variants of named
+    studies, the runs are those of these studies; else all below `outputs`.
+
+    Raises:
+        UserError: there is no such run or variant, or it has several settings.
+    """
+    variants = [None if _is_run(name) else _VARIANT.fullmatch(name) for name in names]
+    if not any(variants):
+        first, second = map(_run, names)
+        return first.iloc[:0], first, second
+    studies = [found["study"] for found in variants if found and found["study"]]
+    runs, _ = Reader(map(_folder, studies) if len(studies) == len(names) else [OUTPUTS]).read()
+    first, second = (
+        _variant(found, runs) if found else _run(name)
+        for name, found in zip(names, variants, strict=True)
+    )
+    return runs, first, second
+
+
+def _is_run(name: str) -> bool:
+    return any(RunDirectory(path).record.is_file() for path in (Path(name), OUTPUTS / name))
+
+
+def _run(name: str) -> DataFrame:
+    return tabulate([row(current_record(find_run(name, OUTPUTS).path))])[0]
+
+
+def _folder(study: str) -> Path:
+    """A study below `outputs`, or any folder of runs."""
+    return next((path for path in (OUTPUTS / study, Path(study)) if path.is_dir()), OUTPUTS / study)
+
+
+def _variant(name: re.Match[str], runs: DataFrame) -> DataFrame:
+    of_variant = runs[runs["variant"] == name["variant"]]
+    if name["study"]:
+        of_variant = of_variant[of_variant["study"] == Path(name["study"]).name]
+    found = of_variant
+    if name["setting"]:
+        asked = set(name["setting"].split(", "))
+        found = of_variant[[asked <= set(one.split(", ")) for one in of_variant["setting"]]]
+    if found.empty:
+        raise UserError(
+            f"{name[0]} is no run, and no variant that has been trained"
+            f"{_hint(name['variant'], runs, of_variant)}"
+        )
+    if found["group"].nunique() > 1:
+        choices = _choices(found)
+        shown = ", ".join(choices[:_MOST_CHOICES]) + (", …" if len(choices) > _MOST_CHOICES else "")
+        raise UserError(
+            f"{name[0]} has been trained with {len(choices)} settings: give one of {shown},"
+            " or one run"
+        )
+    return found.sort_values("seed")
+
+
+def _choices(found: DataFrame) -> list[str]:
+    """How each of a variant's settings is typed: by its study where that has no other."""
+    of_study = found.drop_duplicates(["study", "group"])
+    if of_study["study"].is_unique and of_study["group"].is_unique:
+        return [f"{one.study}/{one.variant}" for one in of_study.itertuples()]
+    return [f"'{label}'" for label in sorted(found["label"].unique())]
+
+
+def _hint(variant: str, runs: DataFrame, of_variant: DataFrame) -> str:
+    if len(of_variant):
+        return f"; there is {', '.join(of_variant['label'].unique()[:_MOST_CHOICES])}"
+    near = difflib.get_close_matches(variant, runs["variant"].unique(), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

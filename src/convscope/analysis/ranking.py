@@ -1,0 +1,146 @@
+"""Which groups are compared with each other, which is chosen, and which do as well.
+
+The choice is made by validation accuracy. The highest of many test accuracies is too high by
+chance; that of a variant which was chosen on other images is much less so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pandas import DataFrame, Series
+
+from convscope.analysis.groups import grouped
+from convscope.analysis.pairwise import differences_from
+
+VALIDATION, TEST = "best_val_accuracy", "test_accuracy"
+_SAME = 1e-9
+"""Means of accuracies that differ by less are equal: only the order of adding them differs."""
+_SAME_IMAGES = ["variant", "dataset", "fingerprint", "val_images", "test_images"]
+"""What two settings of a variant must share: accuracies on other images are not compared."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Groups whose means are compared all at once: two or more that have a result.
+
+    Args:
+        title: the setting, or the variant where settings are compared; "" where there is no other.
+        runs: of `frame`'s table, with one `setting`, and `name`: what a group is called.
+    """
+
+    title: str
+    runs: DataFrame
+
+
+def variant_families(runs: DataFrame) -> list[Family]:
+    """Return the settings in which more than one variant has a result."""
+    several = runs["setting"].nunique() > 1
+    return [
+        Family(str(setting) if several else "", of_it.assign(name=of_it["variant"]))
+        for setting, of_it in runs.groupby("setting", sort=False)
+        if with_result(of_it)["group"].nunique() > 1
+    ]
+
+
+def setting_families(runs: DataFrame) -> list[Family]:
+    """Return the variants that have a result in more than one setting, on the same images."""
+    return [
+        Family(str(variant), of_it.assign(name=of_it["setting"], setting=str(variant)))
+        for (variant, *_), of_it in runs.groupby(_SAME_IMAGES, sort=False, dropna=False)
+        if of_it["setting"].nunique() > 1 and with_result(of_it)["group"].nunique() > 1
+    ]
+
+
+def with_result(runs: DataFrame) -> DataFrame:
+    """Return the finished runs that have a test accuracy."""
+    return runs[(runs["status"] == "finished") & runs[TEST].notna()]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The groups of a comparison, ranked.
+
+    Args:
+        by: `VALIDATION`, or `TEST` where a group has no validation accuracy.
+        ranked: groups with a test accuracy, of `groups.grouped`, the highest first: those with two
+            runs or more, or all where fewer than two groups have so many.
+        single: groups of a single run that are left out for that.
+        tied: ids of those that share the highest mean.
+    """
+
+    by: str
+    ranked: DataFrame
+    single: DataFrame
+    tied: list[str]
+
+    @property
+    def best(self) -> Series:
+        """The chosen one; of tied groups that with the fewest MACs, of these the table's first."""
+        return self.ranked.loc[self.tied].sort_values("macs", kind="stable").iloc[0]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether differences can be tested: seeds are repeated."""
+        return bool(self.ranked["runs"].min() > 1)
+
+
+def chosen_by(groups: DataFrame) -> str:
+    """Return the metric by which these groups are ranked."""
+    return VALIDATION if groups[VALIDATION].notna().all() else TEST
+
+
+def choose(groups: DataFrame) -> Choice:
+    """Choose among `groups.grouped`'s rows, of which at least one has a test accuracy."""
+    groups = groups[groups[TEST].notna()]
+    repeated = groups[groups["runs"] > 1]
+    several = len(repeated) > 1
+    among = repeated if several else groups
+    by = chosen_by(among)
+    ranked = among.sort_values(by, ascending=False, kind="stable")
+    tied = list(ranked.index[ranked[by] >= ranked[by].max() - _SAME])
+    return Choice(by, ranked, groups[groups["runs"] == 1] if several else groups[:0], tied)
+
+
+class TopGroups(NamedTuple):
+    """Groups by id.
+
+    Args:
+        best: those with the highest validation accuracy of what they are compared with.
+        not_different: the others whose test accuracy is not significantly different from that of
+            the chosen one of these.
+        better: the others whose test accuracy is significantly higher than that.
+    """
+
+    best: frozenset[str]
+    not_different: frozenset[str]
+    better: frozenset[str]
+
+
+def top_groups(runs: DataFrame) -> TopGroups:
+    """Return which groups lead among the finished runs; none where nothing is compared."""
+    best: set[str] = set()
+    not_different: set[str] = set()
+    better: set[str] = set()
+    for family in _disjoint_families(runs[runs["status"] == "finished"]):
+        choice = choose(grouped(family.runs))
+        others = differences_from(family.runs, str(choice.best.name), choice.ranked.index)
+        others = others[~others.index.isin(choice.tied)]
+        best |= set(choice.tied)
+        not_different |= set(others.index[~others["differs"]])
+        better |= set(others.index[others["differs"] & (others["difference"] > 0)])
+    return TopGroups(frozenset(best), frozenset(not_different), frozenset(better))
+
+
+def _disjoint_families(runs: DataFrame) -> Iterator[Family]:
+    """Families of which no two have a group in common.
+
+    Variants of a setting; settings of a variant where each setting has only that one.
+    """
+    within = variant_families(runs)
+    yield from within
+    settings = {family.title for family in within}
+    if len(within) < runs["setting"].nunique():
+        yield from setting_families(runs[~runs["setting"].isin(settings)])

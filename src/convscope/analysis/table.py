@@ -1,0 +1,265 @@
+"""Runs or groups as records of plain JSON values, and those as a table that fits a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from pandas import DataFrame, Series
+from rich.cells import cell_len
+
+from convscope.analysis.frame import OF_NO_GROUP, WINDOW, setting_keys
+from convscope.analysis.groups import grouped, hidden_std
+from convscope.config.schema import as_typed, brief
+from convscope.metrics import METRICS, Metric, geometric, measured, metrics_of
+from convscope.tables import Table, map_text
+from convscope.text import MISSING, count, percent, percent_range
+
+Record = dict[str, Any]
+
+_MACHINE = ("device", "threads", "torch")
+_WHOLE = {"padding", "threads", "val_images", "test_images"}
+"""Columns of whole numbers, as what follows from the geometry is: pandas makes them floats where
+one is missing.
+"""
+_ENDS = ("", "_std", "_low", "_high", "_min", "_max")
+_COSTS = ("receptive_field", "macs", "params")
+_GAP = 2
+
+
+def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
+    """Return one record per group, or per run if `single`, in the table's order.
+
+    The keys, in order: `label`; the conv's; config keys and machine that differ between the runs (a
+    group's own values joined by commas); of a group `runs, seeds, unfinished, reason`, the images
+    behind its accuracies, and per metric its mean under its own name, then `_std, _low, _high,
+    _min, _max`; of a run `seed, status, reason` and its metrics; `map` (height x width as text);
+    what follows from the geometry; where it comes from. None for what is missing.
+    """
+    keys = varied(runs)
+    members: dict[str, DataFrame] = {}
+    own: tuple[str, ...]
+    last: tuple[str, ...]
+    if single:
+        lines = runs.to_dict("records")
+        own = ("seed", "status", "reason", *measured())
+        last = ("study", "run", "started_at", "duration_s", "command", "path", "group")
+    else:
+        lines = grouped(runs).reset_index().to_dict("records")
+        members = dict(iter(runs.groupby("group", sort=False)))
+        counts = ("runs", "seeds", "unfinished", "reason", "val_images", "test_images")
+        own = (*counts, *(f"{name}{end}" for name in measured() for end in _ENDS))
+        last = ("study", "group")
+    records = []
+    for line in lines:
+        of_group = members.get(line["group"])
+        run = line if of_group is None else of_group.iloc[0]
+        records.append(
+            {
+                **_plain_values(line, ("label", *WINDOW)),
+                **{
+                    key: _config_value(run, key) if of_group is None else _joined(of_group, key)
+                    for key in keys
+                },
+                **_plain_values(line, own),
+                "map": map_text(run["record"].geometry),
+                **_plain_values(line, (*geometric(), *last)),
+            }
+        )
+    return records
+
+
+def shared(runs: DataFrame) -> Record:
+    """Return what all runs (one at least) have in common, except variant and seed."""
+    first = runs.iloc[0]
+    keys = ("study", *_candidates(runs), "test_images")
+    return {key: _config_value(first, key) for key in keys if _is_one(runs[key])}
+
+
+def varied(runs: DataFrame) -> list[str]:
+    """Return the columns of config and machine that differ between the runs, except the seed."""
+    return [key for key in _candidates(runs) if not _is_one(runs[key])]
+
+
+def _candidates(runs: DataFrame) -> list[str]:
+    return [*(key for key in setting_keys(runs) if key != "seed"), *_MACHINE]
+
+
+def _is_one(values: Series) -> bool:
+    return bool(values.nunique(dropna=False) == 1)
+
+
+def _plain_values(line: Record, keys: Iterable[str]) -> Record:
+    return {key: _plain(key, line.get(key)) for key in keys}
+
+
+def _joined(runs: DataFrame, key: str) -> Any:
+    """The value that all runs of a group share, or the different ones as text."""
+    if _is_one(runs[key]):
+        return _config_value(runs.iloc[0], key)
+    return ", ".join(str(_plain(key, value)) for value in runs[key].unique())
+
+
+def _config_value(run: Record | Series, key: str) -> Any:
+    """A run's value of a column; a config key's from the config, where 1 (batch) is not 1.0."""
+    if "." not in key:
+        return _plain(key, run[key])
+    value: Any = run["record"].config
+    for part in key.removeprefix(OF_NO_GROUP).split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        # A group where others have a value: its keys have columns of their own.
+        return None
+    return brief(value) if isinstance(value, list) else value
+
+
+def _plain(key: str, value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    if key in _WHOLE or (key in METRICS and not METRICS[key].is_measured):
+        return int(value)
+    return value.item() if hasattr(value, "item") else value
+
+
+class _Column(NamedTuple):
+    """A column by its heading; `<` sets it left.
+
+    Args:
+        spare: 0 stays always; of the others the largest goes first where the table is too wide.
+    """
+
+    heading: str
+    text: Callable[[Record], str]
+    spare: int = 0
+
+
+def terminal_table(
+    records: Sequence[Record],
+    *,
+    single: bool,
+    headings: Mapping[str, str],
+    marks: Mapping[str, str],
+    width: int,
+) -> Table:
+    """Return a line per record, as wide as `width` characters where that can be had.
+
+    Args:
+        records: from `to_records`, with the same `single`.
+        headings: of what else differs, by key.
+        marks: by group, put in front of its line.
+    """
+    # Validation first: the lines are in its order, and the choice is made by it.
+    accuracies = [METRICS["best_val_accuracy"], METRICS["test_accuracy"]]
+    others = [metric for metric in metrics_of("table") if metric not in accuracies]
+    settings = [_Column(f"<{heading}", _value_of(key)) for key, heading in headings.items()]
+    if single:
+        columns = [
+            _Column("<run", lambda record: record["run"]),
+            *settings,
+            *map(_metric_column, accuracies),
+            # The run's name is long: the costs of its network go before the map.
+            *(_metric_column(one, 3 if one.name in _COSTS else one.spare) for one in others),
+            _Column("seconds", _seconds, spare=4),
+        ]
+    else:
+        columns = [
+            _Column("<", lambda record: marks.get(record["group"], "")),
+            _Column("<variant", lambda record: record["variant"]),
+            *settings,
+            *map(_metric_column, accuracies),
+            _Column("seeds", lambda record: count(record["runs"])),
+            _Column("95 % interval", _interval, spare=3),
+            *map(_metric_column, others),
+        ]
+    return _fitted(records, columns, width)
+
+
+def _metric_column(metric: Metric, spare: int | None = None) -> _Column:
+    drop = metric.spare if spare is None else spare
+    return _Column(metric.head, lambda record: _cell(record, metric), drop)
+
+
+def cells(record: Record) -> dict[str, str]:
+    """Return a record's metrics, and the interval of its accuracy, as every table shows them."""
+    metrics = {metric.name: _cell(record, metric) for metric in metrics_of("table")}
+    return metrics | {"test_accuracy_low": _interval(record)}
+
+
+def _cell(record: Record, metric: Metric) -> str:
+    value = record[metric.name]
+    if metric.name == "final_map":
+        return record["map"] or MISSING
+    if metric.name == "test_accuracy":
+        return spread_text(value, record.get("test_accuracy_std"), record.get("test_images"))
+    return metric.number(value)
+
+
+def _interval(record: Record) -> str:
+    low, high = record.get("test_accuracy_low"), record.get("test_accuracy_high")
+    return MISSING if low is None or high is None else percent_range(low, high)
+
+
+def _seconds(record: Record) -> str:
+    seconds = record["duration_s"]
+    return MISSING if seconds is None else f"{seconds:,.1f}"
+
+
+def _value_of(key: str) -> Callable[[Record], str]:
+    return lambda record: value_text(record[key])
+
+
+def value_text(value: Any) -> str:
+    """Return a config value as it is typed; a dash for None."""
+    return MISSING if value is None else as_typed(value)
+
+
+def spread_text(mean: float | None, std: float | None, images: int | None) -> str:
+    """`98.75 ± 0.12 %`: mean and standard deviation over seeds, of an accuracy.
+
+    `98.33 ± <0.08 %` where the seeds differ by less than so many images can show.
+    """
+    if mean is None or std is None:
+        return percent(mean)
+    hidden = percent(hidden_std(images) if images else 0.0)
+    is_hidden = images and std < hidden_std(images) and hidden != percent(0.0)
+    return f"{100 * mean:.2f} ± {f'<{hidden}' if is_hidden else percent(std)}"
+
+
+def with_std(mean: float, std: float) -> str:
+    """`10,297 ± 1,801`, `0.000400 ± 0.000030`: both with as many decimals.
+
+    So many that the deviation has two significant digits, unless the mean has five before; then
+    `98,765 ± <1`, where nothing would be left of the deviation.
+    """
+    decimals = _decimals(mean, 5)
+    if std:
+        decimals = min(decimals, _decimals(std, 2))
+    else:
+        decimals = len(f"{mean:.{decimals}f}".partition(".")[2].rstrip("0"))
+    least = f"<{10**-decimals:,.{decimals}f}" if std and round(std, decimals) == 0 else ""
+    return f"{mean:,.{decimals}f} ± {least or f'{std:,.{decimals}f}'}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    """With which a value has so many significant digits, whole numbers being written out."""
+    _, _, exponent = f"{value:e}".partition("e")
+    return max(digits - 1 - int(exponent), 0)
+
+
+def _fitted(records: Sequence[Record], columns: Sequence[_Column], width: int) -> Table:
+    texts = {column: [column.text(record) for record in records] for column in columns}
+    for spare in sorted({column.spare for column in columns} - {0}, reverse=True):
+        if _width(texts) <= width:
+            break
+        texts = {column: text for column, text in texts.items() if column.spare != spare}
+    headings = tuple(column.heading for column in texts)
+    return Table(headings, tuple(zip(*texts.values(), strict=True)))
+
+
+def _width(texts: Mapping[_Column, Sequence[str]]) -> int:
+    widths = [
+        max(map(cell_len, (column.heading.removeprefix("<"), *of_it)))
+        for column, of_it in texts.items()
+    ]
+    return sum(widths) + _GAP * (len(widths) - 1)
