@@ -82,7 +82,7 @@ def test_the_test_set_judges_nothing_that_a_search_or_a_front_chooses_by() -> No
         ("train_samples_per_sec", 34000.4, "34,000 samples/s", "34,000 samples/s"),
         ("train_samples_per_sec", None, "– samples/s", "– samples/s"),
         ("step_ms", 0.12345, "0.123 ms", "0.123 ms a step"),
-        ("step_ms", 1234.5, "1,234 ms", "1,234 ms a step"),
+        ("step_ms", 1234.5, "1,234.5 ms", "1,234.5 ms a step"),
         ("peak_mb", 512.2, "512 MiB", "512 MiB at its peak"),
         ("receptive_field", 23, "23 px", "23 px"),
         ("macs", 11744, "11,744 MACs", "11,744 MACs"),

@@ -117,9 +117,13 @@ class Metric:
 
 
 def _three_digits(value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:.3g}" if value < 1000 else count(value)
+    return MISSING if value is None else f"{value:.3g}"
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None or value < 1:
+        return _three_digits(value)
+    return f"{value:,.1f}"
 
 
 def _last_map(network: Network) -> int:
@@ -217,8 +221,8 @@ METRICS: dict[str, Metric] = {
             hparams="step, ms",
             of_epochs=statistics.median,
             better="smaller",
-            number=_three_digits,
-            short=_three_digits,
+            number=_milliseconds,
+            short=_milliseconds,
             unit="ms",
             axis_unit="ms",
             phrase="{} a step",

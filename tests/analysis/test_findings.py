@@ -10,11 +10,11 @@ from pandas import DataFrame
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from convscope.analysis.findings import caveats, headlines, measured, verdict
+from convscope.analysis.choice import top_groups
+from convscope.analysis.findings import caveats, describe_methods, headlines, summarize
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences
-from convscope.analysis.ranking import top_groups
 
 Runs = Callable[..., DataFrame]
 
@@ -30,7 +30,7 @@ def test_the_chosen_variant_and_the_others(make_runs: Runs) -> None:
     # Six degrees of freedom: t(1 - 0.05 / 6; 6) = 3.287 over the root of 3, intervals of the three
     # means of +- 0.19 points; q(0.95; 3, 6) = 4.339, of the differences of +- 0.25 points. Sums of
     # squares, in points²: kernel size 1.5 * 1², stride 1.5 * 0.1², seeds 6 * 0.1², of 2.28 in all.
-    assert verdict(make_runs(THREE)) == [
+    assert summarize(make_runs(THREE)) == [
         "k5-s1-p2 has the highest validation accuracy of 3 variants, 98.00 %; its test accuracy is "
         "98.00 % over 3 seeds (95 % interval 97.81 to 98.19 %, adjusted for the choice among 3), "
         "at 12,858,240 MACs an image and 20,000 training samples/s.",
@@ -57,7 +57,7 @@ def test_the_choice_is_made_by_validation_and_the_test_accuracy_is_reported(
     """k5 is chosen with 0.5 points less in the test than k3, which is named as better."""
     runs = make_runs({(3, 1, "half"): [0.979, 0.980, 0.981], (5, 1, "half"): [0.974, 0.975, 0.976]})
     runs["best_val_accuracy"] = runs["variant"].map({"k3-s1-p1": 0.96, "k5-s1-p2": 0.97})
-    first, second, *_ = verdict(runs)
+    first, second, *_ = summarize(runs)
     # t(1 - 0.05 / 4; 4) = 3.495; q(0.95; 2, 4) = 3.927, over the root of 3: +- 0.23 points.
     assert first.startswith(
         "k5-s1-p2 has the highest validation accuracy of 2 variants, 97.00 %; its test accuracy is "
@@ -70,7 +70,7 @@ def test_the_choice_is_made_by_validation_and_the_test_accuracy_is_reported(
 
 
 def test_without_a_validation_accuracy_the_choice_is_said_to_be_too_high(make_runs: Runs) -> None:
-    first, second, *_ = verdict(make_runs(THREE).assign(best_val_accuracy=float("nan")))
+    first, second, *_ = summarize(make_runs(THREE).assign(best_val_accuracy=float("nan")))
     assert first.startswith("k5-s1-p2 has the highest test accuracy of 3 variants, 98.00 %: 98.00")
     assert second == (
         "Validation accuracies are missing, so it was chosen by the very accuracy that is "
@@ -79,7 +79,7 @@ def test_without_a_validation_accuracy_the_choice_is_said_to_be_too_high(make_ru
 
 
 def test_all_of_a_tie_are_named(make_runs: Runs) -> None:
-    said = verdict(make_runs({(k, 1, "half"): [0.97, 0.98, 0.99] for k in (3, 5, 7)}))
+    said = summarize(make_runs({(k, 1, "half"): [0.97, 0.98, 0.99] for k in (3, 5, 7)}))
     assert said[0].startswith(
         "k3-s1-p1, k5-s1-p2 and k7-s1-p3 share the highest validation accuracy of 3 variants, "
         "98.00 %. Of these, k3-s1-p1 takes the fewest MACs: its test accuracy is 98.00 % over 3 "
@@ -88,14 +88,14 @@ def test_all_of_a_tie_are_named(make_runs: Runs) -> None:
         "Not significantly different from it (95 %): k5-s1-p2 (98.00 %) and k7-s1-p3 (98.00 %). "
     )
     runs = make_runs({(3, 1, p): [0.97, 0.98] for p in ("half", "full")}).assign(macs=7.0)
-    assert "Of these, k3-s1-p1 is listed first: its test accuracy" in verdict(runs)[0]
+    assert "Of these, k3-s1-p1 is listed first: its test accuracy" in summarize(runs)[0]
 
 
 def test_shares_that_would_exceed_100_percent_are_not_given(make_runs: Runs) -> None:
     # Sums of squares, in points²: kernel size and stride 1.5 * 29² each, seeds 2 * 0.1² twice and
     # 2 * 0.2², of 2 * 29² in all.
     # Added up they would put kernel 5 at stride 2 at 128 %.
-    said = verdict(
+    said = summarize(
         make_runs(
             {
                 (3, 1, "half"): [0.699, 0.700, 0.701],
@@ -117,7 +117,7 @@ def test_shares_that_would_exceed_100_percent_are_not_given(make_runs: Runs) -> 
 def test_what_does_not_differ_significantly_and_what_of_that_is_cheaper(make_runs: Runs) -> None:
     runs = make_runs({**THREE, (7, 2, "half"): [0.9787, 0.9797, 0.9807]})
     runs.loc[runs["variant"] == "k7-s2-p3", "train_samples_per_sec"] = 90_000.0
-    _, margins, alike, bargain, *_ = verdict(runs)
+    _, margins, alike, bargain, *_ = summarize(runs)
     assert margins.startswith("In test accuracy it is significantly better than 2 of the 3 others:")
     # q(0.95; 4, 8) = 4.529.
     assert alike == (
@@ -142,7 +142,7 @@ def test_the_least_significant_difference_is_that_of_each_pair(make_runs: Runs) 
     halves = differences(runs).assign(half=lambda of: 100 * (of["high"] - of["difference"]))
     of_best = halves[halves[["first", "second"]].eq(runs["group"].iloc[0]).any(axis=1)]["half"]
     assert of_best.max() > 1.2 * of_best.min()
-    (alike,) = (text for text in verdict(runs) if text.startswith("Not significantly different"))
+    (alike,) = (text for text in summarize(runs) if text.startswith("Not significantly different"))
     assert f"exceed {of_best.min():.2f} to {of_best.max():.2f} points (by pair):" in alike
 
 
@@ -159,7 +159,7 @@ def test_a_speed_is_higher_only_where_the_test_says_so(
 ) -> None:
     runs = make_runs({(5, 1, "half"): [0.97, 0.98, 0.991], (3, 1, "half"): [0.97, 0.98, 0.99]})
     runs["train_samples_per_sec"] = [float(rate) for of_variant in rates for rate in of_variant]
-    text = " ".join(verdict(runs))
+    text = " ".join(summarize(runs))
     assert ("trains 2 times as fast as k5-s1-p2 (95 % interval " in text) is said
     assert "fastest" not in text
     if said:
@@ -172,12 +172,12 @@ def test_a_speed_is_higher_only_where_the_test_says_so(
             f"{np.exp(bound[0, 1]):.2f}" for bound in (interval.low, interval.high)
         )
     shared = runs.assign(shared=True)
-    assert "samples/s" not in " ".join(verdict(shared))
-    assert "as fast as" not in " ".join(verdict(shared))
+    assert "samples/s" not in " ".join(summarize(shared))
+    assert "as fast as" not in " ".join(summarize(shared))
 
 
 def test_nothing_is_better_where_nothing_differs(make_runs: Runs) -> None:
-    said = verdict(make_runs({(k, 1, 0): [0.97 + 0.0001 * k, 0.98, 0.99] for k in (1, 3, 5)}))
+    said = summarize(make_runs({(k, 1, 0): [0.97 + 0.0001 * k, 0.98, 0.99] for k in (1, 3, 5)}))
     assert said[1].startswith(
         "Not significantly different from it (95 %): k3-s1-p0 (98.01 %) and k1-s1-p0 (98.00 %). A "
     )
@@ -187,7 +187,9 @@ def test_nothing_is_better_where_nothing_differs(make_runs: Runs) -> None:
 
 def test_a_factor_that_never_varies_by_itself_is_said_to_be_unknown(make_runs: Runs) -> None:
     """Kernel 1 needs no padding: half is none."""
-    said = verdict(make_runs({(k, s, "half"): [0.97, 0.98, 0.99] for k in (1, 3) for s in (1, 2)}))
+    said = summarize(
+        make_runs({(k, s, "half"): [0.97, 0.98, 0.99] for k in (1, 3) for s in (1, 2)})
+    )
     assert "No significant effect (F test, 5 %): stride." in said
     assert (
         "Not estimable: kernel size and padding, as no two variants differ in one of them only."
@@ -195,7 +197,7 @@ def test_a_factor_that_never_varies_by_itself_is_said_to_be_unknown(make_runs: R
 
 
 def test_a_larger_stride_that_wins_is_described_and_not_called_the_cause(make_runs: Runs) -> None:
-    said = verdict(
+    said = summarize(
         make_runs(
             {
                 (3, 1, "half"): [0.969, 0.970, 0.971],
@@ -218,14 +220,14 @@ def test_a_larger_stride_that_wins_is_described_and_not_called_the_cause(make_ru
 
 
 def test_no_stride_is_praised_that_only_looks_better(make_runs: Runs) -> None:
-    said = verdict(
+    said = summarize(
         make_runs({(3, 1, "half"): [0.96, 0.97, 0.98], (3, 2, "half"): [0.965, 0.975, 0.985]})
     )
     assert not any("stride is" in sentence or "better" in sentence for sentence in said)
 
 
 def test_single_runs_are_ranked_and_never_called_better(make_runs: Runs) -> None:
-    said = verdict(make_runs({(3, 1, "half"): [0.97], (5, 1, "half"): [0.99]}))
+    said = summarize(make_runs({(3, 1, "half"): [0.97], (5, 1, "half"): [0.99]}))
     assert said[:2] == [
         "k5-s1-p2 has the highest validation accuracy of 2 variants, 99.00 %; its test accuracy is "
         "99.00 % in a single run, at 12,858,240 MACs an image and 20,000 training samples/s.",
@@ -235,7 +237,7 @@ def test_single_runs_are_ranked_and_never_called_better(make_runs: Runs) -> None
 
 
 def test_a_single_run_among_repeated_ones_is_left_out_by_name(make_runs: Runs) -> None:
-    said = verdict(make_runs({**THREE, (7, 1, "half"): [0.999]}))
+    said = summarize(make_runs({**THREE, (7, 1, "half"): [0.999]}))
     assert said[0].startswith(
         "k5-s1-p2 has the highest validation accuracy of 3 variants with two runs or more, 98.00 %"
     )
@@ -246,7 +248,7 @@ def test_a_single_run_among_repeated_ones_is_left_out_by_name(make_runs: Runs) -
 
 
 def test_one_run_only(make_runs: Runs) -> None:
-    assert verdict(make_runs({(3, 2, "half"): [0.9875]})) == [
+    assert summarize(make_runs({(3, 2, "half"): [0.9875]})) == [
         "k3-s2-p1 is the only variant with a result: 98.75 % in a single run, at 176,320 MACs an "
         "image and 20,000 training samples/s.",
         "The 10,000 test images are a sample too: that alone gives 98.75 % a standard error "
@@ -260,7 +262,7 @@ def test_few_wrong_answers_have_wilsons_interval(make_runs: Runs, right: int) ->
     """24 of 24 right: statsmodels says 86.20 to 100.00 %, a standard error would be 0."""
     runs = make_runs({(3, 2, "half"): [right / 24]}).assign(test_images=24)
     low, high = proportion_confint(right, 24, 0.05, method="wilson")
-    assert verdict(runs)[1] == (
+    assert summarize(runs)[1] == (
         f"The 24 test images are a sample too: an accuracy of {100 * right / 24:.2f} % on these "
         f"may be {100 * low:.2f} to {100 * high:.2f} % on all images of their kind (95 %, Wilson). "
         "That is not part of the intervals over seeds, and more seeds do not lower it."
@@ -278,9 +280,9 @@ def test_what_is_said_of_data_is_what_was_used(make_runs: Runs) -> None:
     # sqrt(0.9375 * 0.0625 / 2048) = 0.535 points.
     assert (
         "The 2,048 test images are a sample too: that alone gives 93.75 % a standard error "
-        "of up to 0.53 points." in verdict(runs)[1]
+        "of up to 0.53 points." in summarize(runs)[1]
     )
-    assert measured(runs)[1] == (
+    assert describe_methods(runs)[1] == (
         "Data: mnist, 2,048 of 54,000 images in an epoch of training, 3,072 of 6,000 to validate, "
         "2,048 of 10,000 to test, 1x28x28 values each; 40 optimizer steps of 256 images."
     )
@@ -292,14 +294,14 @@ def test_what_is_said_of_data_is_what_was_used(make_runs: Runs) -> None:
 @pytest.mark.parametrize("accuracies", [{}, {(3, 1, 0): [None]}, {(7, 3, 0): [0.9]}])
 def test_no_result_is_said(make_runs: Runs, accuracies: dict) -> None:
     runs = make_runs(accuracies)
-    assert verdict(runs) == ["No run with a test accuracy has finished."]
-    assert measured(runs) == []
+    assert summarize(runs) == ["No run with a test accuracy has finished."]
+    assert describe_methods(runs) == []
 
 
 def test_each_setting_has_its_own_paragraph(make_runs: Runs) -> None:
     tables = [make_runs(THREE, config={"optim": {"lr": rate}}) for rate in (0.01, 0.02)]
     runs = with_settings(pd.concat(tables, ignore_index=True))
-    first, second, *rates = verdict(runs)
+    first, second, *rates = summarize(runs)
     assert first.startswith("lr 0.01: k5-s1-p2 has the highest validation accuracy of 3 variants")
     assert second.startswith("lr 0.02: k5-s1-p2 has the highest validation accuracy of 3 variants")
     assert [text.partition(":")[0] for text in rates] == ["k3-s1-p1", "k3-s2-p1", "k5-s1-p2"]
@@ -307,7 +309,7 @@ def test_each_setting_has_its_own_paragraph(make_runs: Runs) -> None:
         "Variants are compared within one setting, and settings within one variant on the same "
         "images; nothing else is compared."
     ) in caveats(runs)
-    assert measured(runs)[0] == (
+    assert describe_methods(runs)[0] == (
         "18 finished runs of 3 variants in 2 settings: seeds 0, 1 and 2, 5 epochs."
     )
     assert [text.partition(".00 %;")[0] for text in headlines(runs)[:2]] == [
@@ -330,7 +332,7 @@ def rates_of_one(make_runs: Runs) -> DataFrame:
 def test_settings_of_one_variant_are_compared_in_one_line(make_runs: Runs) -> None:
     runs = rates_of_one(make_runs)
     # The intervals are those of three variants, above.
-    assert verdict(runs) == [
+    assert summarize(runs) == [
         "k3-s2-p1: lr 0.04 has the highest validation accuracy of 3 settings, 98.50 %; its test "
         "accuracy is 98.50 % over 3 seeds (95 % interval 98.31 to 98.69 %, adjusted for the choice "
         "among 3). In test accuracy it is significantly better than lr 0.01, by 0.50 points (95 % "
@@ -349,7 +351,7 @@ def test_settings_tested_on_other_images_are_not_compared(make_runs: Runs) -> No
         for limit in (8, 1.0)
     ]
     runs = with_settings(pd.concat(tables, ignore_index=True))
-    (said,) = verdict(runs)
+    (said,) = summarize(runs)
     assert said.startswith("Nothing to compare with, neither another variant of its setting nor")
     assert (
         "Runs on mnist were tested on different numbers of images (2,048 and 10,000): accuracies "
@@ -360,7 +362,7 @@ def test_settings_tested_on_other_images_are_not_compared(make_runs: Runs) -> No
 
 def test_speed_that_was_not_measured_is_not_mentioned(make_runs: Runs) -> None:
     runs = make_runs(THREE).assign(train_samples_per_sec=float("nan"))
-    assert not any("samples/s" in sentence for sentence in verdict(runs))
+    assert not any("samples/s" in sentence for sentence in summarize(runs))
 
 
 def test_caveats(make_runs: Runs) -> None:
@@ -424,7 +426,9 @@ def test_a_single_epoch_is_said_to_show_no_trend(make_runs: Runs) -> None:
         "All runs were trained for one epoch at most (40 steps): whether accuracy was still rising "
         "is not known."
     ) in caveats(runs)
-    assert measured(runs)[1].startswith("Data: mnist, 10,240 of 54,000 images in an epoch of")
+    assert describe_methods(runs)[1].startswith(
+        "Data: mnist, 10,240 of 54,000 images in an epoch of"
+    )
 
 
 @pytest.mark.parametrize(("right", "untrained"), [(1187, True), (1188, False)])
@@ -450,11 +454,11 @@ def test_runs_that_max_time_ended_early_are_said_to_differ(make_runs: Runs) -> N
         "Runs of one setting took 400 to 480 optimizer steps, as trainer.max_time ended some "
         "early: slower variants were trained less."
     ) in caveats(runs)
-    assert measured(runs)[1].endswith("; 400 to 480 optimizer steps of 256 images.")
+    assert describe_methods(runs)[1].endswith("; 400 to 480 optimizer steps of 256 images.")
 
 
 def test_how_it_was_measured(make_runs: Runs) -> None:
-    said = measured(make_runs(THREE))
+    said = describe_methods(make_runs(THREE))
     assert said[:2] == [
         "9 finished runs of 3 variants: seeds 0, 1 and 2, 5 epochs.",
         "Data: mnist, 53,760 of 54,000 images in an epoch of training, 6,000 to validate, 10,000 "
@@ -473,8 +477,11 @@ def test_several_data_sets_are_each_described(make_runs: Runs) -> None:
         for name in ("mnist", "digits")
     ]
     runs = with_settings(pd.concat(tables, ignore_index=True))
-    assert verdict(runs) == [
+    assert summarize(runs) == [
         "Nothing to compare with, neither another variant of its setting nor another setting on "
         "the same images: k3-s1-p0 (dataset mnist), 98.00 % and k3-s1-p0 (dataset digits), 98.00 %."
     ]
-    assert [text.split(",")[0] for text in measured(runs)[1:3]] == ["Data: mnist", "Data: digits"]
+    assert [text.split(",")[0] for text in describe_methods(runs)[1:3]] == [
+        "Data: mnist",
+        "Data: digits",
+    ]

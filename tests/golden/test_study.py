@@ -14,11 +14,11 @@ from werkzeug.test import Client
 
 import convscope
 from convscope.analysis.anova import effects
+from convscope.analysis.choice import top_groups
 from convscope.analysis.frame import Reader
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences
 from convscope.analysis.pareto import front
-from convscope.analysis.ranking import top_groups
 from convscope.data.digits import load_digits
 from convscope.tensorboard_plugin import ConvScopePlugin
 

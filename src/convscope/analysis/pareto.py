@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pandas import DataFrame
 
-from convscope.analysis.ranking import chosen_by
+from convscope.analysis.choice import chosen_by
 from convscope.errors import UserError
 from convscope.metrics import METRICS, metrics_of
 

@@ -50,7 +50,7 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
         Section("Without a result", _bullets(page.lists[WITHOUT_RESULT])),
         Section("Not read", _bullets(one.reason for one in unreadable)),
         *_figures(runs, said),
-        Section("How it was measured", _bullets([*words.measured(runs), *_shared(page)])),
+        Section("How it was measured", _bullets([*words.describe_methods(runs), *_shared(page)])),
         Section("What to keep in mind", _bullets(words.caveats(runs))),
         *_commands(runs, command),
     ]
@@ -88,7 +88,7 @@ def _said(runs: DataFrame, page: Page) -> dict[str, Sequence[str]]:
     settings = list(runs.groupby("setting"))
     if len(settings) == 1:
         return {str(settings[0][0]): page.lists[IN_WORDS]}
-    return {str(setting): words.verdict(alone) for setting, alone in settings}
+    return {str(setting): words.summarize(alone) for setting, alone in settings}
 
 
 def _in_short(runs: DataFrame, said: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:

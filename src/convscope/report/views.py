@@ -8,10 +8,10 @@ from typing import Any
 
 from pandas import DataFrame
 
+from convscope.analysis.choice import top_groups
 from convscope.analysis.diff import Comparison, DiffRow, Plain
-from convscope.analysis.findings import caveats, verdict
+from convscope.analysis.findings import caveats, summarize
 from convscope.analysis.frame import short
-from convscope.analysis.ranking import top_groups
 from convscope.analysis.table import (
     shared,
     spread_text,
@@ -54,7 +54,7 @@ def compared(runs: DataFrame, single: bool, width: int) -> Page:
         legend=_legend(table, runs, marks),
         lists={
             WITHOUT_RESULT: _without_result(runs.drop(finished.index)),
-            IN_WORDS: verdict(runs),
+            IN_WORDS: summarize(runs),
             CAVEATS: caveats(finished),
         },
     )

@@ -10,10 +10,10 @@ from typing import Any
 from pandas import DataFrame
 
 from convscope.analysis.anova import levels_of
+from convscope.analysis.choice import top_groups
 from convscope.analysis.diff import compare
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
-from convscope.analysis.ranking import top_groups
 from convscope.analysis.select import where
 from convscope.analysis.table import Record, cells, shared, to_records
 from convscope.errors import UserError
@@ -101,15 +101,16 @@ def leading(runs: DataFrame) -> str:
 
 
 def words(runs: DataFrame) -> str:
-    """The sentences: `verdict`, `caveats`, `measured`.
+    """The sentences of `findings`: what the runs show, what limits that, how it was measured.
 
     Raises:
         UserError: there is no run.
     """
-    from convscope.analysis.findings import caveats, measured, verdict
+    from convscope.analysis.findings import caveats, describe_methods, summarize
 
     _check_some(runs)
-    return _text({"verdict": verdict(runs), "caveats": caveats(runs), "measured": measured(runs)})
+    sentences = {"verdict": summarize, "caveats": caveats, "measured": describe_methods}
+    return _text({part: of(runs) for part, of in sentences.items()})
 
 
 def figure(runs: DataFrame, name: str, chosen: Mapping[str, str], dark: bool) -> str:

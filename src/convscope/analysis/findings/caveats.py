@@ -8,17 +8,18 @@ import pandas as pd
 from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
-from convscope.analysis.findings.speed import obstacles, unsteady
 from convscope.analysis.pairwise import LEVEL
-from convscope.text import count, counted, counted_range, listed, percentage_points
+from convscope.text import count, counted, counted_range, listed, percentage_points, times
 
 _FEW_SEEDS = 3
 _RISE = 0.005
 """Gain of validation accuracy in the last epoch from which training had not come to its end."""
+_UNSTEADY = 1.2
+"""Fastest over slowest run of a variant from which speeds are called unsteady."""
 
 
 def caveats(runs: DataFrame) -> list[str]:
-    """Sentences on what limits the comparison of these runs.
+    """Return sentences on what limits the comparison of these runs.
 
     Args:
         runs: `frame`'s table.
@@ -31,23 +32,42 @@ def caveats(runs: DataFrame) -> list[str]:
         *_seeds(finished),
         *_data(finished),
         *_one_recipe(finished),
-        *_speed(finished),
+        *(speed_caveats(finished) or _unsteady(finished)),
     ]
 
 
+def speed_caveats(finished: DataFrame) -> list[str]:
+    """Return why no speeds of these finished runs are compared; empty where they may be."""
+    return list(_speed_caveats(finished))
+
+
+def training_lengths(finished: DataFrame) -> list[str]:
+    """Return how long runs were to train, each length once: `5 epochs`, `40 steps`."""
+    epochs, none = finished["trainer.max_epochs"], Series(pd.NA, finished.index)
+    steps = finished.get("trainer.max_steps", none)[epochs.isna()]
+    lengths = [
+        counted(int(number), noun)
+        for numbers, noun in ((epochs, "epoch"), (steps, "step"))
+        for number in sorted(numbers.dropna().unique())
+    ]
+    return lengths or ["an unknown number of epochs"]
+
+
+def _labels(runs: DataFrame) -> str:
+    return listed(list(runs["label"].unique()))
+
+
 def _without_result(runs: DataFrame) -> Iterator[str]:
-    skipped = runs[runs["status"] == "skipped"]
-    if len(skipped):
-        names = listed(list(skipped["label"].unique()))
-        yield f"{counted(len(skipped), 'run')} skipped because the variant is impossible: {names}."
-    running = runs[runs["status"] == "running"]
-    if len(running):
-        names = listed(list(running["label"].unique()))
-        yield f"{counted(len(running), 'run')} still running: {names}."
+    for status, what in (
+        ("skipped", "skipped because the variant is impossible"),
+        ("running", "still running"),
+    ):
+        some = runs[runs["status"] == status]
+        if len(some):
+            yield f"{counted(len(some), 'run')} {what}: {_labels(some)}."
     ended = runs[runs["status"].isin(["interrupted", "failed"])]
     for (status, reason), alike in ended.groupby(["status", "reason"], sort=False):
-        names = listed(list(alike["label"].unique()))
-        yield f"{counted(len(alike), 'run')} {status} ({names}): {reason}."
+        yield f"{counted(len(alike), 'run')} {status} ({_labels(alike)}): {reason}."
 
 
 def _untrained(finished: DataFrame) -> Iterator[str]:
@@ -58,33 +78,31 @@ def _untrained(finished: DataFrame) -> Iterator[str]:
     chance = bdtrc(right - 1, images, known["most_frequent"] / images)
     untrained = known[~(chance < LEVEL)]
     if len(untrained):
-        names = listed(list(untrained["label"].unique()))
         yield (
-            f"No sign of learning in {counted(len(untrained), 'run')} ({names}): test accuracy is "
-            "not significantly above that of naming the most frequent class for every image "
-            "(binomial test, 5 %). Differences from such runs say little about the variants."
+            f"No sign of learning in {counted(len(untrained), 'run')} ({_labels(untrained)}): test "
+            "accuracy is not significantly above that of naming the most frequent class for every "
+            "image (binomial test, 5 %). Differences from such runs say little about the variants."
         )
 
 
 def _still_improving(finished: DataFrame) -> Iterator[str]:
-    """Variants whose last epoch was by far their best (defined in `method`)."""
-    groups = finished.groupby("label", sort=False)
-    rise, fall = groups["val_accuracy_rise"].mean(), groups["val_loss_fall"].mean()
-    rising = rise[(rise >= _RISE) & (fall > 0)].sort_values(ascending=False, kind="stable")
+    """Variants whose last epoch was by far their best (defined in `methods`)."""
+    last = finished.groupby("label", sort=False)[["val_accuracy_rise", "val_loss_fall"]].mean()
+    rising = last[(last["val_accuracy_rise"] >= _RISE) & (last["val_loss_fall"] > 0)]
     if len(rising):
-        names = [f"{label} (by {percentage_points(gain)})" for label, gain in rising.items()]
+        gains = rising["val_accuracy_rise"].sort_values(ascending=False, kind="stable")
+        names = [f"{label} (by {percentage_points(gain)})" for label, gain in gains.items()]
         yield (
             f"Still improving in the last epoch: the validation accuracy of {listed(names)}. "
             "With more epochs the order of the variants may change."
         )
-    steps, images = finished["train_steps"], finished["train_images"]
-    short = finished[steps * finished["data.batch_size"] <= images]
+    steps = finished["train_steps"]
+    short = steps[steps * finished["data.batch_size"] <= finished["train_images"]]
     if len(short):
         which = "All runs were" if len(short) == len(finished) else f"{len(short)} runs were"
         yield (
-            f"{which} trained for one epoch at most "
-            f"({counted_range(steps[short.index], 'step')}): whether accuracy was still rising is "
-            "not known."
+            f"{which} trained for one epoch at most ({counted_range(short, 'step')}): whether "
+            "accuracy was still rising is not known."
         )
 
 
@@ -92,10 +110,11 @@ def _seeds(finished: DataFrame) -> Iterator[str]:
     seeds = finished.groupby("group", sort=False)["seed"].agg(lambda of: tuple(sorted(of)))
     if seeds.empty:
         return
-    few = int(seeds.map(len).min())
+    numbers = seeds.map(len)
+    few = int(numbers.min())
     if few < _FEW_SEEDS:
         names = finished.drop_duplicates("group").set_index("group")["label"]
-        which = [names[group] for group in seeds.index[seeds.map(len) == few]]
+        which = list(names[numbers.index[numbers == few]])
         whose = "every variant" if len(which) == len(seeds) else listed(which)
         yield f"Only {counted(few, 'seed')} of {whose}: with more, smaller differences show."
     elif seeds.nunique() > 1:
@@ -103,20 +122,19 @@ def _seeds(finished: DataFrame) -> Iterator[str]:
 
 
 def _data(finished: DataFrame) -> Iterator[str]:
-    for dataset, of_it in finished.groupby("dataset", sort=False):
-        tested = sorted(of_it["test_images"].dropna().unique())
-        if len(tested) > 1:
-            numbers = listed([count(number) for number in tested])
+    for dataset, tested in finished.groupby("dataset", sort=False)["test_images"]:
+        if tested.nunique() > 1:
+            numbers = listed([count(number) for number in sorted(tested.dropna().unique())])
             yield (
                 f"Runs on {dataset} were tested on different numbers of images ({numbers}): "
                 "accuracies on different images are not compared."
             )
     steps = finished.groupby("setting", sort=False)["train_steps"]
-    uneven = finished[(steps.transform("min") < steps.transform("max"))]
+    uneven = finished["train_steps"][steps.transform("min") < steps.transform("max")]
     if len(uneven):
         yield (
-            f"Runs of one setting took {counted_range(uneven['train_steps'], 'optimizer step')}, "
-            "as trainer.max_time ended some early: slower variants were trained less."
+            f"Runs of one setting took {counted_range(uneven, 'optimizer step')}, as "
+            "trainer.max_time ended some early: slower variants were trained less."
         )
     unknown = int(finished["train_steps"].isna().sum())
     if unknown:
@@ -125,9 +143,15 @@ def _data(finished: DataFrame) -> Iterator[str]:
 
 def _one_recipe(finished: DataFrame) -> Iterator[str]:
     if finished["variant"].nunique() > 1:
+        rates, lengths = finished["optim.lr"].unique(), training_lengths(finished)
+        recipe = (
+            f"one learning rate ({rates[0]:g}), schedule and length ({lengths[0]})"
+            if len(rates) == len(lengths) == 1
+            else "one learning rate, schedule and number of epochs within a setting"
+        )
         yield (
-            f"The training was not tuned per variant: all share {_recipe(finished)}. With others, "
-            "another variant may be better."
+            f"The training was not tuned per variant: all share {recipe}. With others, another "
+            "variant may be better."
         )
     if finished["setting"].nunique() > 1:
         yield (
@@ -136,27 +160,32 @@ def _one_recipe(finished: DataFrame) -> Iterator[str]:
         )
 
 
-def _recipe(finished: DataFrame) -> str:
-    rates, lengths = finished["optim.lr"].unique(), lengths_of(finished)
-    if len(rates) > 1 or len(lengths) > 1:
-        return "one learning rate, schedule and number of epochs within a setting"
-    return f"one learning rate ({rates[0]:g}), schedule and length ({lengths[0]})"
+def _speed_caveats(finished: DataFrame) -> Iterator[str]:
+    machines = finished[["device", "threads"]].drop_duplicates()
+    if len(machines) > 1:
+        names = [f"{m.device} with {counted(m.threads, 'thread')}" for m in machines.itertuples()]
+        yield f"Samples/s of {listed(names)} are no measure of the variants."
+    versions = sorted(finished["torch"].dropna().unique())
+    if len(versions) > 1:
+        yield f"Runs were made with torch {listed(versions)}: speed and results may differ by that."
+    if len({record.environment["versions"].get("source") for record in finished["record"]}) > 1:
+        yield "Runs were made by different versions of the project's source."
+    shared = int(finished["shared"].sum())
+    if shared:
+        which = "all runs" if shared == len(finished) else f"{shared} of {len(finished)} runs"
+        yield (
+            f"Samples/s of {which} were measured while others trained on the same machine, and are "
+            "no measure of the variants: the same command with throughput=exclusive measures them "
+            "again, one at a time."
+        )
 
 
-def lengths_of(finished: DataFrame) -> list[str]:
-    """How long runs were to train, each once: `5 epochs`, `40 steps` where no epochs were set."""
-    epochs = sorted(finished["trainer.max_epochs"].dropna().unique())
-    told = [counted(int(number), "epoch") for number in epochs]
-    if finished["trainer.max_epochs"].isna().any():
-        most = _column(finished, "trainer.max_steps")
-        told += [counted(int(number), "step") for number in sorted(most.dropna().unique())]
-    return told or ["an unknown number of epochs"]
-
-
-def _column(table: DataFrame, name: str) -> Series:
-    return table[name] if name in table else Series(pd.NA, table.index)
-
-
-def _speed(finished: DataFrame) -> Iterator[str]:
-    found = obstacles(finished)
-    yield from found or unsteady(finished)
+def _unsteady(finished: DataFrame) -> Iterator[str]:
+    """Whether runs of one variant, on one machine, differ in speed as they should not."""
+    rates = finished.groupby("group", sort=False)["train_samples_per_sec"].agg(["min", "max"])
+    factor = (rates["max"] / rates["min"]).max()
+    if factor > _UNSTEADY:
+        yield (
+            f"The fastest run of a variant trained up to {times(factor)} as fast as its slowest: "
+            "differences in speed of that size need not come from the variants."
+        )

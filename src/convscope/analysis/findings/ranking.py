@@ -1,29 +1,21 @@
 """Which variant is chosen, how it does on the test set, and which others do as well for less.
 
 The choice is made by validation accuracy. One variant is called better than another only where
-`differences` says that their test accuracies, or speeds, differ.
+`pairwise` says that their test accuracies, or speeds, differ.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
+import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
 
-from convscope.analysis.findings.effects import influences
-from convscope.analysis.findings.speed import obstacles
-from convscope.analysis.findings.stride import larger_strides
-from convscope.analysis.groups import grouped
-from convscope.analysis.pairwise import (
-    differences_from,
-    image_interval,
-    sampling_error,
-    simultaneous_intervals,
-)
-from convscope.analysis.pareto import chosen_front
-from convscope.analysis.ranking import (
+from convscope.analysis.anova import levels_of
+from convscope.analysis.choice import (
     VALIDATION,
     Choice,
     Family,
@@ -32,6 +24,21 @@ from convscope.analysis.ranking import (
     variant_families,
     with_result,
 )
+from convscope.analysis.findings.caveats import speed_caveats
+from convscope.analysis.findings.effects import summarize_effects
+from convscope.analysis.groups import grouped
+from convscope.analysis.pairwise import (
+    differences,
+    differences_from,
+    image_interval,
+    sampling_error,
+    simultaneous_intervals,
+)
+from convscope.analysis.pareto import chosen_front
+from convscope.geometry import FACTORS
+from convscope.geometry.factors import KERNEL_SIZE, PADDING, STRIDE
+from convscope.runs.record import RunRecord
+from convscope.tables import map_text
 from convscope.text import (
     count,
     counted,
@@ -50,8 +57,8 @@ _NORMAL_FROM = 10
 """Right and wrong answers from which a standard error describes an accuracy."""
 
 
-def verdict(runs: DataFrame) -> list[str]:
-    """Sentences on these runs: of one setting a sentence each, of several a paragraph per setting.
+def summarize(runs: DataFrame) -> list[str]:
+    """Return what the runs show: one setting a sentence each, several a paragraph per setting.
 
     Settings of one variant are compared too, in a line per variant.
 
@@ -60,28 +67,34 @@ def verdict(runs: DataFrame) -> list[str]:
     """
     if with_result(runs).empty:
         return ["No run with a test accuracy has finished."]
-    variants, settings = variant_families(runs), setting_families(runs)
-    if runs["setting"].nunique() == 1:
-        return list(_of_variants(variants[0])) if variants else list(_only(grouped(runs)))
-    said = [f"{one.title}: {' '.join(_of_variants(one))}" for one in variants[:_MOST]]
-    said += [f"{one.title}: {' '.join(_of_settings(one))}" for one in settings[:_MOST]]
-    return [*said, *_left_out(runs, variants, settings)]
+    if runs["setting"].nunique() > 1:
+        said = [f"{title}: {' '.join(sentences)}" for title, sentences in _paragraphs(runs)]
+        return [*said, *_not_compared(runs)]
+    families = variant_families(runs)
+    return list(_of_variants(families[0]) if families else _only_variant(grouped(runs)))
 
 
 def headlines(runs: DataFrame) -> list[str]:
-    """The first sentence of each paragraph of `verdict`, where it has paragraphs."""
+    """Return the first sentence of each paragraph of `summarize`, where it has paragraphs."""
+    said = [f"{title}: {next(sentences)}" for title, sentences in _paragraphs(runs)]
+    return [*said, *_not_compared(runs)]
+
+
+def _paragraphs(runs: DataFrame) -> Iterator[tuple[str, Iterator[str]]]:
+    """The title of each comparison, and its sentences."""
+    for family in variant_families(runs)[:_MOST]:
+        yield family.title, _of_variants(family)
+    for family in setting_families(runs)[:_MOST]:
+        yield family.title, _of_settings(family)
+
+
+def _not_compared(runs: DataFrame) -> Iterator[str]:
     variants, settings = variant_families(runs), setting_families(runs)
-    said = [f"{one.title}: {next(_of_variants(one))}" for one in variants[:_MOST]]
-    said += [f"{one.title}: {next(_of_settings(one))}" for one in settings[:_MOST]]
-    return [*said, *_left_out(runs, variants, settings)]
-
-
-def _left_out(runs: DataFrame, variants: list[Family], settings: list[Family]) -> Iterator[str]:
     compared = [family.runs for family in (*variants, *settings)]
     groups = grouped(with_result(runs))
     lonely = groups[~groups.index.isin(pd.concat(compared)["group"] if compared else [])]
     if len(lonely):
-        names = [f"{one['label']}, {percent(one['test_accuracy'])}" for _, one in lonely.iterrows()]
+        names = [f"{one.label}, {percent(one.test_accuracy)}" for one in lonely.itertuples()]
         yield (
             "Nothing to compare with, neither another variant of its setting nor another setting "
             f"on the same images: {listed(names, '; ')}."
@@ -91,8 +104,8 @@ def _left_out(runs: DataFrame, variants: list[Family], settings: list[Family]) -
         yield f"{counted(more, 'more comparison')} not described: choose some with --where."
 
 
-def _only(groups: DataFrame) -> Iterator[str]:
-    (one,) = (group for _, group in groups[groups["test_accuracy"].notna()].iterrows())
+def _only_variant(groups: DataFrame) -> Iterator[str]:
+    one = groups[groups["test_accuracy"].notna()].iloc[0]
     interval = percent_range(one["test_accuracy_low"], one["test_accuracy_high"])
     over = _over(one) + (f" (95 % interval {interval})" if one["runs"] > 1 else "")
     yield (
@@ -113,48 +126,50 @@ def _of_settings(family: Family) -> Iterator[str]:
 
 def _of_variants(family: Family) -> Iterator[str]:
     runs = family.runs
-    groups = grouped(runs)
-    choice = choose(groups)
-    speed = not obstacles(runs[runs["status"] == "finished"])
+    choice = choose(grouped(runs))
+    speed = not speed_caveats(runs[runs["status"] == "finished"])
     yield from _chosen(choice, runs, "variant", f", {_cost(choice.best, speed)}")
     if choice.repeated:
         yield from _tested(choice, runs)
-        yield from _bargains(choice, runs, speed)
+        yield from _cheaper(choice, runs, speed)
         if len(choice.single):
             yield (
                 f"Not among these, as a single run shows no spread: {_named(choice.single)}. "
                 "repeat=5 trains five."
             )
-        yield from larger_strides(runs)
+        yield from _larger_strides(runs)
     else:
         yield (
             "Whether one variant is better than another is not known: that needs two seeds or more "
             "of two variants (repeat=5 trains five)."
         )
     yield _front(choice)
-    yield from influences(runs)
+    yield from summarize_effects(runs)
     yield from _test_set(choice.best)
 
 
 def _chosen(choice: Choice, runs: DataFrame, noun: str, cost: str) -> Iterator[str]:
     """What has the highest validation accuracy, and its accuracy on the test set."""
-    best, number = choice.best, len(choice.ranked)
-    by_test = choice.by != VALIDATION
+    best, by_test = choice.best, choice.by != VALIDATION
     metric = "test accuracy" if by_test else "validation accuracy"
-    among = f"{number} {noun}s{' with two runs or more' if len(choice.single) else ''}"
+    among = f"{len(choice.ranked)} {noun}s{' with two runs or more' if len(choice.single) else ''}"
     highest = f"the highest {metric} of {among}, {percent(best[choice.by])}"
-    result = f"{_result(choice, runs)}{cost}"
+    result = f"{percent(best['test_accuracy'])} {_over(best)}"
+    if choice.repeated:
+        bounds = simultaneous_intervals(runs[runs["group"].isin(choice.ranked.index)])
+        low, high, number = bounds.loc[best.name, ["low", "high", "number"]]
+        interval = percent_range(low, high)
+        result += f" (95 % interval {interval}, adjusted for the choice among {number:.0f})"
     if len(choice.tied) > 1:
         tied = choice.ranked.loc[choice.tied]
         yield (
             f"{listed(list(tied['name']))} share {highest}. Of these, {best['name']} "
             f"{'takes the fewest MACs' if tied['macs'].nunique() > 1 else 'is listed first'}: "
-            f"its test accuracy is {result}."
+            f"its test accuracy is {result}{cost}."
         )
-    elif by_test:
-        yield f"{best['name']} has {highest}: {result}."
     else:
-        yield f"{best['name']} has {highest}; its test accuracy is {result}."
+        its = ":" if by_test else "; its test accuracy is"
+        yield f"{best['name']} has {highest}{its} {result}{cost}."
     if by_test:
         yield (
             "Validation accuracies are missing, so it was chosen by the very accuracy that is "
@@ -162,23 +177,11 @@ def _chosen(choice: Choice, runs: DataFrame, noun: str, cost: str) -> Iterator[s
         )
 
 
-def _result(choice: Choice, runs: DataFrame) -> str:
-    best = choice.best
-    mean = f"{percent(best['test_accuracy'])} {_over(best)}"
-    if not choice.repeated:
-        return mean
-    bounds = simultaneous_intervals(runs[runs["group"].isin(choice.ranked.index)])
-    low, high, number = bounds.loc[best.name, ["low", "high", "number"]]
-    interval = percent_range(low, high)
-    return f"{mean} (95 % interval {interval}, adjusted for the choice among {number:.0f})"
-
-
 def _tested(choice: Choice, runs: DataFrame, *, brief: bool = False) -> Iterator[str]:
-    """The others' test accuracies, seen from the chosen one's."""
+    """How the others' test accuracies differ from the chosen one's."""
     best = choice.best
-    found = differences_from(runs, str(best.name), choice.ranked.index).assign(
-        name=choice.ranked["name"], test_accuracy=choice.ranked["test_accuracy"]
-    )
+    found = differences_from(runs, str(best.name), choice.ranked.index)
+    found = found.join(choice.ranked[["name", "test_accuracy"]])
     worse = found[found["differs"] & (found["difference"] < 0)]
     better = found[found["differs"] & (found["difference"] > 0)]
     alike = found[~found["differs"]].sort_values("test_accuracy", ascending=False, kind="stable")
@@ -188,41 +191,38 @@ def _tested(choice: Choice, runs: DataFrame, *, brief: bool = False) -> Iterator
         yield (
             f"In test accuracy {listed(list(better['name']))} "
             f"{'is' if len(better) == 1 else 'are'} significantly better than {best['name']}, by "
-            f"{_by(better['difference'].abs())}: validation and test do not agree."
+            f"{_points_range(better['difference'])}: validation and test do not agree."
         )
     if len(alike):
-        least = _by(alike["high"] - alike["difference"])
+        least = _points_range(alike["high"] - alike["difference"])
         need = f" A significant difference would have to exceed {least}: these may differ by less."
         yield f"Not significantly different from it (95 %): {_named(alike)}.{'' if brief else need}"
 
 
 def _margins(worse: DataFrame, others: int) -> str:
-    size = -worse["difference"]
-    nearest, farthest = size.idxmin(), size.idxmax()
-    by = (
-        f"by {percentage_points(size[nearest])} "
-        f"(95 % interval {-100 * worse.loc[nearest, 'high']:.2f} to "
-        f"{-100 * worse.loc[nearest, 'low']:.2f})"
-    )
-    name = worse["name"]
+    nearest, farthest = (worse.loc[worse["difference"].agg(of)] for of in ("idxmax", "idxmin"))
+    by = _points_interval(-nearest["difference"], -nearest["high"], -nearest["low"])
     if len(worse) == 1:
-        return f"{name[nearest]}, {by}"
-    of = f"{len(worse)} of the {others}"
-    if len(worse) == others:
-        of = "both" if others == 2 else f"all {others}"
+        return f"{nearest['name']}, {by}"
+    every = "both" if others == 2 else f"all {others}"
+    of = every if len(worse) == others else f"{len(worse)} of the {others}"
     return (
-        f"{of} others: {by} than {name[nearest]}, the nearest of them, and by "
-        f"{percentage_points(size[farthest])} than {name[farthest]}, the farthest"
+        f"{of} others: {by} than {nearest['name']}, the nearest of them, and by "
+        f"{percentage_points(-farthest['difference'])} than {farthest['name']}, the farthest"
     )
 
 
-def _by(sizes: Series) -> str:
+def _points_interval(difference: float, low: float, high: float) -> str:
+    return f"by {percentage_points(difference)} (95 % interval {100 * low:.2f} to {100 * high:.2f})"
+
+
+def _points_range(sizes: Series) -> str:
     """One difference of accuracies, or the range of several."""
     low, high = f"{100 * sizes.min():.2f}", f"{100 * sizes.max():.2f}"
     return f"{high} points" if low == high else f"{low} to {high} points (by pair)"
 
 
-def _bargains(choice: Choice, runs: DataFrame, speed: bool) -> Iterator[str]:
+def _cheaper(choice: Choice, runs: DataFrame, speed: bool) -> Iterator[str]:
     """Those that do not differ significantly from the chosen one, and cost less."""
     best = choice.best
     found = differences_from(runs, str(best.name), choice.ranked.index)
@@ -231,18 +231,18 @@ def _bargains(choice: Choice, runs: DataFrame, speed: bool) -> Iterator[str]:
     parts: dict[str, list[str]] = {}
     if len(lighter):
         fewest = lighter[lighter["macs"] == lighter["macs"].min()]
-        takes = "takes" if len(fewest) == 1 else "take"
-        parts.setdefault(listed(list(fewest["name"])), []).append(
-            f"{takes} the fewest MACs ({count(fewest['macs'].iloc[0])}, "
-            f"{share(fewest['macs'].iloc[0] / best['macs'])} of {best['name']}'s)"
-        )
+        macs = fewest["macs"].iloc[0]
+        parts[listed(list(fewest["name"]))] = [
+            f"{'takes' if len(fewest) == 1 else 'take'} the fewest MACs ({count(macs)}, "
+            f"{share(macs / best['macs'])} of {best['name']}'s)"
+        ]
     if speed and len(alike):
         rates = differences_from(runs, str(best.name), alike.index, _SPEED, ratio=True)
         faster = rates[rates["differs"] & (rates["difference"] > 0)]
         if len(faster):
-            most = faster["difference"].idxmax()
-            ratio, low, high = (math.exp(faster.loc[most, end]) for end in _INTERVAL)
-            parts.setdefault(str(alike.loc[most, "name"]), []).append(
+            most = faster.loc[faster["difference"].astype(float).idxmax()]
+            ratio, low, high = (math.exp(most[end]) for end in ("difference", "low", "high"))
+            parts.setdefault(str(alike.loc[most.name, "name"]), []).append(
                 f"trains {times(ratio)} as fast as {best['name']} "
                 f"(95 % interval {low:.2f} to {high:.2f})"
             )
@@ -251,12 +251,64 @@ def _bargains(choice: Choice, runs: DataFrame, speed: bool) -> Iterator[str]:
         yield f"Of these, {listed(does)}."
 
 
-_INTERVAL = ("difference", "low", "high")
+def _larger_strides(runs: DataFrame) -> Iterator[str]:
+    """How often a larger stride is better at the same kernel size and padding, and where most.
+
+    Nothing where it never is. What else differs in that pair is listed, not called the cause.
+    """
+    groups = runs.drop_duplicates("group").set_index("group")
+    levels = levels_of(groups)
+    others = [factor for factor in FACTORS if factor is not STRIDE]
+    alike = levels.groupby([factor.key for factor in others], sort=False)
+    pairs = differences(runs, only=[two for _, of in alike for two in combinations(of.index, 2)])
+    jumps = {group: _jump(record) for group, record in groups["record"].items()}
+    larger = np.array(
+        [_is_larger(jumps[one], jumps[other]) for one, other in pairs.iloc[:, :2].to_numpy()]
+    )
+    won, lost = (pairs[pairs["differs"].astype(bool) & (larger == sign)] for sign in (1, -1))
+    if won.empty:
+        return
+    most = won.loc[won["difference"].idxmax()]
+    winner, loser = groups.loc[most["first"]], groups.loc[most["second"]]
+    by = _points_interval(most["difference"], most["low"], most["high"])
+    always = (KERNEL_SIZE, PADDING)
+    same = listed([f.title for f in others if f in always or levels[f.key].nunique() > 1])
+    number = np.count_nonzero(larger)
+    if number == 1:
+        yield (
+            f"At the same {same}, {winner['variant']} is significantly better "
+            f"than {loser['variant']}, {by}."
+        )
+    else:
+        yield (
+            f"Of the {number} pairs of variants with the same {same}, the larger "
+            f"stride is significantly better in {len(won)} and the smaller in {len(lost)}. The "
+            f"largest difference of the first kind: {winner['variant']} is better than "
+            f"{loser['variant']} {by}."
+        )
+    yield (
+        "These two differ in more than stride: receptive field "
+        f"{winner['receptive_field']:.0f} against {loser['receptive_field']:.0f} pixels, last map "
+        f"{map_text(winner['record'].geometry)} against {map_text(loser['record'].geometry)}, MACs "
+        f"{count(winner['macs'])} against {count(loser['macs'])}."
+    )
+
+
+def _jump(record: RunRecord) -> Sequence[int] | None:
+    """Image pixels between two units of the last map: all strides multiplied, by axis."""
+    return record.geometry[-1].get("jump") if record.geometry else None
+
+
+def _is_larger(one: Sequence[int] | None, other: Sequence[int] | None) -> int:
+    """1 where the first jump is larger on an axis and smaller on none, -1 the other way round."""
+    if one is None or other is None:
+        return 0
+    return int(np.sign(np.sign(np.subtract(one, other)).sum()))
 
 
 def _front(choice: Choice) -> str:
     metric = "validation" if choice.by == VALIDATION else "test"
-    names = [choice.ranked.loc[one, "name"] for one in chosen_front(choice.ranked, "macs")]
+    names = list(choice.ranked.loc[chosen_front(choice.ranked, "macs"), "name"])
     tested = " Neighbours on it need not differ significantly." if len(names) > 1 else ""
     return (
         f"Pareto front of mean {metric} accuracy and MACs, fewest MACs first: {listed(names)}."
@@ -269,10 +321,10 @@ def _test_set(group: Series) -> Iterator[str]:
     if not images > 0:
         return
     if min(accuracy, 1 - accuracy) * images < _NORMAL_FROM:
-        low, high = image_interval(accuracy, images)
         means = (
-            f"an accuracy of {percent(accuracy)} on these may be {percent_range(low, high)} on all "
-            "images of their kind (95 %, Wilson)"
+            f"an accuracy of {percent(accuracy)} on these may be "
+            f"{percent_range(*image_interval(accuracy, images))} on all images of their kind "
+            "(95 %, Wilson)"
         )
     else:
         error = percentage_points(sampling_error(accuracy, images))
@@ -284,9 +336,8 @@ def _test_set(group: Series) -> Iterator[str]:
 
 
 def _named(groups: DataFrame) -> str:
-    return listed(
-        [f"{one['name']} ({percent(one['test_accuracy'])})" for _, one in groups.iterrows()]
-    )
+    shown = groups[["name", "test_accuracy"]].itertuples(index=False)
+    return listed([f"{name} ({percent(accuracy)})" for name, accuracy in shown])
 
 
 def _over(group: Series) -> str:
@@ -294,9 +345,6 @@ def _over(group: Series) -> str:
 
 
 def _cost(group: Series, speed: bool) -> str:
-    cost = f"at {count(group['macs'])} MACs an image"
-    return (
-        f"{cost} and {count(group[_SPEED])} training samples/s"
-        if (speed and pd.notna(group[_SPEED]))
-        else cost
-    )
+    is_known = speed and pd.notna(group[_SPEED])
+    rate = f" and {count(group[_SPEED])} training samples/s" if is_known else ""
+    return f"at {count(group['macs'])} MACs an image{rate}"

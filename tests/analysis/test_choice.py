@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pandas import DataFrame
 
+from convscope.analysis.choice import top_groups
 from convscope.analysis.frame import Reader
-from convscope.analysis.ranking import top_groups
 
 Runs = Callable[..., DataFrame]
 MakeStudy = Callable[..., Path]
