@@ -489,4 +489,4 @@ def test_a_thousand_runs(
     begun = time.process_time()
     out = done(compare())
     assert time.process_time() - begun < 4
-    assert out.startswith("many: 1080 runs of 45 variants")
+    assert out.startswith("many: 1,080 runs of 45 variants")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,7 +116,7 @@ def _metrics(
     second: Iterable[RunRecord],
     tested: Mapping[str, Mapping[str, float]],
 ) -> list[DiffRow]:
-    """The metrics that vary from seed to seed, then how the runs ended."""
+    """The metrics that vary from seed to seed."""
     ours, theirs = _measured(first), _measured(second)
     rows = []
     for key in dict.fromkeys([*ours, *theirs]):
@@ -124,8 +124,7 @@ def _metrics(
         means = [_known(side.mean()) for side in sides]
         stds = [_known(side.std()) for side in sides]
         rows.append(DiffRow("result", key, *means, *stds, **tested.get(key, {})))
-    our_end, their_end = (_together(_end, records) for records in (first, second))
-    return rows + [DiffRow("result", key, our_end[key], their_end[key]) for key in our_end]
+    return rows
 
 
 def _measured(records: Iterable[RunRecord]) -> DataFrame:
@@ -160,23 +159,20 @@ def _one(values: Sequence[Plain]) -> Plain:
 
 
 def _config(record: RunRecord) -> dict[str, Plain]:
-    plain = {
+    """Config keys that can change a result; of `conv`, what one would type."""
+    conv = record.config["conv"]
+    if "same" in conv["padding"]:
+        # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
+        typed = {key: _plain(value) for key, value in conv.items()}
+    else:
+        typed = {
+            key: f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+            for key, value in typed_conv(convs_from(conv)).items()
+        }
+    return {f"conv.{key}": value for key, value in typed.items()} | {
         key: _plain(value)
         for key, value in dotted(record.config).items()
         if key not in EXCLUDED and not key.startswith("conv.")
-    }
-    return _conv(record.config["conv"]) | plain
-
-
-def _conv(conv: Mapping[str, Any]) -> dict[str, Plain]:
-    """As one would type it: one value where all layers share it, else a list."""
-    if "same" in conv["padding"]:
-        # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
-        return {f"conv.{key}": _plain(value) for key, value in conv.items()}
-    typed = typed_conv(convs_from(conv))
-    return {
-        f"conv.{key}": f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
-        for key, value in typed.items()
     }
 
 
@@ -188,20 +184,15 @@ def _geometry(record: RunRecord) -> dict[str, Plain]:
         "macs": record.macs,
     }
     for layer in record.geometry:
-        values |= {f"{layer['name']} {key}": value for key, value in _layer(layer)}
+        of_layer = {
+            "window": conv_text(conv_from(layer)),
+            "output": size(layer["out_shape"]),
+            "receptive_field": pair_token(layer["receptive_field"]),
+            "params": layer["params"],
+            "macs": layer["macs"],
+        }
+        values |= {f"{layer['name']} {key}": value for key, value in of_layer.items()}
     return values
-
-
-def _layer(layer: Mapping[str, Any]) -> Iterator[tuple[str, Plain]]:
-    yield "window", conv_text(conv_from(layer))
-    yield "output", size(layer["out_shape"])
-    yield "receptive_field", pair_token(layer["receptive_field"])
-    yield "params", layer["params"]
-    yield "macs", layer["macs"]
-
-
-def _end(record: RunRecord) -> dict[str, Plain]:
-    return {"status": record.status, "reason": record.reason}
 
 
 def _environment(record: RunRecord) -> dict[str, Plain]:
@@ -211,6 +202,7 @@ def _environment(record: RunRecord) -> dict[str, Plain]:
 
 
 _PARTS: tuple[tuple[Part, Callable[[RunRecord], dict[str, Plain]]], ...] = (
+    ("result", lambda record: {"status": record.status, "reason": record.reason}),
     ("config", _config),
     ("geometry", _geometry),
     ("environment", _environment),

@@ -11,15 +11,16 @@
 | `setting` | what differs between the rows beside variant and seed, `lr 0.01, max_epochs 3` |
 | `label` | variant and setting, for people |
 | `dataset, fingerprint` | which images |
-| `test_images, val_images` | how many of them are behind `test_accuracy` and `best_val_accuracy` |
-| `train_images, train_steps` | images of a training epoch, optimizer steps; NaN where not known |
-| `most_frequent` | test images of the most frequent class; NaN where not known |
-| `test_accuracy, macs, …` | the metrics of `convscope.metrics`; NaN where there is none |
+| `train_images, val_images, test_images` | used in an epoch, a validation, the test |
+| `train_steps, most_frequent` | optimizer steps; test images of the most frequent class |
+| `test_accuracy, macs, …` | the metrics of `convscope.metrics` |
 | `val_accuracy_rise, val_loss_fall` | of the last epoch, on the best one before it |
 | `device, threads, torch` | what it ran on; threads where its speed was measured |
 | `shared` | whether its speed was measured while other runs may have had the machine too |
 | `seed, optim.lr, model.channels, …` | the other config keys that can change a result, dotted |
 | `record` | the `RunRecord` itself |
+
+What is not known is NaN or None.
 """
 
 from __future__ import annotations
@@ -50,21 +51,26 @@ from convscope.runs.identity import EXCLUDED, identity
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import runs_below
 from convscope.runs.used import used
+from convscope.text import MISSING
 
-_MAY_BE_UNKNOWN = (
+_NUMBERS = (
     *("train_images", "val_images", "test_images", "train_steps", "most_frequent"),
     *("val_accuracy_rise", "val_loss_fall"),
 )
-"""Columns that older records leave open, NaN there."""
+"""Columns that every table has beside the metrics, as numbers; NaN where a record lacks them."""
 
 Row = dict[str, Any]
 
-WINDOW = ("variant", *(factor.key for factor in FACTORS), "padding_policy")
+CONV = ("variant", *(factor.key for factor in FACTORS), "padding_policy")
 """Columns that say what a run's convolutions are."""
-_CONV = [f"conv.{factor.key}" for factor in FACTORS]
-_DATASET = ("data.name", "data.fingerprint")
 OF_NO_GROUP = "config."
-_HIDDEN = {*_CONV, *_DATASET, *EXCLUDED}
+"""Before a config key that belongs to no group: it may be named as another column is."""
+_NO_SETTING = {
+    *(f"conv.{factor.key}" for factor in FACTORS),
+    *("data.name", "data.fingerprint", "seed"),
+    *EXCLUDED,
+}
+"""Config keys with a column of another name, or that cannot change a result."""
 _LAST = ("command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
@@ -82,33 +88,35 @@ class Reader:
         self._known: dict[Path, tuple[tuple[int, ...], Row]] = {}
 
     def read(self) -> tuple[DataFrame, list[UnreadableRun]]:
-        """The table of all runs, and what could not be read, by path and reason.
+        """Return the table of all runs, and what could not be read, by path and reason.
 
         Raises:
             UserError: one of the folders is not there, or may not be listed.
         """
-        rows: list[Row] = []
+        rows: dict[tuple[str, str], Row] = {}
         unreadable: list[UnreadableRun] = []
-        places: set[tuple[str, str]] = set()
         real = cache(os.path.realpath)
         for path in self._paths:
             runs, skipped = runs_below(path)
             unreadable += skipped
             for run in runs:
-                place = real(run.path.parent), run.name
-                if place in places:
-                    continue  # By a link, or named twice.
-                places.add(place)
-                try:
-                    rows.append(self._row(run))
-                except UserError as error:
-                    unreadable.append(UnreadableRun(run.path, str(error)))
-        table, copies = tabulate(rows)
+                # The same run may be reached by a link, or be named twice.
+                key = real(run.path.parent), run.name
+                if key not in rows:
+                    try:
+                        rows[key] = self._row(run)
+                    except UserError as error:
+                        unreadable.append(UnreadableRun(run.path, str(error)))
+        table, copies = tabulate(rows.values())
         return table, unreadable + copies
 
     def _row(self, run: RunDirectory) -> Row:
-        # The stamp first: a record replaced in between is read again next time.
-        stamp = _stamp(run.record)
+        try:
+            # Before the record: one that is replaced in between is read again next time.
+            found = run.record.lstat()
+        except OSError as error:
+            raise UserError(f"{run.record} cannot be read: {error.strerror or error}") from error
+        stamp = found.st_ino, found.st_mtime_ns, found.st_size
         known = self._known.get(run.path)
         # A running one is believed only while somebody holds its lock.
         if known and known[0] == stamp and known[1]["status"] != "running":
@@ -118,30 +126,22 @@ class Reader:
         return fresh
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    try:
-        found = path.lstat()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def tabulate(rows: Sequence[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
-    """Rows as a table, by study and run; copies of a run are listed beside it."""
+def tabulate(rows: Iterable[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
+    """Return rows as a table, by study and run, and the copies of a run that are left out."""
     by_id: dict[str, Row] = {}
-    unreadable: list[UnreadableRun] = []
+    copies: list[UnreadableRun] = []
     for one in sorted(rows, key=_copies_last):
         first = by_id.setdefault(one["id"], one)
         if first["path"] != one["path"]:
             same = one["group"] == first["group"] and one["seed"] == first["seed"]
             what = "is the same run as" if same else "has another config, and the id of"
             reason = f"{one['path']} {what} {first['path']}, which counts"
-            unreadable.append(UnreadableRun(Path(one["path"]), reason))
-    ordered = sorted(by_id.values(), key=lambda r: (r["study"], r["run"]))
+            copies.append(UnreadableRun(Path(one["path"]), reason))
+    ordered = sorted(by_id.values(), key=lambda row: (row["study"], row["run"]))
     table = DataFrame(ordered, columns=None if ordered else list(_ALWAYS))
-    for name in (*METRICS, *_MAY_BE_UNKNOWN):
+    for name in (*METRICS, *_NUMBERS):
         table[name] = table[name].astype(float) if name in table else float("nan")
-    return with_settings(table), unreadable
+    return with_settings(table), copies
 
 
 def _copies_last(one: Row) -> tuple[object, ...]:
@@ -152,15 +152,10 @@ def _copies_last(one: Row) -> tuple[object, ...]:
 
 
 def with_settings(table: DataFrame) -> DataFrame:
-    """The table with `setting` and `label` as its rows are now: set them anew after a selection."""
-    varied = [key for key in setting_keys(table) if table[key].nunique(dropna=False) > 1]
-    settings = [
-        ", ".join(
-            f"{short(key, varied)} {_text(value)}"
-            for key, value in zip(varied, values, strict=True)
-        )
-        for values in zip(*(table[key] for key in varied), strict=True)
-    ] or [""] * len(table)
+    """Return the table with `setting` and `label` of its rows; call it after each selection."""
+    varied = _varied(table)
+    columns = [table[key].map(_text).radd(f"{short(key, varied)} ") for key in varied]
+    settings = [", ".join(texts) for texts in zip(*columns, strict=True)] or [""] * len(table)
     labels = [
         f"{variant} ({setting})" if setting else variant
         for variant, setting in zip(table["variant"], settings, strict=True)
@@ -169,22 +164,25 @@ def with_settings(table: DataFrame) -> DataFrame:
 
 
 def results_first(table: DataFrame) -> DataFrame:
-    """The table with what differs and the results as its first columns, hashes as its last."""
-    varied = [key for key in setting_keys(table) if table[key].nunique(dropna=False) > 1]
-    first = dict.fromkeys(("variant", *varied, "seed", "status", *METRICS))
+    """Return the table with what differs and the results first, what programs need last."""
+    first = dict.fromkeys(("variant", *_varied(table), "seed", "status", *METRICS))
     others = [name for name in table if name not in first and name not in _LAST]
     last = [name for name in _LAST if name not in first]
     return table[[name for name in (*first, *others, *last) if name in table]]
 
 
 def setting_keys(table: DataFrame) -> list[str]:
-    """Columns that make two runs of one variant and seed different runs."""
+    """Return the columns that make two runs of one variant and seed different runs."""
     config = [key for key in table.columns if "." in key or key == "compile"]
     return [key for key in ("dataset", "fingerprint", *config) if key in table]
 
 
+def _varied(table: DataFrame) -> list[str]:
+    return [key for key in setting_keys(table) if table[key].nunique(dropna=False) > 1]
+
+
 def short(key: str, among: Sequence[str]) -> str:
-    """The last part of a dotted key, where it is of a group and no other key ends so."""
+    """Return a dotted key's last part, where it is of a group and no other key ends so."""
     if key.startswith(OF_NO_GROUP):
         return key
     last = key.rpartition(".")[2]
@@ -192,11 +190,11 @@ def short(key: str, among: Sequence[str]) -> str:
 
 
 def _text(value: object) -> str:
-    return "–" if pd.isna(value) else f"{value:g}" if isinstance(value, float) else str(value)
+    return MISSING if pd.isna(value) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def row(record: RunRecord) -> Row:
-    """A record's columns, all but those that depend on the other rows.
+    """Return a record's columns, all but those that depend on the other rows.
 
     Raises:
         UserError: the record does not say what was trained.
@@ -206,29 +204,25 @@ def row(record: RunRecord) -> Row:
             raise ValueError(f"variant {record.variant}")
         problem = contradiction(record)
         if problem is None:
-            return _row(record)
+            own = _own_columns(record)
+            others = {**record.metrics, **_config_columns(record)}
+            # A metric of another version may bear the name of a column, which keeps its meaning.
+            return own | {name: value for name, value in others.items() if name not in own}
     raise UserError(on_one_line(f"{record.path or record.name} contradicts itself: {problem}"))
 
 
-def _row(record: RunRecord) -> Row:
-    own = _own_columns(record)
-    config = {
-        _column(key): brief(value) if isinstance(value, list) else value
-        for key, value in dotted(record.config).items()
-        if key not in _HIDDEN and key != "seed"
-    }
-    # A metric of another version may bear the name of a column, which keeps its meaning.
-    others = {**record.metrics, **config}
-    return own | {name: value for name, value in others.items() if name not in own}
-
-
-def _column(key: str) -> str:
-    """A config key as a column; one of no group, of another version, is not taken for another."""
-    return key if "." in key or key == "compile" else f"{OF_NO_GROUP}{key}"
+def _config_columns(record: RunRecord) -> Row:
+    columns: Row = {}
+    for key, value in dotted(record.config).items():
+        if key not in _NO_SETTING:
+            # One of no group, of another version, is not taken for another column.
+            name = key if "." in key or key == "compile" else f"{OF_NO_GROUP}{key}"
+            columns[name] = brief(value) if isinstance(value, list) else value
+    return columns
 
 
 def _own_columns(record: RunRecord) -> Row:
-    environment = record.environment
+    environment, uses = record.environment, used(record)
     return {
         "study": record.study,
         "run": record.name,
@@ -237,12 +231,13 @@ def _own_columns(record: RunRecord) -> Row:
         "group": group_of(record.config),
         "status": record.status,
         "reason": record.reason,
-        "variant": _variant(record),
-        **_window(record),
+        **_conv_columns(record),
         "dataset": record.dataset["name"] or "unknown",
         "fingerprint": str(record.dataset["fingerprint"])[:8],
-        **_used(record),
-        **_known_before(record),
+        **{f"{part}_images": uses[part] for part in ("train", "val", "test")},
+        "train_steps": uses["steps"],
+        "most_frequent": uses["most_frequent"],
+        **_network_columns(record),
         "device": environment["device"],
         "threads": environment.get("alone", environment)["threads"],
         "shared": record.speed_is_shared,
@@ -256,56 +251,43 @@ def _own_columns(record: RunRecord) -> Row:
     }
 
 
-def _variant(record: RunRecord) -> str:
-    """The variant by its pixels, which older records name `psame` where sides differ."""
+def _conv_columns(record: RunRecord) -> Row:
+    """The variant by its pixels, the first layer's values, and the level of each factor."""
     conv = record.config["conv"]
-    if "same" not in record.variant or "same" in conv["padding"]:
-        return record.variant
-    return variant_label(convs_from(conv))
-
-
-def _window(record: RunRecord) -> Row:
-    """The first layer's window, and the level of each factor."""
-    conv = record.config["conv"]
+    variant = record.variant
     if "same" in conv["padding"]:
         # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
-        tokens = label_tokens(record.variant) or {}
-        typed = {
-            factor: (factor.letter if factor.key == "padding" else "", tokens[factor.key])
-            for factor in FACTORS
-            if factor.key in tokens
-        }
-        first = {
-            factor.key: factor.first(factor.read(factor.key, of[0]))
-            for factor, (_, of) in typed.items()
-        }
+        tokens = label_tokens(variant) or {}
+        typed = {factor: tokens[factor.key] for factor in FACTORS if factor.key in tokens}
+        first = {one.key: one.first(one.read(one.key, of[0])) for one, of in typed.items()}
         policy, first["padding"] = "same", None
-        of_factor = {factor.key: letter + ".".join(of) for factor, (letter, of) in typed.items()}
+        of_factor = {
+            factor.key: (factor.letter if factor.key == "padding" else "") + ".".join(of)
+            for factor, of in typed.items()
+        }
     else:
         convs = convs_from(conv)
+        if "same" in variant:
+            # Older records write `psame` where the sides differ.
+            variant = variant_label(convs)
         sizes = [layer["in_shape"][1:] for layer in record.geometry if layer["name"][:4] == "conv"]
         policy = padding_policy(convs, sizes if len(sizes) == len(convs) else None)
         first = {factor.key: factor.first(getattr(convs[0], factor.key)) for factor in FACTORS}
         of_factor = levels(convs, policy)
     return {
+        "variant": variant,
         "padding_policy": policy,
         **first,
         **{f"{key}_level": level for key, level in of_factor.items()},
     }
 
 
-def _used(record: RunRecord) -> Row:
-    of = used(record)
-    images = {f"{part}_images": of[part] for part in ("train", "val", "test")}
-    return images | {"train_steps": of["steps"], "most_frequent": of["most_frequent"]}
-
-
-def _known_before(record: RunRecord) -> Row:
+def _network_columns(record: RunRecord) -> Row:
     if record.params is None or record.macs is None or not record.geometry:
         return dict.fromkeys(geometric())
     return of_network(Network(record.params, record.macs, record.geometry))
 
 
 def group_of(config: Mapping[str, Any]) -> str:
-    """8 digits of the identity of a config without its seed."""
+    """Return 8 digits of the identity of a config without its seed."""
     return identity({key: value for key, value in config.items() if key != "seed"})[:8]

@@ -9,7 +9,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 from rich.cells import cell_len
 
-from convscope.analysis.frame import OF_NO_GROUP, WINDOW, setting_keys
+from convscope.analysis.frame import CONV, OF_NO_GROUP, setting_keys
 from convscope.analysis.groups import grouped, hidden_std
 from convscope.config.schema import as_typed, brief
 from convscope.metrics import METRICS, Metric, geometric, measured, metrics_of
@@ -57,7 +57,7 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
         run = line if of_group is None else of_group.iloc[0]
         records.append(
             {
-                **_plain_values(line, ("label", *WINDOW)),
+                **_plain_values(line, ("label", *CONV)),
                 **{
                     key: _config_value(run, key) if of_group is None else _joined(of_group, key)
                     for key in keys

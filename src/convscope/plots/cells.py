@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.analysis.anova import levels_of
-from convscope.analysis.grid import in_order
+from convscope.analysis.anova import in_order, levels_of
 from convscope.analysis.groups import grouped
 from convscope.errors import UserError
 from convscope.geometry import FACTORS, pair_token

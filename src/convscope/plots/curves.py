@@ -9,8 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.analysis.anova import levels_of
-from convscope.analysis.grid import in_order
+from convscope.analysis.anova import in_order, levels_of
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
 from convscope.plots.histories import Curve, learned

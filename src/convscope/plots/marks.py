@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from pandas import DataFrame
 
-from convscope.analysis.anova import levels_of
-from convscope.analysis.grid import in_order
+from convscope.analysis.anova import in_order, levels_of
 from convscope.geometry import FACTORS
 
 Look = TypeVar("Look")

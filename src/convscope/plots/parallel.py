@@ -10,9 +10,8 @@ import plotly.graph_objects as go
 from pandas import DataFrame, Series
 from pandas.api.types import is_numeric_dtype
 
-from convscope.analysis.anova import levels_of
+from convscope.analysis.anova import in_order, levels_of
 from convscope.analysis.frame import setting_keys, short
-from convscope.analysis.grid import in_order
 from convscope.geometry import FACTORS
 from convscope.plots.points import ACCURACY, measured_groups
 from convscope.plots.quantities import QUANTITIES, plain
