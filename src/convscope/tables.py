@@ -26,18 +26,19 @@ _WIDEST = 1000
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; a column whose name begins with `<` is set left, the others right."""
+    """Cells as text; a column whose name begins with `<` is left-aligned, the others right."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 def in_each(columns: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:
-    """Names of columns changed, and set as before."""
+    """Return the columns with their names changed, and aligned as before."""
     return tuple("<" * name.startswith("<") + change(name.removeprefix("<")) for name in columns)
 
 
 def markdown(table: Table) -> str:
+    """Return the table in GitHub's Markdown; only bars in the cells are escaped."""
     names = [_in_cell(column.removeprefix("<")) for column in table.columns]
     rule = [":--" if column.startswith("<") else "--:" for column in table.columns]
     lines = [names, rule, *(map(_in_cell, row) for row in table.rows)]
@@ -49,16 +50,17 @@ def _in_cell(text: str) -> str:
 
 
 def new_console() -> Console:
-    """Standard output; into a file or pipe, wide enough that no cell is folded."""
+    """Return a console on standard output; into a file or pipe, so wide that no cell is folded."""
     return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
 
 
 def tensorboard_command(record: RunRecord) -> str:
-    """What shows a run, and those beside it, in TensorBoard."""
+    """Return the command that shows a run, and those beside it, in TensorBoard."""
     return f"tensorboard --logdir {shlex.quote(record.config['output_dir'])}"
 
 
 def print_table(table: Table, console: Console) -> None:
+    """Print the table as wide as it needs, on a narrower terminal too."""
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in table.columns:
         left = column.startswith("<")
@@ -77,7 +79,7 @@ def print_table(table: Table, console: Console) -> None:
 
 
 def say(console: Console, text: str = "", first: str = "", rest: str = "") -> None:
-    """One paragraph, its first line and the others indented by `first` and `rest`.
+    """Print one paragraph, its first line and the others indented by `first` and `rest`.
 
     Wrapped where a person reads, one line in a pipe.
     """
@@ -99,13 +101,13 @@ def say(console: Console, text: str = "", first: str = "", rest: str = "") -> No
 
 
 def line(console: Console, text: str = "") -> None:
-    """One line as it stands: neither Rich nor the terminal reads anything in it."""
+    """Print one line literally: neither Rich nor the terminal interprets anything in it."""
     plain = Text(escape_control(text))
     console.print(plain, highlight=False, soft_wrap=True)
 
 
 def print_list(console: Console, heading: str, sentences: Sequence[str]) -> None:
-    """A list below a heading; nothing where there is nothing to list."""
+    """Print a list below a heading; nothing where there is nothing to list."""
     if not sentences:
         return
     line(console)
@@ -115,5 +117,5 @@ def print_list(console: Console, heading: str, sentences: Sequence[str]) -> None
 
 
 def map_text(layers: Sequence[Layer]) -> str | None:
-    """The last feature map, height x width: `14x14`; None where a variant has none."""
+    """Return the last feature map, height x width: `14x14`; None where a variant has none."""
     return size(layers[-1]["out_shape"][1:]) if layers else None

@@ -137,7 +137,7 @@ def _measured(records: Iterable[RunRecord]) -> DataFrame:
 
 
 def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return None if math.isnan(value) else float(value)
 
 
 def _together(

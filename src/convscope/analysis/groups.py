@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone, as one row: mean, spread, interval."""
+"""Runs that differ only in their seed, as one row: mean, spread, interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
-from pandas.api.typing import SeriesGroupBy
+from pandas.api.typing import DataFrameGroupBy
 from scipy.special import stdtrit
 
 from convscope.metrics import METRICS, measured
@@ -21,7 +21,7 @@ _OF_A_RUN = (
 
 
 def grouped(table: DataFrame) -> DataFrame:
-    """One row per group of `frame`'s table, indexed by `group`, in the table's order.
+    """Return one row per group of `frame`'s table, indexed by `group`, in the table's order.
 
     The columns that all runs of a group share keep their name and value (`study` lists all), and
 
@@ -49,61 +49,52 @@ def grouped(table: DataFrame) -> DataFrame:
         "unfinished": others["status"].agg(_counts),
         "reason": others["reason"].agg(lambda reasons: reasons.iloc[0]),
     }
-    return pd.concat(
-        [
-            groups["study"].agg(lambda studies: ", ".join(studies.unique())),
-            first[names].where(shared).loc[:, shared.any()],
-            finished.size().reindex(first.index, fill_value=0).rename("runs"),
-            # Of no group at all, pandas makes numbers.
-            DataFrame(
-                {name: text.astype(object) for name, text in texts.items()}, first.index
-            ).fillna({"seeds": "", "unfinished": ""}),
-            *(
-                spread(finished[metric], metric, _hidden(first, metric)).reindex(first.index)
-                for metric in measured()
-            ),
-        ],
-        axis="columns",
-    )
+    columns = [
+        groups["study"].agg(lambda studies: ", ".join(studies.unique())),
+        first[names].where(shared).loc[:, shared.any()],
+        finished.size().reindex(first.index, fill_value=0).rename("runs"),
+        # Of no group at all, pandas makes numbers.
+        DataFrame({name: text.astype(object) for name, text in texts.items()}, first.index).fillna(
+            {"seeds": "", "unfinished": ""}
+        ),
+        _spread(finished, first),
+    ]
+    return pd.concat(columns, axis="columns")
 
 
 def _counts(statuses: Series) -> str:
     return ", ".join(f"{number} {status}" for status, number in statuses.value_counts().items())
 
 
-def _hidden(first: DataFrame, metric: str) -> Series | float:
-    """Standard deviation that rounding to whole images hides, by group; 0 of other metrics."""
-    images = METRICS[metric].images
-    return 0.0 if images is None else hidden_std(first[images]).fillna(0.0)
-
-
 def hidden_std(images: Any) -> Any:
-    """Standard deviation that an accuracy on so many images hides where seeds agree.
+    """Return the standard deviation that an accuracy on so many images hides where seeds agree.
 
     That of values spread evenly over a step of 1 / images: 1 / (images sqrt(12)).
     """
     return 1 / (images * math.sqrt(12))
 
 
-def spread(values: SeriesGroupBy, metric: str, hidden: Series | float = 0.0) -> DataFrame:
+def _spread(finished: DataFrameGroupBy, first: DataFrame) -> DataFrame:
     """Mean, sample standard deviation, 95 % interval of the mean, least and largest per group.
 
-    The interval is mean +- t(0.975, n - 1) * s / sqrt(n), Student's.
-
-    Args:
-        hidden: least standard deviation of the interval, by group or of all.
+    The interval is mean +- t(0.975, n - 1) * s / sqrt(n), Student's; s is at least what rounding to
+    whole images hides.
     """
-    n, mean, std = values.count(), values.mean(), values.std()
-    # One value has no spread: its std is NaN, and with it the interval.
-    known = std.clip(lower=hidden if isinstance(hidden, float) else hidden.reindex(std.index))
-    half = stdtrit((n - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * known / np.sqrt(n)
-    return DataFrame(
-        {
-            metric: mean,
-            f"{metric}_std": std,
-            f"{metric}_low": mean - half,
-            f"{metric}_high": mean + half,
-            f"{metric}_min": values.min(),
-            f"{metric}_max": values.max(),
+    all_of = finished[measured()].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
+    columns: dict[str, Series] = {}
+    for metric in measured():
+        of = all_of[metric]
+        images = METRICS[metric].images
+        hidden = 0.0 if images is None else hidden_std(first[images]).fillna(0.0)
+        # One value has no spread: its std is NaN, and with it the interval.
+        error = of["std"].clip(lower=hidden) / np.sqrt(of["count"])
+        half = stdtrit((of["count"] - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * error
+        columns |= {
+            metric: of["mean"],
+            f"{metric}_std": of["std"],
+            f"{metric}_low": of["mean"] - half,
+            f"{metric}_high": of["mean"] + half,
+            f"{metric}_min": of["min"],
+            f"{metric}_max": of["max"],
         }
-    )
+    return DataFrame(columns)
