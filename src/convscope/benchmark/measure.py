@@ -12,6 +12,9 @@ from convscope.benchmark.roofline import Peaks, StepCost, step_cost
 from convscope.benchmark.torch_baseline import TensorData, Trial, compile_choice, window_steps
 from convscope.training.resolve import Resolver
 
+Turn = Callable[[], Mapping[str, float | None]]
+"""Measures one contender once: figures by name."""
+
 _TRIAL_STEPS = 30
 
 
@@ -43,7 +46,7 @@ class Measured:
 
     Attributes:
         steps: of a turn of (a) and of (b).
-        compiled: whether (a) and (b) go through `torch.compile`, as it is faster.
+        compiled: whether (a) and (b) go through `torch.compile`, because it is faster.
         plain: what was tried for (b).
         workers: samples/s of (c) by number of workers; empty where (c) was not measured.
         rounds: samples/s by name: `project` as the run of (a) reports it, `slope` by wall clock
@@ -108,10 +111,6 @@ def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Mea
         cost,
         *cost.bound(peaks),
     )
-
-
-Turn = Callable[[], Mapping[str, float | None]]
-"""Measures one contender once: figures by name."""
 
 
 def interleave(turns: list[Turn], rounds: int) -> list[dict[str, float | None]]:

@@ -269,9 +269,9 @@ class Trial:
 def compile_choice(
     case: Case, data: TensorData, steps: int, try_compile: bool
 ) -> tuple[TorchLoop, list[Trial]]:
-    """Return the faster loop, with or without `torch.compile`, ready for so many steps more.
+    """Return the faster loop, with or without `torch.compile`, and what each form did.
 
-    Second comes what each form did.
+    The loop is ready for so many more steps.
     """
     forget_compiled()
     loops: dict[bool, TorchLoop] = {}
