@@ -1,11 +1,17 @@
+import dataclasses
 import enum
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from msgspec import Meta
 
+from convscope.config.schema import AddedLater, OptimConfig, TrainConfig, check_fields
+from convscope.errors import UserError
+from convscope.runs import identity as identity_module
 from convscope.runs.identity import EXCLUDED, identity
 
 CONFIG: dict[str, Any] = {
@@ -111,6 +117,47 @@ def test_excludes_nothing_else_and_says_why_for_each() -> None:
 )
 def test_everything_else_changes_it(key: str, value: object) -> None:
     assert identity(changed(key, value)) != identity(CONFIG)
+
+
+@dataclasses.dataclass
+class LaterOptim(OptimConfig):
+    beta2: Annotated[float, Meta(gt=0, lt=1), AddedLater(0.999)]
+
+
+@dataclasses.dataclass
+class LaterConfig(TrainConfig):
+    optim: LaterOptim
+    nesterov: Annotated[bool, AddedLater(False)]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A schema with two keys that older runs lack."""
+    monkeypatch.setattr(identity_module, "TrainConfig", LaterConfig)
+    identity_module._added_later.cache_clear()
+    yield
+    identity_module._added_later.cache_clear()
+
+
+@pytest.mark.usefixtures("later")
+def test_a_key_added_later_changes_no_identity_at_its_default() -> None:
+    assert identity(changed("optim.beta2", 0.999)) == identity(CONFIG)
+    assert identity(changed("nesterov", False)) == identity(CONFIG)
+    assert identity(changed("optim.beta2", 0.99)) != identity(CONFIG)
+    assert identity(changed("nesterov", True)) != identity(CONFIG)
+    # Another type, and the same name in another group, are other values.
+    assert identity(changed("nesterov", 0)) != identity(CONFIG)
+    assert identity(changed("trainer.beta2", 0.999)) != identity(CONFIG)
+
+
+def test_a_key_that_is_not_marked_is_hashed_at_every_value() -> None:
+    assert identity(changed("optim.beta2", 0.999)) != identity(CONFIG)
+
+
+def test_a_key_added_later_is_held_to_its_range() -> None:
+    check_fields(LaterOptim(lr=1.0, weight_decay=0.0, warmup=0.5, beta2=0.999), {})
+    with pytest.raises(UserError, match=r"^beta2 must be below 1, got 1.5$"):
+        check_fields(LaterOptim(lr=1.0, weight_decay=0.0, warmup=0.5, beta2=1.5), {})
 
 
 class Color(enum.StrEnum):

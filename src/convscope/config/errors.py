@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import (
@@ -17,7 +17,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from convscope.config.schema import TrainConfig, as_typed
+from convscope.config.schema import TrainConfig, as_typed, dotted_types
 from convscope.errors import UserError
 
 _TYPE_WORDS: dict[object, str] = {
@@ -282,15 +282,8 @@ def _keys(node: Any, prefix: str = "") -> Iterator[str]:
 @cache
 def _known_keys() -> dict[str, object]:
     """Every dotted key of the schema with its type."""
-    return dict(_walk(TrainConfig, prefix=""))
+    return {key: of.hint for key, of in dotted_types(TrainConfig)}
 
 
 def leaves() -> set[str]:
     return {key for key, kind in _known_keys().items() if kind in _TYPE_WORDS}
-
-
-def _walk(node: type, prefix: str) -> Iterator[tuple[str, object]]:
-    for name, kind in get_type_hints(node).items():
-        yield f"{prefix}{name}", kind
-        if is_dataclass(kind):
-            yield from _walk(cast(type, kind), f"{prefix}{name}.")

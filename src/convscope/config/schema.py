@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from msgspec import Meta
 
@@ -30,6 +30,16 @@ class NumberOf:
 
     types: tuple[type, ...]
     description: str
+
+
+@dataclass(frozen=True)
+class AddedLater:
+    """Marks a key that older runs lack: at `default` it is left out of a run's identity.
+
+    So a new key changes the identity, and the name, of no run that there is.
+    """
+
+    default: Any
 
 
 def one_of(*choices: str) -> Meta:
@@ -212,13 +222,13 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
 
 def check_fields(node: Any, typed: Mapping[str, str], prefix: str = "") -> None:
     """Hold each field to its metadata; see `check_ranges`."""
-    hints = _hints(type(node))  # type: ignore[arg-type]
+    types = field_types(type(node))  # type: ignore[arg-type]
     for entry in fields(node):
         key, value = prefix + entry.name, getattr(node, entry.name)
         if is_dataclass(value):
             check_fields(value, typed, prefix=f"{key}.")
             continue
-        rules = getattr(hints[entry.name], "__metadata__", ())
+        rules = [rule for rule in types[entry.name].rules if not isinstance(rule, AddedLater)]
         if rules and isinstance(value, list) and any(type(item) is not int for item in value):
             # OmegaConf takes what lies in a list as it comes.
             raise UserError(f"{key} must be a list of integers, got {typed.get(key, value)}")
@@ -228,9 +238,30 @@ def check_fields(node: Any, typed: Mapping[str, str], prefix: str = "") -> None:
                 raise UserError(f"{key} must be {broken}, got {typed.get(key, as_typed(item))}")
 
 
+class FieldType(NamedTuple):
+    """A field's type, and its metadata: `Meta`, `NumberOf`, `AddedLater`."""
+
+    hint: Any
+    rules: tuple[Any, ...]
+
+
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
+def field_types(kind: type) -> dict[str, FieldType]:
+    """Return the type of each field of a config's dataclass, by name."""
+    return {
+        name: FieldType(get_args(hint)[0], get_args(hint)[1:])
+        if get_origin(hint) is Annotated
+        else FieldType(hint, ())
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+    }
+
+
+def dotted_types(kind: type, prefix: str = "") -> Iterator[tuple[str, FieldType]]:
+    """Every dotted key of a config's dataclass and of those within it, groups included."""
+    for name, of in field_types(kind).items():
+        yield f"{prefix}{name}", of
+        if is_dataclass(of.hint):
+            yield from dotted_types(cast(type, of.hint), f"{prefix}{name}.")
 
 
 def _broken(rule: Meta | NumberOf, value: Any) -> str | None:

@@ -3,7 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+from convscope.config.schema import AddedLater, TrainConfig, dotted_types
 
 EXCLUDED = {
     "study": "says which runs are compared, not what a run does",
@@ -23,7 +26,7 @@ EXCLUDED = {
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """Hash a resolved config, less `EXCLUDED`, to 64 hex digits.
+    """Hash a resolved config, less `EXCLUDED` and `AddedLater` keys, to 64 hex digits.
 
     Args:
         config: Nested dicts of plain values: the conv as pixels (`geometry.conv_config`), the data
@@ -60,6 +63,17 @@ def _plain_group(group: Mapping[Any, Any], key: str) -> dict[str, object]:
         if type(name) is not str:
             raise TypeError(f"{key or 'the config'} has a key that is no text: {name!r}")
         dotted = f"{key}.{name}" if key else name
-        if dotted not in EXCLUDED:
+        if dotted not in EXCLUDED and (type(value), value) != _added_later().get(dotted):
             plain[name] = _plain(value, dotted)
     return plain
+
+
+@cache
+def _added_later() -> dict[str, tuple[type, Any]]:
+    """Type and value at which a key that older runs lack is left out."""
+    return {
+        key: (type(rule.default), rule.default)
+        for key, of in dotted_types(TrainConfig)
+        for rule in of.rules
+        if isinstance(rule, AddedLater)
+    }

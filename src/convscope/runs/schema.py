@@ -12,11 +12,11 @@ import operator
 import re
 from dataclasses import is_dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, defstruct
 
-from convscope.config.schema import ConvConfig, TrainConfig, dotted
+from convscope.config.schema import ConvConfig, TrainConfig, dotted, field_types
 from convscope.geometry.conv import LARGEST
 
 SCHEMA = 1
@@ -123,8 +123,7 @@ def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:
 def _optional_keys(kind: Any) -> type[Struct]:
     """The keys of a config's dataclass that a record has: types and bounds, but any name."""
     fields = []
-    for name, annotated in get_type_hints(kind, include_extras=True).items():
-        hint, *rules = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
+    for name, (hint, rules) in field_types(kind).items():
         bounds = tuple(rule for rule in rules if isinstance(rule, Meta) and rule.pattern is None)
         if hint is ConvConfig:
             hint = dict[str, Any]
