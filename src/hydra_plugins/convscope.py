@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from convscope.config.expand import alternatives, jobs_of
+from convscope.config.expand import expand, jobs_of
 from convscope.errors import UserError
 from convscope.runs.presets import is_preset, preset
 
@@ -58,42 +57,33 @@ class ConvScopeSweeper(Sweeper):
     """
 
     def __init__(self, params: dict[str, str]) -> None:
-        self.params = params
+        self.preset = [f"{key}={values}" for key, values in params.items()]
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self.hydra_context = hydra_context
-        self.config = config
+        self.hydra_config = config.hydra
 
     def sweep(self, arguments: list[str]) -> Any:
         from convscope.cli.train import run_sweep
 
-        assert self.config is not None
-        return run_sweep(jobs_of(self.overrides(arguments)), self.config.hydra)
-
-    def overrides(self, arguments: list[str]) -> list[Override]:
-        """What the preset and the command line say."""
-        assert self.hydra_context is not None
-        preset = [f"{key}={values}" for key, values in self.params.items()]
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        return parser.parse_overrides([*preset, *arguments])
+        return run_sweep(jobs_of([*self.preset, *arguments]), self.hydra_config)
 
 
 class SearchSweeper(ConvScopeSweeper):
-    """Gives the task each key's values as they are: a search chooses among them."""
+    """Gives the task the values of each key: a search chooses among them."""
 
     def sweep(self, arguments: list[str]) -> Any:
         from convscope.cli.train import run_search
 
-        assert self.config is not None
-        found = alternatives(self.overrides(arguments))
-        for place, one in enumerate(found):
-            for later in found[place + 1 :]:
-                sets_below = later.words and later.values[0].lstrip().startswith("{")
-                if one.is_swept and sets_below and one.key.startswith(f"{later.key}."):
-                    # Of a search all that is fixed comes first; elsewhere the last one counts.
-                    raise UserError(f"{later.words[0]} must come before the values of {one.key}")
-        fixed = [word for one in found if not one.is_swept for word in one.words]
+        found = expand([*self.preset, *arguments])
+        for earlier, later in itertools.combinations(found, 2):
+            sets_below = later.overrides and later.values[0].lstrip().startswith("{")
+            if earlier.is_swept and sets_below and earlier.key.startswith(f"{later.key}."):
+                # Of a search all that is fixed comes first; elsewhere the last one counts.
+                raise UserError(
+                    f"{later.overrides[0]} must come before the values of {earlier.key}"
+                )
+        fixed = [override for one in found if not one.is_swept for override in one.overrides]
         swept = {one.key: one.values for one in found if one.is_swept}
-        return run_search(fixed, swept, self.config.hydra)
+        return run_search(fixed, swept, self.hydra_config)

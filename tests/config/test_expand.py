@@ -3,7 +3,6 @@
 import time
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from convscope.config.compose import Composer
 from convscope.config.expand import jobs_of
@@ -11,7 +10,7 @@ from convscope.errors import UserError
 
 
 def jobs(*typed: str) -> list[list[str]]:
-    return jobs_of(OverridesParser.create().parse_overrides(list(typed)))
+    return jobs_of(typed)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def grid() -> Grid:
 )
 def test_values_are_expanded_as_a_sweep_s(overrides: list[str]) -> None:
     """The same jobs; a key's values stand where they were typed last, not first."""
-    mine = [sorted(job) for job in product(*(one.words for one in expand(overrides)))]
+    mine = [sorted(job) for job in product(*(one.overrides for one in expand(overrides)))]
     parsed = OverridesParser.create().parse_overrides(overrides)
     (theirs,) = BasicSweeper.split_arguments(parsed, None)
     assert sorted(mine) == sorted(map(sorted, theirs))

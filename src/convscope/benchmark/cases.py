@@ -65,7 +65,7 @@ def cases(overrides: Sequence[str], quick: bool, resolver: Resolver) -> list[Cas
         for key, values in DEFAULTS.items()
         if key not in keys
     ]
-    jobs = list(product(*defaults, *(one.words for one in given)))
+    jobs = list(product(*defaults, *(one.overrides for one in given)))
     found: dict[str, Case] = {}
     for job, variant in zip(jobs, resolver.prepare([[*job, *COMMON] for job in jobs]), strict=True):
         if variant.impossible is not None:

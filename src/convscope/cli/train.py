@@ -23,7 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from convscope.config.compose import CONFIG_NAME, config_dir, register_schema
-from convscope.config.errors import check_sweeper, check_typed, explain, is_explained
+from convscope.config.errors import check_sweeper, check_typed, user_errors
 from convscope.errors import UserError, interrupted_code
 from convscope.runs.record import RunRecord
 from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, tell_error
@@ -66,17 +66,14 @@ def _train() -> None:
         parser = get_args_parser()
         arguments = _parse(parser, sys.argv[1:])
         # As hydra.main does, which takes options before or after all overrides alone.
-        _run_hydra(arguments, parser, _run_job, str(config_dir()), CONFIG_NAME)
+        with user_errors(sys.argv[1:]):
+            _run_hydra(arguments, parser, _run_job, str(config_dir()), CONFIG_NAME)
     except UserError as error:
         _refuse(error)
     except KeyboardInterrupt as stop:
         sys.exit(interrupted_code(stop))
     except Interrupted as stop:
         sys.exit(128 + stop.signum)
-    except Exception as error:
-        if not is_explained(error):
-            raise
-        _refuse(UserError(explain(error, sys.argv[1:])))
 
 
 def _parse(parser: ArgumentParser, typed: Sequence[str]) -> Namespace:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from hydra import initialize_config_dir
+from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from convscope.config.errors import (
-    as_written,
-    check_keys,
-    check_typed,
-    explain,
-    is_explained,
-)
+from convscope.config.errors import as_written, check_keys, check_typed, user_errors
 from convscope.config.help import help_node
 from convscope.config.schema import TrainConfig, check_ranges
-from convscope.errors import UserError
 
 CONFIG_NAME = "train"
 
@@ -72,14 +66,10 @@ class Composer:
             UserError: a key, group or value that is not legal.
         """
         check_typed(overrides)
-        try:
+        with user_errors(overrides):
             composed = self._set_values(overrides)
             check_keys(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=False)))
             config = cast(TrainConfig, OmegaConf.to_object(composed))
-        except Exception as error:
-            if not is_explained(error):
-                raise
-            raise UserError(explain(error, overrides)) from error
         check_ranges(config, as_written(overrides))
         return config
 
@@ -114,8 +104,7 @@ class Composer:
 
     @cached_property
     def _loader(self) -> ConfigLoaderImpl:
-        with _hydra():
-            return cast(ConfigLoaderImpl, GlobalHydra.instance().config_loader())
+        return config_loader()
 
 
 def compose_config(overrides: Sequence[str]) -> TrainConfig:
@@ -123,24 +112,16 @@ def compose_config(overrides: Sequence[str]) -> TrainConfig:
     return Composer().compose(overrides)
 
 
-@contextmanager
-def _hydra() -> Iterator[None]:
-    """Hydra on our configs: the command line's own, else one for the moment.
-
-    Another program's Hydra, which has other configs, is put aside meanwhile.
-    """
+def config_loader() -> ConfigLoaderImpl:
+    """Load our configs: as the running command does, with its own folders, else by themselves."""
     running = GlobalHydra.instance()
-    if running.is_initialized() and any(
-        source.path.endswith(str(config_dir()))
-        for source in running.config_loader().get_search_path().get_path()
-    ):
-        yield
-        return
-    before = running.hydra
-    running.clear()
+    if running.is_initialized():
+        loader = cast(ConfigLoaderImpl, running.config_loader())
+        # Another program's Hydra has other configs.
+        folders = [source.path for source in loader.get_search_path().get_path()]
+        if any(folder.endswith(str(config_dir())) for folder in folders):
+            return loader
     register_schema()
-    try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            yield
-    finally:
-        GlobalHydra.instance().hydra = before
+    setup_globals()
+    version.setbase("1.3")
+    return ConfigLoaderImpl(create_config_search_path(str(config_dir())))

@@ -6,6 +6,7 @@ import difflib
 import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, cast
@@ -55,24 +56,32 @@ MOST_DIGITS = 4_000
 """Of a number; Python reads 4,300."""
 _PRESETS = ("experiment", "sweep")
 """Groups whose files set values of any group."""
+_OURS = ("convscope", "hydra_plugins")
 _COMPOSING = ("hydra", "omegaconf", "antlr4", "yaml")
 """Packages that read what was typed, and the configs that it names."""
 
 
-def is_explained(error: BaseException) -> bool:
-    """Whether `explain` has words for an error, so that it is the user's to mend.
+@contextmanager
+def user_errors(overrides: Sequence[str]) -> Iterator[None]:
+    """Raise what Hydra refuses as a UserError.
 
     Hydra has errors of its own for most of what it cannot compose, and runs into Python's for the
     rest: a ValueError at a group's choice that is no text, or at a number of 5,000 digits.
+
+    Args:
+        overrides: what was typed, which messages show as it was.
     """
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return True
-    frames = [
-        str(frame.f_globals.get("__name__")).partition(".")[0]
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-    ]
-    ours = [name for name in frames if name in ("convscope", "hydra_plugins", *_COMPOSING)]
-    return isinstance(error, Exception) and ours[-1:] != [] and ours[-1] in _COMPOSING
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_format_error(error, as_written(overrides))) from error
+    except Exception as error:
+        frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+        packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
+        ours = [name for name in packages if name in (*_OURS, *_COMPOSING)]
+        if not ours or ours[-1] in _OURS:
+            raise
+        raise UserError(f"Hydra refuses this command: {first_line(error)}") from error
 
 
 def check_typed(overrides: Sequence[str]) -> None:
@@ -139,28 +148,23 @@ def as_written(overrides: Sequence[str]) -> dict[str, str]:
     return typed
 
 
-def explain(error: BaseException, overrides: Sequence[str]) -> str:
-    """One line, two where a fix is known, that says what to change.
-
-    Args:
-        overrides: what was typed, which messages show as it was.
-    """
-    typed = as_written(overrides)
-    for cause in _causes(error):
+def _format_error(error: BaseException, typed: Mapping[str, str]) -> str:
+    """One line, two where a fix is known, that says what to change."""
+    cause: BaseException | None = error
+    while cause is not None:
         if isinstance(cause, MissingConfigException):
             return _missing_config(cause)
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             return _bad_key_or_value(cause, typed)
+        cause = cause.__cause__ or cause.__context__
     first = first_line(error)
-    if not isinstance(error, HydraException | OmegaConfBaseException):
-        return f"Hydra refuses this command: {first}"
     if isinstance(error, OverrideParseException):
-        if "=~" in error.override:
-            return f"cannot read the override {error.override}\nwrite $HOME in place of ~"
-        return (
-            f"cannot read the override {as_typed(error.override)}\n"
+        way_out = (
             "write KEY=VALUE, lists as [1,2,3], unusual characters in quotes: 'study=\"größer\"'"
         )
+        if "=~" in error.override:
+            way_out = "write $HOME in place of ~"
+        return f"cannot read the override {as_typed(error.override)}\n{way_out}"
     twice = re.match(r"Multiple values for (\w+)\.", first)
     if twice:
         group = twice[1]
@@ -253,30 +257,18 @@ def near(word: str, options: Sequence[str], prefix: str) -> str:
     return f"\ndid you mean {prefix}{close[0]}?" if close else ""
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-def check_keys(node: Mapping[str, Any]) -> None:
+def check_keys(node: Mapping[str, Any], prefix: str = "") -> None:
     """Hold a composed config to the schema's keys.
 
     Raises:
         UserError: a key that the schema lacks.
     """
-    unknown = sorted(set(_keys(node)) - set(_known_keys()))
-    if unknown:
-        raise UserError(_unknown_key(unknown[0]))
-
-
-def _keys(node: Any, prefix: str = "") -> Iterator[str]:
-    """Dotted keys of a composed config, down to where the schema ends."""
-    for name, value in node.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, dict) and f"{prefix}{name}" not in leaves():
-            yield from _keys(value, f"{prefix}{name}.")
+    for name in sorted(node):
+        key, value = f"{prefix}{name}", node[name]
+        if key not in _known_keys():
+            raise UserError(_unknown_key(key))
+        if isinstance(value, dict) and key not in leaves():
+            check_keys(value, f"{key}.")
 
 
 @cache

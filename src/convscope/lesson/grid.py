@@ -85,10 +85,10 @@ def examine_grid(overrides: Sequence[str]) -> Grid:
         UserError: a key, group or value that no run could have, or too many combinations.
     """
     choices = expand(overrides)
-    several = [len(one.words) > 1 for one in choices]
+    several = [len(one.overrides) > 1 for one in choices]
     composer = VariantComposer()
     variants = {}
-    for words in product(*(one.words for one in choices)):
+    for words in product(*(one.overrides for one in choices)):
         form = tuple(word.partition("=")[2] for word in compress(words, several))
         variants[form] = composer.compose(words)
     if not variants:
