@@ -4,9 +4,11 @@ what stood at their name and follow no link.
 A named pipe, a socket or a device would hold up whoever opens it, or never end.
 """
 
+import contextlib
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -111,3 +113,42 @@ def create(path: str | Path) -> BinaryIO:
         raise
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
     return os.fdopen(os.open(path, flags, 0o666), "wb")
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file whole: whoever reads it, at whatever moment, finds the old or the new content.
+
+    It is written beside `path`, flushed to the disk, and renamed over `path`.
+
+    One writer at a time: the temporary name is fixed, so that a writer killed here leaves at most
+    one stray file, which the next one removes. A run's files are written under its lock.
+
+    Raises:
+        UserError: the disk is full or not writable; what `path` held before is whole.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with create(temporary) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        # The first error is the one to tell; a stray file that stays is harmless.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise UserError(f"{path} could not be written: {error.strerror or error}") from error
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a creation or renaming inside `folder` outlast a power cut."""
+    if sys.platform == "win32":
+        return  # Windows opens no folders; NTFS journals its names.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -68,18 +68,28 @@ def test_elsewhere_what_was_begun_is_tidied_up(signum: signal.Signals) -> None:
 # What a command does in mid-file, and its arguments.
 WRITING = """
 import os, signal, sys
+from contextlib import contextmanager
+from convscope import files
 from convscope.cli import entry
-from convscope.runs import replace
 
 command, signum = sys.argv.pop(1), int(sys.argv.pop())
+create = files.create
 
-def write(path, data):
-    with replace.create(path) as file:
-        file.write(data[:100])
-        print("writes", path.name, flush=True)
+class Stopped:
+    def __init__(self, path, file):
+        self.path, self.file = path, file
+
+    def write(self, data):
+        self.file.write(data[:100])
+        print("writes", self.path.name, flush=True)
         os.kill(os.getpid(), signum)
 
-replace._write_through = write
+@contextmanager
+def stopped(path):
+    with create(path) as file:
+        yield Stopped(path, file)
+
+files.create = stopped
 getattr(entry, command)()
 """
 

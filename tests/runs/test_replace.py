@@ -12,8 +12,7 @@ from typing import IO, Any, cast
 import pytest
 
 from convscope.errors import UserError
-from convscope.files import create
-from convscope.runs.replace import replace_file
+from convscope.files import create, replace_file
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -23,7 +22,7 @@ NEW = b"new " * 6000
 WRITER = f"""
 import sys
 from pathlib import Path
-from convscope.runs.replace import replace_file
+from convscope.files import replace_file
 path = Path(sys.argv[1])
 replace_file(path, {OLD!r})
 print("ready", flush=True)
@@ -35,7 +34,7 @@ while True:
 DIES_AT = f"""
 import os, signal, sys
 from pathlib import Path
-from convscope.runs.replace import replace_file
+from convscope.files import replace_file
 step = sys.argv[2]
 real = getattr(os, step)
 def die(*arguments):
@@ -150,7 +149,7 @@ def test_a_full_disk_leaves_the_old_file_whole(
     with monkeypatch.context() as patch:
         if step == "write":
             patch.setattr(
-                "convscope.runs.replace.create",
+                "convscope.files.create",
                 lambda path: FullFile(cast(IO[bytes], create(path))),
             )
         else:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from convscope.benchmark.cases import cases
 from convscope.errors import UserError
-from convscope.runs.replace import replace_file
+from convscope.files import replace_file
 from convscope.streams import run_command, tell
 from convscope.tables import line, new_console, print_table
 from convscope.training.resolve import Resolver

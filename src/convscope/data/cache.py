@@ -31,8 +31,7 @@ from numpy.typing import NDArray
 from convscope.data.images import Images, PixelCounts
 from convscope.data.lock import exclusive
 from convscope.errors import UserError
-from convscope.files import create, open_regular, read_regular
-from convscope.runs.replace import sync_folder
+from convscope.files import create, open_regular, read_regular, sync_folder
 
 FOLDER = ".convscope"
 FORMAT = 2

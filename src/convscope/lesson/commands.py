@@ -24,7 +24,7 @@ from convscope.lesson.grid import (
     require_single,
 )
 from convscope.lesson.page import write_page
-from convscope.runs.replace import replace_file
+from convscope.files import replace_file
 from convscope.tables import line, new_console, print_list, print_table, say
 from convscope.text import size
 from convscope.variant import Variant, VariantComposer

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
-from convscope.files import NotRegularFile, open_regular
+from convscope.files import NotRegularFile, open_regular, replace_file
 from convscope.runs.directory import UnreadableRun
 from convscope.runs.record import RunRecord
-from convscope.runs.replace import replace_file
 
 if TYPE_CHECKING:
     from pandas import DataFrame

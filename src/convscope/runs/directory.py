@@ -1,5 +1,7 @@
 """Where a run lies, what it is called, and which runs a study holds."""
 
+from __future__ import annotations
+
 import os
 import re
 import unicodedata
@@ -26,51 +28,34 @@ _WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
 }
 
 
+class _Below:
+    """A path below a run's folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: RunDirectory, kind: type | None = None) -> Path:
+        return run.path / self.name
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """The paths of one run; nothing is created or read."""
 
     path: Path
+    record = _Below("run.json")
+    config = _Below("config.yaml")
+    history = _Below("history.csv")
+    checkpoints = _Below("checkpoints")
+    best = _Below("checkpoints/best.ckpt")
+    last = _Below("checkpoints/last.ckpt")
+    train_log = _Below("train.log")
+    lock = _Below(".lock")
+    heartbeat = _Below(".heartbeat")
 
     @property
     def name(self) -> str:
         return self.path.name
-
-    @property
-    def record(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def history(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def best(self) -> Path:
-        return self.checkpoints / "best.ckpt"
-
-    @property
-    def last(self) -> Path:
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def train_log(self) -> Path:
-        return self.path / "train.log"
-
-    @property
-    def lock(self) -> Path:
-        return self.path / ".lock"
-
-    @property
-    def heartbeat(self) -> Path:
-        return self.path / ".heartbeat"
 
 
 class UnreadableRun(NamedTuple):

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from convscope.errors import UserError
-from convscope.files import read_regular
-from convscope.runs.replace import replace_file
+from convscope.files import read_regular, replace_file
 
 METRICS = (
     "train/loss",

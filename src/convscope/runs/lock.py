@@ -14,10 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
-from convscope.files import open_regular
+from convscope.files import open_regular, sync_folder
 from convscope.runs.directory import EVENT_FILES, REPLACED, RunDirectory
 from convscope.runs.heartbeat import Heartbeat, beats_elsewhere, start_heartbeat
-from convscope.runs.replace import sync_folder
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

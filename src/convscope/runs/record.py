@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from convscope.errors import UserError
-from convscope.files import read_regular
+from convscope.files import read_regular, replace_file
 from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import is_held
-from convscope.runs.replace import replace_file
 from convscope.runs.schema import SCHEMA, Status, problem_of
 
 MOST_BYTES = 2**24

@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from convscope.checkpoint import RUN, read_best, read_last
 from convscope.errors import UserError
+from convscope.files import replace_file
 from convscope.runs.directory import RunDirectory
-from convscope.runs.replace import replace_file
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from convscope.files import replace_file
 from convscope.runs.environment import git_state, source_fingerprint, source_versions
 from convscope.runs.record import RunRecord, utc_now
-from convscope.runs.replace import replace_file
 from convscope.runs.used import planned_use
 from convscope.training.request import RunRequest, resolved
 

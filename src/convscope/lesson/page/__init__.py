@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from convscope.errors import UserError
+from convscope.files import replace_file
 from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
 from convscope.geometry.factors import PADDING, Factor, symmetric
 from convscope.geometry.label import short_padding
 from convscope.lesson.page.document import document
-from convscope.runs.replace import replace_file
 
 LARGEST = 64
 """Largest side of the input, kernel size, stride and padding on the page, pixels."""
