@@ -25,8 +25,7 @@ from convscope.data.download import DownloadError, fetch, md5_of
 from convscope.data.lock import exclusive
 from convscope.data.nearby import published_advice
 from convscope.errors import UserError
-from convscope.files import NotRegularFile, open_regular, read_regular
-from convscope.files import replace_file
+from convscope.files import NotRegularFile, open_regular, read_regular, replace_file
 
 MOST_BYTES = 1 << 28
 """Of a raw file; the largest, CIFAR-100's training part, has 155 million."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from convscope.errors import UserError
+from convscope.files import replace_file
 from convscope.geometry import ConvSpec, NetworkGeometry, Pair
 from convscope.geometry.rules import RULES, findings
 from convscope.layer_table import COSTS, SIZES, layer_table, legend, summary
@@ -24,7 +25,6 @@ from convscope.lesson.grid import (
     require_single,
 )
 from convscope.lesson.page import write_page
-from convscope.files import replace_file
 from convscope.tables import line, new_console, print_list, print_table, say
 from convscope.text import size
 from convscope.variant import Variant, VariantComposer
