@@ -46,11 +46,12 @@ def black(name: str, *options: Any) -> Images:
 
 
 @pytest.mark.parametrize("typed", RUNS)
-def test_they_are_what_they_were(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_what_they_were(
+    typed: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(sources, "load", black)
-    resolver = Resolver(
-        pytest.fail, lambda trainer: Hardware("cpu", "a CPU", trainer.devices, "32-true", 1)
-    )
+    resolver = Resolver(lambda trainer: Hardware("cpu", "a CPU", trainer.devices, "32-true", 1))
     (checked,) = resolver.prepare([typed.split()])
     request = resolver.request(checked)
+    assert caplog.messages == []
     assert {"identity": request.id, "name": request.directory.path.name} == RUNS[typed]
