@@ -25,8 +25,7 @@ from tqdm import tqdm
 from convscope.data.datasets import Archive
 from convscope.data.lock import exclusive
 from convscope.errors import UserError
-from convscope.files import open_regular
-from convscope.runs.replace import replace_file
+from convscope.files import open_regular, replace_file
 
 MOST_BYTES = 1 << 28
 """Of an archive; CIFAR's have 170 million."""
