@@ -12,7 +12,7 @@ from pandas import DataFrame
 from convscope.analysis.frame import row, tabulate
 from convscope.geometry import (
     ImpossibleVariant,
-    conv_config,
+    convs_to_config,
     network_geometry,
 )
 from convscope.runs.directory import RunDirectory, run_name
@@ -67,7 +67,7 @@ def make_record(
         given[group] |= values
     channels, pool_after = given["model"]["channels"], given["model"]["pool_after"]
     convs = parse_conv(*conv, len(channels))
-    given |= {"conv": conv_config(convs), "seed": seed, "study": study.name}
+    given |= {"conv": convs_to_config(convs), "seed": seed, "study": study.name}
     given |= {"output_dir": str(study.parent)}
     status, reason = "finished", None
     try:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from convscope.checkpoint import read_best
 from convscope.data.pixels import fitted
 from convscope.errors import UserError
-from convscope.geometry import convs_from, network_geometry
+from convscope.geometry import convs_from_config, network_geometry
 from convscope.metrics import describe
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, reading
@@ -148,7 +148,7 @@ def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant
     model = record.config["model"]
     geometry = network_geometry(
         (channels, height, width),
-        convs_from(record.config["conv"]),
+        convs_from_config(record.config["conv"]),
         model["channels"],
         model["pool_after"],
         len(data["classes"]),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convscope.geometry import NetworkGeometry, conv_from, conv_text, pair_token
+from convscope.geometry import NetworkGeometry, conv_from_layer, conv_text, pair_token
 from convscope.geometry.rules import findings
 from convscope.tables import Table, markdown
 from convscope.text import memory_size, share, size
@@ -59,7 +59,7 @@ def _unused_border(layer: Layer) -> str:
 
 
 NAME = Column("layer", lambda layer: str(layer["name"]))
-CONV = Column("kernel-stride-padding", lambda layer: conv_text(conv_from(layer)))
+CONV = Column("kernel-stride-padding", lambda layer: conv_text(conv_from_layer(layer)))
 IN = Column("in", lambda layer: size(layer["in_shape"]))
 OUT = Column("out", lambda layer: size(layer["out_shape"]))
 RECEPTIVE_FIELD = Column(

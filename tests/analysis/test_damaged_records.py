@@ -23,7 +23,7 @@ from convscope import report
 from convscope.analysis.frame import Reader
 from convscope.cli.compare import main
 from convscope.errors import UserError
-from convscope.geometry import convs_from, network_geometry
+from convscope.geometry import convs_from_config, network_geometry
 from convscope.lesson.page import write_page
 from convscope.plots import FIGURES
 from convscope.plots.histories import learned
@@ -108,7 +108,7 @@ def study(ask: Callable[..., RunRequest], tmp_path_factory: pytest.TempPathFacto
         config["conv"]["stride"] = [[stride, stride]] * 2
         geometry = network_geometry(
             record.dataset["input_shape"],
-            convs_from(config["conv"]),
+            convs_from_config(config["conv"]),
             config["model"]["channels"],
             config["model"]["pool_after"],
             len(record.dataset["classes"]),

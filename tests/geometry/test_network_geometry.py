@@ -201,4 +201,4 @@ def test_border_skipped_and_padding_share_equal_windows_marked_one_by_one(
 
 def test_skipped_pixels_of_a_line_of_any_length_are_counted_at_once() -> None:
     # By hand: windows of 2 every 5 on 10**15 pixels, 3 skipped after each but the last.
-    assert ConvAxis(2, 5, 0, 0).skipped(10**15) == 3 * (10**15 // 5 - 1)
+    assert ConvAxis(2, 5, 0, 0, 1, "zeros").skipped(10**15) == 3 * (10**15 // 5 - 1)

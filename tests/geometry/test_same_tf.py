@@ -8,10 +8,10 @@ from timm.layers import Conv2dSame
 from torch import nn
 
 from convscope.geometry import (
-    conv_of_label,
     network_geometry,
     padding_policy,
     parse_conv,
+    parse_label,
     variant_label,
 )
 from convscope.training.model import ConvNet
@@ -67,7 +67,7 @@ def test_a_layers_pixels_follow_from_its_own_input() -> None:
 
 def test_its_label_chooses_it_again() -> None:
     convs = parse_conv({"kernel_size": 3, "stride": 2, "padding": "same_tf"}, 3, (28, 28), [1])
-    typed = conv_of_label("k3-s2-p0+1.1.0+1")
+    typed = parse_label("k3-s2-p0+1.1.0+1")
     assert typed == {"kernel_size": 3, "stride": 2, "padding": ["0+1", 1, "0+1"]}
     assert parse_conv(typed, 3) == convs
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convscope.geometry import conv_config, padding_policy, variant_label
+from convscope.geometry import convs_to_config, padding_policy, variant_label
 
 from ..convs import parse_conv
 from .typed_convs import Typed, typed_convs
@@ -84,7 +84,7 @@ def test_policy_holds_only_if_all_layers_share_it(
 
 
 def test_config_is_the_pixels_as_plain_lists() -> None:
-    assert conv_config(parse_conv([4, "3x5"], [1, "1x2"], ["same", "0x1"], 2)) == {
+    assert convs_to_config(parse_conv([4, "3x5"], [1, "1x2"], ["same", "0x1"], 2)) == {
         "kernel_size": [[4, 4], [3, 5]],
         "stride": [[1, 1], [1, 2]],
         "padding": [[[1, 2], [1, 2]], [[0, 0], [1, 1]]],

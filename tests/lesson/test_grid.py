@@ -21,7 +21,6 @@ from convscope.lesson.grid import (
     grid_table,
     impossible_sentences,
     require_single,
-    typed_as,
 )
 from convscope.lesson.heat import COLOURS, INK, grid_html, grid_png, heat_maps
 
@@ -60,11 +59,7 @@ def test_a_glob_stands_for_presets() -> None:
 
 def test_equal_variants_are_folded_and_say_how_they_were_typed(grid: Grid) -> None:
     assert grid.summary == "18 combinations make 14 variants, 3 of them impossible"
-    folded = {
-        row.variant.label: typed_as(row, list(grid.values))
-        for row in grid.rows
-        if len(row.forms) > 1
-    }
+    folded = {row.variant.label: row.equal for row in grid.rows if len(row.forms) > 1}
     assert folded == {
         "k1-s1-p0": "padding 0 = half",
         "k1-s2-p0": "padding 0 = half",
@@ -76,7 +71,7 @@ def test_equal_variants_are_folded_and_say_how_they_were_typed(grid: Grid) -> No
 def test_forms_that_differ_in_several_keys() -> None:
     grid = examine_grid(["conv=k3-s1-p0,k3-s1-p1", "conv.padding=1,half"])
     (row,) = grid.rows
-    assert typed_as(row, list(grid.values)) == (
+    assert row.equal == (
         "conv k3-s1-p0, padding 1 = conv k3-s1-p0, padding half ="
         " conv k3-s1-p1, padding 1 = conv k3-s1-p1, padding half"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convscope.geometry import conv_config, network_geometry
+from convscope.geometry import convs_to_config, network_geometry
 from convscope.runs.contradiction import contradiction
 from convscope.runs.record import RunRecord
 
@@ -25,7 +25,7 @@ def whole(record: RunRecord) -> RunRecord:
         variant="k3-s2-p1",
         config={
             "seed": 0,
-            "conv": conv_config(convs),
+            "conv": convs_to_config(convs),
             "model": {"channels": [16, 32], "pool_after": [1]},
             "data": {"name": "digits", "fingerprint": "f00d", "batch_size": 32},
             "trainer": {"max_epochs": 1},
@@ -70,7 +70,7 @@ def test_totals_of_an_older_record_that_no_number_of_classes_gives_are_named(
 def test_an_older_record_that_calls_uneven_sides_same_has_none(whole: RunRecord) -> None:
     convs = parse_conv(4, 1, "same", 2)
     geometry = network_geometry((1, 28, 28), convs, [16, 32], [1], 10)
-    config = whole.config | {"conv": conv_config(convs)}
+    config = whole.config | {"conv": convs_to_config(convs)}
     older = dataclasses.replace(
         whole,
         variant="k4-s1-psame",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from convscope import geometry
 from convscope.config.compose import Composer, compose_config, config_dir
 from convscope.errors import UserError
-from convscope.geometry import conv_of_label, variant_label
+from convscope.geometry import parse_label, variant_label
 from convscope.lesson.grid import examine_grid
 from convscope.training.record import write_config
 from convscope.training.request import RunRequest
@@ -23,7 +23,7 @@ from ..geometry.typed_convs import Typed, typed_convs
 @given(typed_convs(kernel=12, stride=11, padding=12))
 def test_whatever_a_label_says_can_be_typed(typed: Typed) -> None:
     convs = parse_conv(*typed.typed, **typed.others)
-    conv = conv_of_label(variant_label(convs))
+    conv = parse_label(variant_label(convs))
     assert conv is not None
     assert geometry.parse_conv(conv, len(convs)) == convs
 
@@ -33,7 +33,7 @@ def test_whatever_a_label_says_can_be_typed(typed: Typed) -> None:
 )
 def test_a_label_means_what_the_file_of_that_name_does(file: Path) -> None:
     conv = compose_config([f"conv={file.stem}"]).conv
-    assert conv_of_label(file.stem).items() <= vars(conv).items()
+    assert parse_label(file.stem).items() <= vars(conv).items()
     assert (conv.dilation, conv.padding_mode) == (1, "zeros")
 
 
@@ -56,7 +56,7 @@ def test_a_label_means_what_the_file_of_that_name_does(file: Path) -> None:
     ],
 )
 def test_what_is_no_label(label: str) -> None:
-    assert conv_of_label(label) is None
+    assert parse_label(label) is None
 
 
 def test_labels_are_pairs_of_values_in_a_grid_too() -> None:

@@ -12,7 +12,7 @@ from pandas import DataFrame, Series
 
 from convscope.analysis.pairwise import differences_from
 from convscope.config.schema import brief, dotted
-from convscope.geometry import conv_from, conv_text, convs_from, pair_token, typed_conv
+from convscope.geometry import conv_from_layer, conv_text, convs_from_config, pair_token, typed_conv
 from convscope.metrics import geometric, measured
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
@@ -167,7 +167,7 @@ def _config(record: RunRecord) -> dict[str, Plain]:
     else:
         typed = {
             key: f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
-            for key, value in typed_conv(convs_from(conv)).items()
+            for key, value in typed_conv(convs_from_config(conv)).items()
         }
     return {f"conv.{key}": value for key, value in typed.items()} | {
         key: _plain(value)
@@ -185,7 +185,7 @@ def _geometry(record: RunRecord) -> dict[str, Plain]:
     }
     for layer in record.geometry:
         of_layer = {
-            "window": conv_text(conv_from(layer)),
+            "window": conv_text(conv_from_layer(layer)),
             "output": size(layer["out_shape"]),
             "receptive_field": pair_token(layer["receptive_field"]),
             "params": layer["params"],

@@ -38,7 +38,7 @@ from convscope.config.schema import brief, dotted
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import (
     FACTORS,
-    convs_from,
+    convs_from_config,
     label_tokens,
     levels,
     padding_policy,
@@ -266,7 +266,7 @@ def _conv_columns(record: RunRecord) -> Row:
             for factor, of in typed.items()
         }
     else:
-        convs = convs_from(conv)
+        convs = convs_from_config(conv)
         if "same" in variant:
             # Older records write `psame` where the sides differ.
             variant = variant_label(convs)

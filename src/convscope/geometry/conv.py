@@ -95,8 +95,8 @@ class ConvAxis:
     stride: int
     before: int
     after: int
-    dilation: int = 1
-    padding_mode: PaddingMode = "zeros"
+    dilation: int
+    padding_mode: PaddingMode
 
     @property
     def extent(self) -> int:

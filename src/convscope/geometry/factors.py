@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from functools import cached_property
 from typing import Any, TypeGuard, get_args
 
@@ -41,8 +41,6 @@ class Factor:
         hint: the same in a few words, for the lesson's page.
         least: smallest number of pixels; None where no number is accepted.
         names: words accepted.
-        default: as typed, where nothing is; None where every preset sets it. A factor whose layers
-            all have its default is left out of labels, identities and records.
         fix_steps: directions in which a change can make an impossible variant possible.
     """
 
@@ -53,7 +51,6 @@ class Factor:
     hint: str
     least: int | None = None
     names: tuple[str, ...] = ()
-    default: Any = None
     fix_steps: tuple[int, ...] = ()
 
     @property
@@ -62,49 +59,41 @@ class Factor:
         raise NotImplementedError
 
     def read(self, name: str, typed: object) -> Any:
-        """A layer's entry from what was typed.
+        """Return a layer's entry from what was typed.
 
         Raises:
             GeometryError: a value that means nothing; `name` is how the message calls the entry.
         """
         raise NotImplementedError
 
-    def settle(self, layer: Layer, size: Pair) -> Any:
-        """The entry's value in pixels, for a layer with an input of `size`."""
-        return layer[self.key]
-
     def token(self, value: Any) -> str:
-        """A value in a label, which is also a way to type it."""
+        """Return a value as a label has it, which is also a way to type it."""
         raise NotImplementedError
 
-    def plain(self, value: Any) -> Any:
-        """A value as JSON has it."""
-        return value
-
-    def from_plain(self, value: Any) -> Any:
-        """The inverse of `plain`."""
-        return value
-
-    def torch(self, value: Any) -> Any:
-        """A value as one writes it for `torch.nn.Conv2d`."""
-        return value
-
-    def first(self, value: Any) -> Any:
-        """What the column of a table has of a layer's value: pixels on the height axis."""
-        return value
-
     def of(self, convs: Sequence[ConvSpec]) -> list[Any]:
-        """Its value in each layer."""
+        """Return its value in each layer."""
         return [getattr(conv, self.key) for conv in convs]
 
-    def is_default(self, values: Sequence[Any]) -> bool:
-        """Whether all layers have the default, so that it is not written down."""
-        return self.default is not None and all(value == self.default_value for value in values)
+    def first(self, value: Any) -> Any:
+        """Return what a table's column has of a value: pixels on the height axis, or the name."""
+        while isinstance(value, tuple):
+            value = value[0]
+        return value
 
     @cached_property
     def default_value(self) -> Any:
-        """The default as a layer has it."""
-        return self.read(self.key, self.default)
+        """The default of `ConvSpec`; None where every preset sets the factor."""
+        default = ConvSpec.__dataclass_fields__[self.key].default
+        return None if default is MISSING else default
+
+    @cached_property
+    def default(self) -> Any:
+        """The default as typed."""
+        return None if self.default_value is None else as_number(self.token(self.default_value))
+
+    def is_default(self, values: Sequence[Any]) -> bool:
+        """Whether all layers have the default: then labels, identities and records leave it out."""
+        return self.default_value is not None and set(values) == {self.default_value}
 
 
 @dataclass(frozen=True)
@@ -126,19 +115,6 @@ class Pixels(Factor):
 
     def token(self, value: Pair) -> str:
         return pair_token(value)
-
-    def plain(self, value: Pair) -> list[int]:
-        return list(value)
-
-    def from_plain(self, value: Sequence[int]) -> Pair:
-        height, width = value
-        return height, width
-
-    def torch(self, value: Pair) -> int | Pair:
-        return value[0] if value[0] == value[1] else value
-
-    def first(self, value: Pair) -> int:
-        return value[0]
 
 
 @dataclass(frozen=True)
@@ -168,30 +144,11 @@ class Padding(Factor):
             )
         return symmetric(in_range(name, typed, pair, self.least))
 
-    def settle(self, layer: Layer, size: Pair) -> Sides:
-        entry: Sides | str = layer[self.key]
-        return named_padding(entry, layer, size) if isinstance(entry, str) else entry
-
     def token(self, value: Sides) -> str:
         (top, bottom), (left, right) = value
         if top == bottom and left == right:
             return pair_token((top, left))
         return f"{top}+{bottom}" if value[0] == value[1] else f"{top}+{bottom}x{left}+{right}"
-
-    def plain(self, value: Sides) -> list[list[int]]:
-        return [list(sides) for sides in value]
-
-    def from_plain(self, value: Sequence[Sequence[int]]) -> Sides:
-        (top, bottom), (left, right) = value
-        return (top, bottom), (left, right)
-
-    def torch(self, value: Sides) -> int | Pair:
-        """Only where both sides of each axis are equal, as `nn.Conv2d` pads."""
-        (top, _), (left, _) = value
-        return top if top == left else (top, left)
-
-    def first(self, value: Sides) -> int:
-        return value[0][0]
 
 
 @dataclass(frozen=True)
@@ -253,7 +210,6 @@ DILATION = Pixels(
     " window has gaps.",
     hint="pixels from one weight to the next",
     least=1,
-    default=1,
     fix_steps=(-1,),
 )
 PADDING_MODE = Choice(
@@ -264,7 +220,6 @@ PADDING_MODE = Choice(
     " circular.",
     hint="what padding is filled with",
     names=get_args(PaddingMode),
-    default="zeros",
 )
 
 FACTORS: tuple[Factor, ...] = (KERNEL_SIZE, STRIDE, PADDING, DILATION, PADDING_MODE)
@@ -309,6 +264,21 @@ def symmetric(padding: Pair) -> Sides:
     """The same padding before and after, per axis."""
     height, width = padding
     return (height, height), (width, width)
+
+
+def to_json(value: Any) -> Any:
+    """Return a factor's value as JSON has it: lists in place of tuples."""
+    return [to_json(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def from_json(value: Any) -> Any:
+    """Return what `to_json` was given."""
+    return tuple(map(from_json, value)) if isinstance(value, list | tuple) else value
+
+
+def as_number(token: str) -> int | str:
+    """Return what one types for a token: `1` as a number, `3x5` as text."""
+    return int(token) if token.isdecimal() else token
 
 
 def pair_token(pair: Sequence[int]) -> str:

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convscope.geometry.conv import ConvSpec, Pair
-from convscope.geometry.factors import FACTORS, PADDING, Factor, named_padding
+from convscope.geometry.factors import (
+    FACTORS,
+    PADDING,
+    Factor,
+    as_number,
+    from_json,
+    named_padding,
+    to_json,
+)
 
 
 def joined(tokens: Sequence[str]) -> str:
@@ -99,26 +107,26 @@ def conv_text(conv: ConvSpec) -> str:
 
 
 def typed_conv(convs: Sequence[ConvSpec]) -> dict[str, Any]:
-    """What to type under `conv` for these pixels, by key: a value, or a list of one per layer."""
-    typed: dict[str, Any] = {}
-    for factor in FACTORS:
-        if not factor.is_default(factor.of(convs)):
-            typed[factor.key] = _typed_values(joined(_tokens(factor, convs)).split("."))
-    return typed
+    """Return what to type under `conv` for these pixels: a value per key, or one per layer."""
+    return {
+        factor.key: _typed(joined(_tokens(factor, convs)).split("."))
+        for factor in FACTORS
+        if not factor.is_default(factor.of(convs))
+    }
 
 
-def conv_of_label(label: str) -> dict[str, Any] | None:
-    """What to type under `conv` for a variant, from its label; None for what is no label.
+def parse_label(label: str) -> dict[str, Any] | None:
+    """Return what to type under `conv` for a variant's label; None for what is no label.
 
     Takes all that `variant_label` writes: `k7-s2-p3`, `k5.3.3-s2.1.1-p2.1.1`, `k4-s1-p1+2`; and
     `psame`, of a folder's name.
     """
     tokens = label_tokens(label)
-    return tokens and {key: _typed_values(of) for key, of in tokens.items()}
+    return tokens and {key: _typed(of) for key, of in tokens.items()}
 
 
 def label_tokens(label: str) -> dict[str, list[str]] | None:
-    """The tokens of a label, one per layer that it names, by factor; None for what is no label."""
+    """Return a label's tokens by factor, one per layer that it names; None for what is no label."""
     match = LABEL.fullmatch(label)
     if match is None:
         return None
@@ -135,49 +143,46 @@ LABEL = re.compile("".join(map(_pattern, FACTORS)).removeprefix("-"))
 """All that `variant_label` writes, and `psame`; a group per factor."""
 
 
-def _typed_values(tokens: Sequence[str]) -> Any:
-    values = [int(token) if token.isdecimal() else token for token in tokens]
+def _typed(tokens: Sequence[str]) -> Any:
+    values = [as_number(token) for token in tokens]
     return values[0] if len(values) == 1 else values
 
 
-def conv_config(convs: Sequence[ConvSpec]) -> dict[str, list[Any]]:
-    """The pixels of every layer as plain lists: the canonical form of `conv` in a run's identity.
+def convs_to_config(convs: Sequence[ConvSpec]) -> dict[str, list[Any]]:
+    """Return the pixels of every layer as lists: the canonical form of `conv` in a run's identity.
 
     `{"kernel_size": [[3, 3], …], "stride": [[1, 1], …], "padding": [[[1, 1], [1, 1]], …]}`; a
     factor at its default is left out.
     """
     return {
-        factor.key: [factor.plain(value) for value in values]
+        factor.key: list(map(to_json, values))
         for factor in FACTORS
         if not factor.is_default(values := factor.of(convs))
     }
 
 
-def typed_config(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """What was typed under `conv`, where it has no pixels; a factor at its default is left out."""
+def convs_from_config(config: Mapping[str, Sequence[Any]]) -> tuple[ConvSpec, ...]:
+    """Return the layers that `convs_to_config` wrote down."""
+    columns = {factor.key: config[factor.key] for factor in FACTORS if factor.key in config}
+    rows = zip(*columns.values(), strict=True)
+    return tuple(conv_from_layer(dict(zip(columns, row, strict=True))) for row in rows)
+
+
+def conv_from_layer(layer: Mapping[str, Any]) -> ConvSpec:
+    """Return the convolution of a layer in a record; what is not there has its default."""
+    return ConvSpec(
+        **{
+            factor.key: from_json(layer[factor.key])
+            for factor in FACTORS
+            if factor.key in layer or factor.default is None
+        }
+    )
+
+
+def without_defaults(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed under `conv`, where it has no pixels, less what is the default."""
     return {
         factor.key: typed[factor.key]
         for factor in FACTORS
         if factor.default is None or typed[factor.key] != factor.default
     }
-
-
-def convs_from(config: Mapping[str, Sequence[Any]]) -> tuple[ConvSpec, ...]:
-    """The layers that `conv_config` wrote down."""
-    columns = [config[factor.key] for factor in FACTORS if factor.key in config]
-    keys = [factor.key for factor in FACTORS if factor.key in config]
-    return tuple(
-        conv_from(dict(zip(keys, layer, strict=True))) for layer in zip(*columns, strict=True)
-    )
-
-
-def conv_from(layer: Mapping[str, Any]) -> ConvSpec:
-    """The convolution of a layer in a record's geometry; what is not there has its default."""
-    return ConvSpec(
-        **{
-            factor.key: factor.from_plain(layer[factor.key])
-            if factor.key in layer or factor.default is None
-            else factor.default_value
-            for factor in FACTORS
-        }
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any, Literal
 
 from convscope.geometry.conv import (
@@ -14,7 +15,7 @@ from convscope.geometry.conv import (
     Pair,
     pool_output,
 )
-from convscope.geometry.factors import FACTORS
+from convscope.geometry.factors import FACTORS, to_json
 from convscope.geometry.label import padding_policy, variant_label
 from convscope.geometry.suggest_fix import require_possible
 
@@ -196,22 +197,17 @@ def _conv_layer(
     in_shape = below[-1].out_shape if below else input_shape
     height, width = conv.output_size(in_shape[1:])
     axes = list(zip(conv.axes, in_shape[1:], strict=True))
-    without_padding = 1
-    for axis, size in axes:
-        without_padding *= axis.outputs_without_padding(size)
+    without_padding = prod(axis.outputs_without_padding(size) for axis, size in axes)
     unused_height, unused_width = (axis.unused_border(size) for axis, size in axes)
     skipped_height, skipped_width = (axis.skipped(size) for axis, size in axes)
-    field, jump, start = _field(conv, below[-1] if below else None)
-    params = in_shape[0] * channels * conv.kernel_size[0] * conv.kernel_size[1]
+    params = in_shape[0] * channels * prod(conv.kernel_size)
     return LayerGeometry(
         name=f"conv{number}",
         kind="conv",
         in_shape=in_shape,
         out_shape=(channels, height, width),
         conv=conv,
-        receptive_field=field,
-        jump=jump,
-        start=start,
+        **_field(conv, below[-1] if below else None),
         macs=params * height * width,
         params=params,
         activation_bytes=_FP32_BYTES * channels * height * width,
@@ -222,41 +218,38 @@ def _conv_layer(
 
 
 def _pool_layer(number: int, below: LayerGeometry) -> LayerGeometry:
-    channels, *size = below.out_shape
-    height, width = pool_output((size[0], size[1]))
-    field, jump, start = _field(_POOL, below)
+    channels, *_ = below.out_shape
+    out_shape = (channels, *pool_output(below.out_shape[1:]))
     return LayerGeometry(
         name=f"pool{number}",
         kind="pool",
         in_shape=below.out_shape,
-        out_shape=(channels, height, width),
+        out_shape=out_shape,
         conv=_POOL,
-        receptive_field=field,
-        jump=jump,
-        start=start,
+        **_field(_POOL, below),
         macs=0,
         params=0,
-        activation_bytes=_FP32_BYTES * channels * height * width,
+        activation_bytes=_FP32_BYTES * prod(out_shape),
         unused_border=(Border(0, 0), Border(0, 0)),
         skipped=(0, 0),
         padding_share=0.0,
     )
 
 
-def _field(conv: ConvSpec, below: LayerGeometry | None) -> tuple[Pair, Pair, tuple[float, float]]:
+def _field(conv: ConvSpec, below: LayerGeometry | None) -> dict[str, Any]:
     """Receptive field, jump and start of a layer, from those of the layer below (Araujo et al.)."""
     fields = below.receptive_field if below else (1, 1)
     jumps = below.jump if below else (1, 1)
     starts = below.start if below else (0.0, 0.0)
-    height, width = (
+    along = [
         (
             field + (axis.extent - 1) * jump,
             jump * axis.stride,
             start + ((axis.extent - 1) / 2 - axis.before) * jump,
         )
         for field, jump, start, axis in zip(fields, jumps, starts, conv.axes, strict=True)
-    )
-    return (height[0], width[0]), (height[1], width[1]), (height[2], width[2])
+    ]
+    return dict(zip(("receptive_field", "jump", "start"), zip(*along, strict=True), strict=True))
 
 
 def _record(layer: LayerGeometry) -> dict[str, Any]:
@@ -264,15 +257,11 @@ def _record(layer: LayerGeometry) -> dict[str, Any]:
     for key, value in asdict(layer).items():
         if key == "conv":
             row |= {
-                factor.key: factor.plain(own)
+                factor.key: to_json(own)
                 for factor in FACTORS
                 if not factor.is_default([own := getattr(layer.conv, factor.key)])
             }
         else:
             # The record's key is older than the term.
-            row["unread_border" if key == "unused_border" else key] = _plain(value)
+            row["unread_border" if key == "unused_border" else key] = to_json(value)
     return row
-
-
-def _plain(value: object) -> object:
-    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value

@@ -13,6 +13,7 @@ from convscope.geometry.factors import (
     Layer,
     as_typed,
     is_list,
+    named_padding,
     pair_fix,
     pair_token,
 )
@@ -44,9 +45,10 @@ def parse_conv(
     convs: list[ConvSpec] = []
     size = input_size
     for number, layer in enumerate(entries, start=1):
-        spec = ConvSpec(**{factor.key: factor.settle(layer, size) for factor in FACTORS})
-        convs.append(spec)
-        size = spec.output_size(size)
+        padding = layer[PADDING.key]
+        sides = named_padding(padding, layer, size) if isinstance(padding, str) else padding
+        convs.append(ConvSpec(**{**layer, PADDING.key: sides}))
+        size = convs[-1].output_size(size)
         size = pool_output(size) if number in pool_after else size
     refused = [layer[PADDING.key] == "same" and layer["stride"] != (1, 1) for layer in entries]
     if any(refused):

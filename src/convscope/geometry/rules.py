@@ -11,21 +11,13 @@ from convscope.geometry.network import LayerGeometry, NetworkGeometry
 from convscope.geometry.receptive import largest_receptive_field
 from convscope.text import counted, listed, share, size
 
-UNUSED_PIXELS = 1
-SKIPPED_PIXELS = 1
-PADDING_ONLY_OUTPUTS = 1
 PADDING_SHARE = 0.5
-GROWN_PIXELS = 1
-FIELD_SHARE = 1.0
-FIELD_EXCESS = 2.0
 MACS_SHARE = 0.75
-SMALL_MAP_UNITS = 1
-EVEN = 2
-POINTWISE = 1
-PATCH_PIXELS = 2
-
+FIELD_EXCESS = 2
 _AXES = ("row", "column")
 _SIDES = ("height", "width")
+
+Find = Callable[[NetworkGeometry], str | None]
 
 
 @dataclass(frozen=True)
@@ -39,15 +31,35 @@ class Rule:
         threshold: the least (or most) that is worth saying, in words.
     """
 
-    find: Callable[[NetworkGeometry], str | None]
+    find: Find
     title: str
     threshold: str
 
     @property
     def name(self) -> str:
+        """The function's."""
         return self.find.__name__
 
 
+RULES: list[Rule] = []
+"""In the order of their sentences, which is that of the functions here: the layers first."""
+
+
+def findings(geometry: NetworkGeometry) -> dict[str, str]:
+    """Return the sentence of each rule that has something to say, by the rule's name."""
+    said = {rule.name: rule.find(geometry) for rule in RULES}
+    return {name: sentence for name, sentence in said.items() if sentence is not None}
+
+
+def _rule(title: str, threshold: str) -> Callable[[Find], Find]:
+    def register(find: Find) -> Find:
+        RULES.append(Rule(find, title, threshold))
+        return find
+
+    return register
+
+
+@_rule("unused border", "at least 1 pixel, input or padding")
 def unused_border(geometry: NetworkGeometry) -> str | None:
     """Rows and columns at the end of the padded input that no window covers, because the stride
     does not divide what the kernel leaves. The size is rounded down there: torch.nn.Conv2d,
@@ -57,7 +69,7 @@ def unused_border(geometry: NetworkGeometry) -> str | None:
 
     def clause(layer: LayerGeometry) -> str | None:
         borders = layer.unused_border
-        if max(border.image + border.padding for border in borders) < UNUSED_PIXELS:
+        if max(border.image + border.padding for border in borders) == 0:
             return None
         kind = "image" if layer.name == "conv1" else "input"
         pixels = _per_axis([border.image for border in borders], f"{kind} ")
@@ -72,6 +84,7 @@ def unused_border(geometry: NetworkGeometry) -> str | None:
     )
 
 
+@_rule("skipped pixels", "at least 1 input pixel")
 def skipped_pixels(geometry: NetworkGeometry) -> str | None:
     """Pixels in the gaps between windows, which a stride above the kernel size leaves: no weight
     ever meets them. Strides subsample: Dumoulin and Visin (2016), section 1.1.
@@ -81,7 +94,7 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
         gaps = {
             f"{name}s": f"{axis.gap} of every {axis.stride}"
             for name, axis, skipped in zip(_AXES, layer.conv.axes, layer.skipped, strict=True)
-            if skipped >= SKIPPED_PIXELS
+            if skipped
         }
         if not gaps:
             return None
@@ -97,6 +110,7 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
     return _sentence(_grouped(geometry, clause))
 
 
+@_rule("outputs of padding only", "at least 1 output of a layer")
 def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
     """Outputs whose window lies wholly on padding, which takes padding of the kernel size or more:
     they are constant. Counted from the windows' positions.
@@ -107,13 +121,14 @@ def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
         empty = outputs - prod(layer.windows_on_input(axis) for axis in (0, 1))
         return (
             f"{empty:,} of {layer.name}'s {outputs:,} outputs read nothing but padding"
-            if empty >= PADDING_ONLY_OUTPUTS
+            if empty
             else None
         )
 
     return _sentence(_grouped(geometry, clause))
 
 
+@_rule("touches padding", f"at least {share(PADDING_SHARE)} of a layer's outputs")
 def touches_padding(geometry: NetworkGeometry) -> str | None:
     """Outputs whose window has padding in it: they mix the image with padding. Where most do, the
     border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach most of the map.
@@ -127,6 +142,7 @@ def touches_padding(geometry: NetworkGeometry) -> str | None:
     return f"{listed(clauses, most=None)} outputs touch padding." if clauses else None
 
 
+@_rule("larger output", "at least 1 pixel in height or width")
 def grown_output(geometry: NetworkGeometry) -> str | None:
     """An output larger than the layer's input: padding above half the kernel, such as `full`.
     Dumoulin and Visin (2016), relationships 4 and 5.
@@ -134,7 +150,7 @@ def grown_output(geometry: NetworkGeometry) -> str | None:
 
     def clause(layer: LayerGeometry) -> str | None:
         before, after = layer.size, layer.out_shape[1:]
-        match [axis for axis in (0, 1) if after[axis] - before[axis] >= GROWN_PIXELS]:
+        match [axis for axis in (0, 1) if after[axis] > before[axis]]:
             case []:
                 return None
             case [axis]:
@@ -146,6 +162,59 @@ def grown_output(geometry: NetworkGeometry) -> str | None:
     return _sentence(_grouped(geometry, clause), ": padding adds more than the kernel takes.")
 
 
+@_rule("even kernel", "a height or width that 2 divides")
+def even_kernel(geometry: NetworkGeometry) -> str | None:
+    """A kernel of even size has no centre pixel: its outputs lie between the pixels of the input,
+    and no padding keeps the size on both sides alike. Dumoulin and Visin (2016), relationship 3,
+    is for odd kernels.
+    """
+
+    def clause(layer: LayerGeometry) -> str | None:
+        kernel = layer.conv.kernel_size
+        match [length % 2 == 0 for length in kernel]:
+            case [False, False]:
+                return None
+            case [height, width]:
+                centre = "pixel" if height and width else "row" if height else "column"
+        return (
+            f"the {size(kernel)} kernel of {{layers}} has no centre {centre}: its outputs lie half"
+            f" a pixel off the input's {centre}s"
+        )
+
+    return _sentence(_grouped(geometry, clause))
+
+
+@_rule("1x1 kernel", "a height and width of at most 1 pixel")
+def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
+    """A 1x1 kernel mixes the channels of each pixel: Lin et al., "Network in Network" (2014)."""
+
+    def clause(layer: LayerGeometry) -> str | None:
+        if max(layer.conv.kernel_size) > 1:
+            return None
+        return "{layers} {are} 1x1: {they_mix} the channels of a pixel without its neighbours"
+
+    return _sentence(_grouped(geometry, clause))
+
+
+@_rule("patches", "a stride of at least 2, equal to the kernel size")
+def patches(geometry: NetworkGeometry) -> str | None:
+    """A stride equal to the kernel size: windows side by side, each pixel read once, such as the
+    patches of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021).
+    """
+
+    def clause(layer: LayerGeometry) -> str | None:
+        kernel = layer.conv.kernel_size
+        if layer.conv.stride != kernel or min(kernel) < 2:
+            return None
+        return (
+            f"{{layers}} cut{{s}} {{their}} input into {size(kernel)} patches: windows neither"
+            " overlap nor leave gaps"
+        )
+
+    return _sentence(_grouped(geometry, clause))
+
+
+@_rule("receptive field below the image", "less than 100 % of the image's height or width")
 def field_below_image(geometry: NetworkGeometry) -> str | None:
     """Image pixels per axis in the receptive field of the best-placed unit of the last layer. Only
     global average pooling joins what lies in different ones. Receptive fields: Araujo, Norris and
@@ -154,7 +223,7 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     """
     image = geometry.input_shape[1:]
     field = tuple(largest_receptive_field(geometry.layers, axis) for axis in (0, 1))
-    if all(part >= FIELD_SHARE * whole for part, whole in zip(field, image, strict=True)):
+    if all(part >= whole for part, whole in zip(field, image, strict=True)):
         return None
     if field[0] == field[1] and image[0] == image[1]:
         part = f"{field[0]} of {image[0]} pixels per axis"
@@ -163,6 +232,9 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     return f"the receptive field of a {geometry.layers[-1].name} unit holds at most {part}."
 
 
+@_rule(
+    "receptive field beyond the image", f"at least {FIELD_EXCESS} times the image's height or width"
+)
 def field_beyond_image(geometry: NetworkGeometry) -> str | None:
     """A receptive field that spans far more than the image: what it covers beyond the edge is
     padding. Araujo, Norris and Sim (Distill, 2019).
@@ -182,6 +254,7 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
     )
 
 
+@_rule("MACs in one layer", f"at least {share(MACS_SHARE)} of all MACs")
 def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
     """The layer in which most multiply-accumulates are spent, of networks with several conv
     layers: to make the network faster, change that layer.
@@ -193,102 +266,17 @@ def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
     return f"{share(part)} of the MACs are in {costliest.name}."
 
 
+@_rule("small final map", "at most 1 unit")
 def small_final_map(geometry: NetworkGeometry) -> str | None:
     """A last map so small that global average pooling (Lin et al., "Network in Network", 2014)
     has nothing to average.
     """
-    if prod(geometry.final_map) > SMALL_MAP_UNITS:
+    if prod(geometry.final_map) > 1:
         return None
     return (
         f"{geometry.layers[-1].name}'s map is {size(geometry.final_map)}:"
         " global average pooling has nothing to average."
     )
-
-
-def even_kernel(geometry: NetworkGeometry) -> str | None:
-    """A kernel of even size has no centre pixel: its outputs lie between the pixels of the input,
-    and no padding keeps the size on both sides alike. Dumoulin and Visin (2016), relationship 3,
-    is for odd kernels.
-    """
-
-    def clause(layer: LayerGeometry) -> str | None:
-        kernel = layer.conv.kernel_size
-        match [length % EVEN == 0 for length in kernel]:
-            case [False, False]:
-                return None
-            case [height, width]:
-                centre = "pixel" if height and width else "row" if height else "column"
-        return (
-            f"the {size(kernel)} kernel of {{layers}} has no centre {centre}: its outputs lie half"
-            f" a pixel off the input's {centre}s"
-        )
-
-    return _sentence(_grouped(geometry, clause))
-
-
-def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
-    """A 1x1 kernel mixes the channels of each pixel: Lin et al., "Network in Network" (2014)."""
-
-    def clause(layer: LayerGeometry) -> str | None:
-        if max(layer.conv.kernel_size) > POINTWISE:
-            return None
-        return "{layers} {are} 1x1: {they_mix} the channels of a pixel without its neighbours"
-
-    return _sentence(_grouped(geometry, clause))
-
-
-def patches(geometry: NetworkGeometry) -> str | None:
-    """A stride equal to the kernel size: windows side by side, each pixel read once, such as the
-    patches of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021).
-    """
-
-    def clause(layer: LayerGeometry) -> str | None:
-        kernel = layer.conv.kernel_size
-        if layer.conv.stride != kernel or min(kernel) < PATCH_PIXELS:
-            return None
-        return (
-            f"{{layers}} cut{{s}} {{their}} input into {size(kernel)} patches: windows neither"
-            " overlap nor leave gaps"
-        )
-
-    return _sentence(_grouped(geometry, clause))
-
-
-RULES = (
-    Rule(unused_border, "unused border", f"at least {UNUSED_PIXELS} pixel, input or padding"),
-    Rule(skipped_pixels, "skipped pixels", f"at least {SKIPPED_PIXELS} input pixel"),
-    Rule(
-        padding_only_outputs,
-        "outputs of padding only",
-        f"at least {PADDING_ONLY_OUTPUTS} output of a layer",
-    ),
-    Rule(
-        touches_padding, "touches padding", f"at least {share(PADDING_SHARE)} of a layer's outputs"
-    ),
-    Rule(grown_output, "larger output", f"at least {GROWN_PIXELS} pixel in height or width"),
-    Rule(even_kernel, "even kernel", f"a height or width that {EVEN} divides"),
-    Rule(pointwise_kernel, "1x1 kernel", f"a height and width of at most {POINTWISE} pixel"),
-    Rule(patches, "patches", f"a stride of at least {PATCH_PIXELS}, equal to the kernel size"),
-    Rule(
-        field_below_image,
-        "receptive field below the image",
-        f"less than {share(FIELD_SHARE)} of the image's height or width",
-    ),
-    Rule(
-        field_beyond_image,
-        "receptive field beyond the image",
-        f"at least {FIELD_EXCESS:g} times the image's height or width",
-    ),
-    Rule(macs_in_one_layer, "MACs in one layer", f"at least {share(MACS_SHARE)} of all MACs"),
-    Rule(small_final_map, "small final map", f"at most {SMALL_MAP_UNITS} unit"),
-)
-"""In the order of their sentences: the layers first, then the network."""
-
-
-def findings(geometry: NetworkGeometry) -> dict[str, str]:
-    """Return the sentence of each rule that has something to say, by the rule's name."""
-    said = {rule.name: rule.find(geometry) for rule in RULES}
-    return {name: sentence for name, sentence in said.items() if sentence is not None}
 
 
 def _grouped(geometry: NetworkGeometry, clause: Callable[[LayerGeometry], str | None]) -> list[str]:

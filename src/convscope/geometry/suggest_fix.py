@@ -86,27 +86,21 @@ def smallest_fix(
                 tries += len(convs)
                 if tries > _MOST_TRIES:
                     return None
-                if _is_accepted(factor, changed) and _possible(
-                    size, convs, factor, changed, pool_after
-                ):
-                    return override(factor.key, _tokens(convs, changed))
+                if _is_possible(size, convs, factor, changed, pool_after):
+                    tokens = [
+                        pair_token(value) if value else short_padding(conv)
+                        for value, conv in zip(changed, convs, strict=True)
+                    ]
+                    return override(factor.key, tokens)
     return None
 
 
 def _values(factor: Factor, convs: Sequence[ConvSpec]) -> _Values:
     if factor is not PADDING:
         return factor.of(convs)
-    befores = [(conv.padding[0][0], conv.padding[1][0]) for conv in convs]
     return [
-        before if symmetric(before) == conv.padding else None
-        for before, conv in zip(befores, convs, strict=True)
-    ]
-
-
-def _tokens(convs: Sequence[ConvSpec], values: _Values) -> list[str]:
-    return [
-        pair_token(value) if value else short_padding(conv)
-        for value, conv in zip(values, convs, strict=True)
+        (top, left) if (top, left) == (bottom, right) else None
+        for (top, bottom), (left, right) in PADDING.of(convs)
     ]
 
 
@@ -133,18 +127,16 @@ def _moved(value: Pair | None, change: int, axes: Sequence[int]) -> Pair | None:
     return height + change * (0 in axes), width + change * (1 in axes)
 
 
-def _is_accepted(factor: Factor, values: _Values) -> bool:
-    least = factor.least or 0
-    return all(least <= number <= LARGEST for value in values if value for number in value)
-
-
-def _possible(
+def _is_possible(
     size: Pair,
     convs: Sequence[ConvSpec],
     factor: Factor,
     values: _Values,
     pool_after: Collection[int],
 ) -> bool:
+    least = factor.least or 0
+    if not all(least <= number <= LARGEST for value in values if value for number in value):
+        return False
     readings = [
         (conv, conv) if value is None else _with(conv, factor, value)
         for conv, value in zip(convs, values, strict=True)

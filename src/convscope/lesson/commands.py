@@ -108,7 +108,7 @@ def grid(overrides: Sequence[str], as_json: bool, html: Path | None, png: Path |
         return
     console = new_console()
     say(console, f"{found.summary}.")
-    if found.possible:
+    if len(found.impossible) < len(found.rows):
         line(console)
         print_table(grid_table(found), console)
         say(console, f"{GRID_LEGEND}.")

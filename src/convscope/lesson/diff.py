@@ -30,9 +30,10 @@ from convscope.variant import Variant
 SEPARATOR = "vs"
 DIFFERENT = "*"
 
-_OF_CONV = (CONV, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE)
-_OF_COST = (PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING)
-_COLUMNS = (*_OF_CONV, *_OF_COST)
+_COLUMNS = (
+    *(CONV, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE),
+    *(PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING),
+)
 _NOTHING = {"0", "0 %", MISSING}
 """Where neither variant has more, a row is left out."""
 

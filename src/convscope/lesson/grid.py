@@ -25,7 +25,6 @@ GRID_LEGEND = (
     " the same variant"
 )
 """What the columns of `grid_table` mean."""
-_CONV = "conv."
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,30 @@ class Row:
     """One distinct variant.
 
     Attributes:
-        forms: each way in which the grid types it, one value per key of the grid.
+        forms: each way in which the grid types it: a value by key of the grid.
     """
 
     variant: Variant
-    forms: tuple[tuple[str, ...], ...]
+    forms: tuple[dict[str, str], ...]
+
+    def typed(self, key: str) -> str:
+        """Every value of a key that makes this variant: `0 = half`."""
+        return " = ".join(dict.fromkeys(form[key] for form in self.forms))
+
+    @property
+    def equal(self) -> str:
+        """`padding 0 = half`: values of `conv` that make one variant; "" where only one does."""
+        unlike = {
+            key: key.removeprefix("conv.")
+            for key in self.forms[0]
+            if _is_conv(key) and len({form[key] for form in self.forms}) > 1
+        }
+        if len(unlike) == 1:
+            return "".join(f"{name} {self.typed(key)}" for key, name in unlike.items())
+        forms = dict.fromkeys(
+            ", ".join(f"{name} {form[key]}" for key, name in unlike.items()) for form in self.forms
+        )
+        return " = ".join(forms)
 
 
 @dataclass(frozen=True)
@@ -58,15 +76,23 @@ class Grid:
         forms: dict[object, list[tuple[str, ...]]] = {}
         for form, variant in self.variants.items():
             forms.setdefault(_pixels(variant), []).append(form)
-        return [Row(self.variants[same[0]], tuple(same)) for same in forms.values()]
-
-    @property
-    def possible(self) -> list[Row]:
-        return [row for row in self.rows if row.variant.geometry is not None]
+        return [
+            Row(
+                self.variants[same[0]],
+                tuple(dict(zip(self.values, form, strict=True)) for form in same),
+            )
+            for same in forms.values()
+        ]
 
     @property
     def impossible(self) -> list[Row]:
+        """The rows of impossible variants."""
         return [row for row in self.rows if row.variant.geometry is None]
+
+    @property
+    def other_keys(self) -> list[str]:
+        """Keys besides `conv`."""
+        return [key for key in self.values if not _is_conv(key)]
 
     @property
     def summary(self) -> str:
@@ -79,7 +105,7 @@ class Grid:
 
 
 def examine_grid(overrides: Sequence[str]) -> Grid:
-    """Every combination of comma-separated values, split as a sweep splits them.
+    """Work out every combination of comma-separated values, expanded as a sweep expands them.
 
     Raises:
         UserError: a key, group or value that no run could have, or too many combinations.
@@ -88,9 +114,9 @@ def examine_grid(overrides: Sequence[str]) -> Grid:
     several = [len(one.overrides) > 1 for one in choices]
     composer = VariantComposer()
     variants = {}
-    for words in product(*(one.overrides for one in choices)):
-        form = tuple(word.partition("=")[2] for word in compress(words, several))
-        variants[form] = composer.compose(words)
+    for job in product(*(one.overrides for one in choices)):
+        form = tuple(override.partition("=")[2] for override in compress(job, several))
+        variants[form] = composer.compose(job)
     if not variants:
         raise UserError("the grid has no variants: nothing matches its glob")
     return Grid({one.key: tuple(one.values) for one in compress(choices, several)}, variants)
@@ -117,73 +143,41 @@ def require_single(overrides: Sequence[str]) -> None:
 
 
 def grid_table(grid: Grid) -> Table:
-    """The possible variants; keys besides conv have a column of their own."""
-    keys = list(grid.values)
-    others = [index for index, key in enumerate(keys) if not _is_conv(key)]
-    columns = (
-        "<variant",
-        *(f"<{keys[index]}" for index in others),
-        "final map",
-        "RF",
-        "MACs",
-        "params",
-        "padding",
-        "<equal",
-    )
-    return Table(columns, tuple(_table_row(row, keys, others) for row in grid.possible))
+    """Return the possible variants; keys besides conv have a column of their own."""
+    others = grid.other_keys
+    heads = ("<variant", *(f"<{key}" for key in others), "final map", "RF", "MACs", "params")
+    rows = []
+    for row in grid.rows:
+        if (geometry := row.variant.geometry) is None:
+            continue
+        shares = [layer.padding_share for layer in geometry.layers if layer.kind == "conv"]
+        rows.append(
+            (
+                row.variant.label,
+                *map(row.typed, others),
+                size(geometry.final_map),
+                pair_token(geometry.layers[-1].receptive_field),
+                f"{geometry.macs:,}",
+                f"{geometry.params:,}",
+                share(max(shares)),
+                row.equal,
+            )
+        )
+    return Table((*heads, "padding", "<equal"), tuple(rows))
 
 
 def impossible_sentences(grid: Grid) -> list[str]:
     """Which variant, what is wrong with it, and what would make it possible."""
-    keys = list(grid.values)
     sentences = []
     for row in grid.impossible:
-        others = [
-            f"{key} {' = '.join(dict.fromkeys(form[index] for form in row.forms))}"
-            for index, key in enumerate(keys)
-            if not _is_conv(key)
-        ]
-        words = [row.variant.label, *others, typed_as(row, keys)]
-        sentences.append(f"{', '.join(filter(None, words))}: {row.variant.impossible}")
+        others = [f"{key} {row.typed(key)}" for key in grid.other_keys]
+        names = ", ".join(filter(None, (row.variant.label, *others, row.equal)))
+        sentences.append(f"{names}: {row.variant.impossible}")
     return sentences
 
 
-def typed_as(row: Row, keys: Sequence[str]) -> str:
-    """`padding 0 = half`: the forms that fold into one variant; "" where there is one form."""
-    unlike = [
-        index
-        for index, key in enumerate(keys)
-        if _is_conv(key) and len({form[index] for form in row.forms}) > 1
-    ]
-    names = [keys[index].removeprefix(_CONV) for index in unlike]
-    forms = list(dict.fromkeys(tuple(form[index] for index in unlike) for form in row.forms))
-    if len(unlike) == 1:
-        return f"{names[0]} {' = '.join(form[0] for form in forms)}"
-    return " = ".join(
-        ", ".join(f"{name} {value}" for name, value in zip(names, form, strict=True))
-        for form in forms
-        if form
-    )
-
-
-def _table_row(row: Row, keys: Sequence[str], others: Sequence[int]) -> tuple[str, ...]:
-    geometry = row.variant.geometry
-    assert geometry is not None
-    shares = [layer.padding_share for layer in geometry.layers if layer.kind == "conv"]
-    return (
-        row.variant.label,
-        *(" = ".join(dict.fromkeys(form[index] for form in row.forms)) for index in others),
-        size(geometry.final_map),
-        pair_token(geometry.layers[-1].receptive_field),
-        f"{geometry.macs:,}",
-        f"{geometry.params:,}",
-        share(max(shares)),
-        typed_as(row, keys),
-    )
-
-
 def _is_conv(key: str) -> bool:
-    return key == "conv" or key.startswith(_CONV)
+    return key == "conv" or key.startswith("conv.")
 
 
 def _pixels(variant: Variant) -> object:

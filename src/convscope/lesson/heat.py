@@ -10,6 +10,7 @@ from itertools import product
 from math import log, nan, prod
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -20,7 +21,6 @@ from convscope.lesson.grid import GRID_LEGEND, Grid, grid_table, impossible_sent
 from convscope.plain_pictures import plain_text
 from convscope.tables import Table
 from convscope.text import MISSING, abbreviated, size
-from convscope.variant import Variant
 
 MOST_MAPS = 40
 MOST_VALUES = 30
@@ -65,62 +65,61 @@ class HeatMap:
     cells: tuple[tuple[Cell, ...], ...]
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """What the maps show."""
-
-    title: str
-    value: Callable[[NetworkGeometry], int]
-    text: Callable[[NetworkGeometry], str]
-
-
-QUANTITIES = (
-    Quantity(
-        "final map, height x width",
-        lambda geometry: prod(geometry.final_map),
-        lambda geometry: size(geometry.final_map),
+_Quantity = tuple[Callable[[NetworkGeometry], int], Callable[[NetworkGeometry], str]]
+_QUANTITIES: dict[str, _Quantity] = {
+    "final map, height x width": (lambda g: prod(g.final_map), lambda g: size(g.final_map)),
+    "MACs per image": (lambda g: g.macs, lambda g: abbreviated(g.macs)),
+    "receptive field, pixels": (
+        lambda g: prod(g.layers[-1].receptive_field),
+        lambda g: pair_token(g.layers[-1].receptive_field),
     ),
-    Quantity(
-        "MACs per image",
-        lambda geometry: geometry.macs,
-        lambda geometry: abbreviated(geometry.macs),
-    ),
-    Quantity(
-        "receptive field, pixels",
-        lambda geometry: prod(geometry.layers[-1].receptive_field),
-        lambda geometry: pair_token(geometry.layers[-1].receptive_field),
-    ),
-)
+}
+"""What the maps show by title: its value, for the colour, and its text."""
 
 
 def heat_maps(grid: Grid) -> dict[str, list[HeatMap]]:
     """Return each quantity's maps by its title, one per choice of keys besides rows and columns."""
-    return {quantity.title: list(_maps(grid, quantity)) for quantity in QUANTITIES}
+    return {
+        title: list(_maps(grid, _cells(grid, *quantity))) for title, quantity in _QUANTITIES.items()
+    }
 
 
-def _maps(grid: Grid, quantity: Quantity) -> Iterator[HeatMap]:
-    level = _scale(
-        quantity.value(variant.geometry) for variant in grid.variants.values() if variant.geometry
-    )
+def _cells(
+    grid: Grid, value: Callable[[NetworkGeometry], int], text: Callable[[NetworkGeometry], str]
+) -> dict[tuple[str, ...], Cell]:
+    geometries = [variant.geometry for variant in grid.variants.values()]
+    logs = [log(value(geometry)) for geometry in geometries if geometry is not None]
+    low, high = min(logs, default=0.0), max(logs, default=0.0)
+    cells = {}
+    for form, variant in grid.variants.items():
+        if (geometry := variant.geometry) is None:
+            cells[form] = Cell(MISSING, None, f"{variant.label}: {variant.impossible}")
+        else:
+            level = (log(value(geometry)) - low) / (high - low or 1)
+            cells[form] = Cell(text(geometry), level, variant.label)
+    return cells
+
+
+def _maps(grid: Grid, cells: dict[tuple[str, ...], Cell]) -> Iterator[HeatMap]:
     keys = list(grid.values)
     values = grid.values | {"": ("",)}
     row_key, column_key = _axes(keys)
     facet_keys = [key for key in keys if key not in (row_key, column_key)]
+    rows, columns = values[row_key], values[column_key]
     for facet in product(*(values[key] for key in facet_keys)):
         chosen = dict(zip(facet_keys, facet, strict=True))
-
-        def cell(row: str, column: str, chosen: dict[str, str] = chosen) -> Cell:
-            typed = chosen | {row_key: row, column_key: column}
-            return _cell(grid.variants[tuple(typed[key] for key in keys)], quantity, level)
-
-        rows, columns = values[row_key], values[column_key]
+        forms = [
+            [chosen | {row_key: row, column_key: column} for column in columns] for row in rows
+        ]
         yield HeatMap(
             facet=", ".join(f"{_key_text(key)} {value}" for key, value in chosen.items()),
             row_name=_key_text(row_key),
             rows=rows,
             column_name=_key_text(column_key),
             columns=columns,
-            cells=tuple(tuple(cell(row, column) for column in columns) for row in rows),
+            cells=tuple(
+                tuple(cells[tuple(form[key] for key in keys)] for form in row) for row in forms
+            ),
         )
 
 
@@ -135,19 +134,6 @@ def _axes(keys: list[str]) -> tuple[str, str]:
     column = _COLUMNS if _COLUMNS in keys else (left.pop(0) if left else "")
     row = _ROWS if _ROWS in keys else (left.pop(0) if left and column == _COLUMNS else "")
     return row, column
-
-
-def _scale(values: Iterable[int]) -> Callable[[int], float]:
-    logs = [log(value) for value in values]
-    low, high = min(logs, default=0.0), max(logs, default=0.0)
-    return lambda value: (log(value) - low) / (high - low) if high > low else 0.0
-
-
-def _cell(variant: Variant, quantity: Quantity, level: Callable[[int], float]) -> Cell:
-    if variant.geometry is None:
-        return Cell(MISSING, None, f"{variant.label}: {variant.impossible}")
-    value = quantity.value(variant.geometry)
-    return Cell(quantity.text(variant.geometry), level(value), variant.label)
 
 
 def _ends(maps: Iterable[HeatMap]) -> tuple[str, str] | None:
@@ -272,16 +258,12 @@ def grid_png(grid: Grid) -> bytes:
 def _draw_legend(axes: Axes, ends: tuple[str, str] | None) -> None:
     """The colours from the smallest to the largest value of a quantity."""
     axes.set_visible(ends is not None)
-    if ends is None:
-        return
-    axes.imshow(
-        [[step / 255 for step in range(256)]], cmap=COLOURS, aspect="auto", extent=(0, 1, 0, 1)
-    )
-    axes.set_xticks([0, 1], ends, fontsize=8)
-    axes.set_yticks([])
+    axes.imshow([np.linspace(0, 1, 256)], cmap=COLOURS, aspect="auto", extent=(0, 1, 0, 1))
+    axes.set_xticks([0, 1], ends or ("", ""), fontsize=8)
     smallest, largest = axes.get_xticklabels()
     smallest.set_horizontalalignment("left")
     largest.set_horizontalalignment("right")
+    axes.set_yticks([])
     axes.tick_params(length=0)
 
 
@@ -298,7 +280,7 @@ def _draw(axes: Axes, drawn: HeatMap) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(drawn.column_name, fontsize=8)
     axes.set_ylabel(drawn.row_name, fontsize=8)
-    axes.set_xticks([x + 0.5 for x in range(len(drawn.columns))], drawn.columns)
-    axes.set_yticks([y + 0.5 for y in range(len(drawn.rows))], drawn.rows)
+    axes.set_xticks(np.arange(len(drawn.columns)) + 0.5, drawn.columns)
+    axes.set_yticks(np.arange(len(drawn.rows)) + 0.5, drawn.rows)
     axes.tick_params(length=0, labelsize=8)
     axes.spines[:].set_visible(False)

@@ -59,7 +59,7 @@ def grid_record(grid: Grid) -> dict[str, Any]:
     return {
         "keys": list(grid.values),
         "variants": [
-            variant_record(row.variant) | {"typed": [list(form) for form in row.forms]}
+            variant_record(row.variant) | {"typed": [list(form.values()) for form in row.forms]}
             for row in grid.rows
         ],
     }

@@ -128,8 +128,16 @@ def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
 
 def _arguments(conv: ConvSpec) -> dict[str, Any]:
     """The conv's arguments as `torch.nn.Conv2d` takes them."""
-    values = {factor.key: factor.torch(getattr(conv, factor.key)) for factor in FACTORS}
+    values = {factor.key: _argument(getattr(conv, factor.key)) for factor in FACTORS}
     return values | ({"padding": "same"} if short_padding(conv) == "same" else {})
+
+
+def _argument(value: Any) -> Any:
+    """A pair, or a padding with equal sides: one number where both axes agree."""
+    if not isinstance(value, tuple):
+        return value
+    height, width = (side[0] if isinstance(side, tuple) else side for side in value)
+    return height if height == width else (height, width)
 
 
 def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sample:

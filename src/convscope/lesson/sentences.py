@@ -51,6 +51,7 @@ def lesson(input_size: Pair, conv: ConvSpec) -> list[str]:
 
 
 def about_kernel(layer: LayerGeometry) -> str:
+    """What the kernel size is."""
     kernel = size(layer.conv.kernel_size)
     return (
         "The kernel size is the area of the input that one output is computed from: with weights 1"
@@ -59,6 +60,7 @@ def about_kernel(layer: LayerGeometry) -> str:
 
 
 def about_stride(layer: LayerGeometry) -> str:
+    """What stride does to the number of windows."""
     places, unit = _outputs(layer, layer.conv.padding), _outputs(layer, layer.conv.padding, (1, 1))
     if layer.conv.stride == (1, 1):
         return f"Stride 1: the window moves pixel by pixel, over {size(places)} places."
@@ -67,29 +69,32 @@ def about_stride(layer: LayerGeometry) -> str:
         where = f"in {('height', 'width')[axes[0]]} " if len(axes) == 1 else ""
         stride = pair_token(layer.conv.stride)
         return f"Stride {stride} changes nothing: {where}the window fits in one place only."
-    steps = _steps(layer.conv.stride)
-    step = f"A stride above 1 shrinks the output: the window moves {steps} at a time"
-    return f"{step}, to {size(places)} places instead of the {size(unit)} at stride 1."
+    height, width = layer.conv.stride
+    steps = f"{height} pixels" if height == width else f"{height} down and {width} across"
+    return (
+        f"A stride above 1 shrinks the output: the window moves {steps} at a time, to"
+        f" {size(places)} places instead of the {size(unit)} at stride 1."
+    )
 
 
 def about_padding(layer: LayerGeometry) -> str:
-    inside, padded = layer.in_shape[1:], _padded(layer)
+    """What padding does to the size of the output and to the corner pixels."""
+    inside, padded = layer.size, _padded(layer)
+    corners = _corners(layer, layer.conv.padding)
     if padded == inside:
         if layer.conv.kernel_size == (1, 1):
             return "Without padding: a 1x1 kernel needs none."
+        less = pair_token([length - 1 for length in layer.conv.kernel_size])
         return (
             "Without padding the window stays inside: at stride 1 the output is"
-            f" {_less(layer.conv.kernel_size)} smaller (kernel size - 1), and"
-            f" {_corners(layer, layer.conv.padding)}."
+            f" {less} smaller (kernel size - 1), and {corners}."
         )
-    effect = _padding_effect(layer)
-    corners = _corners(layer, layer.conv.padding)
     if 0 not in _outputs(layer, _NO_PADDING):
         least, most = _corner_windows(layer, _NO_PADDING)
         before = str(most) if least == most else f"{least} to {most}"
         unchanged = (least, most) == _corner_windows(layer, layer.conv.padding)
         corners += ", as without padding" if unchanged else f" instead of {before}"
-    return f"{effect}: {size(inside)} becomes {size(padded)}, and {corners}."
+    return f"{_padding_effect(layer)}: {size(inside)} becomes {size(padded)}, and {corners}."
 
 
 def _padding_effect(layer: LayerGeometry) -> str:
@@ -117,18 +122,6 @@ def _padded(layer: LayerGeometry) -> Pair:
         for axis, pixels in zip(layer.conv.axes, layer.size, strict=True)
     )
     return height, width
-
-
-def _steps(stride: Pair) -> str:
-    height, width = stride
-    if height == width:
-        return f"{height} pixels"
-    return f"{height} down and {width} across"
-
-
-def _less(kernel: Pair) -> str:
-    height, width = kernel
-    return str(height - 1) if height == width else f"{size((height - 1, width - 1))}"
 
 
 def _corners(layer: LayerGeometry, padding: Sides) -> str:

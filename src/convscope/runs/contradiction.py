@@ -13,7 +13,7 @@ from convscope.geometry import (
     ConvSpec,
     GeometryError,
     NetworkGeometry,
-    convs_from,
+    convs_from_config,
     network_geometry,
     variant_label,
 )
@@ -95,7 +95,7 @@ def _of_geometry(record: RunRecord) -> str | None:
     if "same" in conv["padding"]:
         # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
         return None
-    convs = convs_from(conv)
+    convs = convs_from_config(conv)
     variant = variant_label(convs)
     # Older records write `same` where the sides differ.
     if record.variant != variant and "same" not in record.variant:

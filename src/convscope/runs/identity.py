@@ -29,8 +29,8 @@ def identity(config: Mapping[str, Any]) -> str:
     """Hash a resolved config, less `EXCLUDED` and `AddedLater` keys, to 64 hex digits.
 
     Args:
-        config: Nested dicts of plain values: the conv as pixels (`geometry.conv_config`), the data
-            set by name and fingerprint, precision, kind and number of devices as really used.
+        config: Nested dicts of plain values: the conv as pixels (`geometry.convs_to_config`), the
+            data set by name and fingerprint, precision, kind and number of devices as really used.
 
     Raises:
         TypeError: A value is not a dict, list, tuple, str, int, float, bool or None. Subclasses are

@@ -21,7 +21,7 @@ from convscope.config.schema import (
 )
 from convscope.errors import UserError
 from convscope.files import read_regular
-from convscope.geometry import conv_of_label, convs_from, typed_conv
+from convscope.geometry import convs_from_config, parse_label, typed_conv
 from convscope.runs.directory import RunDirectory
 
 _GROUPS: dict[str, tuple[type, str]] = {
@@ -39,7 +39,7 @@ _MOST_BYTES = 1_000_000
 
 def is_preset(group: str, choice: str) -> bool:
     """Whether a choice that has no file means something."""
-    if group == "conv" and conv_of_label(choice) is not None:
+    if group == "conv" and parse_label(choice) is not None:
         return True
     return group in ("experiment", *_GROUPS) and _config_file(choice).is_file()
 
@@ -53,7 +53,7 @@ def preset(group: str, choice: str) -> dict[str, Any]:
     Raises:
         UserError: the run's config.yaml is damaged.
     """
-    values = conv_of_label(choice) if group == "conv" else None
+    values = parse_label(choice) if group == "conv" else None
     if values is not None:
         return values
     path = _config_file(choice)
@@ -91,4 +91,4 @@ def _conv(values: dict[str, Any]) -> dict[str, Any]:
     """The pixels of each layer as one types them; what has no pixels stands there as typed."""
     if "same" in values["padding"]:
         return values
-    return typed_conv(convs_from(values))
+    return typed_conv(convs_from_config(values))

@@ -159,7 +159,7 @@ class Record(Struct, forbid_unknown_fields=True):
 
 
 class PixelConv(Struct):
-    """`conv` as `geometry.conv_config` writes it: pixels per layer."""
+    """`conv` as `geometry.convs_to_config` writes it: pixels per layer."""
 
     kernel_size: list[tuple[Side, Side]]
     stride: list[tuple[Side, Side]]

@@ -11,7 +11,7 @@ from convscope.config.schema import TrainConfig, brief, dotted
 from convscope.data import Facts, dataset_facts
 from convscope.data.datasets import validation_size
 from convscope.errors import UserError
-from convscope.geometry import NetworkGeometry, conv_config, folder_label, typed_config
+from convscope.geometry import NetworkGeometry, convs_to_config, folder_label, without_defaults
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
 from convscope.runs.identity import EXCLUDED, identity
 from convscope.training.steps import StepPlan, limited, plan_steps
@@ -251,9 +251,9 @@ def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, 
     """The config as plain values: conv as pixels, data, devices and precision as really used."""
     plain = asdict(variant.config)
     if variant.convs is None:
-        plain["conv"] = typed_config(plain["conv"])
+        plain["conv"] = without_defaults(plain["conv"])
     else:
-        plain["conv"] = conv_config(variant.convs)
+        plain["conv"] = convs_to_config(variant.convs)
     plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}
     plain["trainer"] |= {
         "accelerator": hardware.accelerator,

@@ -106,8 +106,8 @@ def test_fifty_random_settings_agree_with_torch(plain: Path, lesson: Open) -> No
             borders = [
                 axis.unused_border(pixels) for axis, pixels in zip(conv.axes, size, strict=True)
             ]
-            unread = [border.image for border in borders], [border.padding for border in borders]
-            assert setting.legend["Unused border"] == told(*unread), (size, typed)
+            unused = [border.image for border in borders], [border.padding for border in borders]
+            assert setting.legend["Unused border"] == told(*unused), (size, typed)
             assert setting.legend["Skipped"] == told(
                 [axis.skipped(pixels) for axis, pixels in zip(conv.axes, size, strict=True)], [0, 0]
             )
@@ -164,13 +164,13 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_padding_unread_border_and_skipped_pixels_differ_in_shade(
+def test_padding_unused_border_and_skipped_pixels_differ_in_shade(
     plain: Path, lesson: Open
 ) -> None:
     page = lesson(plain)
     page.input_size("6")
     page.first.type(kernel_size=2, stride=3, padding="1x0")
-    # Rows: padding, 0 | gap 1 | 2, 3 | gap 4 | 5, padding. Columns: 0, 1 | gap 2 | 3, 4 | unread 5.
+    # Rows: padding, 0 | gap 1 | 2, 3 | gap 4 | 5, padding. Columns: 0, 1 | gap 2 | 3, 4 | unused 5.
     assert page.first.legend == {
         "Window": "2 × 2",
         "Padding": "1 above and below, 0 left and right",

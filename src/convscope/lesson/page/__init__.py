@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 from convscope.errors import UserError
@@ -10,7 +12,6 @@ from convscope.files import replace_file
 from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
 from convscope.geometry.factors import PADDING, Factor, symmetric
 from convscope.geometry.label import short_padding
-from convscope.lesson.page.document import document
 
 LARGEST = 64
 """Largest side of the input, kernel size, stride and padding on the page, pixels."""
@@ -18,6 +19,16 @@ LARGEST = 64
 _FIRST = ConvSpec(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((0, 0)))
 _SECOND_STRIDE = 2
 _SECOND_STRIDE_TRAINED = 3
+_SCRIPTS = (
+    "arithmetic.js",
+    "wording.js",
+    "sources.js",
+    "drawing.js",
+    "field.js",
+    "moving.js",
+    "pane.js",
+    "page.js",
+)
 
 
 def write_page(
@@ -68,7 +79,7 @@ def write_page(
         "compare": second is not None or trained is not None,
         "trained": trained.content if trained else None,
     }
-    replace_file(path, document(content))
+    replace_file(path, _document(content))
 
 
 def _even(conv: ConvSpec) -> tuple[Pair, Pair]:
@@ -80,14 +91,14 @@ def _even(conv: ConvSpec) -> tuple[Pair, Pair]:
 def _check_conv(conv: ConvSpec) -> None:
     for factor in FACTORS:
         value = getattr(conv, factor.key)
-        if _largest(factor.plain(value)) > LARGEST:
+        if _largest(value) > LARGEST:
             raise _too_large(f"conv.{factor.key}", factor.token(value))
 
 
-def _largest(plain: object) -> int:
-    if isinstance(plain, list):
-        return max(map(_largest, plain))
-    return plain if isinstance(plain, int) else 0
+def _largest(value: object) -> int:
+    if isinstance(value, tuple):
+        return max(map(_largest, value))
+    return value if isinstance(value, int) else 0
 
 
 def _too_large(name: str, got: str) -> UserError:
@@ -103,3 +114,16 @@ def _setting(conv: ConvSpec) -> dict[str, str]:
     """What one would type for each factor."""
     typed = {factor.key: factor.token(getattr(conv, factor.key)) for factor in FACTORS}
     return typed | {PADDING.key: short_padding(conv)}
+
+
+def _document(content: object) -> bytes:
+    """Return `page.html` as UTF-8, with style, scripts and `content` (JSON-ready) inlined."""
+    folder = files("convscope.lesson.page")
+    scripts = "\n".join(folder.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
+    # In a script element only `<` could end it, or start a comment.
+    data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    page = folder.joinpath("page.html").read_text("utf-8")
+    style = folder.joinpath("page.css").read_text("utf-8")
+    for mark, part in (("/*style*/", style), ("/*script*/", scripts), ("/*content*/", data)):
+        page = page.replace(mark, part, 1)
+    return page.encode()

@@ -54,29 +54,29 @@ function paddingPixel(mode, position, size) {
 }
 
 // One axis: sizes, and for each place of the padded input which "pixel" of the input it has, null
-// where that is none, whether it is "padding", and whether it is "read", "skipped" (between the
-// pixels that windows read) or "unread" (after the last window).
+// where that is none, whether it is "padding", and whether it is "covered", "skipped" (between the
+// pixels that windows cover) or "unused" (after the last window).
 function axisGeometry(size, setting, axis, [before, after]) {
   const window = windowOf(setting, axis);
   const padded = before + size + after;
   const room = padded - window.extent;
   const out = room < 0 ? 0 : Math.floor(room / window.stride) + 1;
   const end = out === 0 ? 0 : (out - 1) * window.stride + window.extent;
-  const read = new Set();
-  for (let at = 0; at < out; at++) window.taps.forEach((tap) => read.add(at * window.stride + tap));
+  const covered = new Set();
+  for (let at = 0; at < out; at++) window.taps.forEach((tap) => covered.add(at * window.stride + tap));
   const places = Array.from({ length: padded }, (_, at) => {
     const padding = at < before || at >= before + size;
     return {
       padding,
       pixel: padding ? paddingPixel(setting.padding_mode, at - before, size) : at - before,
-      kind: at >= end ? "unread" : read.has(at) ? "read" : "skipped",
+      kind: at >= end ? "unused" : covered.has(at) ? "covered" : "skipped",
     };
   });
   const count = (kind, padding) =>
     places.filter((place) => place.kind === kind && place.padding === padding).length;
   return {
     ...window, size, before, after, padded, room, out, places,
-    unread: { image: count("unread", false), padding: count("unread", true) },
+    unused: { image: count("unused", false), padding: count("unused", true) },
     skipped: count("skipped", false),
   };
 }

@@ -7,8 +7,8 @@ const FULL_SHADE = 0.97; // share of the outputs whose shade tells their size; t
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["surface", "ink", "muted", "line", "padding", "padding-mark", "unread",
-    "unread-mark", "skipped", "skipped-mark", "positive", "negative"];
+  const names = ["surface", "ink", "muted", "line", "padding", "padding-mark", "unused",
+    "unused-mark", "skipped", "skipped-mark", "positive", "negative"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
@@ -29,7 +29,7 @@ function prepare(canvas, rows, columns, cell) {
   return context;
 }
 
-// The shades of the legend: lines rising (padding), lines falling (unread), dots (skipped).
+// The shades of the legend: lines rising (padding), lines falling (unused), dots (skipped).
 function pattern(context, ground, mark, kind) {
   const side = kind === "dots" ? 6 : 8;
   const tile = document.createElement("canvas");
@@ -92,7 +92,7 @@ function drawInput(canvas, geometry, source, cell, extent) {
   const context = prepare(canvas, extent[0], extent[1], cell);
   const paint = colours();
   const washes = {
-    unread: pattern(context, null, paint["unread-mark"], "falling"),
+    unused: pattern(context, null, paint["unused-mark"], "falling"),
     skipped: pattern(context, null, paint["skipped-mark"], "dots"),
   };
   const padding = pattern(context, paint.padding, paint["padding-mark"], "rising");
@@ -104,9 +104,9 @@ function drawInput(canvas, geometry, source, cell, extent) {
     const outside = row.padding || column.padding;
     const isZero = row.pixel === null || column.pixel === null;
     const at = row.pixel * horizontal.size + column.pixel;
-    const kind = [row.kind, column.kind].includes("unread") ? "unread"
-      : [row.kind, column.kind].includes("skipped") ? "skipped" : "read";
-    const left = geometry.possible && kind !== "read";
+    const kind = [row.kind, column.kind].includes("unused") ? "unused"
+      : [row.kind, column.kind].includes("skipped") ? "skipped" : "covered";
+    const left = geometry.possible && kind !== "covered";
     context.fillStyle = outside ? padding : source.colour ? source.colour(at) : paint.surface;
     context.fillRect(x, y, cell, cell);
     if (left) {

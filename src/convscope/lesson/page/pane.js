@@ -182,7 +182,7 @@ class Pane {
     frame.style.width = `${axes[1].extent * cell}px`;
     frame.style.height = `${axes[0].extent * cell}px`;
     frame.classList.toggle("misfit", !geometry.possible);
-    // Where the window has gaps, a dot on each pixel that it reads.
+    // Where the window has gaps, a dot on each pixel that it covers.
     frame.classList.toggle("dilated", axes.some((axis) => axis.dilation > 1));
     frame.style.setProperty("--cell", `${cell}px`);
     frame.style.backgroundSize = `${axes[1].dilation * cell}px ${axes[0].dilation * cell}px`;

@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convscope.checkpoint import read_best
+from convscope.data.images import Images
+from convscope.data.sources import load
 from convscope.errors import UserError
-from convscope.geometry import ConvSpec, convs_from
+from convscope.geometry import ConvSpec, convs_from_config
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, reading
-
-if TYPE_CHECKING:
-    from convscope.data.images import Images
 
 _WEIGHT = "network.features.conv1.weight"
 _MOST_FILTERS = 64
@@ -51,7 +50,7 @@ def read_trained(run: Path) -> Trained:
     record = current_record(run)
     filters = _filters(RunDirectory(run), record)
     with reading(record):
-        conv = convs_from(record.config["conv"])[0]
+        conv = convs_from_config(record.config["conv"])[0]
     count = min(len(filters), _MOST_FILTERS, _FILTER_BYTES // filters[0].nbytes)
     if count == 0:
         raise UserError(f"{run}: one filter of conv1 has {filters[0].size:,} weights, too many")
@@ -83,8 +82,6 @@ def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
 
 def _images(record: RunRecord) -> Images:
     """The images that the run was trained on, where they still lie there."""
-    from convscope.data.sources import load
-
     with reading(record):
         data = record.config["data"]
         place = data["name"], data["root"], data["image_size"], data.get("cache")

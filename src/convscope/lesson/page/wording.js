@@ -40,14 +40,14 @@ const isUneven = ({ axes, possible }) => possible && axes.some((axis) => axis.ro
 
 function floorText(geometry) {
   return isUneven(geometry)
-    ? `The division leaves a remainder: PyTorch rounds down, and ${unreadText(geometry)} at the end ` +
+    ? `The division leaves a remainder: PyTorch rounds down, and ${unusedText(geometry)} at the end ` +
       "stay unused. Some visualisers call such a size invalid."
     : "Where the division leaves a remainder, PyTorch rounds down. Some visualisers call such a " +
       "size invalid.";
 }
 
-function unreadText({ axes }) {
-  return listed(axes.flatMap(({ unread: { image, padding } }, at) => [
+function unusedText({ axes }) {
+  return listed(axes.flatMap(({ unused: { image, padding } }, at) => [
     image && plural(image, PIECES[at]),
     padding && plural(padding, PIECES[at].map((piece) => `padding ${piece}`)),
   ]).filter(Boolean));
@@ -71,7 +71,7 @@ function legendItems(geometry, output) {
   const items = [["window", "Window", times(geometry.axes.map((axis) => axis.extent))]];
   items.push(["padding", "Padding", paddingText(geometry)]);
   if (geometry.possible) {
-    items.push(["unread", "Unused border", unreadText(geometry) || "none"]);
+    items.push(["unused", "Unused border", unusedText(geometry) || "none"]);
     items.push(["skipped", "Skipped", skippedText(geometry) || "none"]);
   }
   if (output.some((value) => value < 0)) {
