@@ -17,8 +17,8 @@ class Draws(NamedTuple):
 
     Attributes:
         flip: 1 where an image is mirrored, else 0.
-        top, left: Of the crop within the padded image: 0 to 2 * shift.
-        row, column: Of the cutout's centre.
+        top, left: Corner of the crop within the padded image: 0 to 2 * shift.
+        row, column: Centre of the cutout.
     """
 
     flip: Tensor
@@ -46,7 +46,7 @@ class Augmentation:
     cutout: int = 0
 
     def draw(self, seed: int, step: int, batch_size: int, height: int, width: int) -> Draws:
-        """Draw the numbers of optimizer step `step`: a function of the arguments only.
+        """Draw the random numbers of optimizer step `step`, a function of the arguments only.
 
         Drawn on the CPU, so that every device gets the same, and for the whole batch, so that a
         rank's images get the same however many ranks there are.
@@ -68,7 +68,7 @@ class Augmentation:
         """Crop and flip raw pixels: contiguous (B, H, W, C) uint8 to the same.
 
         Args:
-            draws: on the images' device, as for `cut`; neither reads the device.
+            draws: (B,) each, on the images' device, as for `cut`; neither waits for the device.
         """
         if self.shift:
             images = _crop(images, self.shift, draws.top, draws.left)

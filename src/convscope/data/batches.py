@@ -1,4 +1,4 @@
-"""Batches made where they are trained on: an index, a normalisation, an augmentation."""
+"""Batches made on the device that trains on them: selected, augmented and normalised."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Batch = tuple[Tensor, Tensor]
 
 
 def placement(image_bytes: int, free_bytes: int) -> Literal["device", "host"]:
-    """Decide where a part of the data set lies: on the device if it takes at most half of its rest.
+    """Choose where images are kept: on the device if they take at most half of its free memory.
 
-    The other half is left to weights, activations and the parts that are loaded after it.
+    The other half is for weights, activations and the parts that are loaded later.
     """
     return "device" if 2 * image_bytes <= free_bytes else "host"
 
@@ -34,7 +34,7 @@ def free_memory(device: torch.device) -> int:
     raise ValueError(f"no memory of its own: {device}")
 
 
-def sent(values: Tensor, device: torch.device) -> Tensor:
+def to_device_async(values: Tensor, device: torch.device) -> Tensor:
     """Copy a CPU tensor to the device, without waiting for it."""
     pinned = values.pin_memory() if device.type == "cuda" else values
     return pinned.to(device, non_blocking=True)
@@ -49,9 +49,9 @@ class DeviceImages:
     Args:
         images: (N, H, W, C) uint8.
         labels: (N,) int64.
-        mean, std: Per channel, on the scale of 0 to 255.
-        device: Where batches are wanted.
-        location: Of the images; by default `placement` decides.
+        mean, std: One value per channel, on the scale of 0 to 255.
+        device: The device of the batches.
+        location: Where the images are kept; by default `placement` decides.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class DeviceImages:
             location = placement(images.nbytes, free_memory(self.device)) if own else "device"
         self.location = location
         self.index_device = self.device if location == "device" else torch.device("cpu")
-        """Where `batch` wants its indices; elsewhere they are copied at every call."""
+        """The device of the indices that `batch` takes without a copy."""
         self.height, self.width, self.channels = images.shape[1:]
         # One row per image: arithmetic over a short innermost axis of C values is 5 times slower.
         rows = torch.from_numpy(images.reshape(len(images), -1))
@@ -105,9 +105,9 @@ class DeviceImages:
             check_mapped(self._source)
         if self.location == "device":
             return self._rows.index_select(0, indices), self._labels.index_select(0, indices)
-        return self._sent(self._rows, indices), self._sent(self._labels, indices)
+        return self._gathered(self._rows, indices), self._gathered(self._labels, indices)
 
-    def _sent(self, source: Tensor, indices: Tensor) -> Tensor:
+    def _gathered(self, source: Tensor, indices: Tensor) -> Tensor:
         # PyTorch's allocator of pinned memory reuses the buffer only after the copy has run.
         buffer = torch.empty(
             (len(indices), *source.shape[1:]),
@@ -122,38 +122,38 @@ class DeviceImages:
 
 
 class BatchInputs(NamedTuple):
-    """What decides the training batches of some steps.
+    """What determines the training batches of some steps.
 
     Attributes:
-        indices: Of the images, (steps, B) int64, where `DeviceImages.batch` wants them.
-        draws: Of the augmentation, (steps, B) each; None where images are not augmented.
+        indices: (steps, B) int64, of the images; on `DeviceImages.index_device`.
+        draws: (steps, B) each, of the augmentation; None where images are not augmented.
     """
 
     indices: Tensor
     draws: Draws | None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> BatchInputs:
-        """Make the same change to every tensor."""
+        """Apply `change` to every tensor."""
         return BatchInputs(change(self.indices), self.draws and Draws(*map(change, self.draws)))
 
     def step(self, number: int) -> BatchInputs:
-        """Return those of one of the steps, (B,) each."""
+        """Return the inputs of one of the steps, (B,) each."""
         return self.map(lambda values: values[number])
 
     def tensors(self) -> list[Tensor]:
-        """Return all of them, always in the same order."""
+        """Return all tensors, always in the same order."""
         return [self.indices, *(self.draws or ())]
 
 
 class TrainBatches:
-    """A run's training batches by optimizer step; the same in whatever order they are asked for.
+    """Training batches by optimizer step; the same in whatever order they are asked for.
 
     Args:
-        images: Of the train part of the data set.
+        images: The train part of the data set.
         order: Built with `device=images.index_device`.
         augmentation: Its draws depend on `order.seed` and the step only.
-        steps_per_epoch: Of a limited epoch, which takes the first batches of its order; by default
-            all full batches.
+        steps_per_epoch: Fewer than all full batches for a limited epoch, which takes the first
+            batches of its order.
     """
 
     def __init__(
@@ -169,38 +169,43 @@ class TrainBatches:
         self.steps_per_epoch = steps_per_epoch or order.steps_per_epoch
 
     def inputs(self, steps: Iterable[int]) -> BatchInputs:
-        """Return what decides this rank's parts of the batches of these optimizer steps, from 0."""
+        """Return the inputs of this rank's parts of the batches of these steps, counted from 0."""
         numbers = [self._number(step) for step in steps]
         indices = torch.stack([self.order.batch_indices(number) for number in numbers])
         if self.augmentation is None:
             return BatchInputs(indices, None)
         order, images = self.order, self.images
         size = (order.batch_size, images.height, images.width)
-        draws = [self.augmentation.draw(order.seed, number, *size) for number in numbers]
-        stacked = (
-            torch.stack([values[order.part] for values in column])
-            for column in zip(*draws, strict=True)
-        )
-        return BatchInputs(indices, Draws(*(sent(values, images.device) for values in stacked)))
+        drawn = [self.augmentation.draw(order.seed, number, *size) for number in numbers]
+        # Contiguous, for pinned memory: a rank's part of each batch.
+        parts = (torch.stack(of)[:, order.part].contiguous() for of in zip(*drawn, strict=True))
+        draws = Draws(*(to_device_async(part, images.device) for part in parts))
+        return BatchInputs(indices, draws)
 
     def _number(self, step: int) -> int:
-        """The batch's number in an order of whole epochs."""
+        """The number of a step's batch in an order of whole epochs."""
         epoch, offset = divmod(step, self.steps_per_epoch)
         return epoch * self.order.steps_per_epoch + offset
 
     def make(self, inputs: BatchInputs) -> Batch:
-        """Make the batch of one step's inputs: indices and draws (B,)."""
+        """Make the batch of one step from its inputs, (B,) each."""
         return self.images.batch(inputs.indices, self.augmentation, inputs.draws)
 
     def batch(self, step: int) -> Batch:
-        """Make this rank's part of the batch of optimizer step `step`, from 0."""
+        """Make this rank's part of the batch of optimizer step `step`, counted from 0."""
         return self.make(self.inputs([step]).step(0))
 
 
 class EvalBatches:
     """Every image at `indices` once per iteration, in order and not augmented.
 
-    The last batch may be short. Of several ranks each takes its own share.
+    The last batch may be short.
+
+    Args:
+        images: The train part or the test part of the data set.
+        indices: (N,) int64.
+        batch_size: Images per batch of this rank.
+        rank, world_size: Each of several ranks takes its own share of `indices`.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ from convscope.files import create, open_regular, read_regular, sync_folder
 FOLDER = ".convscope"
 FORMAT = 2
 IN_MEMORY_BYTES = 1 << 28
-"""Of a data set's images, train and test together; larger ones are mapped."""
+"""Most bytes of a data set, train and test together, that are read; larger ones are mapped."""
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 _MOST_META_BYTES = 1 << 26
 _PIECE_BYTES = 1 << 20
@@ -86,10 +86,12 @@ def folder_of(root: Path, cache: Path | None) -> Path:
 
 
 def listing_of(what: str, root: Path, paths: Iterable[str]) -> str:
-    """Return a hash of `what` is read and of the names, sizes and times of its files.
+    """Return a hash of what is decoded and of its files' names, sizes and times.
 
     Args:
-        paths: Of all source files, relative to `root`.
+        what: What else the decoded images depend on, as text.
+        root: `data.root`.
+        paths: All source files, relative to `root`.
 
     Raises:
         OSError: One of them has gone.
@@ -105,9 +107,9 @@ def find(folder: Path, name: str, listing: str) -> Images | None:
     """Load the cached images whose sources were as `listing` says.
 
     Args:
-        folder: As `folder_of` gives it.
-        name: Of the data set.
-        listing: Of the sources, by `listing_of`.
+        folder: The cache, from `folder_of`.
+        name: Name of the data set.
+        listing: Hash of the sources, from `listing_of`.
 
     Returns:
         None where there is no such cache, or it is incomplete or damaged: it is made anew.
@@ -121,7 +123,7 @@ def find(folder: Path, name: str, listing: str) -> Images | None:
 
 @contextmanager
 def lock(folder: Path, name: str) -> Iterator[None]:
-    """Be the only process that writes `name`'s cache.
+    """Be the only process that writes the cache of `name` within this block.
 
     Raises:
         UserError: `folder` cannot be written.
@@ -138,8 +140,8 @@ def store(folder: Path, name: str, listing: str, decoded: Decoded) -> Images:
     """Write `decoded` and load it; to be called within `lock`.
 
     Args:
-        folder, name, listing: As `find` is asked for them.
-        decoded: Its chunks are taken as they are written.
+        folder, name, listing: As for `find`.
+        decoded: The data set; its chunks are taken as they are written.
 
     Raises:
         UserError: The disk is full or cannot be written; nothing is left behind.

@@ -1,4 +1,4 @@
-"""The data sets: an entry of `DATASETS` each, from which the rest of the program knows them.
+"""The registry of data sets: an entry of `DATASETS` each, and what is known before loading.
 
 Starts without NumPy or torch, for an error in a config must not wait for them. Folders, mirrors and
 archives' checksums are torchvision's, so that files which it left are found.
@@ -20,8 +20,8 @@ class Archive:
     """A file as it is published.
 
     Attributes:
-        path: Where it is kept, relative to the data root.
-        md5: Of the archive itself.
+        path: Path relative to the data root.
+        md5: Checksum of the archive itself, in hex.
         urls: Mirrors, in the order in which they are tried.
     """
 
@@ -35,10 +35,11 @@ class RawFile:
     """A file that is decoded.
 
     Attributes:
-        path: Relative to the data root.
-        md5: Of the file as extracted, so that archives packed anew serve as well; None where only
-            the archive's is published: then the file is read out of that archive, not extracted.
-        archive: The archive that holds it under its own file name.
+        path: Path relative to the data root.
+        md5: Checksum of the file as extracted, so that archives packed anew serve as well; None
+            where only the archive's is published: the file is read out of the archive then, and
+            not extracted.
+        archive: The archive that contains it under its own file name.
     """
 
     path: str
@@ -48,16 +49,16 @@ class RawFile:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a data set before it is loaded: enough to check a config against.
+    """The outline of a data set, known before it is loaded: enough to check a config against.
 
     Attributes:
-        name: As in `data.name`.
-        input_shape: (channels, height, width). Of an `image_folder` it is read off the first
-            image's header; the loaded images have the last word (a folder that starts with a grey
-            image and goes on in colour is loaded in colour).
-        classes: How many.
-        train_size: Images of the train part, validation included.
-        class_sizes: Of these in each class; empty where it takes a file to know.
+        name: The value of `data.name`.
+        input_shape: (channels, height, width). For an `image_folder` it is that of the first image;
+            the loaded images have the last word (a folder that starts with a grey image and goes on
+            in colour is loaded in colour).
+        classes: Number of classes.
+        train_size: Number of images in the train part, validation included.
+        class_sizes: Number of these in each class; empty where only the files tell.
     """
 
     name: str
@@ -67,28 +68,29 @@ class Facts:
     class_sizes: tuple[int, ...] = ()
 
     def left_to_train(self, val_fraction: float) -> int:
-        """Training images that the validation part leaves: exact where classes' sizes are known."""
+        """Return the number of images to train on: exact where the sizes of classes are known."""
         if not self.class_sizes:
             return int(self.train_size * (1 - val_fraction))
         return sum(size - validation_size(size, val_fraction) for size in self.class_sizes)
 
 
 def validation_size(class_size: int, val_fraction: float) -> int:
-    """Images of a class that go to the validation part."""
+    """Return how many images of a class go to the validation part."""
     return int(class_size * val_fraction + 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Facts):
-    """A data set that the program knows, whatever lies on the disk.
+    """A data set whose outline is known whatever lies on the disk.
 
     Attributes:
-        files: What is downloaded, verified and decoded; none for a set that `loader` makes.
+        test_size: Number of images in the test part.
+        files: Files to download, verify and decode; none for a set that `loader` returns.
         layout: How `files` are written: `idx` (train images, train labels, test images, test
             labels) or `pickle` (train batches, one test batch, class names).
-        label_key, names_key: Of the pickles.
-        class_names: Where the files hold none.
-        torchvision: Its class in `torchvision.datasets`, with which training is benchmarked.
+        label_key, names_key: Keys of the labels and of the class names in the pickles.
+        class_names: Names by label, where the files have none.
+        torchvision: Name of its class in `torchvision.datasets`, for the benchmark.
         loader: `module:function` that returns the `Images` of a set without files.
     """
 
@@ -103,7 +105,7 @@ class Dataset(Facts):
 
     @property
     def fingerprint(self) -> str:
-        """Of the content: hex, from the files' checksums."""
+        """Hash of the content, in hex, from the files' checksums."""
         md5s = [file.md5 or file.archive.md5 for file in self.files]
         return hashlib.sha256(" ".join([self.name, *md5s]).encode()).hexdigest()
 
@@ -120,9 +122,12 @@ def _like_mnist(
     mirrors: tuple[str, ...],
     md5s: tuple[tuple[str | None, str], ...],
 ) -> Dataset:
-    """60,000 and 10,000 grey images; `md5s` of train images, train labels, test images and labels.
+    """A set of 60,000 and 10,000 grey images in MNIST's file format.
 
-    Each is (of the file, of its archive).
+    Args:
+        torchvision: Name of its class, which is that of its folder.
+        md5s: Checksums (of the file, of its archive) of the train images, train labels, test images
+            and test labels.
     """
     files = []
     for part, (md5, gz_md5) in zip(
@@ -149,7 +154,7 @@ def _like_mnist(
 def _like_cifar(
     classes: int, folder: str, archive_md5: str, labels: str, md5s: dict[str, str]
 ) -> Dataset:
-    """50,000 and 10,000 images in colour; `labels` is what the pickles call them."""
+    """A set of 50,000 and 10,000 images in colour; `labels` names a label in its pickles."""
     tar = f"cifar-{classes}-python.tar.gz"
     archive = Archive(tar, archive_md5, (f"https://www.cs.toronto.edu/~kriz/{tar}",))
     return Dataset(
@@ -248,9 +253,14 @@ DATASETS = {
 
 
 def dataset_facts(name: str, root: str | Path, image_size: int | None = None) -> Facts:
-    """Look up the outline of `name`, which lies under `root`, in `DATASETS` or from file names.
+    """Return the outline of a data set from `DATASETS`, or of a folder from its file names.
 
-    That of `auto` is MNIST's, whose shape the digits share.
+    The outline of `auto` is MNIST's, whose shape the digits share.
+
+    Args:
+        name: The value of `data.name`.
+        root: `data.root`.
+        image_size: `data.image_size`, in pixels.
 
     Raises:
         UserError: Unknown name, `image_size` where it has no meaning, or a folder without images.

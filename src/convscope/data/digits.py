@@ -15,11 +15,11 @@ from convscope.data.split import stratified_split
 TEST_FRACTION = 0.2
 SIDE = 28
 _FILE = "sklearn/datasets/data/digits.csv.gz"
-"""A line per image: its 64 values, then its label."""
+"""One line per image: its 64 values, then its label."""
 
 
 def load_digits() -> Images:
-    """1,797 digits of 8 x 8 pixels with values 0 to 16, as 28 x 28 with 0 to 255 (bilinear).
+    """Return 1,797 digits of 8 x 8 pixels, 0 to 16, scaled to 28 x 28, 0 to 255 (bilinear).
 
     scikit-learn ships them without a test set: a fifth of each class, the same in every run, is
     taken for it (see `stratified_split`).

@@ -28,22 +28,22 @@ from convscope.errors import UserError
 from convscope.files import open_regular, replace_file
 
 MOST_BYTES = 1 << 28
-"""Of an archive; CIFAR's have 170 million."""
+"""Most bytes of an archive; CIFAR's have 170 million."""
 CONNECT_SECONDS = 3.0
-"""For a connection: name look-up, TCP and TLS together."""
+"""Longest wait for a connection: name look-up, TCP and TLS together."""
 READ_SECONDS = 30.0
-"""Without a single byte."""
+"""Longest wait for the next byte."""
 _CHUNK_BYTES = 1 << 16
 
 
 class DownloadError(UserError):
-    """A file that could not be had.
+    """A file that could not be downloaded.
 
     Attributes:
-        target: Where it was to lie.
-        url: Where it can be fetched.
-        reason: Why, in a few words.
-        advice: What lies there in its place and what to do about it, where something does.
+        target: The file's path.
+        url: Where it can be downloaded by hand.
+        reason: Why it failed, in a few words.
+        advice: What to do about files that lie there instead, where some do.
     """
 
     def __init__(self, target: Path, url: str, reason: str, advice: str | None = None) -> None:
@@ -137,7 +137,7 @@ class _Transfer:
         self._response.close()
 
     def body(self, archive: Archive, progress: bool) -> bytes:
-        """Read all of it, which is the archive's content."""
+        """Read all of it, which must be the archive's content."""
         length = self._response.headers.get("Content-Length")
         content = bytearray()
         with (
@@ -185,7 +185,7 @@ class _Transfer:
 
 
 def _reason(error: Exception, host: str) -> str:
-    """What went wrong, in a few words."""
+    """Why it failed, in a few words."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} from {host}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -201,7 +201,7 @@ def _reason(error: Exception, host: str) -> str:
 def _handlers(
     patience: float, sockets: list[socket.socket]
 ) -> tuple[urllib.request.BaseHandler, urllib.request.BaseHandler]:
-    """Of http and https, which bound the whole connection and note its socket."""
+    """Handlers of http and https that bound the whole connection and keep its socket."""
 
     class Plain(http.client.HTTPConnection):
         def connect(self) -> None:
@@ -225,7 +225,7 @@ def _handlers(
 
 
 def _within(seconds: float, act: Callable[[], None]) -> None:
-    """Do `act`, but wait for it no longer: a name look-up has no time-out of its own."""
+    """Do `act`, or raise TimeoutError after so long: a name look-up has no time-out of its own."""
     done: Future[None] = Future()
 
     def work() -> None:

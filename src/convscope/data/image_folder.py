@@ -35,15 +35,15 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 _OTHER_FORMATS = (".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".tga", ".svg")
 _NEVER_MEANT = ("__MACOSX",)
 CHUNK = 64
-"""Images per task, at most: enough that handing a task over costs nothing beside it."""
+"""Most images per task: so many that handing a task over costs nothing in comparison."""
 CHUNK_BYTES = 1 << 23
-"""Of pixels per task, where it has more than one image."""
+"""Most bytes of pixels per task that has more than one image."""
 AHEAD = 4
-"""Tasks per worker that may wait to be stored; bounds the memory held."""
+"""Most tasks per worker that wait to be stored; bounds the memory in use."""
 USUAL_SIDE = 64
-"""Pixels that are proposed as the size of larger images."""
+"""Size in pixels that is proposed where images are larger."""
 LOOKED_AT = 16
-"""Images whose size is looked at before all are decoded."""
+"""Number of images whose size is looked at before all are decoded."""
 
 
 class ImageFile(NamedTuple):
@@ -58,6 +58,8 @@ class Listing:
     """The files of an image folder, class by class, sorted.
 
     Attributes:
+        root: `data.root`.
+        classes: Their names, by label.
         notes: What lies there and is not used, a line each.
     """
 
@@ -69,11 +71,11 @@ class Listing:
 
     @property
     def class_sizes(self) -> tuple[int, ...]:
-        """Training images of each class."""
+        """Number of training images of each class."""
         return tuple(len(list(files)) for _, files in groupby(self.train, lambda file: file.label))
 
     def digest(self, image_size: int | None) -> str:
-        """Return a hash that stays as long as no file is added, removed or changed (size, time).
+        """Return a hash that no longer matches once a file is added, removed or changed.
 
         Raises:
             UserError: A file has gone, or is a link to nothing.
@@ -262,7 +264,7 @@ def _stored(
 def decode_folder(
     listing: Listing, image_size: int | None, channels: int, done: Callable[[int], object]
 ) -> cache.Decoded:
-    """Prepare a folder to be stored; files are decoded as its chunks are taken.
+    """Return a folder's images, ready to be stored; files are decoded as the chunks are taken.
 
     The chunks raise UserError where a file cannot be decoded or differs in size from the first, and
     ColouredImage where `channels` is 1 and a file is not grey. The fingerprint is that of the
@@ -271,7 +273,7 @@ def decode_folder(
     Args:
         image_size: Side in pixels to which images are scaled, or None.
         channels: 1 for grey images, 3 for any.
-        done: Told of each chunk's number of images.
+        done: Called with the number of images of each chunk.
     """
     first = listing.train[0]
     _, height, width = outline(listing.root / first.path, image_size)
@@ -282,7 +284,7 @@ def decode_folder(
         path = f"{listing.root}/{file.path}"
         raw = read(path)
         picture = decode(path, raw, image_size, channels)
-        # Here, not once a chunk is whole: images of any size would be held until then.
+        # Here, not once a chunk is whole: images of any size would be in memory until then.
         if picture.pixels.shape[:2] != (height, width):
             raise UserError(_sizes_differ(path, picture.pixels.shape[:2], first, (height, width)))
         return picture, hashlib.sha256(raw).digest()
@@ -324,7 +326,7 @@ def decode_folder(
 
 
 def differing_size(root: Path) -> str | None:
-    """Return what `decode_folder` would say of an image of another size than the first, or None.
+    """Return the message of `decode_folder` for an image of another size than the first, or None.
 
     A few images are looked at, spread over the train part: such folders rarely have two alike.
 

@@ -21,9 +21,9 @@ class Images:
         train_images, test_images: (N, height, width, channels) uint8; may be memory maps
             (copy-on-write: what is written to them stays in this process).
         train_labels, test_labels: (N,) int64.
-        classes: Their names, by label.
-        mean, std: Per channel, of the train images, on the scale of 0 to 255.
-        fingerprint: Hex; equal for equal content, wherever it lies.
+        classes: Names of the classes, by label.
+        mean, std: One value per channel, of the train images, on the scale of 0 to 255.
+        fingerprint: Hash of the content, in hex.
         notes: What a user should know of the files, a line each.
     """
 
@@ -46,12 +46,12 @@ class Images:
 
     @property
     def class_sizes(self) -> tuple[int, ...]:
-        """Training images of each class."""
+        """Number of training images of each class."""
         return tuple(np.bincount(self.train_labels, minlength=len(self.classes)).tolist())
 
 
 def check_mapped(images: NDArray[Any]) -> None:
-    """Look at the size of the file that images are mapped from; nothing is read.
+    """Check the size of the file that images are mapped from, without reading it.
 
     To read what another program has cut off would kill the process (SIGBUS).
 
@@ -81,7 +81,7 @@ class PixelCounts:
         return images
 
     def mean_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return both per channel, on the scale of 0 to 255; the deviation is the population's.
+        """Return mean and population standard deviation per channel, on the scale 0 to 255.
 
         A constant channel has the deviation 1: it says nothing and must not become NaN.
         """

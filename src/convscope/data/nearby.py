@@ -19,11 +19,11 @@ MOST_ENTRIES = 1000
 _DEPTH = 3
 _MAKE_TEST = "make test/, with some images of each class from train/"
 _PARTS = {"train": ("train", "trn"), "test": ("test", "tst"), "val": ("val", "dev")}
-"""What the names of a part's folder begin with, whatever their case."""
+"""Beginnings of the names of a part's folder, in any case."""
 
 
 def _paths(known: Dataset) -> list[str]:
-    """Its files and archives, relative to the data root."""
+    """Paths of its files and archives, relative to the data root."""
     return [path for file in known.files for path in (file.path, file.archive.path)]
 
 
@@ -32,7 +32,7 @@ _PUBLISHED_NAMES = {path.partition("/")[0] for path in _PUBLISHED_PATHS}
 
 
 def entries(folder: Path) -> list[tuple[str, bool]]:
-    """Names in `folder` and whether each is a folder; none where it cannot be read."""
+    """Return names in `folder` and whether each is a folder; none where it cannot be read."""
     try:
         with os.scandir(folder) as scan:
             visible = (entry for entry in scan if not entry.name.startswith("."))
@@ -48,12 +48,12 @@ def _folders(root: Path) -> list[str]:
 
 
 def few(names: list[str]) -> str:
-    """The first three of some names, for a sentence."""
+    """Return the first three of some names, for a sentence."""
     return ", ".join(map(as_typed, names[:3])) + ", …" * (len(names) > 3)
 
 
 def parts_beside(root: Path, *parts: str) -> list[str]:
-    """Folders in `root` that by their names are one of these parts, but not named exactly so."""
+    """Return folders in `root` that are named like one of these parts, but not exactly so."""
     folders = _folders(root)
     return [
         name
@@ -64,7 +64,7 @@ def parts_beside(root: Path, *parts: str) -> list[str]:
 
 
 def folder_advice(root: Path) -> str:
-    """What to do where `root` is no image folder, from what lies in it."""
+    """Return what to do where `root` is no image folder, judged by what lies in it."""
     if renames := _renames(root):
         has_test = (root / "test").is_dir() or parts_beside(root, "test", "val")
         return renames if has_test else f"{renames} and {_MAKE_TEST}"
@@ -101,7 +101,7 @@ def _renames(root: Path) -> str:
 
 
 def published_advice(known: Dataset, root: Path) -> str | None:
-    """What lies under `root` of a data set's files under other names, and what to do about it."""
+    """Return which of a data set's files lie under `root` under other names, and what to do."""
     misplaced = {
         path: found
         for found in _files(root)
@@ -126,7 +126,7 @@ def published_advice(known: Dataset, root: Path) -> str | None:
 
 
 def other_data(root: Path, name: str) -> str | None:
-    """The other data sets that lie under `root`, and the choice that takes them."""
+    """Return the other data sets that lie under `root`, and the choices that use them."""
     found = [
         f"{as_typed((root / known.files[0].path).parent)} lies there: data={known.name} takes it"
         for known in DATASETS.values()

@@ -31,9 +31,9 @@ class BatchOrder:
     batch is cut into `world_size` equal parts, one per rank.
 
     Args:
-        indices: (N,) int64, what to shuffle: the train part of the split.
-        batch_size: Of the whole batch, over all ranks.
-        device: Where the indices are handed out.
+        indices: (N,) int64, the images to shuffle: the train part of the split.
+        batch_size: Images of the whole batch, over all ranks.
+        device: The device of the indices that are returned.
 
     Raises:
         UserError: `batch_size` is above N, or no multiple of `world_size`.
@@ -68,7 +68,7 @@ class BatchOrder:
         self._order = self._indices
 
     def batch_indices(self, step: int) -> Tensor:
-        """This rank's (batch_size / world_size,) indices of optimizer step `step`, from 0."""
+        """Return this rank's (batch_size / world_size,) int64 indices of optimizer step `step`."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             shuffled = self._indices[permutation(len(self._indices), self.seed, epoch)]

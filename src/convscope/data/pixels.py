@@ -18,9 +18,9 @@ from convscope.errors import UserError
 from convscope.files import read_regular
 
 MOST_FILE_BYTES = 1 << 30
-"""Of an image file; Pillow refuses what has more than 179 million pixels."""
+"""Most bytes of an image file; Pillow refuses more than 179 million pixels."""
 MOST_SCALED_PIXELS = 1 << 25
-"""Of an image that is scaled whole before its centre is cut out; a strip of 1 x 60,000 pixels
+"""Most pixels of an image that is scaled whole before its centre is cut out; a strip of 1 x 60,000
 would take gigabytes."""
 
 
@@ -43,7 +43,7 @@ class Picture(NamedTuple):
 
 
 def outline(path: Path, image_size: int | None) -> tuple[int, int, int]:
-    """Return (channels, height, width) that `decode` gives where `channels` is left open.
+    """Return (channels, height, width) of an image file: 1 channel if it is grey, else 3.
 
     Raises:
         UserError: The file is no image that can be used.
@@ -174,7 +174,7 @@ def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Silence Pillow's, of damaged EXIF and the like; of all threads, so not for one file each."""
+    """Silence Pillow's warnings of damaged EXIF and the like, in all threads: not per file."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield

@@ -28,9 +28,9 @@ from convscope.errors import UserError
 from convscope.files import NotRegularFile, open_regular, read_regular, replace_file
 
 MOST_BYTES = 1 << 28
-"""Of a raw file; the largest, CIFAR-100's training part, has 155 million."""
+"""Most bytes of a raw file; the largest, CIFAR-100's training part, has 155 million."""
 _MOST_ARCHIVE_BYTES = 1 << 30
-"""Of all that an archive unpacks to."""
+"""Most bytes that an archive unpacks to."""
 
 
 def source_of(file: RawFile, root: Path) -> Path:

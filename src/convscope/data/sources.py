@@ -14,7 +14,7 @@ from convscope.data.images import Images
 from convscope.data.nearby import other_data
 
 AUTO_SECONDS = 30.0
-"""That `auto` spends on downloading MNIST, at most."""
+"""Longest time that `auto` spends on downloading MNIST."""
 
 
 def resolve_auto(root: str | Path) -> tuple[str, str | None]:

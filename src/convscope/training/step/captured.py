@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from convscope.data.batches import BatchInputs, TrainBatches, sent
+from convscope.data.batches import BatchInputs, TrainBatches, to_device_async
 from convscope.training.step.update import Update
 
 Replay = Callable[[], None]
@@ -72,7 +72,7 @@ class CapturedSteps:
         """As `EagerSteps.take`."""
         steps = len(learning_rates)
         self._number.zero_()
-        self._rates[:steps].copy_(sent(torch.tensor(learning_rates), self._rates.device))
+        self._rates[:steps].copy_(to_device_async(torch.tensor(learning_rates), self._rates.device))
         for buffer, values in zip(self._inputs.tensors(), inputs.tensors(), strict=True):
             buffer[:steps].copy_(values)
         for _ in range(steps):
