@@ -5,8 +5,9 @@ A damaged record, or one copied together from two, may hold to every rule of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from convscope.geometry import (
@@ -28,99 +29,82 @@ _INEXACT = ("start", "padding_share")
 
 
 def contradiction(record: RunRecord) -> str | None:
-    """Which two values of a record cannot both be true, or None.
+    """Say which two values of a record cannot both be true; None where all agree.
 
     Raises:
-        LookupError, TypeError, ValueError: the record lacks what its values are held against.
+        LookupError, TypeError, ValueError: the record lacks what its values are compared with.
     """
-    return (
-        _of_status(record)
-        or _of_keys(record.config)
-        or _of_data(record)
-        or _of_use(record)
-        or _of_geometry(record)
-    )
+    parts = _of_status(record), _of_keys(record.config), _of_data(record), _of_geometry(record)
+    return next(chain.from_iterable(parts), None)
 
 
-def _of_status(record: RunRecord) -> str | None:
-    if record.status != "finished":
-        return None
-    unknown = [
-        key for key in ("train", "val", "test", "input_shape") if record.dataset[key] is None
-    ]
-    if unknown:
-        return f"it is finished, and dataset.{unknown[0]} is not known"
-    if not record.geometry:
-        return "it is finished, and has no geometry"
-    return None
+def _of_status(record: RunRecord) -> Iterator[str]:
+    if record.status == "finished":
+        for key in ("train", "val", "test", "input_shape"):
+            if record.dataset[key] is None:
+                yield f"it is finished, and dataset.{key} is not known"
+        if not record.geometry:
+            yield "it is finished, and has no geometry"
 
 
-def _of_keys(config: Mapping[str, Any]) -> str | None:
+def _of_keys(config: Mapping[str, Any]) -> Iterator[str]:
     """`optim.lr` is the key lr within optim, and nothing else."""
     for key, value in config.items():
         if "." in key or not key:
-            return f"config has a key named {key!r}"
-        problem = _of_keys(value) if isinstance(value, Mapping) else None
-        if problem is not None:
-            return problem
-    return None
+            yield f"config has a key named {key!r}"
+        if isinstance(value, Mapping):
+            yield from _of_keys(value)
 
 
-def _of_data(record: RunRecord) -> str | None:
-    """The data set is part of the config too."""
-    config = record.config["data"]
+def _of_data(record: RunRecord) -> Iterator[str]:
+    """The config names the data set too; no part uses more images than it has."""
+    dataset, config = record.dataset, record.config["data"]
     for key in ("name", "fingerprint"):
-        here, there = record.dataset[key], config.get(key)
+        here, there = dataset[key], config.get(key)
         if here is not None and there is not None and here != there:
-            return _two(f"dataset.{key}", here, f"config.data.{key}", there)
-    return None
-
-
-def _of_use(record: RunRecord) -> str | None:
-    """No part uses more images than it has, and none of no image has an accuracy."""
-    dataset, uses = record.dataset, used(record)
+            yield _two(f"dataset.{key}", here, f"config.data.{key}", there)
+    uses = used(record)
     bounds = [(part, f"dataset.{part}", dataset[part]) for part in ("train", "val", "test")]
     for part, name, most in [*bounds, ("most_frequent", "dataset.used.test", uses["test"])]:
         number = uses[part]
         if number is not None and most is not None and number > most:
-            return f"dataset.used.{part} is {number:,}, of {most:,} in {name}"
+            yield f"dataset.used.{part} is {number:,}, of {most:,} in {name}"
     for metric, part in (("test_accuracy", "test"), ("best_val_accuracy", "val")):
         if record.metrics.get(metric) is not None and uses[part] == 0:
-            return f"it has a {metric}, of 0 images"
-    return None
+            yield f"it has a {metric}, of 0 images"
 
 
-def _of_geometry(record: RunRecord) -> str | None:
+def _of_geometry(record: RunRecord) -> Iterator[str]:
     conv = record.config["conv"]
     if "same" in conv["padding"]:
         # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
-        return None
+        return
     convs = convs_from_config(conv)
     variant = variant_label(convs)
     # Older records write `same` where the sides differ.
     if record.variant != variant and "same" not in record.variant:
-        return _two("variant", record.variant, "config.conv", variant)
+        yield _two("variant", record.variant, "config.conv", variant)
     if not record.geometry:
-        return None
+        return
     if record.dataset["input_shape"] is None:
-        return "it has a geometry, and dataset.input_shape is not known"
+        yield "it has a geometry, and dataset.input_shape is not known"
     try:
         geometry, layers = _expected(record, convs)
     except GeometryError as error:
-        return f"it has a geometry, and its config has none: {error}"
+        yield f"it has a geometry, and its config has none: {error}"
+        return
     if len(layers) != len(record.geometry):
-        return f"geometry has {len(record.geometry)} layers, by its config it has {len(layers)}"
+        yield f"geometry has {len(record.geometry)} layers, by its config it has {len(layers)}"
     for layer, expected in zip(record.geometry, layers, strict=True):
         for key, value in expected.items():
             if key in layer and key not in _INEXACT and layer[key] != value:
-                return _two(f"{expected['name']}.{key}", layer[key], "its config and input", value)
+                yield _two(f"{expected['name']}.{key}", layer[key], "its config and input", value)
     totals = record.params, record.macs
     if "classes" not in record.dataset and totals != (geometry.params, geometry.macs):
-        return f"no number of classes gives its {record.params} params and {record.macs} MACs"
+        yield f"no number of classes gives its {record.params} params and {record.macs} MACs"
     for key, total in (("params", geometry.params), ("macs", geometry.macs)):
         if getattr(record, key) != total:
-            return _two(key, getattr(record, key), "its layers", total)
-    return None
+            yield _two(key, getattr(record, key), "its layers", total)
 
 
 def _expected(record: RunRecord, convs: tuple[ConvSpec, ...]) -> Expected:

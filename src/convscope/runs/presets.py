@@ -65,8 +65,9 @@ def preset(group: str, choice: str) -> dict[str, Any]:
         schema, base = _GROUPS[group]
         known = {field.name for field in fields(schema)}
         values = {key: value for key, value in config[group].items() if key in known}
-        if group == "conv":
-            values = _conv(values)
+        if group == "conv" and "same" not in values["padding"]:
+            # What has no pixels stays as typed.
+            values = typed_conv(convs_from_config(values))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is not the config of a run: {as_typed(error)}") from error
     return {"defaults": [base, "_self_"]} | values
@@ -85,10 +86,3 @@ def _read(path: Path) -> Mapping[Any, Any]:
     if not isinstance(config, Mapping):
         raise UserError(f"{path} is not the config of a run")
     return config
-
-
-def _conv(values: dict[str, Any]) -> dict[str, Any]:
-    """The pixels of each layer as one types them; what has no pixels stands there as typed."""
-    if "same" in values["padding"]:
-        return values
-    return typed_conv(convs_from_config(values))
