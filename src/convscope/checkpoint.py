@@ -1,4 +1,4 @@
-"""Reading a run's checkpoints: what was damaged since it was written is refused.
+"""Read a run's checkpoints; what was damaged since it was written is refused.
 
 PyTorch writes a checksum of every part of a checkpoint and reads none: a bit that flipped on the
 disk would be one more weight.
@@ -60,7 +60,7 @@ def _read(path: Path, run: str, needed: Sequence[str], way_out: str) -> dict[str
 
 
 def _content(path: Path) -> tuple[dict[str, Any], str | None]:
-    """What a checkpoint holds, or {} and what is wrong with it."""
+    """Return a checkpoint's content and None, or {} and what is wrong with it."""
     # Here: the lesson's page imports this module, and starts without PyTorch.
     import torch
 
@@ -87,7 +87,7 @@ def _content(path: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def _damage(file: BinaryIO) -> str | None:
-    """What is wrong with the archive that a checkpoint is, or None."""
+    """Check the archive that a checkpoint is; None where it is whole."""
     with zipfile.ZipFile(file) as archive:
         # PyTorch compresses nothing: what is small on the disk stays so in memory.
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):

@@ -1,6 +1,6 @@
-"""Files that others may have put there: regular files are read, within bounds; new ones replace
-what stood at their name and follow no link.
+"""Safe reads and writes of files that others may have put there.
 
+Regular files are read, within bounds; new ones replace what stood at their name and follow no link.
 A named pipe, a socket or a device would hold up whoever opens it, or never end.
 """
 
@@ -76,7 +76,7 @@ def _check_regular(path: str | Path, found: os.stat_result) -> None:
 
 
 def read_regular(path: str | Path, most_bytes: int, *, follow_links: bool = False) -> bytes:
-    """The whole content of a regular file.
+    """Read a regular file whole.
 
     Raises:
         NotRegularFile, FileTooLarge: it is none, or has more than `most_bytes`.
@@ -97,7 +97,7 @@ def read_regular(path: str | Path, most_bytes: int, *, follow_links: bool = Fals
 
 
 def create(path: str | Path) -> BinaryIO:
-    """A new, empty file to write to; what stood at its name, a folder apart, is removed.
+    """Open a new, empty file to write to; what stood at its name is removed, unless a folder.
 
     Raises:
         OSError: a folder stands there, or none can be made.

@@ -47,7 +47,7 @@ class TrainedVariant:
     input_shape: tuple[int, int, int]
 
     def __repr__(self) -> str:
-        """The run's name, its test accuracy, and what goes in and comes out."""
+        """Show the run's name, its test accuracy, and what goes in and comes out."""
         return (
             f"<TrainedVariant {self.record.name}:"
             f" {describe(self.record.metrics, 'test_accuracy')},"
@@ -121,7 +121,7 @@ class TrainedVariant:
         return scores.float().softmax(dim=1)
 
     def predict(self, images: Pictures) -> list[str]:
-        """The likeliest class of each image, by name."""
+        """Return the likeliest class of each image, by name."""
         return [self.classes[label] for label in self.scores(images).argmax(dim=1).tolist()]
 
 

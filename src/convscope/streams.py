@@ -1,7 +1,7 @@
 """How a command writes to its standard streams: none that cannot be written ends or fails it.
 
-A terminal goes away, a reader closes its pipe, a disk is full, a stream was closed or knows ASCII
-alone: what is written then is lost, and the command goes on.
+A terminal goes away, a reader closes its pipe, a disk is full, a stream was closed or knows only
+ASCII: what is written then is lost, and the command goes on.
 """
 
 from __future__ import annotations

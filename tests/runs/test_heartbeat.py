@@ -10,7 +10,7 @@ import pytest
 from convscope.errors import UserError
 from convscope.runs import heartbeat
 from convscope.runs.heartbeat import BEAT_S, DEAD_S
-from convscope.runs.lock import RunHeld, RunLock, is_held, move_aside
+from convscope.runs.lock import RunLock, RunLocked, is_locked, move_aside
 
 ELSEWHERE = "another kernel's boot id"
 
@@ -28,19 +28,19 @@ def beaten(run: Path, seconds_ago: float, host: str = ELSEWHERE) -> Path:
 
 def test_a_run_whose_holder_on_another_host_lives_is_held(tmp_path: Path) -> None:
     path = beaten(tmp_path / "run", seconds_ago=DEAD_S - 5)
-    assert is_held(tmp_path / "run")
-    with pytest.raises(RunHeld):
+    assert is_locked(tmp_path / "run")
+    with pytest.raises(RunLocked):
         RunLock(tmp_path / "run").__enter__()
-    with pytest.raises(RunHeld):
+    with pytest.raises(RunLocked):
         move_aside(tmp_path / "run")
     assert path.read_text() == ELSEWHERE
 
 
 def test_a_run_whose_holder_on_another_host_is_dead_is_taken_over(tmp_path: Path) -> None:
     path = beaten(tmp_path, seconds_ago=DEAD_S + 5)
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
     with RunLock(tmp_path) as lock:
-        assert lock.held
+        assert lock.is_valid
         assert path.read_text() == heartbeat.this_host()
         assert time.time() - path.stat().st_mtime < 5
     assert os.listdir(tmp_path) == [".lock"]
@@ -73,9 +73,9 @@ def test_of_two_hosts_that_claim_a_new_run_at_once_one_has_it(
 
 def test_what_a_killed_process_of_this_host_left_is_no_claim(tmp_path: Path) -> None:
     beaten(tmp_path, seconds_ago=1, host=heartbeat.this_host())
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
     with RunLock(tmp_path) as lock:
-        assert lock.held
+        assert lock.is_valid
 
 
 def test_a_holder_beats_until_it_lets_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

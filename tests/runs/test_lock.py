@@ -13,7 +13,7 @@ import filelock
 import pytest
 
 from convscope.errors import UserError
-from convscope.runs.lock import RunHeld, RunLock, is_held, move_aside
+from convscope.runs.lock import RunLock, RunLocked, is_locked, move_aside
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -32,15 +32,15 @@ def test_one_holds_and_the_other_is_told(tmp_path: Path) -> None:
     run = tmp_path / "study" / "run"
     first, second = RunLock(run), RunLock(run)
     assert first.try_acquire()
-    assert first.held
-    assert is_held(run)
+    assert first.is_valid
+    assert is_locked(run)
     assert not second.try_acquire()
     assert not second.acquire()
-    assert not second.held
+    assert not second.is_valid
     first.release()
     first.release()
-    assert not first.held
-    assert not is_held(run)
+    assert not first.is_valid
+    assert not is_locked(run)
     assert second.acquire()
     second.release()
     assert os.listdir(run) == [".lock"]
@@ -48,12 +48,12 @@ def test_one_holds_and_the_other_is_told(tmp_path: Path) -> None:
 
 def test_as_a_context(tmp_path: Path) -> None:
     with RunLock(tmp_path) as lock:
-        assert lock.held
-        with pytest.raises(RunHeld, match=f"{tmp_path} is being trained by another process"):
+        assert lock.is_valid
+        with pytest.raises(RunLocked, match=f"{tmp_path} is being trained by another process"):
             RunLock(tmp_path).__enter__()
         with pytest.raises(RuntimeError, match="claimed by this object already"):
             lock.try_acquire()
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
 
 
 def test_blocking_waits_until_the_run_is_free(tmp_path: Path) -> None:
@@ -65,10 +65,10 @@ def test_blocking_waits_until_the_run_is_free(tmp_path: Path) -> None:
 
 
 def test_asking_creates_nothing(tmp_path: Path) -> None:
-    assert not is_held(tmp_path)
-    assert not is_held(tmp_path / "none" / "run")
+    assert not is_locked(tmp_path)
+    assert not is_locked(tmp_path / "none" / "run")
     (tmp_path / "file").write_text("")
-    assert not is_held(tmp_path / "file")
+    assert not is_locked(tmp_path / "file")
     assert os.listdir(tmp_path) == ["file"]
 
 
@@ -79,7 +79,7 @@ def test_two_who_ask_at_once_do_not_take_each_other_for_a_claim(tmp_path: Path) 
     RunLock(tmp_path).try_acquire()
     with (tmp_path / ".lock").open() as asked:
         fcntl.flock(asked, fcntl.LOCK_SH)
-        assert not is_held(tmp_path)
+        assert not is_locked(tmp_path)
 
 
 def test_asking_does_not_take_the_run_from_one_who_claims_it(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_asking_does_not_take_the_run_from_one_who_claims_it(tmp_path: Path) -> 
 
     def ask() -> None:
         while not done.is_set():
-            is_held(tmp_path)
+            is_locked(tmp_path)
 
     askers = [threading.Thread(target=ask) for _ in range(2)]
     RunLock(tmp_path).try_acquire()
@@ -107,13 +107,13 @@ def test_asking_does_not_take_the_run_from_one_who_claims_it(tmp_path: Path) -> 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
 def test_kill_9_frees_the_run(tmp_path: Path, start: Start) -> None:
     holder = start(HOLDER, tmp_path)
-    assert is_held(tmp_path)
+    assert is_locked(tmp_path)
     assert not RunLock(tmp_path).try_acquire()
     holder.kill()
     holder.wait()
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
     with RunLock(tmp_path) as lock:
-        assert lock.held
+        assert lock.is_valid
 
 
 def test_a_program_that_the_holder_starts_does_not_inherit_the_claim(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_program_that_the_holder_starts_does_not_inherit_the_claim(tmp_path: P
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         lock.release()
-        assert not is_held(tmp_path)
+        assert not is_locked(tmp_path)
     finally:
         sleeper.communicate(b"\n")
 
@@ -157,23 +157,23 @@ def test_of_two_who_claim_at_once_exactly_one_wins(tmp_path: Path, start: Start)
 CLAIMS_AND_MOVES = """
 import sys
 from pathlib import Path
-from convscope.runs.lock import RunHeld, RunLock, move_aside
+from convscope.runs.lock import RunLocked, RunLock, move_aside
 print("ready", flush=True)
 run, moved = Path(sys.argv[1]), 0
 for turn in range(60):
     lock = RunLock(run)
     while not lock.try_acquire():
         pass
-    assert lock.held
+    assert lock.is_valid
     owner = run / "owner"
     owner.touch(exist_ok=False)  # Whoever holds the run owns this file: a second owner fails here.
-    assert lock.held
+    assert lock.is_valid
     owner.unlink()
     lock.release()
     if turn % 3 == 0:
         try:
             moved += move_aside(run) is not None
-        except RunHeld:
+        except RunLocked:
             pass
 print(moved)
 """
@@ -211,9 +211,9 @@ def test_a_claim_on_a_folder_that_was_moved_meanwhile_is_made_again(
     after_locking(lambda: run.rename(tmp_path / "moved"))
     lock = RunLock(run)
     assert lock.try_acquire()
-    assert lock.held
-    assert is_held(run)
-    assert not is_held(tmp_path / "moved")
+    assert lock.is_valid
+    assert is_locked(run)
+    assert not is_locked(tmp_path / "moved")
 
 
 def test_a_claim_on_a_folder_that_was_deleted_and_claimed_meanwhile_fails(
@@ -228,7 +228,7 @@ def test_a_claim_on_a_folder_that_was_deleted_and_claimed_meanwhile_fails(
 
     after_locking(claimed_by_another)
     assert not RunLock(run).try_acquire()
-    assert is_held(run)
+    assert is_locked(run)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no open file")
@@ -236,10 +236,10 @@ def test_deleting_the_folder_ends_the_claim(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with RunLock(run) as lock:
         shutil.rmtree(run)
-        assert not lock.held
+        assert not lock.is_valid
         with RunLock(run) as other:
-            assert other.held
-            assert not lock.held
+            assert other.is_valid
+            assert not lock.is_valid
 
 
 def test_moved_aside_under_a_new_number_each_time(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_moved_aside_under_a_new_number_each_time(tmp_path: Path) -> None:
         moved = move_aside(run)
         assert moved == tmp_path / "study" / "replaced" / f"run-{number}"
         assert not run.exists()
-        assert not is_held(moved)
+        assert not is_locked(moved)
     for number in (1, 2, 3):
         kept = tmp_path / "study" / "replaced" / f"run-{number}" / "run.json"
         assert kept.read_text() == str(number)
@@ -325,7 +325,7 @@ def test_a_link_among_runs_moved_aside_is_left_alone(tmp_path: Path) -> None:
 def test_a_run_in_training_is_not_moved(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "run"
     start(HOLDER, run)
-    with pytest.raises(RunHeld, match="is being trained by another process"):
+    with pytest.raises(RunLocked, match="is being trained by another process"):
         move_aside(run)
     assert os.listdir(tmp_path) == ["run"]
 
@@ -350,7 +350,7 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\.lock is not a regular file"):
         RunLock(tmp_path / "run").try_acquire()
     with pytest.raises(UserError, match=r"\.lock is not a regular file"):
-        is_held(tmp_path / "run")
+        is_locked(tmp_path / "run")
     assert (tmp_path / "victim").read_text() == "precious"
 
 
@@ -364,4 +364,4 @@ def test_a_file_system_without_locks_is_refused(
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(UserError, match="its file system has no locks; set output_dir"):
         RunLock(tmp_path).try_acquire()
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)

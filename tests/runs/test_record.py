@@ -304,7 +304,7 @@ def test_a_run_that_ends_while_it_is_looked_at_is_finished(
         write_record(run_dir / "run.json", record)
         return False
 
-    monkeypatch.setattr("convscope.runs.record.is_held", ends_now)
+    monkeypatch.setattr("convscope.runs.record.is_locked", ends_now)
     assert current_record(tmp_path) == record
 
 

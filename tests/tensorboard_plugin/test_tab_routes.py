@@ -106,7 +106,7 @@ def test_a_new_version_where_a_history_grows(
 ) -> None:
     make_study(study, [7], [1], [1], [0], status="running", ended_at=None, metrics=lambda *_: {})
     # As if a live process held its lock.
-    monkeypatch.setattr("convscope.runs.record.is_held", lambda run: True)
+    monkeypatch.setattr("convscope.runs.record.is_locked", lambda run: True)
     first = ask(tab, "/runs")["version"]
     (running,) = study.glob("*k7*")
     assert ask(tab, "/runs", known=first) == {"version": first}

@@ -18,7 +18,7 @@ from convscope.lesson.page import write_page
 from convscope.plots.histories import learned
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
-from convscope.runs.lock import RunLock, is_held, move_aside
+from convscope.runs.lock import RunLock, is_locked, move_aside
 from convscope.runs.record import current_record
 from convscope.sweep.plan import plan_runs
 from convscope.training.module import VariantModule
@@ -75,7 +75,7 @@ def test_what_reads_a_run_is_never_held_up(
     told: list[str] = []
     for use in (
         lambda: current_record(run.path),
-        lambda: is_held(run.path),
+        lambda: is_locked(run.path),
         lambda: RunLock(run.path).try_acquire(),
         lambda: History(run.history).read(),
         lambda: History(run.history).append({"epoch": 9, "step": 9}),

@@ -20,7 +20,7 @@ from torch import nn
 from convscope.data.batches import BatchInputs, TrainBatches
 from convscope.errors import UserError
 from convscope.runs.history import History
-from convscope.runs.lock import RunHeld, RunLock
+from convscope.runs.lock import RunLock, RunLocked
 from convscope.runs.record import RunRecord, current_record, read_record
 from convscope.streams import terminal_lines
 from convscope.training.experiment import Experiment
@@ -200,7 +200,7 @@ def test_rerun_moves_the_finished_run_aside(ask: Ask, tmp_path: Path) -> None:
 def test_a_run_that_another_process_trains_is_left_to_it(ask: Ask, tmp_path: Path) -> None:
     request = ask(tmp_path)
     with RunLock(request.directory.path):
-        with pytest.raises(RunHeld, match=request.directory.name):
+        with pytest.raises(RunLocked, match=request.directory.name):
             train(request)
         left = sorted(path.name for path in request.directory.path.iterdir())
         assert left == [".heartbeat", ".lock"]

@@ -57,7 +57,7 @@ class Composer:
         self._values: dict[str, Override | None] = {}
 
     def compose(self, overrides: Sequence[str]) -> TrainConfig:
-        """The config that these overrides make, checked key by key and range by range.
+        """Return the config that these overrides make, checked key by key and range by range.
 
         Args:
             overrides: as on the command line: `["conv.stride=2", "data=mnist"]`.
@@ -81,7 +81,7 @@ class Composer:
         return composed
 
     def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
-        """What Hydra composes, without its own part; the caller's to change."""
+        """Return what Hydra composes, without its own part; the caller's to change."""
         if overrides not in self._composed:
             composed = self._loader.load_configuration(
                 CONFIG_NAME, list(overrides), RunMode.RUN, from_shell=False
@@ -92,7 +92,7 @@ class Composer:
         return cast(DictConfig, pickle.loads(self._composed[overrides]))
 
     def _value(self, override: str) -> Override | None:
-        """An override that sets or removes a value; None for whatever Hydra composes from files."""
+        """Parse an override of a value; None for whatever Hydra composes from files."""
         if override not in self._values:
             (parsed,) = OverridesParser.create().parse_overrides([override])
             key = parsed.key_or_group
@@ -108,7 +108,7 @@ class Composer:
 
 
 def compose_config(overrides: Sequence[str]) -> TrainConfig:
-    """The one config that these overrides make; see `Composer.compose`."""
+    """Return the one config that these overrides make; see `Composer.compose`."""
     return Composer().compose(overrides)
 
 

@@ -85,7 +85,7 @@ def user_errors(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def check_typed(overrides: Sequence[str]) -> None:
-    """Refuse what Hydra would read for long or answer with words of its own.
+    """Refuse what Hydra would read for long, or answer with an error of Python's.
 
     Raises:
         UserError: an override that is too long, or a group's choice that is no name.
@@ -131,12 +131,12 @@ def check_sweeper(overrides: Sequence[str]) -> None:
 
 
 def key_of(override: str) -> str:
-    """The key or group that an override sets, adds (`+`, `++`) or removes (`~`)."""
+    """Return the key or group that an override sets, adds (`+`, `++`) or removes (`~`)."""
     return override.partition("=")[0].lstrip("+~")
 
 
 def as_written(overrides: Sequence[str]) -> dict[str, str]:
-    """What was written behind each key; the last one counts, as in Hydra."""
+    """Return what was written behind each key; the last one counts, as in Hydra."""
     typed: dict[str, str] = {}
     for override in overrides:
         key, (_, equals, value) = key_of(override), override.partition("=")
@@ -225,7 +225,7 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
 
 
 def unknown_option(key: str, options: Iterable[str]) -> str:
-    """What is wrong with a launcher's key that is none of its options."""
+    """Say what is wrong with a launcher's key that is none of its options."""
     known = [name for name in options if name != "_target_"]
     if not known:
         return f"{key} is an engine's: choose one, such as hydra/launcher=ray"
@@ -252,7 +252,7 @@ def _likeness(known: str, word: str) -> float:
 
 
 def near(word: str, options: Sequence[str], prefix: str) -> str:
-    """A second line that asks for the option most like a word; none where none is like it."""
+    """Ask, in a second line, for the option most like a word; "" where none is like it."""
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
     return f"\ndid you mean {prefix}{close[0]}?" if close else ""
 
@@ -278,4 +278,5 @@ def _known_keys() -> dict[str, object]:
 
 
 def leaves() -> set[str]:
+    """Return the dotted keys that have a value of their own, in place of a group of keys."""
     return {key for key, kind in _known_keys().items() if kind in _TYPE_WORDS}

@@ -93,7 +93,7 @@ def _alternatives(overrides: Sequence[Override]) -> list[Alternatives]:
 
 
 def written(count: int) -> str:
-    """A number for a message, also one of a thousand digits."""
+    """Write a number for a message, also one of a thousand digits."""
     return f"{count:,}" if count < 10**15 else f"about 10^{math.floor(math.log10(count))}"
 
 

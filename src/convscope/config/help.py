@@ -58,7 +58,7 @@ def _section(group: str, kind: type) -> str:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """What each field of a config's dataclass means, in order: the docstring under it."""
+    """Return what each field of a config's dataclass means, in order: the docstring under it."""
     if kind is config.ConvConfig:
         return {factor.key: factor.meaning for factor in FACTORS}
     (body,) = (n.body for n in ast.parse(inspect.getsource(kind)).body if hasattr(n, "body"))

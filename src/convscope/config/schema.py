@@ -265,7 +265,7 @@ def dotted_types(kind: type, prefix: str = "") -> Iterator[tuple[str, FieldType]
 
 
 def _broken(rule: Meta | NumberOf, value: Any) -> str | None:
-    """What a value must be and is not; null is only held to its type."""
+    """Say what a value must be and is not; of null only the type is checked."""
     if isinstance(rule, NumberOf):
         is_good = type(value) in rule.types and not (isinstance(value, float) and value > 1)
         return None if is_good else rule.description
@@ -287,7 +287,7 @@ def _broken(rule: Meta | NumberOf, value: Any) -> str | None:
 
 
 def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A config of nested values by dotted keys."""
+    """Return a config of nested values by dotted keys."""
     flat: dict[str, Any] = {}
     for name, value in node.items():
         if isinstance(value, Mapping):
@@ -298,11 +298,11 @@ def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def brief(value: object) -> str:
-    """A config's value in a run's name or in a table; [16, 32] as 16-32."""
+    """Write a config's value in a run's name or in a table; [16, 32] as 16-32."""
     return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def as_typed(value: object) -> str:
-    """A value as one types it: null, true and false for Python's words, on one line."""
+    """Write a value as one types it, on one line: null, true, false."""
     text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
     return on_one_line(text)

@@ -57,7 +57,7 @@ def _of_keys(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_data(record: RunRecord) -> Iterator[str]:
-    """The config names the data set too; no part uses more images than it has."""
+    """Compare with the data set that the config names, and images used with those there are."""
     dataset, config = record.dataset, record.config["data"]
     for key in ("name", "fingerprint"):
         here, there = dataset[key], config.get(key)
@@ -130,7 +130,7 @@ def _geometry(
     pool_after: tuple[int, ...],
     classes: int,
 ) -> Expected:
-    """A network and its layers as records have them."""
+    """Return a network, and its layers as records have them."""
     geometry = network_geometry(shape, convs, channels, pool_after, classes)
     return geometry, geometry.as_records()
 

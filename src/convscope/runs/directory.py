@@ -15,7 +15,7 @@ from convscope.errors import UserError
 MAX_STUDY_BYTES = 100
 MAX_RUN_BYTES = 180
 REPLACED = "replaced"
-"""Folder of a study for runs that were moved aside; no run and no study bears its name."""
+"""Folder of a study for runs that were replaced; no run and no study has its name."""
 EVENT_FILES = "events.out.tfevents.*"
 """A run's event files; TensorBoard reads whatever has `tfevents` in its name."""
 

@@ -21,7 +21,7 @@ from convscope.runs.heartbeat import Heartbeat, beats_elsewhere, start_heartbeat
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# `is_held` holds a lock for microseconds: a claim tries a little longer before it gives up.
+# `is_locked` takes a lock for microseconds: a claim tries a little longer before it gives up.
 _PATIENCE_S = 0.1
 _POLL_S = 0.01
 _WAIT_S = 0.5
@@ -29,7 +29,7 @@ _ATTEMPTS = 100
 _NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
-class RunHeld(UserError):
+class RunLocked(UserError):
     """A live process trains this run."""
 
 
@@ -70,7 +70,7 @@ class RunLock:
     to this object: keep it for as long as the claim is needed.
 
     Example:
-        with RunLock(run_dir): ...   # raises RunHeld where a live process has it
+        with RunLock(run_dir): ...   # raises RunLocked where a live process has it
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -107,13 +107,13 @@ class RunLock:
         return True
 
     @property
-    def held(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether the claim is ours and still guards this path: deleting the folder ends it."""
         return self._claim is not None and self._claim.stands
 
     @property
     def claim(self) -> Claim:
-        """What is held; only while it is."""
+        """What is claimed, while it is."""
         if self._claim is None:
             raise RuntimeError(f"{self._path} is not claimed by this object")
         return self._claim
@@ -130,7 +130,7 @@ class RunLock:
 
     def __enter__(self) -> "RunLock":
         if not self.try_acquire():
-            raise RunHeld(f"{self.run_dir} is being trained by another process")
+            raise RunLocked(f"{self.run_dir} is being trained by another process")
         return self
 
     def __exit__(
@@ -158,7 +158,7 @@ class RunLock:
             except Timeout:
                 return False
             except (FileNotFoundError, FileExistsError):
-                continue  # The folder was deleted or moved aside, and perhaps made anew, just now.
+                continue  # The folder was deleted or moved, and perhaps made anew, just now.
             if before is not None and before == _inode(self._path):
                 return self._beat(lock, before)
             lock.release()  # As above, but too late for an error: this lock guards nothing.
@@ -175,14 +175,14 @@ class RunLock:
         return True
 
     def _make_file(self) -> tuple[int, int] | None:
-        # Not `exist_ok=True`: that raises where the folder is moved aside at this very moment.
+        # Not `exist_ok=True`: that raises where the folder is moved at this very moment.
         with contextlib.suppress(FileExistsError):
             self.run_dir.mkdir()
         os.close(open_regular(self._path, os.O_RDWR | os.O_CREAT))
         return _inode(self._path)
 
 
-def is_held(run_dir: Path) -> bool:
+def is_locked(run_dir: Path) -> bool:
     """Whether a live process trains this run; creates nothing and needs no right to write.
 
     One of another host whose locks are not seen here lives by the clocks of both.
@@ -243,7 +243,7 @@ def move_aside(run_dir: Path) -> Path | None:
         Where it lies now; None where there was nothing to move.
 
     Raises:
-        RunHeld: A live process trains it.
+        RunLocked: A live process trains it.
         UserError: It cannot be moved.
     """
     if not run_dir.exists():

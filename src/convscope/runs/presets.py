@@ -45,7 +45,7 @@ def is_preset(group: str, choice: str) -> bool:
 
 
 def preset(group: str, choice: str) -> dict[str, Any]:
-    """The content of the file that the choice would have.
+    """Return the content of the file that the choice would have.
 
     Of a run, `experiment` chooses its part of each group, so that a group's choice that is typed
     too counts, as it does with an experiment that has a file.

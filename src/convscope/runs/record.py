@@ -13,7 +13,7 @@ from typing import Any
 from convscope.errors import UserError
 from convscope.files import read_regular, replace_file
 from convscope.runs.directory import RunDirectory
-from convscope.runs.lock import is_held
+from convscope.runs.lock import is_locked
 from convscope.runs.schema import SCHEMA, Status, problem_of
 
 MOST_BYTES = 2**24
@@ -88,7 +88,7 @@ def reading(record: RunRecord) -> Iterator[None]:
 
 
 def utc_now() -> str:
-    """The time as records hold it: `2026-01-31T12:00:00.250Z`."""
+    """Return the time as records have it: `2026-01-31T12:00:00.250Z`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -138,8 +138,8 @@ def read_record(path: Path) -> RunRecord:
 
 
 def effective_status(run_dir: Path, record: RunRecord) -> Status:
-    """The status to believe: `running` with nobody holding the run's lock is `interrupted`."""
-    if record.status == "running" and not is_held(run_dir):
+    """Return the status to believe: `running` while nobody has the run's lock is `interrupted`."""
+    if record.status == "running" and not is_locked(run_dir):
         return "interrupted"
     return record.status
 

@@ -109,7 +109,7 @@ class Environment(Struct):
 
 
 def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:
-    """A type of the config with its bounds on each number in it."""
+    """Return a type of the config with its bounds on each number in it."""
     if hint is Any:
         hint = Single | list[Single]
     if hint in (int, float):
@@ -121,7 +121,7 @@ def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:
 
 
 def _optional_keys(kind: Any) -> type[Struct]:
-    """The keys of a config's dataclass that a record has: types and bounds, but any name."""
+    """Return a type for a record's part of a config: any of its keys, within their bounds."""
     fields = []
     for name, (hint, rules) in field_types(kind).items():
         bounds = tuple(rule for rule in rules if isinstance(rule, Meta) and rule.pattern is None)
@@ -212,7 +212,7 @@ def problem_of(document: object) -> str | None:
 
 
 def _problem_of_size(value: object, path: str, levels: int) -> str | None:
-    """Which number, or which nesting, is more than a record's readers can count with, or None."""
+    """Say which number or nesting is more than a record's readers can count with, or None."""
     if isinstance(value, dict | list):
         if levels == 0:
             return _must(path, f"have at most {_LEVELS - 1} levels", value)
@@ -229,7 +229,7 @@ def _problem_of_size(value: object, path: str, levels: int) -> str | None:
 
 
 def _problem_of_length(config: dict[str, object], metrics: dict[str, object]) -> str | None:
-    """What would fill tables without end, or None."""
+    """Say what would fill tables without end, or None."""
     for name, keys in (("config", config), ("metrics", metrics)):
         if len(keys) > _MOST:
             return _must(name, f"have at most {_MOST:,} keys", keys)
@@ -275,7 +275,7 @@ _OTHERS = {
 
 
 def _in_words(error: str, document: dict[str, Any]) -> str:
-    """What msgspec found, `Expected `int`, got `str` - at `$.geometry[0].macs``, in plain words."""
+    """Reword msgspec's message, such as "Expected `int`, got `str` - at `$.geometry[0].macs`"."""
     found, _, path = error.partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
     field = re.fullmatch(r"Object (missing required|contains unknown) field `(.*)`", found, re.S)

@@ -29,7 +29,7 @@ def read_study(study: Path) -> tuple[list[RunRecord], list[UnreadableRun]]:
 
 
 def runs_below(path: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
-    """The runs of a run's folder (itself), of a study, or of a folder of studies; by study, name.
+    """List the runs of a run's folder (itself), a study or a folder of studies, by study, name.
 
     In a folder of studies a link to a study is followed; what else cannot be opened or is a link
     is named in the second list.
@@ -56,7 +56,7 @@ def runs_below(path: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
 
 
 def _studies(folder: Path) -> list[Path]:
-    """The folders in a folder, by name, those without a record; links among them are followed.
+    """List the folders in a folder that have no record, by name; links among them are followed.
 
     Each real folder comes once, under its own name where it has one here.
     """

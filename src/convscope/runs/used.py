@@ -15,7 +15,7 @@ def limit_batches(batches: int, limit: int | float) -> int:
 
 
 def used(record: RunRecord) -> dict[str, int | None]:
-    """What a run used: as its record says, else as `planned_use` works it out.
+    """Return what a run used: as its record says, else as `planned_use` works it out.
 
     `most_frequent` is None where the record does not say it.
     """
@@ -24,7 +24,7 @@ def used(record: RunRecord) -> dict[str, int | None]:
 
 
 def planned_use(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, int | None]:
-    """Images and optimizer steps that follow from a config and the sizes of its data set.
+    """Work out images and optimizer steps that follow from a config and the sizes of its data set.
 
     Args:
         config: resolved, as a record holds it; a limit that it lacks limits nothing.

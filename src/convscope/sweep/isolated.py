@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from convscope.errors import UserError
-from convscope.runs.lock import RunHeld
+from convscope.runs.lock import RunLocked
 from convscope.runs.record import RunRecord, utc_now
 from convscope.streams import no_terminal_lines
 from convscope.training.distributed.processes import RankProcesses
@@ -29,7 +29,7 @@ def train_isolated(request: RunRequest, processes: RankProcesses | None = None) 
         # A sweep tells of its runs; what a run tells is in its train.log.
         with no_terminal_lines():
             return train(request, processes)
-    except RunHeld:
+    except RunLocked:
         return None
     except UserError as error:
         if isinstance(error.__cause__, OSError):

@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from convscope.metrics import speeds
 from convscope.runs.directory import RunDirectory
-from convscope.runs.lock import RunHeld, RunLock
+from convscope.runs.lock import RunLock, RunLocked
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.isolated import train_isolated
 from convscope.training.distributed.processes import RankProcesses
@@ -55,7 +55,7 @@ def remeasure_throughput(
             with SummaryWriter(str(path)) as writer:
                 for name, value in measured.items():
                     writer.add_scalar(f"summary/{name}", value, new_style=True)
-    except RunHeld:
+    except RunLocked:
         return None
     return record
 

@@ -74,7 +74,7 @@ class MovableCheckpoint(ModelCheckpoint):
 
 
 def checkpoint_callbacks(directory: RunDirectory) -> list[ModelCheckpoint]:
-    """The best weights by validation accuracy, and all that a resumed run needs, each epoch."""
+    """Save the best weights by validation accuracy, and each epoch all that a resumed run needs."""
     best = MovableCheckpoint(
         directory.checkpoints,
         filename="best",

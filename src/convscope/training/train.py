@@ -48,7 +48,7 @@ def train(request: RunRequest, processes: RankProcesses | None = None) -> RunRec
         run's folder was deleted, moved or replaced meanwhile.
 
     Raises:
-        RunHeld: another process trains this run.
+        RunLocked: another process trains this run.
         UserError: the directory cannot be written, or what lies in it is damaged.
     """
     if request.config.trainer.fast_dev_run:
