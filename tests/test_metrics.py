@@ -12,7 +12,7 @@ from convscope.analysis.pareto import front
 from convscope.analysis.table import to_records
 from convscope.metrics import METRICS, Metric, Network, View, describe, metrics_of, of_run
 from convscope.report.views import compared
-from convscope.sweep.search.objectives import objectives_of
+from convscope.sweep.search.trials import objectives_of
 from convscope.training.results import summary
 
 MakeRuns = Callable[..., DataFrame]

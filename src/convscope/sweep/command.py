@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.executors.executor import Executor
+from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs
 from convscope.sweep.show import show_comparison, show_plan, write_reports
+from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.tables import RESUME, line, new_console, tensorboard_command
 from convscope.training.resolve import Resolver, refuse_search
 from convscope.training.signals import Interrupted
-
-if TYPE_CHECKING:
-    from convscope.sweep.plan import PlannedRun
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +47,6 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     for one in checked:
         check_devices(one.config)
     requests = [resolver.request(one) for one in checked]
-    from convscope.sweep.plan import plan_runs
-
     runs = plan_runs(requests)
     if len(runs) < len(requests):
         log.info(f"{len(requests)} jobs are {len(runs)} different runs")
@@ -104,16 +100,10 @@ def tell_unreadable(runs: Sequence[PlannedRun]) -> None:
 
 
 def _trained(runs: Sequence[PlannedRun], executor: Executor, fail_fast: bool) -> Records:
-    from convscope.sweep.plan import done_and_left
-
     by_id, left = done_and_left(runs)
     if by_id:
         log.info(f"{len(by_id)} of {len(runs)} runs are done already")
     if left:
-        # Here: PyTorch takes seconds to import, and a finished sweep needs none of it.
-        from convscope.sweep.plan import cheap_first
-        from convscope.sweep.train_all import train_all
-
         by_id |= train_all(cheap_first(left, executor.max_concurrent), executor, fail_fast)
     return by_id
 
@@ -128,8 +118,6 @@ def _remeasured(runs: Sequence[PlannedRun], by_id: Records, executor: Executor) 
     }
     if not shared:
         return {}
-    from convscope.sweep.train_all import remeasure_all
-
     again = [run for run in runs if run.request.id in shared]
     measured = remeasure_all(again, executor)
     for record in measured.values():

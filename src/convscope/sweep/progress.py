@@ -52,7 +52,7 @@ class SweepProgress:
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} runs {postfix}",
             disable=not (show_bar and sys.stderr.isatty()),
         )
-        self._bar.set_postfix_str(self._words_left())
+        self._bar.set_postfix_str(self._time_left_text())
 
     def end(self, run: PlannedRun, record: RunRecord) -> None:
         """Tell how a run ended."""
@@ -63,7 +63,7 @@ class SweepProgress:
             self._since = self.elapsed(), self._whole - self._left
         shown = describe(record.metrics, "test_accuracy", "train_samples_per_sec")
         what = record.reason or shown
-        words_left = self._words_left()
+        words_left = self._time_left_text()
         left = f"; {words_left}" if words_left else ""
         self._bar.update()
         self._bar.set_postfix_str(words_left)
@@ -73,7 +73,7 @@ class SweepProgress:
                 f" {record.status}: {what}{left}"
             )
 
-    def _words_left(self) -> str:
+    def _time_left_text(self) -> str:
         seconds = self.time_left()
         return "" if seconds is None or seconds < 0.5 else f"{clock(seconds)} left"
 

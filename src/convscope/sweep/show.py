@@ -3,36 +3,81 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from convscope import report
+from convscope.geometry import pair_token
 from convscope.runs.record import RunRecord
-from convscope.tables import line, print_table
-
-if TYPE_CHECKING:
-    from convscope.sweep.plan import PlannedRun
+from convscope.runs.study import read_study
+from convscope.sweep.estimate import Estimator
+from convscope.sweep.plan import PlannedRun, cheap_first
+from convscope.sweep.progress import clock
+from convscope.tables import Table, line, print_table
+from convscope.text import MISSING, count, counted
 
 log = logging.getLogger(__name__)
 
+PAGE, TEXT = "report.html", "report.md"
+
 
 def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
-    """What a sweep would do: every run, how far it is, and what is left of it."""
-    from convscope.sweep.estimate import Estimator
-    from convscope.sweep.plan import cheap_first
-    from convscope.sweep.plan_table import plan_table, plan_words
-
+    """Print every run, how far it is, and what is left of all."""
     estimator = Estimator()
     estimator.measure(cheap_first(runs))
     print_table(plan_table(runs, estimator), console)
-    for sentence in plan_words(runs, estimator):
+    for sentence in plan_sentences(runs, estimator):
         line(console, sentence)
 
 
+def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
+    """Return a row per run, in the order of training; impossible ones have none."""
+    possible = [run for run in cheap_first(runs) if run.state != "impossible"]
+    columns = ("<variant", "seed", "<state", "map", "MACs", "params", "epochs left", "time")
+    return Table(columns, tuple(_row(run, estimator) for run in possible))
+
+
+def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
+    geometry = run.request.geometry
+    seconds = estimator.seconds(run)
+    return (
+        run.request.variant.label,
+        str(run.request.config.seed),
+        run.state,
+        pair_token(geometry.final_map),
+        count(geometry.macs),
+        count(geometry.params),
+        str(run.epochs_left),
+        clock(seconds) if seconds else MISSING,
+    )
+
+
+def plan_sentences(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
+    """Say why some are impossible or not measured, how many are in each state, the time left."""
+    sentences = [
+        f"{run.request.variant.label}: {run.request.variant.impossible}"
+        for run in {run.request.variant.label: run for run in runs}.values()
+        if run.request.variant.impossible is not None
+    ]
+    problems = {(run.request.variant.label, estimator.problem(run)): None for run in runs}
+    sentences += [
+        f"{variant} could not be measured: {problem}" for variant, problem in problems if problem
+    ]
+    states = Counter(run.state for run in runs)
+    counts = ", ".join(f"{number} {state}" for state, number in states.items())
+    seconds = sum(estimator.seconds(run) for run in runs)
+    return [
+        *sentences,
+        f"{counted(len(runs), 'run')}: {counts}; about {clock(seconds)} left on this machine",
+    ]
+
+
 def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
-    """What `compare.py` would show of these runs: a line per variant, over its seeds."""
+    """Print what `compare.py` would show of these runs: a line per variant, over its seeds."""
+    # Here and below: pandas, for which neither a plan nor the first run need wait.
     from convscope.analysis.frame import row, tabulate
     from convscope.analysis.select import select_runs
     from convscope.report.page import show
@@ -52,16 +97,36 @@ def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) ->
     """
     written = (run.request.directory for run in runs if run.request.directory.record.exists())
     for study in dict.fromkeys(directory.path.parent for directory in written):
-        _write_report(study, command, console)
+        try:
+            page = report_study(study, command)
+        except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
+            reason = " ".join(str(error).split()) or repr(error)
+            log.warning("%s has no new report: %s", study, reason)
+        else:
+            line(console, f"report: {page}")
 
 
-def _write_report(study: Path, command: str, console: Console) -> None:
-    from convscope.sweep.report import report_study
+def report_study(study: Path, command: str) -> Path:
+    """Write the study's report, as a page and as Markdown, unless what is there is of these runs.
 
-    try:
-        page = report_study(study, command)
-    except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
-        reason = " ".join(str(error).split()) or repr(error)
-        log.warning("%s has no new report: %s", study, reason)
-    else:
-        line(console, f"report: {page}")
+    Args:
+        command: what the user typed.
+
+    Returns:
+        Where the page lies.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    page, text = study / PAGE, study / TEXT
+    if text.is_file() and report.is_current(page, *read_study(study)):
+        return page
+    from convscope.analysis.frame import Reader
+    from convscope.analysis.select import select_runs
+
+    runs, aside = Reader([study]).read()
+    runs = select_runs(runs, None, None, single=False)
+    # The page last: it says which runs both are of.
+    for path in (text, page):
+        report.write(runs, aside, path, command)
+    return page

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from convscope.errors import UserError
-from convscope.sweep.search.objectives import objectives, objectives_of
+from convscope.sweep.search.trials import objectives, objectives_of
 from convscope.training.results import summary
 
 TAGS = (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import convscope
-from convscope.sweep.search.objectives import objectives_of
 from convscope.sweep.search.sampler import Sampler
 from convscope.sweep.search.space import space_of
+from convscope.sweep.search.trials import objectives_of
 
 SOURCE = Path(convscope.__file__).parents[1]
 SPACE = space_of({"conv.kernel_size": ("7", "3", "5"), "conv.padding": ("0", "half")})
@@ -44,7 +44,7 @@ def test_what_is_being_trained_changes_the_draw() -> None:
 
 def test_optuna_says_nothing() -> None:
     code = (
-        "from convscope.sweep.search.objectives import objectives_of\n"
+        "from convscope.sweep.search.trials import objectives_of\n"
         "from convscope.sweep.search.sampler import Sampler\n"
         "from convscope.sweep.search.space import space_of\n"
         "space = space_of({'conv.stride': ('1', '2')})\n"

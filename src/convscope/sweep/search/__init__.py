@@ -9,11 +9,9 @@ every command and told to a sampler that is made for each proposal and forgotten
 else has to survive: a search that is killed goes on as if it had not been, one that finds the runs
 of a sweep makes use of them, and removing a run's folder is all that it takes to forget it.
 
-    objectives.py   what can be looked for, which way is better
-    space.py        the values of each key, and the variants that they make
-    trials.py       a variant that was tried, and what came of it
-    sampler.py      which one next; alone in importing Optuna
-    loop.py         proposals to an executor, records to trials
-    show.py         what a person is told
-    command.py      from the command line to the report
+    space.py     the values of each key, and the variants that they make
+    trials.py    what is looked for, and what came of the variants that were tried
+    sampler.py   which one next; the only one to import Optuna
+    loop.py      proposals to an executor, records to trials
+    command.py   from the command line to the report
 """

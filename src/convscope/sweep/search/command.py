@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from convscope.config.compose import compose_config
 from convscope.config.errors import key_of
@@ -13,16 +15,24 @@ from convscope.errors import UserError
 from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
 from convscope.sweep.command import check_devices, tell_unreadable
+from convscope.sweep.estimate import Estimator
 from convscope.sweep.executors.executor import Executor
-from convscope.sweep.search.objectives import objectives_of
-from convscope.sweep.search.show import show_found, show_plan, space_words
+from convscope.sweep.progress import clock
+from convscope.sweep.search.loop import Search
 from convscope.sweep.search.space import Candidate, Space, candidates_of, space_of
+from convscope.sweep.search.trials import (
+    Trial,
+    begun,
+    best,
+    known_trials,
+    objectives_of,
+    outcomes,
+    values_text,
+)
 from convscope.sweep.show import show_comparison, write_reports
-from convscope.tables import RESUME, line, new_console, tensorboard_command
+from convscope.tables import RESUME, line, new_console, print_list, tensorboard_command
+from convscope.text import counted
 from convscope.training.resolve import OF_A_SEARCH, Resolver
-
-if TYPE_CHECKING:
-    from convscope.sweep.search.loop import Search
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +63,7 @@ def search(
     sampler = Sampler(space, objectives, config.seed)
     resolver = Resolver(executor.hardware, executor.in_process)
     candidates = candidates_of(space, _of_runs(fixed), resolver)
-    log.info(space_words(space, candidates))
+    log.info(space_text(space, candidates))
     _check_measured(candidates, objectives)
     console = new_console()
     if config.plan:
@@ -64,8 +74,6 @@ def search(
     exclusive = config.throughput == "exclusive"
     if not exclusive:
         _check_speed(candidates, objectives, executor)
-    from convscope.sweep.search.loop import Search
-
     most = min(config.trials, len(candidates))
     found = Search(candidates, objectives, sampler, executor, most, exclusive)
     if found.trials:
@@ -154,3 +162,54 @@ def _tell_end(found: Search) -> None:
         log.info(f"the search was stopped; {RESUME}")
     elif not found.unseen:
         log.info("every variant of the space has been tried")
+
+
+def space_text(space: Space, candidates: Sequence[Candidate]) -> str:
+    """`12 combinations are 10 variants, 3 of them impossible`."""
+    impossible = sum(not one.is_possible for one in candidates)
+    of_them = f", {impossible} of them impossible" if impossible else ""
+    return (
+        f"{counted(space.size, 'combination')} {'is' if space.size == 1 else 'are'}"
+        f" {counted(len(candidates), 'variant')}{of_them}"
+    )
+
+
+def show_plan(
+    candidates: Sequence[Candidate],
+    objectives: Sequence[Metric],
+    most: int,
+    console: Console,
+) -> None:
+    """How many trials are known, how many are left, and how long these would take here.
+
+    Which they will be is not known: the time is that of as many runs of the space's average.
+    """
+    known = known_trials(candidates, objectives)
+    ids = {trial.candidate.id for trial in known}
+    rest = [one for one in candidates if one.id not in ids]
+    left = max(0, min(most - len(known), len(rest)))
+    estimator = Estimator()
+    estimator.measure(one.run for one in rest)
+    seconds = left * statistics.mean(estimator.seconds(one.run) for one in rest) if rest else 0
+    if known:
+        line(console, f"{counted(len(known), 'trial')} known: {outcomes(known)}")
+    if begun(candidates):
+        line(console, f"{len(begun(candidates))} begun, which come first")
+    time = f"about {clock(seconds)} on this machine"
+    line(console, f"{counted(left, 'trial')} left, with trials={most}; {time}")
+
+
+def show_found(trials: Sequence[Trial], objectives: Sequence[Metric], console: Console) -> None:
+    """The best variant, or with several objectives the Pareto front, first objective first."""
+    measured = [trial for trial in trials if trial.values is not None]
+    tags = " and ".join(objective.tag for objective in objectives)
+    what = "Best" if len(objectives) == 1 else "Pareto front"
+    heading = f"{what} by {tags}, of {counted(len(measured), 'variant')} measured:"
+    print_list(
+        console,
+        heading,
+        [
+            f"{trial.record.variant}: {values_text(trial.values or (), objectives)}"
+            for trial in best(measured, objectives)
+        ],
+    )

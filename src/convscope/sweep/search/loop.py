@@ -6,18 +6,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
 from convscope.sweep.executors.executor import Executor, JobQueue
 from convscope.sweep.isolated import train_isolated
 from convscope.sweep.progress import clock
-from convscope.sweep.search.sampler import Sampler
 from convscope.sweep.search.space import Candidate, read_again
-from convscope.sweep.search.trials import Trial, begun, known_trials, trial_of
-from convscope.sweep.search.words import outcome_words
+from convscope.sweep.search.trials import Trial, begun, known_trials, outcome_text, trial_of
 from convscope.sweep.train_all import wait_for
 from convscope.text import counted
+
+if TYPE_CHECKING:
+    from convscope.sweep.search.sampler import Sampler
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +160,7 @@ class Search:
 
     def _line(self, trial: Trial) -> str:
         done = len(self.trials)
-        return f"[{done}/{self._most}] {outcome_words(trial, self._objectives)}{self._time_left()}"
+        return f"[{done}/{self._most}] {outcome_text(trial, self._objectives)}{self._time_left()}"
 
     def _time_left(self) -> str:
         """By what the trials before took, were the ones to come all possible."""

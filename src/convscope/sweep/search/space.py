@@ -6,14 +6,11 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
-
-if TYPE_CHECKING:
-    from convscope.sweep.plan import PlannedRun
-    from convscope.training.resolve import Resolver
+from convscope.sweep.plan import PlannedRun, plan_runs
+from convscope.training.resolve import Resolver
 
 LARGEST = 10_000
 """Combinations; each takes some milliseconds to be worked out before the first run."""
@@ -120,9 +117,6 @@ def candidates_of(space: Space, fixed: Sequence[str], resolver: Resolver) -> lis
     points = space.points()
     checked = resolver.prepare([[*fixed, *space.overrides(point)] for point in points])
     requests = [resolver.request(one) for one in checked]
-    # Here: what is mistyped need not wait for PyTorch.
-    from convscope.sweep.plan import plan_runs
-
     of_run: dict[str, list[Point]] = {}
     for point, request in zip(points, requests, strict=True):
         of_run.setdefault(request.id, []).append(point)
@@ -131,7 +125,5 @@ def candidates_of(space: Space, fixed: Sequence[str], resolver: Resolver) -> lis
 
 def read_again(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The same candidates, as their records stand now."""
-    from convscope.sweep.plan import plan_runs
-
     runs = plan_runs([one.run.request for one in candidates])
     return [replace(one, run=run) for one, run in zip(candidates, runs, strict=True)]

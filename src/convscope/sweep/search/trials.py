@@ -1,14 +1,17 @@
-"""What was tried, and what was begun."""
+"""What a search looks for, what was tried, and what came of it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from convscope.metrics import Metric
+from convscope.config.errors import near
+from convscope.config.schema import as_typed
+from convscope.errors import UserError
+from convscope.metrics import Metric, metrics_of
 from convscope.runs.record import RunRecord
-from convscope.sweep.search.objectives import measured
 from convscope.sweep.search.space import Candidate
 
 Outcome = Literal["measured", "pruned", "failed"]
@@ -55,3 +58,80 @@ def begun(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that were interrupted, have failed, or are being trained by another process."""
     states = ("interrupted", "failed", "running")
     return [one for one in candidates if one.run.state in states]
+
+
+def objectives() -> dict[str, Metric]:
+    """The metrics that a search can look for, by tag; `val/accuracy` is that of the best epoch."""
+    return {metric.tag: metric for metric in metrics_of("search")}
+
+
+def objectives_of(typed: object) -> tuple[Metric, ...]:
+    """The objectives that `objective=` names, one or a list.
+
+    Raises:
+        UserError: one that is none, that is named twice, or of the test set.
+    """
+    tags = list(typed) if isinstance(typed, list) else [typed]
+    if not tags or len(set(map(str, tags))) < len(tags):
+        raise UserError(f"objective must name each tag once, got {as_typed(typed)}")
+    return tuple(map(_objective, tags))
+
+
+def _objective(tag: object) -> Metric:
+    known = objectives()
+    if isinstance(tag, str) and tag in known:
+        return known[tag]
+    got = as_typed(tag)
+    if got.rpartition("/")[2] in ("test_accuracy", "test_loss") or got.startswith("test/"):
+        raise UserError(
+            f"objective cannot be {got}: the test set cannot judge what it has chosen\n"
+            "use objective=val/accuracy"
+        )
+    raise UserError(
+        f"objective must be one of {', '.join(known)}, got {got}"
+        + near(got, list(known), prefix="objective=")
+    )
+
+
+def measured(record: RunRecord, objectives: Sequence[Metric]) -> tuple[float, ...] | None:
+    """The record's value of each objective; None where it has not finished, or lacks one."""
+    values = [record.metrics.get(objective.name) for objective in objectives]
+    if record.status != "finished" or None in values:
+        return None
+    return tuple(value for value in values if value is not None)
+
+
+def outcome_text(trial: Trial, objectives: Sequence[Metric]) -> str:
+    """`k3-s2-p1 measured: validation 97.52 %, 34,000 samples/s`."""
+    what = trial.record.reason
+    if trial.values is not None:
+        what = values_text(trial.values, objectives)
+    elif trial.record.status == "finished":
+        missing = [one.tag for one in objectives if trial.record.metrics.get(one.name) is None]
+        what = f"the run has no {' and no '.join(missing)}"
+    return f"{trial.record.variant} {trial.outcome}: {what}"
+
+
+def values_text(values: Sequence[float], objectives: Sequence[Metric]) -> str:
+    return ", ".join(
+        objective.describe(value) for objective, value in zip(objectives, values, strict=True)
+    )
+
+
+def outcomes(trials: Sequence[Trial]) -> str:
+    """`12 measured, 3 pruned`."""
+    counts = Counter(trial.outcome for trial in trials)
+    return ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+
+
+def best(trials: Sequence[Trial], objectives: Sequence[Metric]) -> list[Trial]:
+    """The measured trials than which none is better; by the first objective, best first."""
+    # Here: pandas takes long to import, and is not needed before.
+    from pandas import DataFrame
+
+    from convscope.analysis.pareto import unbeaten
+
+    signs = [objective.sign for objective in objectives]
+    table = DataFrame([trial.values for trial in trials], columns=range(len(signs))) * signs
+    on_it = unbeaten(table).sort_values(list(table.columns), ascending=False, kind="stable")
+    return [trials[place] for place in on_it.index]
