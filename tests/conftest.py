@@ -239,7 +239,7 @@ def command(
         capfd.readouterr()
         code: object = 0
         try:
-            cli.train()
+            cli.main()
         except SystemExit as end:
             code = end.code
         return Ended(code, *capfd.readouterr())

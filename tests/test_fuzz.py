@@ -133,7 +133,7 @@ class TooLong(Exception):
 
 def train() -> int:
     with contextlib.suppress(ReachedTheData):
-        cli.train()
+        cli.main()
     return 0
 
 

@@ -37,7 +37,7 @@ def test_imports_point_one_way(tmp_path: Path) -> None:
         "import convscope.runs.record, convscope.runs.study, convscope.runs.directory",
         "from convscope.training.resolve import Resolver\n"
         "Resolver().prepare([['conv.stride=2', 'data=cifar10']])",
-        "import sys; sys.argv[1:] = ['--help']; from convscope.cli.train import train; train()",
+        "import sys; sys.argv[1:] = ['--help']; from convscope.cli.train import main; main()",
         "import sys; sys.argv[1:] = ['--help']\nfrom convscope.cli.benchmark import main; main()",
         "import sys; sys.argv[1:] = ['conv.strid=2']\n"
         "from convscope.cli.benchmark import main; main()",

@@ -171,7 +171,7 @@ def test_a_run_is_finished_whatever_its_streams_are(
         monkeypatch.setattr("sys.stdout", out)
         monkeypatch.setattr("sys.stderr", err)
         with pytest.raises(SystemExit) as end:
-            cli.train()
+            cli.main()
     assert end.value.code == 0
     (record,) = tmp_path.glob("out/default/*/run.json")
     assert json.loads(record.read_text())["status"] == "finished"

@@ -313,7 +313,7 @@ for arguments in json.load(sys.stdin):
     start = time.process_time()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            cli.train()
+            cli.main()
         except SystemExit as end:
             code = end.code
         except BaseException as error:

@@ -124,3 +124,43 @@ def command_in(folder: Path, program: str, *arguments: str) -> tuple[int, str, s
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "explain", "compare", "predict", "benchmark"])
+def test_one_command_does_what_each_script_does(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[list[str]] = []
+    # The handlers of this process stay.
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(f"convscope.cli.{command}.main", lambda: called.append(sys.argv) or 7)
+    monkeypatch.setattr(sys, "argv", ["convscope", command, "conv.stride=2", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert (ended.value.code, called) == (7, [["convscope", "conv.stride=2", "--json"]])
+
+
+@pytest.mark.parametrize("typed", [[], ["trian"], ["--json"]])
+def test_a_command_that_there_is_not_is_told(
+    typed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["convscope", *typed])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    assert told.err == (
+        "error: name one of train, explain, compare, predict, benchmark,"
+        f" got {' '.join(typed) or 'nothing'}: see --help\n"
+    )
+
+
+def test_help_names_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["convscope", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == 0
+    named = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:2] == "  "]
+    assert named == ["train", "explain", "compare", "predict", "benchmark"]

@@ -41,7 +41,7 @@ def start(output_dir: Path) -> "subprocess.Popen[str]":
         [
             sys.executable,
             "-c",
-            "from convscope.cli.train import train; train()",
+            "from convscope.cli.train import main; main()",
             *OVERRIDES,
             f"output_dir={output_dir}",
         ],

@@ -22,7 +22,7 @@ from convscope.training.steps import WARMUP_STEPS
 from convscope.training.train import train
 
 # What scripts/train.py does, also where ConvScope is installed without its scripts.
-_TRAIN = "from convscope.cli.train import train; train()"
+_TRAIN = "from convscope.cli.train import main; main()"
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,14 @@ Exit codes: 0 done, 2 bad input or a run that failed, 1 nobody reads on, 128 + n
 
 from __future__ import annotations
 
-import argparse
 import platform
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 from convscope.benchmark.cases import cases
+from convscope.cli.common import Parser, output_file, typed_command
 from convscope.errors import UserError
 from convscope.files import replace_file
 from convscope.streams import run_command, tell
@@ -39,7 +37,7 @@ Compared are, on the same network, images, batch size, device and threads:
   c  torchvision's data set, a transform per image, a DataLoader with its best number of workers, a
      pytorch_lightning Trainer with its defaults, float32 among them
 
-a, b and c take turns. Warm-up and compilation are not in the rates; they are told apart.
+a, b and c take turns. Warm-up and compilation are not in the rates; they are reported separately.
 
 --quick          fewer variants and rounds, shorter windows
 --rounds N       turns that each takes; 7 by default, 3 with --quick
@@ -92,7 +90,7 @@ def _command() -> None:
         tell(f"{number} of {len(wanted)}: {case.variant}, batch {case.batch_size}")
         measured.append(measure.measure(case, resolver, peaks, effort))
     found = report.Report(
-        shlex.join(["python", "scripts/benchmark.py", *sys.argv[1:]]),
+        typed_command("benchmark"),
         args.quick,
         environment(request) | {"platform": platform.platform()},
         peaks,
@@ -111,27 +109,19 @@ def _command() -> None:
         line(console, remark)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}: see --help")
-
-
 def parse(arguments: Sequence[str]) -> Args:
     """Read the options; `--help` goes before any mistake in the others.
 
     Raises:
         UserError: an option that there is not, or with a value that means nothing.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("overrides", nargs="*")
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    for name in ("rounds", "json", "markdown"):
-        parser.add_argument(f"--{name}")
+    parser = Parser("overrides", flags=("quick",), values=("rounds", "json", "markdown"))
     typed = vars(parser.parse_intermixed_args(list(arguments)))
     if not typed["help"]:
         typed["rounds"] = _count("rounds", typed["rounds"])
-        typed |= {name: _file(name, typed[name]) for name in ("json", "markdown")}
+        # A folder that is not there is told now, not after a quarter of an hour.
+        for name in ("json", "markdown"):
+            typed[name] = output_file(name, typed[name], folder_exists=True)
     return Args(**typed)
 
 
@@ -141,15 +131,3 @@ def _count(option: str, text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and int(text)):
         raise UserError(f"--{option} must be a number from 1 to 9999, got {text or 'nothing'}")
     return int(text)
-
-
-def _file(option: str, text: str | None) -> Path | None:
-    if text is None:
-        return None
-    path = Path(text)
-    # A device or pipe would be replaced by a file. Told now, not after a quarter of an hour.
-    if not path.name or (path.exists() and not path.is_file()) or not path.parent.is_dir():
-        raise UserError(
-            f"--{option} must name a file in a folder that is there, got {text or 'nothing'}"
-        )
-    return path

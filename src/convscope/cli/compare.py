@@ -5,14 +5,12 @@ Exit codes: 0 done, 2 bad input, 1 nobody reads on, 128 + n ended by signal n.
 
 from __future__ import annotations
 
-import argparse
-import shlex
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import NoReturn
 
+from convscope.cli.common import Parser, output_file, typed_command
 from convscope.errors import UserError
 from convscope.report.export import FORMATS as EXPORTS
 from convscope.report.page import Page, as_markdown, show
@@ -74,19 +72,10 @@ def _command() -> None:
         _table(given)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}: see --help")
-
-
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("--runs", action="store_true")
-    for name in ("where", "sort", "report"):
-        parser.add_argument(f"--{name}")
-    parser.add_argument("--format", default="table")
+def _parse(arguments: Sequence[str]) -> Namespace:
+    values = ("where", "sort", "report", "format")
+    parser = Parser("names", flags=("runs",), values=values)
+    parser.set_defaults(format="table")
     given = parser.parse_intermixed_args(_joined(arguments))
     if not given.help and given.format not in _FORMATS:
         raise UserError(f"--format must be one of {', '.join(_FORMATS)}, got {given.format}")
@@ -104,8 +93,8 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def _table(given: argparse.Namespace) -> None:
-    report_path = None if given.report is None else _report_path(given.report)
+def _table(given: Namespace) -> None:
+    report_path = output_file("report", given.report)
     from convscope.analysis.frame import Reader
     from convscope.analysis.lookup import OUTPUTS, resolve_path
     from convscope.analysis.select import select_runs
@@ -123,8 +112,7 @@ def _table(given: argparse.Namespace) -> None:
     if report_path is not None:
         from convscope import report
 
-        command = shlex.join(["python", "scripts/compare.py", *sys.argv[1:]])
-        report.write(runs, unreadable, report_path, command)
+        report.write(runs, unreadable, report_path, typed_command("compare"))
     if given.format in EXPORTS:
         from convscope.analysis.table import shared, to_records
 
@@ -139,15 +127,7 @@ def _table(given: argparse.Namespace) -> None:
         tell(f"wrote {report_path}")
 
 
-def _report_path(text: str) -> Path:
-    path = Path(text)
-    # A device or pipe would be replaced by a file.
-    if not path.name or (path.exists() and not path.is_file()):
-        raise UserError(f"--report must name a file, got {text or 'nothing'}")
-    return path
-
-
-def _diff(given: argparse.Namespace) -> None:
+def _diff(given: Namespace) -> None:
     for name in _FOR_TABLES:
         if getattr(given, name):
             raise UserError(f"--{name} is not for diff: see --help")

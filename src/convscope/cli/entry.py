@@ -6,38 +6,67 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Ctrl-C, the end that a system asks for, a closed terminal; Windows has not all of them."""
 
 
+_COMMANDS = {
+    "train": "train one variant, or sweep a grid with -m",
+    "explain": "what kernel size, stride and padding do, without training",
+    "compare": "which variants are better, by how much, and at what cost",
+    "predict": "which class a trained run takes images for",
+    "benchmark": "how fast training is",
+}
+_USAGE = (
+    "convscope COMMAND ...\n\n"
+    + "".join(f"  {name:<10} {what}\n" for name, what in _COMMANDS.items())
+    + "\nconvscope COMMAND --help says more."
+)
+
+
+def main() -> None:
+    """`convscope COMMAND ...`: what `python scripts/COMMAND.py ...` does."""
+    command = sys.argv[1] if len(sys.argv) > 1 else "nothing"
+    if command in _COMMANDS:
+        del sys.argv[1]
+        run(command)
+    if command in ("-h", "--help"):
+        print(_USAGE)
+        sys.exit(0)
+    names = ", ".join(_COMMANDS)
+    print(f"error: name one of {names}, got {command}: see --help", file=sys.stderr)
+    sys.exit(2)
+
+
 def train() -> None:
-    """`scripts/train.py`, `convscope-train`."""
-    _run("convscope.cli.train", "train")
+    """`convscope-train`."""
+    run("train")
 
 
 def explain() -> None:
-    """`scripts/explain.py`, `convscope-explain`."""
-    _run("convscope.cli.explain", "main")
+    """`convscope-explain`."""
+    run("explain")
 
 
 def compare() -> None:
-    """`scripts/compare.py`, `convscope-compare`."""
-    _run("convscope.cli.compare", "main")
+    """`convscope-compare`."""
+    run("compare")
 
 
 def benchmark() -> None:
-    """`scripts/benchmark.py`, `convscope-benchmark`."""
-    _run("convscope.cli.benchmark", "main")
+    """`convscope-benchmark`."""
+    run("benchmark")
 
 
 def predict() -> None:
-    """`scripts/predict.py`, `convscope-predict`."""
-    _run("convscope.cli.predict", "main")
+    """`convscope-predict`."""
+    run("predict")
 
 
-def _run(module: str, function: str) -> None:
-    """Import a command's function, call it, and exit with the code that it gives."""
+def run(command: str) -> NoReturn:
+    """Import a command's module, call its `main`, and exit with the code that this returns."""
     signals = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
     # What whoever started the command has it ignore, as nohup does, stays ignored.
     answered = [one for one in signals if signal.getsignal(one) != signal.SIG_IGN]
@@ -51,7 +80,7 @@ def _run(module: str, function: str) -> None:
         from convscope.streams import open_missing
 
         open_missing()
-        code = getattr(import_module(module), function)()
+        code = import_module(f"convscope.cli.{command}").main()
     except KeyboardInterrupt as stop:
         code = interrupted_code(stop)
     finally:

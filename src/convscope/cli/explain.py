@@ -6,14 +6,13 @@ n.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
+from convscope.cli.common import Parser, output_file
 from convscope.errors import UserError
 from convscope.geometry import Pair
 from convscope.streams import run_command
@@ -105,23 +104,13 @@ def _command() -> None:
             commands.rules(args.overrides)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}: see --help")
-
-
 def parse(arguments: Sequence[str]) -> Args:
     """Return what was asked for.
 
     Raises:
         UserError: an option that the command does not take, or with a value that means nothing.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("overrides", nargs="*")
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    for name in ("input", "html", "png", "run"):
-        parser.add_argument(f"--{name}")
+    parser = Parser("overrides", flags=("json",), values=("input", "html", "png", "run"))
     given = parser.parse_intermixed_args(list(arguments))
     if given.help:
         return Args("help", ())
@@ -133,8 +122,8 @@ def parse(arguments: Sequence[str]) -> Args:
         command,
         overrides if command == "network" else overrides[1:],
         given.json,
-        _file("html", given.html),
-        _file("png", given.png),
+        output_file("html", given.html),
+        output_file("png", given.png),
         _input_size(given.input),
         None if given.run is None else Path(given.run),
     )
@@ -147,16 +136,6 @@ def _check(command: str, options: set[str]) -> None:
     if command in ("network", "diff") and "html" not in options:
         for option in sorted(options & {"input", "run"}):
             raise UserError(f"--{option} needs --html FILE here: see --help")
-
-
-def _file(option: str, text: str | None) -> Path | None:
-    if text is None:
-        return None
-    path = Path(text)
-    # A device or pipe would be replaced by a file.
-    if not path.name or (path.exists() and not path.is_file()):
-        raise UserError(f"--{option} must name a file, got {text or 'nothing'}")
-    return path
 
 
 def _input_size(text: str | None) -> Pair | None:

@@ -5,12 +5,11 @@ Exit codes: 0 done, 2 bad input, 1 nobody reads on, 128 + n ended by signal n.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from convscope.cli.common import Parser
 from convscope.errors import UserError
 from convscope.streams import run_command
 from convscope.text import percent
@@ -32,22 +31,16 @@ def main() -> int:
     return run_command(lambda: _predict(sys.argv[1:]))
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}: see --help")
-
-
 def _predict(arguments: Sequence[str]) -> None:
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("words", nargs="*")
-    parser.add_argument("-h", "--help", action="store_true")
-    given = parser.parse_intermixed_args(list(arguments))
+    given = Parser("run_and_images").parse_intermixed_args(list(arguments))
     if given.help:
         print(HELP, end="")
         return
-    if len(given.words) < 2:
-        raise UserError(f"name a run and at least one image, got {len(given.words)}: see --help")
-    run, *images = given.words
+    if len(given.run_and_images) < 2:
+        raise UserError(
+            f"name a run and at least one image, got {len(given.run_and_images)}: see --help"
+        )
+    run, *images = given.run_and_images
     from convscope import load
     from convscope.tables import Table, new_console, print_table
 

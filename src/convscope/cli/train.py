@@ -8,7 +8,6 @@ from __future__ import annotations
 import filecmp
 import os
 import re
-import shlex
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
@@ -22,6 +21,7 @@ from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from convscope.cli.common import typed_command
 from convscope.config.compose import CONFIG_NAME, config_dir, register_schema
 from convscope.config.errors import check_sweeper, check_typed, user_errors
 from convscope.errors import UserError, interrupted_code
@@ -39,7 +39,7 @@ FAILED = 1
 _HYDRA_KEY = re.compile(r"[+~]*(hydra(?!/sweeper=|[./]launcher\b)(?:[./@][^=]*)?)(?==|$)")
 
 
-def train() -> None:
+def main() -> None:
     """`python scripts/train.py`: train one variant, or with -m a grid of them."""
     with command_streams() as out:
         try:
@@ -182,7 +182,7 @@ def _run_many(
     options = cast(dict[str, Any], OmegaConf.to_container(hydra_config.launcher, resolve=True))
     executor = make_executor(launcher_choice(hydra_config), options)
     try:
-        command = shlex.join(["python", "scripts/train.py", *sys.argv[1:]])
+        command = typed_command("train")
         records = do(executor, command)
     finally:
         executor.close()

@@ -128,7 +128,7 @@ def started(tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
         f"output_dir={tmp_path}",
     )
     command = subprocess.Popen(
-        [sys.executable, "-c", "from convscope.cli.train import train; train()", *overrides],
+        [sys.executable, "-c", "from convscope.cli.train import main; main()", *overrides],
         env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "2"},
         stderr=subprocess.PIPE,
         start_new_session=True,
