@@ -84,6 +84,9 @@ class Stopped:
         print("writes", self.path.name, flush=True)
         os.kill(os.getpid(), signum)
 
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
 @contextmanager
 def stopped(path):
     with create(path) as file:
