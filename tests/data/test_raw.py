@@ -295,6 +295,11 @@ CIFAR = [file.path.rpartition("/")[2] for file in CIFAR10.files]
             "{root}/FashionMNIST/raw lies there: data=fashion_mnist takes it",
         ),
         (
+            MNIST,
+            [f"KMNIST/raw/{name}.gz" for name in IDX],
+            "{root}/KMNIST/raw lies there: data=kmnist takes it",
+        ),
+        (
             FASHION_MNIST,
             [f"MNIST/raw/{name}" for name in IDX],
             "{root}/MNIST/raw lies there: data=mnist takes it",

@@ -130,7 +130,8 @@ def other_data(root: Path, name: str) -> str | None:
     found = [
         f"{as_typed((root / known.files[0].path).parent)} lies there: data={known.name} takes it"
         for known in DATASETS.values()
-        if known.name != name and any((root / file.path).is_file() for file in known.files)
+        if known.name != name
+        and any((root / (f.path if f.md5 else f.archive.path)).is_file() for f in known.files)
     ]
     if _is_image_folder(root) or _renames(root):
         found.append(f"{as_typed(root)} has an image folder's parts: data=image_folder takes them")
