@@ -10,6 +10,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from typing_extensions import override
 
 from convscope.config.expand import expand, jobs_of
 from convscope.errors import UserError
@@ -20,9 +21,11 @@ class Presets(ConfigSource):
     """Gives Hydra the choices of `runs.presets`; files come before it in the search path."""
 
     @staticmethod
+    @override
     def scheme() -> str:
         return "convscope"
 
+    @override
     def load_config(self, config_path: str) -> ConfigResult:
         group, _, choice = config_path.partition("/")
         return ConfigResult(
@@ -32,16 +35,20 @@ class Presets(ConfigSource):
             header={"package": "_global_" if group == "experiment" else group},
         )
 
+    @override
     def is_config(self, config_path: str) -> bool:
         group, _, choice = config_path.partition("/")
         return is_preset(group, choice)
 
+    @override
     def is_group(self, config_path: str) -> bool:
         return False
 
+    @override
     def available(self) -> bool:
         return True
 
+    @override
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         return []
 
@@ -59,11 +66,13 @@ class ConvScopeSweeper(Sweeper):
     def __init__(self, params: dict[str, str]) -> None:
         self.preset = [f"{key}={values}" for key, values in params.items()]
 
+    @override
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self.hydra_config = config.hydra
 
+    @override
     def sweep(self, arguments: list[str]) -> Any:
         from convscope.cli.train import run_sweep
 
@@ -73,6 +82,7 @@ class ConvScopeSweeper(Sweeper):
 class SearchSweeper(ConvScopeSweeper):
     """Gives the task the values of each key: a search chooses among them."""
 
+    @override
     def sweep(self, arguments: list[str]) -> Any:
         from convscope.cli.train import run_search
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from typing_extensions import override
+
 from convscope.errors import UserError
 
 
@@ -32,6 +34,7 @@ class Parser(argparse.ArgumentParser):
         for value in values:
             self.add_argument(f"--{value}")
 
+    @override
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}: see --help")
 
@@ -40,6 +43,8 @@ def output_file(option: str, text: str | None, *, folder_exists: bool = False) -
     """Return the file that an option names; None where the option is not given.
 
     Args:
+        option: its name, without dashes.
+        text: its value.
         folder_exists: also refuse a file in a folder that is not there.
 
     Raises:

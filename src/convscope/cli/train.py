@@ -190,10 +190,12 @@ def _run_many(
 
 
 def launcher_choice(hydra_config: DictConfig) -> str:
+    """Return the choice of `hydra/launcher`, which names an executor."""
     return str(hydra_config.runtime.choices["hydra/launcher"])
 
 
 def exit_code(records: Sequence[RunRecord]) -> int:
+    """Return 0 where all is done, 1 where a run failed, 128 + n where signal n ended one."""
     for record in records:
         reason = record.reason or ""
         if record.status == "interrupted" and reason in signal.Signals.__members__:

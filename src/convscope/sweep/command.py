@@ -29,6 +29,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
 
     Args:
         jobs: overrides of each job.
+        executor: what trains the runs.
         command: what the user typed.
 
     Returns:
@@ -79,7 +80,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
 
 
 def check_devices(config: TrainConfig) -> None:
-    """Runs do not wait for one another, as the devices of one run do at every step.
+    """Refuse several devices: runs, unlike the devices of one run, do not wait for one another.
 
     Raises:
         UserError: a run of a sweep, or of a search, on several devices.
@@ -93,7 +94,7 @@ def check_devices(config: TrainConfig) -> None:
 
 
 def tell_unreadable(runs: Sequence[PlannedRun]) -> None:
-    """Tell of what lies in the runs' studies and cannot be read."""
+    """Log what lies in the runs' studies and cannot be read."""
     for study in {run.request.directory.path.parent for run in runs}:
         for one in read_study(study)[1] if study.is_dir() else []:
             log.info(f"skipped, unreadable: {one.reason}")

@@ -14,9 +14,9 @@ from convscope.training.distributed.processes import DeviceFailed, child
 from convscope.training.request import RunRequest, to_remote
 
 RUN_SECONDS = 0.5
-"""What a run takes besides its batches: files, checkpoints, pictures."""
+"""Seconds of a run besides its batches: files, checkpoints, pictures."""
 MEASURE = "convscope.sweep.step_cost:measure_remote"
-"""What measures: named, since it brings Lightning, 4 s that this process need not wait for."""
+"""The measuring function, by name: it imports Lightning, for which this process need not wait."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Estimator:
                 self._costs[key] = _measured(request)
 
     def seconds(self, run: PlannedRun) -> float:
-        """Wall seconds until the run is finished; 0 where nothing is left to train.
+        """Return wall seconds until the run is finished; 0 where nothing is left to train.
 
         0 too where the steps cannot be taken, as `problem` tells: the run will fail, and say why.
         """
@@ -57,7 +57,7 @@ class Estimator:
         return RUN_SECONDS + run.steps_left * cost.train + evaluated * cost.evaluate
 
     def problem(self, run: PlannedRun) -> str | None:
-        """Why a run's steps could not be measured; None where they could, or need not be."""
+        """Say why a run's steps could not be measured; None where they could, or need not be."""
         cost = self._cost(run)
         return cost if isinstance(cost, str) else None
 
@@ -81,7 +81,7 @@ def _key(request: RunRequest) -> tuple[object, ...]:
 
 
 def _measured(request: RunRequest) -> StepCost | str:
-    """The cost, or why it could not be measured."""
+    """Return the cost, or why it could not be measured."""
     try:
         cost: StepCost = child().call(MEASURE, to_remote(request), request.hardware)
     except (UserError, DeviceFailed) as error:

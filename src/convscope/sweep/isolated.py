@@ -15,11 +15,12 @@ from convscope.training.train import train
 
 
 def train_isolated(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
-    """Train a run; None where another process trains it.
+    """Train a run, and return its record; None where another process trains it.
 
     Where an old record is damaged, the one returned says so, and is not written.
 
     Args:
+        request: the run.
         processes: as for `train`.
 
     Raises:

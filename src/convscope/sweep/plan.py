@@ -19,12 +19,14 @@ State = Literal["to do", "impossible", "finished", "interrupted", "failed", "run
 
 @dataclass(frozen=True)
 class PlannedRun:
+    """A run of a sweep, and how far it has come."""
+
     request: RunRequest
     state: State
     epochs_done: int
     """Epochs that need not be trained again."""
     record: RunRecord | None
-    """What is on disk."""
+    """The record on disk."""
 
     @property
     def steps_left(self) -> int:
@@ -36,11 +38,12 @@ class PlannedRun:
 
     @property
     def epochs_left(self) -> int:
+        """Epochs to train, a part of one among them."""
         return self.request.steps.epochs - self.epochs_done if self.steps_left else 0
 
 
 def plan_runs(requests: Sequence[RunRequest]) -> list[PlannedRun]:
-    """Each distinct run once, in the order in which it was first asked for."""
+    """Return each distinct run once, in the order in which it was first asked for."""
     return [_planned(request) for request in {request.id: request for request in requests}.values()]
 
 
@@ -57,7 +60,7 @@ def _planned(request: RunRequest) -> PlannedRun:
 
 
 def _epochs_done(directory: RunDirectory) -> int:
-    """Epochs to resume after; a damaged history is told of by the attempt to train the run."""
+    """Return the epochs to resume after; training the run tells of a damaged history."""
     if directory.last.exists():
         with contextlib.suppress(UserError):
             return len(History(directory.history).read())
@@ -65,7 +68,7 @@ def _epochs_done(directory: RunDirectory) -> int:
 
 
 def _readable_record(request: RunRequest) -> RunRecord | None:
-    """What is on disk and counts; a damaged record is told of by the attempt to train the run."""
+    """Return the record on disk, unless it is to be replaced; training the run tells of a damaged one."""
     if request.config.rerun or not request.directory.record.exists():
         return None
     with contextlib.suppress(UserError):
@@ -76,7 +79,7 @@ def _readable_record(request: RunRequest) -> RunRecord | None:
 def done_and_left(
     runs: Sequence[PlannedRun],
 ) -> tuple[dict[str, RunRecord], list[PlannedRun]]:
-    """The records, by identity, of runs that need nothing more, and the other runs."""
+    """Return the records, by identity, of runs that need nothing more, and the other runs."""
     done = {
         run.request.id: run.record
         for run in runs
@@ -94,6 +97,7 @@ def cheap_first(runs: Sequence[PlannedRun], max_concurrent: int = 1) -> list[Pla
     MACs.
 
     Args:
+        runs: of all seeds.
         max_concurrent: runs that are trained side by side; above 1 the rest of the last seed is in
             the opposite order, so that no single long run is waited for at the end.
     """

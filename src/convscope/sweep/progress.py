@@ -55,7 +55,7 @@ class SweepProgress:
         self._bar.set_postfix_str(self._time_left_text())
 
     def end(self, run: PlannedRun, record: RunRecord) -> None:
-        """Tell how a run ended."""
+        """Log how a run ended."""
         self._done += 1
         cost = self._cost[run.request.id]
         self._left -= cost
@@ -78,7 +78,7 @@ class SweepProgress:
         return "" if seconds is None or seconds < 0.5 else f"{clock(seconds)} left"
 
     def time_left(self) -> float | None:
-        """Wall seconds, by what the runs cost that have ended; None where nothing tells yet."""
+        """Return wall seconds, by the pace so far; None where nothing tells yet."""
         began, done_before = self._since
         done = self._whole - self._left - done_before
         if done <= 0:
@@ -86,14 +86,16 @@ class SweepProgress:
         return self._left * (self.elapsed() - began) / done
 
     def elapsed(self) -> float:
+        """Return wall seconds since the first run was begun."""
         return time.perf_counter() - self._started
 
     def summary(self) -> str:
-        """How long it all took, and was thought to take."""
+        """Say how long it all took, and was estimated to take."""
         estimated = f", estimated {clock(self._whole)}" if self._is_estimated else ""
         return f"took {clock(self.elapsed())}{estimated}"
 
     def close(self) -> None:
+        """Take the bar away."""
         self._bar.close()
 
 
@@ -105,6 +107,6 @@ def clock(seconds: float) -> str:
 
 
 def _operations(run: PlannedRun) -> float:
-    """What a run costs relative to others: MACs of its training."""
+    """Return what a run costs relative to others: the MACs of its training."""
     geometry = run.request.variant.geometry
     return 0 if geometry is None else run.steps_left * geometry.macs

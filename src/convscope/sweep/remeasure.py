@@ -24,12 +24,13 @@ STEPS = {"cpu": 300, "mps": 300, "cuda": 3000}
 def remeasure_throughput(
     request: RunRequest, processes: RankProcesses | None = None
 ) -> RunRecord | None:
-    """Train a few hundred steps of a finished run elsewhere, and put their speed into its record.
+    """Train a few hundred steps of a finished run in another folder; record their throughput.
 
     The record's `environment.alone` says with how many threads, and holds what was measured while
     the run was trained. TensorBoard's summary gets the new values too.
 
     Args:
+        request: a finished run.
         processes: as for `train`.
 
     Returns:

@@ -93,7 +93,9 @@ def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) ->
     """Write the report of every study that has one of these runs.
 
     Args:
+        runs: of one or more studies.
         command: what the user typed.
+        console: where the reports' paths are printed.
     """
     written = (run.request.directory for run in runs if run.request.directory.record.exists())
     for study in dict.fromkeys(directory.path.parent for directory in written):
@@ -110,10 +112,11 @@ def report_study(study: Path, command: str) -> Path:
     """Write the study's report, as a page and as Markdown, unless what is there is of these runs.
 
     Args:
+        study: its folder.
         command: what the user typed.
 
     Returns:
-        Where the page lies.
+        The page's path.
 
     Raises:
         UserError: it cannot be written.

@@ -65,7 +65,7 @@ def measure(request: RunRequest) -> StepCost:
 
 
 def _seconds(act: Callable[[range], object], synchronize: Callable[[], None]) -> float:
-    """Of one step, once warm."""
+    """Return seconds per step after warm-up."""
     act(range(WARMUP_STEPS))
     synchronize()
     started = time.perf_counter()

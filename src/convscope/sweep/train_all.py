@@ -26,6 +26,8 @@ def train_all(
     A run that another process trains is left to it, and waited for at the end.
 
     Args:
+        runs: distinct, none of them finished.
+        executor: what trains them.
         fail_fast: a run that fails stops the others too.
 
     Returns:

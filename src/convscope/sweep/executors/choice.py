@@ -23,32 +23,39 @@ Options = TypeVar("Options")
 
 @dataclass
 class RayOptions:
+    """Tasks of Ray, on this machine or on a cluster."""
+
     num_cpus: Annotated[int, Meta(ge=1)]
     """CPUs of each run, and the threads that it computes with."""
     num_gpus: Annotated[float, Meta(ge=0)]
     """GPUs of each run; a share, 0.25 say, lets several small networks use one."""
     max_retries: Annotated[int, Meta(ge=0)]
-    """Times that a run is started again whose process was killed or ran out of memory."""
+    """Times that a run is started again after its process was killed or ran out of memory."""
     init: dict[str, Any]
     """Arguments of `ray.init`, null for its default; address is local, auto or host:port."""
 
     @property
     def init_arguments(self) -> dict[str, Any]:
+        """Arguments of `ray.init` that are set."""
         return {name: value for name, value in self.init.items() if value is not None}
 
 
 @dataclass
 class LocalOptions:
+    """Processes of this machine."""
+
     cpus_per_task: Annotated[int, Meta(ge=1)]
     """CPUs of each run, and the threads that it computes with."""
     max_retries: Annotated[int, Meta(ge=0)]
-    """Times that a run is started again whose process died."""
+    """Times that a run is started again after its process died."""
     folder: Annotated[str, FOLDER]
     """Folder for what each process prints."""
 
 
 @dataclass
 class SlurmOptions:
+    """Jobs in SLURM's queue."""
+
     cpus_per_task: Annotated[int, Meta(ge=1)]
     """CPUs of each run, and the threads that it computes with."""
     gpus_per_node: Annotated[int, Meta(ge=0)]
@@ -56,7 +63,7 @@ class SlurmOptions:
     timeout_min: Annotated[int, Meta(ge=1)]
     """Minutes after which a job is queued again, to resume from its last finished epoch."""
     max_retries: Annotated[int, Meta(ge=0)]
-    """Times that a run is submitted again whose job died."""
+    """Times that a run is submitted again after its job died."""
     at_once: Annotated[int, Meta(ge=1)]
     """Jobs that are in the queue at a time."""
     partition: str | None
@@ -88,7 +95,7 @@ def make_executor(name: str, node: Mapping[str, Any]) -> Executor:
     """Make the executor of Hydra's choice of `hydra/launcher`, with its node as options.
 
     Raises:
-        UserError: one that there is not, that is not installed, or that lacks what is asked.
+        UserError: there is no such executor, it is not installed, or it lacks what is asked.
     """
     if name == "basic":
         for key in node:

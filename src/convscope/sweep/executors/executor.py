@@ -75,6 +75,7 @@ class Executor(Protocol):
         """Have a job do `run_job`.
 
         Args:
+            request: the run.
             exclusive: re-measure a finished run's throughput, with a machine's CPUs, and one GPU
                 where there are any, for it only.
 
@@ -119,6 +120,7 @@ class JobQueue:
         """Take a run on; it need not begin now.
 
         Args:
+            run: possible, and not finished unless exclusive.
             exclusive: as for `Executor.submit`.
         """
         self._waiting.append((run, exclusive))
@@ -204,6 +206,8 @@ def record_failure(request: RunRequest, reason: str, wait: bool) -> RunRecord:
     What it has trained stays, for the next try to resume from.
 
     Args:
+        request: the run.
+        reason: of its failure, one line.
         wait: until the lost process's claim has expired, where it was on another host; else a claim
             that still stands leaves the record unchanged.
 
@@ -231,6 +235,7 @@ def run_job(remote: RemoteRequest, threads: int, shared: bool, exclusive: bool) 
     """Train a run in a job's process, or re-measure a finished one.
 
     Args:
+        remote: the run.
         threads: that PyTorch computes one operation with on the CPU.
         shared: whether other runs may be trained on this machine meanwhile.
         exclusive: as for `Executor.submit`.

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from typing_extensions import override
 
 from convscope.config.errors import LAUNCHER
 from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
 from convscope.sweep.executors.choice import RayOptions
-from convscope.sweep.executors.executor import ExecutorLost, JobFailure, Outcome, run_job
+from convscope.sweep.executors.executor import Executor, ExecutorLost, JobFailure, Outcome, run_job
 from convscope.sweep.executors.ray_address import answers, check_answers
 from convscope.text import counted
 from convscope.training.devices import resolve_hardware
@@ -54,10 +55,10 @@ Node = dict[str, float]
 
 _LOOK_S = 0.1
 _END_S = 60.0
-"""That runs have to end between two steps."""
+"""Seconds that runs have to end between two steps."""
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Ray, started when it is first needed.
 
     Raises:
@@ -86,14 +87,17 @@ class RayExecutor:
             check_answers(str(address))
 
     @property
+    @override
     def max_concurrent(self) -> int:
         return sum(_room(node, self.options) for node in self._nodes())
 
+    @override
     def capacity(self, exclusive: bool) -> int:
         # One more than there is room for: a worker that is done has the next at once, and a cluster
         # that grows by need sees one.
         return self.max_concurrent + 1
 
+    @override
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         nodes = [_this_machine(self.options.init)] if self._is_local else self._nodes()
         has_gpu = any(node.get("GPU") for node in nodes)
@@ -114,6 +118,7 @@ class RayExecutor:
             raise
         return found
 
+    @override
     def submit(self, request: RunRequest, exclusive: bool) -> None:
         nodes = self._nodes()
         shared = not exclusive and any(_room(node, self.options) > 1 for node in nodes)
@@ -133,6 +138,7 @@ class RayExecutor:
             given["max_calls"] = 1
         return ray.remote(**given)(function)  # type: ignore[call-overload]
 
+    @override
     def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
         ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=seconds)
         if not ended:
@@ -146,6 +152,7 @@ class RayExecutor:
             raise ExecutorLost("Ray was lost on this machine: its raylet died") from error
         return self._runs.pop(ended[0]), outcome
 
+    @override
     def cancel(self) -> None:
         tasks = list(self._runs)
         for task in tasks:
@@ -157,6 +164,7 @@ class RayExecutor:
             _, tasks = ray.wait(tasks, num_returns=len(tasks), timeout=0)
             time.sleep(_LOOK_S)
 
+    @override
     def close(self) -> None:
         # Interrupted in it, Ray would leave processes behind.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -164,7 +172,7 @@ class RayExecutor:
         signal.signal(signal.SIGINT, before)
 
     def _nodes(self) -> list[Node]:
-        """All machines that are there now."""
+        """Return all machines that are there now; start Ray where it is not."""
         if not self._is_started:
             self._start()
         found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -196,7 +204,7 @@ def _outcome(task: Any) -> Outcome:
 
 
 def _death(error: RayError) -> str:
-    """How a process ended that Ray tells of at length."""
+    """Say in a line how a process ended, of which Ray tells at length."""
     if isinstance(error, OutOfMemoryError):
         return "its process was killed: its machine ran out of memory"
     if isinstance(error, NodeDiedError):
@@ -218,7 +226,7 @@ def _this_machine(init: dict[str, Any]) -> Node:
 
 
 def _room(node: Node, options: RayOptions) -> int:
-    """Runs that a machine takes at once."""
+    """Return how many runs a machine takes at once."""
     rooms = [node.get("CPU", 0) // options.num_cpus]
     if options.num_gpus >= 1:
         rooms.append(node.get("GPU", 0) // options.num_gpus)

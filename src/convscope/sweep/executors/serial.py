@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from convscope.config.schema import TrainerConfig
-from convscope.sweep.executors.executor import Outcome
+from convscope.sweep.executors.executor import Executor, Outcome
 from convscope.sweep.isolated import train_isolated
 from convscope.training.distributed.processes import child
 from convscope.training.hardware import Hardware, prepare_environment
@@ -13,7 +15,7 @@ _RESOLVE = "convscope.training.devices:resolve_hardware"
 """Called there: it brings PyTorch, which this process need not import at all."""
 
 
-class SerialExecutor:
+class SerialExecutor(Executor):
     """Trains a run when it is asked for the next one that has ended.
 
     In a process of its own: what crashes there, in PyTorch or for want of memory, costs one run.
@@ -23,17 +25,21 @@ class SerialExecutor:
     max_retries = 0
     max_concurrent = 1
 
+    @override
     def capacity(self, exclusive: bool) -> int:
         return 1
 
+    @override
     def hardware(self, trainer: TrainerConfig) -> Hardware:
         hardware: Hardware = child().call(_RESOLVE, trainer)
         prepare_environment(trainer, hardware)
         return hardware
 
+    @override
     def submit(self, request: RunRequest, exclusive: bool) -> None:
         self._job = request, exclusive
 
+    @override
     def next_ended(self, timeout: float) -> tuple[str, Outcome]:
         request, exclusive = self._job
         if not exclusive:
@@ -43,8 +49,10 @@ class SerialExecutor:
 
         return request.id, remeasure_throughput(request, child())
 
+    @override
     def cancel(self) -> None:
         """Do nothing: no job goes on."""
 
+    @override
     def close(self) -> None:
         """Do nothing: the process of the runs ends with this one."""

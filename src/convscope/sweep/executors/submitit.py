@@ -41,7 +41,7 @@ _POLL_S = 0.2
 _LATE_S = 10.0
 """By which a shared disk may show a job's result after the job has ended."""
 _END_S = 60.0
-"""That runs have to end between two steps."""
+"""Seconds that runs have to end between two steps."""
 _YEAR_MIN = 365 * 24 * 60
 """submitit wants to know after how many minutes a process is to be killed."""
 _ANSWER_S = 8.0
@@ -60,6 +60,7 @@ class RequeuedJob(Checkpointable):
     """
 
     def __call__(self, *arguments: Any) -> RunRecord | None:
+        """Do `run_job` with these arguments."""
         record = run_job(*arguments)
         if record is not None and record.status == "interrupted":
             # No result: where the cluster has stopped the job to start it again, it is not over.
@@ -323,7 +324,7 @@ class SlurmQueue:
 
 
 def _check_answers() -> None:
-    """sbatch itself would try for minutes to reach a controller that does not answer."""
+    """Refuse at once where no controller answers: sbatch itself would try for minutes."""
     if shutil.which("sbatch") is None:
         raise UserError(
             "hydra/launcher=submitit_slurm needs SLURM's sbatch, which is not on this machine\n"
@@ -365,6 +366,6 @@ def _sbatch(options: SlurmOptions, exclusive: bool) -> submitit.SlurmExecutor:
 
 
 def _first_error(message: str) -> str:
-    """What sbatch said, less its name."""
+    """Return what sbatch said, without its name."""
     said = [line for line in message.splitlines() if line.startswith("sbatch: error:")]
     return said[0].removeprefix("sbatch: error:").strip() if said else message.splitlines()[0]

@@ -48,6 +48,7 @@ def search(
     Args:
         fixed: the overrides that all variants share, and those of the search itself.
         swept: key to the values among which is chosen, as typed.
+        executor: what trains the runs.
         command: what the user typed.
 
     Returns:
@@ -102,7 +103,7 @@ def _asked(
 
 
 def _of_runs(fixed: Sequence[str]) -> list[str]:
-    """Without what a run's own command cannot have."""
+    """Return the overrides without those of the search, which a run's own command cannot have."""
     return [word for word in fixed if key_of(word) not in OF_A_SEARCH]
 
 
@@ -180,7 +181,7 @@ def show_plan(
     most: int,
     console: Console,
 ) -> None:
-    """How many trials are known, how many are left, and how long these would take here.
+    """Print how many trials are known, how many are left, and how long these would take here.
 
     Which they will be is not known: the time is that of as many runs of the space's average.
     """
@@ -200,7 +201,7 @@ def show_plan(
 
 
 def show_found(trials: Sequence[Trial], objectives: Sequence[Metric], console: Console) -> None:
-    """The best variant, or with several objectives the Pareto front, first objective first."""
+    """Print the best variant, or with several objectives the Pareto front, best first."""
     measured = [trial for trial in trials if trial.values is not None]
     tags = " and ".join(objective.tag for objective in objectives)
     what = "Best" if len(objectives) == 1 else "Pareto front"

@@ -44,7 +44,7 @@ class Search:
     ) -> None:
         self.trials = known_trials(candidates, objectives)
         self.interrupted: RunRecord | None = None
-        """What a signal ended the search with."""
+        """The record of the run that a signal ended, and the search with it."""
         self._candidates = candidates
         self._objectives = objectives
         self._sampler = sampler
@@ -62,7 +62,7 @@ class Search:
         """Trials of this command that took time."""
 
     def run(self) -> None:
-        """Until there are `most` trials, or every candidate is one, or a signal comes.
+        """Try candidates until there are `most` trials, none is left, or a signal comes.
 
         Raises:
             UserError: the disk is full or not writable.
@@ -163,7 +163,7 @@ class Search:
         return f"[{done}/{self._most}] {outcome_text(trial, self._objectives)}{self._time_left()}"
 
     def _time_left(self) -> str:
-        """By what the trials before took, were the ones to come all possible."""
+        """Say how long is left, by what the trials before took."""
         to_come = [*self.unseen, *self._running.values(), *self._elsewhere]
         left = min(self._most - len(self.trials), sum(one.is_possible for one in to_come))
         elapsed = time.perf_counter() - self._started

@@ -59,7 +59,7 @@ class Sampler:
     def propose(
         self, trials: Sequence[Trial], pending: Sequence[Point], unseen: Collection[Point]
     ) -> Point:
-        """One of `unseen`.
+        """Return one of `unseen`.
 
         Args:
             trials: what is known, in the order in which it became known.
@@ -89,7 +89,7 @@ class Sampler:
         return optuna.create_study(directions=self._directions, sampler=sampler)
 
     def _told(self, trial: Trial) -> list[FrozenTrial]:
-        """All combinations that are its run: each has that value."""
+        """Return a trial of Optuna's for each combination that is this run, all of one value."""
         state = _STATES[trial.outcome]
         return [self._frozen(point, state, trial.values) for point in trial.candidate.points]
 

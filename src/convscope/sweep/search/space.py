@@ -17,7 +17,7 @@ LARGEST = 10_000
 _SEARCHED = tuple(f"conv.{factor.key}" for factor in FACTORS)
 
 Point = tuple[int, ...]
-"""Of each axis, the place of a value."""
+"""Of each axis, the index of a value."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Axis:
 
     @property
     def is_ordered(self) -> bool:
+        """Whether the values are numbers."""
         return all(value.isdecimal() for value in self.values)
 
 
@@ -41,15 +42,19 @@ class Candidate:
 
     @property
     def id(self) -> str:
+        """Identity of its run."""
         return self.run.request.id
 
     @property
     def is_possible(self) -> bool:
+        """Whether the geometry is."""
         return self.run.request.variant.impossible is None
 
 
 @dataclass(frozen=True)
 class Space:
+    """The values of each key, and their combinations."""
+
     axes: tuple[Axis, ...]
 
     @property
@@ -58,16 +63,18 @@ class Space:
         return math.prod(len(axis.values) for axis in self.axes)
 
     def points(self) -> list[Point]:
+        """Return all combinations."""
         return list(itertools.product(*(range(len(axis.values)) for axis in self.axes)))
 
     def overrides(self, point: Point) -> list[str]:
+        """Return a combination as it would be typed."""
         return [
             f"{axis.key}={axis.values[place]}" for axis, place in zip(self.axes, point, strict=True)
         ]
 
 
 def space_of(swept: Mapping[str, Sequence[str]]) -> Space:
-    """The space of what was typed: each key with its values.
+    """Return the space of what was typed: each key with its values.
 
     Raises:
         UserError: no key, one that is not searched over, no value, or more than `LARGEST`
@@ -106,10 +113,12 @@ def _refusal(key: str, values: Sequence[str]) -> str:
 
 
 def candidates_of(space: Space, fixed: Sequence[str], resolver: Resolver) -> list[Candidate]:
-    """Every distinct run of the space, impossible ones too, as its record stands now.
+    """Return every distinct run of the space, impossible ones too, with its record on disk.
 
     Args:
+        space: what is searched.
         fixed: the overrides that all share.
+        resolver: makes overrides into runs.
 
     Raises:
         UserError: a value that no run could have, data or hardware that cannot be had.
@@ -124,6 +133,6 @@ def candidates_of(space: Space, fixed: Sequence[str], resolver: Resolver) -> lis
 
 
 def read_again(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The same candidates, as their records stand now."""
+    """Return the same candidates, with their records on disk read again."""
     runs = plan_runs([one.run.request for one in candidates])
     return [replace(one, run=run) for one, run in zip(candidates, runs, strict=True)]

@@ -38,11 +38,12 @@ class Trial:
 
 
 def trial_of(candidate: Candidate, record: RunRecord, objectives: Sequence[Metric]) -> Trial:
+    """Return the trial that a candidate is, whose run has ended with this record."""
     return Trial(candidate, record, measured(record, objectives))
 
 
 def known_trials(candidates: Sequence[Candidate], objectives: Sequence[Metric]) -> list[Trial]:
-    """What the study's records tell, in the order in which the runs ended.
+    """Return the trials that the study's records tell of, in the order in which the runs ended.
 
     Failed runs are not among them: as in a sweep, the same command tries them again.
     """
@@ -55,21 +56,21 @@ def known_trials(candidates: Sequence[Candidate], objectives: Sequence[Metric]) 
 
 
 def begun(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that were interrupted, have failed, or are being trained by another process."""
+    """Return those that were interrupted, have failed, or are being trained by another process."""
     states = ("interrupted", "failed", "running")
     return [one for one in candidates if one.run.state in states]
 
 
 def objectives() -> dict[str, Metric]:
-    """The metrics that a search can look for, by tag; `val/accuracy` is that of the best epoch."""
+    """Return the metrics to search by, by tag; `val/accuracy` is that of the best epoch."""
     return {metric.tag: metric for metric in metrics_of("search")}
 
 
 def objectives_of(typed: object) -> tuple[Metric, ...]:
-    """The objectives that `objective=` names, one or a list.
+    """Return the objectives that `objective=` names, one or a list.
 
     Raises:
-        UserError: one that is none, that is named twice, or of the test set.
+        UserError: no such objective, one named twice, or one of the test set.
     """
     tags = list(typed) if isinstance(typed, list) else [typed]
     if not tags or len(set(map(str, tags))) < len(tags):
@@ -94,7 +95,7 @@ def _objective(tag: object) -> Metric:
 
 
 def measured(record: RunRecord, objectives: Sequence[Metric]) -> tuple[float, ...] | None:
-    """The record's value of each objective; None where it has not finished, or lacks one."""
+    """Return a record's value of each objective; None where it has not finished, or lacks one."""
     values = [record.metrics.get(objective.name) for objective in objectives]
     if record.status != "finished" or None in values:
         return None
@@ -113,6 +114,7 @@ def outcome_text(trial: Trial, objectives: Sequence[Metric]) -> str:
 
 
 def values_text(values: Sequence[float], objectives: Sequence[Metric]) -> str:
+    """Return `validation 97.52 %, 34,000 samples/s`."""
     return ", ".join(
         objective.describe(value) for objective, value in zip(objectives, values, strict=True)
     )
@@ -125,7 +127,7 @@ def outcomes(trials: Sequence[Trial]) -> str:
 
 
 def best(trials: Sequence[Trial], objectives: Sequence[Metric]) -> list[Trial]:
-    """The measured trials than which none is better; by the first objective, best first."""
+    """Return the measured trials that no other beats; by the first objective, best first."""
     # Here: pandas takes long to import, and is not needed before.
     from pandas import DataFrame
 
