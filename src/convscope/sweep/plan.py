@@ -68,7 +68,7 @@ def _epochs_done(directory: RunDirectory) -> int:
 
 
 def _readable_record(request: RunRequest) -> RunRecord | None:
-    """Return the record on disk, unless it is to be replaced; training the run tells of a damaged one."""
+    """Return the record on disk unless it is to be replaced; training tells of a damaged one."""
     if request.config.rerun or not request.directory.record.exists():
         return None
     with contextlib.suppress(UserError):
