@@ -181,7 +181,7 @@ def test_pages(explain: Explain, tmp_path: Path) -> None:
         (["sample", "conv.stride=2", "conv.padding=same"], "conv.padding=same needs stride 1"),
         (["diff", "conv.stride=2"], "diff takes two variants with one vs between them, such as"),
         (["grid", "conv.strid=1,2"], "conv.strid is not a key of the config\ndid you mean"),
-        (["rules", "x"], "rules takes no more words, got x\n"),
+        (["rules", "x"], "rules takes no arguments, got x\n"),
     ],
     ids=" ".join,
 )

@@ -33,7 +33,7 @@ class ImpossibleVariant(GeometryError):
         fix: the override that mends it, such as `conv.padding=1`; None if no one key can.
     """
 
-    # Defaults, because an exception is unpickled from its message alone.
+    # Defaults, because an exception is unpickled from its message only.
     def __init__(
         self, message: str, *, layer: str = "", variant: str = "", fix: str | None = None
     ) -> None:
@@ -107,7 +107,7 @@ class ConvAxis:
         """Outputs of an input of `size` pixels; 0 where not one window fits.
 
         floor((size + before + after - extent) / stride) + 1: Dumoulin and Visin (2016),
-        relationship 15, with the two sides of the padding apart.
+        relationship 15, with the two sides of the padding separate.
         """
         room = size + self.before + self.after - self.extent
         return room // self.stride + 1 if room >= 0 else 0

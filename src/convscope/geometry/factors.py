@@ -16,7 +16,15 @@ from functools import cached_property
 from typing import Any, TypeGuard, get_args
 
 from convscope.errors import on_one_line
-from convscope.geometry.conv import LARGEST, ConvSpec, GeometryError, PaddingMode, Pair, Sides
+from convscope.geometry.conv import (
+    LARGEST,
+    ConvAxis,
+    ConvSpec,
+    GeometryError,
+    PaddingMode,
+    Pair,
+    Sides,
+)
 
 _NUMBER = r"(-?(?:0|[1-9][0-9]*))"
 _PAIR = re.compile(rf"{_NUMBER}(?:x{_NUMBER})?")
@@ -38,9 +46,9 @@ class Factor:
         title: in a sentence.
         letter: before its value in a variant's label.
         meaning: what `--help` says of it.
-        hint: the same in a few words, for the lesson's page.
+        hint: the same, shorter, for the lesson's page.
         least: smallest number of pixels; None where no number is accepted.
-        names: words accepted.
+        names: names accepted in place of a number.
         fix_steps: directions in which a change can make an impossible variant possible.
     """
 
@@ -56,7 +64,7 @@ class Factor:
     @property
     def token_pattern(self) -> str:
         """Regular expression of a layer's value in a label."""
-        raise NotImplementedError
+        return "|".join(self.names)
 
     def read(self, name: str, typed: object) -> Any:
         """Return a layer's entry from what was typed.
@@ -100,9 +108,7 @@ class Factor:
 class Pixels(Factor):
     """Whole numbers of pixels, per axis: values are pairs (height, width)."""
 
-    @property
-    def token_pattern(self) -> str:
-        return _PAIR_TOKEN
+    token_pattern = _PAIR_TOKEN
 
     def read(self, name: str, typed: object) -> Pair:
         pair = _pair(typed)
@@ -121,9 +127,7 @@ class Pixels(Factor):
 class Padding(Factor):
     """Pixels on each side, or a name for them: values are `Sides`."""
 
-    @property
-    def token_pattern(self) -> str:
-        return rf"same|{_SIDES_TOKEN}|{_PAIR_TOKEN}"
+    token_pattern = rf"same|{_SIDES_TOKEN}|{_PAIR_TOKEN}"
 
     def read(self, name: str, typed: object) -> Sides | str:
         if isinstance(typed, str) and typed in self.names:
@@ -154,10 +158,6 @@ class Padding(Factor):
 @dataclass(frozen=True)
 class Choice(Factor):
     """One of several names: values are text."""
-
-    @property
-    def token_pattern(self) -> str:
-        return "|".join(self.names)
 
     def read(self, name: str, typed: object) -> str:
         if isinstance(typed, str) and typed in self.names:
@@ -226,38 +226,34 @@ FACTORS: tuple[Factor, ...] = (KERNEL_SIZE, STRIDE, PADDING, DILATION, PADDING_M
 """In the order of a label."""
 
 
-def named_padding(name: str, layer: Layer, size: Pair) -> Sides:
-    """Pixels of a padding given by name.
+def named_padding(name: str, conv: ConvSpec, size: Pair = (1, 1)) -> Sides:
+    """Return the pixels of a padding given by name.
 
     `valid`, `half` and `full` are those of Dumoulin and Visin, "A guide to convolution arithmetic
     for deep learning" (2016), section 2; `same` is `torch.nn.Conv2d(padding="same")`, which takes
     stride 1; `same_tf` is TensorFlow's `SAME`. The last two put the odd pixel after.
 
     Args:
-        layer: the other entries of the layer.
+        name: one of `PADDING.names`.
+        conv: the layer; its own padding does not count.
         size: of its input, which only `same_tf` needs.
     """
-    conv = ConvSpec(**{**layer, PADDING.key: symmetric((0, 0))})
-    height, width = (
-        _named(name, axis.extent, axis.stride, pixels)
-        for axis, pixels in zip(conv.axes, size, strict=True)
-    )
-    return height, width
 
+    def sides(axis: ConvAxis, pixels: int) -> Pair:
+        match name:
+            case "valid":
+                return 0, 0
+            case "half":
+                return axis.extent // 2, axis.extent // 2
+            case "full":
+                return axis.extent - 1, axis.extent - 1
+        total = axis.extent - 1
+        if name == "same_tf":
+            total = max(0, total - (pixels - 1) % axis.stride)
+        return total // 2, total - total // 2
 
-def _named(name: str, extent: int, stride: int, size: int) -> Pair:
-    match name:
-        case "valid":
-            return 0, 0
-        case "half":
-            return extent // 2, extent // 2
-        case "full":
-            return extent - 1, extent - 1
-        case "same":
-            total = extent - 1
-        case _:
-            total = max(0, extent - 1 - (size - 1) % stride)
-    return total // 2, total - total // 2
+    height, width = conv.axes
+    return sides(height, size[0]), sides(width, size[1])
 
 
 def symmetric(padding: Pair) -> Sides:

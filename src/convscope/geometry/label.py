@@ -61,7 +61,7 @@ def folder_label(convs: Sequence[ConvSpec]) -> str:
 def short_padding(conv: ConvSpec) -> str:
     """Its padding's token; `same` where that is PyTorch's and the sides differ."""
     is_even = all(before == after for before, after in conv.padding)
-    is_same = conv.stride == (1, 1) and conv.padding == _named("same", conv, (1, 1))
+    is_same = conv.stride == (1, 1) and conv.padding == named_padding("same", conv)
     return "same" if is_same and not is_even else PADDING.token(conv.padding)
 
 
@@ -76,15 +76,11 @@ def padding_policy(convs: Sequence[ConvSpec], sizes: Sequence[Pair] | None = Non
     """
     for policy in ("valid", "half", "full", *(["same_tf"] if sizes else [])):
         if all(
-            conv.padding == _named(policy, conv, size)
+            conv.padding == named_padding(policy, conv, size)
             for conv, size in zip(convs, sizes or [(1, 1)] * len(convs), strict=True)
         ):
             return policy
     return "other"
-
-
-def _named(name: str, conv: ConvSpec, size: Pair) -> Any:
-    return named_padding(name, vars(conv), size)
 
 
 def levels(convs: Sequence[ConvSpec], policy: str) -> dict[str, str]:
@@ -102,7 +98,7 @@ def _tokens(factor: Factor, convs: Sequence[ConvSpec]) -> list[str]:
 
 
 def conv_text(conv: ConvSpec) -> str:
-    """One layer's arguments, a word each: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
+    """One layer's arguments: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
     return variant_label([conv]).replace("-", " ")
 
 

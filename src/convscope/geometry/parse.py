@@ -16,6 +16,7 @@ from convscope.geometry.factors import (
     named_padding,
     pair_fix,
     pair_token,
+    symmetric,
 )
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
 
@@ -45,9 +46,11 @@ def parse_conv(
     convs: list[ConvSpec] = []
     size = input_size
     for number, layer in enumerate(entries, start=1):
-        padding = layer[PADDING.key]
-        sides = named_padding(padding, layer, size) if isinstance(padding, str) else padding
-        convs.append(ConvSpec(**{**layer, PADDING.key: sides}))
+        name = layer[PADDING.key]
+        if isinstance(name, str):
+            unpadded = ConvSpec(**{**layer, PADDING.key: symmetric((0, 0))})
+            layer = {**layer, PADDING.key: named_padding(name, unpadded, size)}
+        convs.append(ConvSpec(**layer))
         size = convs[-1].output_size(size)
         size = pool_output(size) if number in pool_after else size
     refused = [layer[PADDING.key] == "same" and layer["stride"] != (1, 1) for layer in entries]

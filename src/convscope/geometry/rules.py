@@ -27,8 +27,8 @@ class Rule:
     Attributes:
         find: the sentence, None where the threshold is not reached. Its docstring says what it
             means and where that comes from.
-        title: what it finds, in words.
-        threshold: the least (or most) that is worth saying, in words.
+        title: what it finds.
+        threshold: the least (or most) that is worth saying.
     """
 
     find: Find
@@ -61,10 +61,11 @@ def _rule(title: str, threshold: str) -> Callable[[Find], Find]:
 
 @_rule("unused border", "at least 1 pixel, input or padding")
 def unused_border(geometry: NetworkGeometry) -> str | None:
-    """Rows and columns at the end of the padded input that no window covers, because the stride
-    does not divide what the kernel leaves. The size is rounded down there: torch.nn.Conv2d,
-    "Shape"; Dumoulin and Visin (2016), relationship 6. The lopsided padding shows in trained
-    feature maps: Alsallakh et al., "Mind the Pad" (ICLR 2021).
+    """Rows and columns at the end of the padded input that no window covers.
+
+    The stride does not divide what the kernel leaves, and the size is rounded down there:
+    torch.nn.Conv2d, "Shape"; Dumoulin and Visin (2016), relationship 6. The lopsided padding
+    shows in trained feature maps: Alsallakh et al., "Mind the Pad" (ICLR 2021).
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -86,8 +87,9 @@ def unused_border(geometry: NetworkGeometry) -> str | None:
 
 @_rule("skipped pixels", "at least 1 input pixel")
 def skipped_pixels(geometry: NetworkGeometry) -> str | None:
-    """Pixels in the gaps between windows, which a stride above the kernel size leaves: no weight
-    ever meets them. Strides subsample: Dumoulin and Visin (2016), section 1.1.
+    """Pixels in the gaps between windows, which a stride above the kernel size leaves.
+
+    No weight ever meets them. Strides subsample: Dumoulin and Visin (2016), section 1.1.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -112,8 +114,9 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
 
 @_rule("outputs of padding only", "at least 1 output of a layer")
 def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
-    """Outputs whose window lies wholly on padding, which takes padding of the kernel size or more:
-    they are constant. Counted from the windows' positions.
+    """Outputs whose window lies wholly on padding, which takes padding of the kernel size or more.
+
+    They are constant. Counted from the windows' positions.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -130,8 +133,10 @@ def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
 
 @_rule("touches padding", f"at least {share(PADDING_SHARE)} of a layer's outputs")
 def touches_padding(geometry: NetworkGeometry) -> str | None:
-    """Outputs whose window has padding in it: they mix the image with padding. Where most do, the
-    border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach most of the map.
+    """Outputs whose window has padding in it: they mix the image with padding.
+
+    Where most do, the border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach
+    most of the map.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -145,6 +150,7 @@ def touches_padding(geometry: NetworkGeometry) -> str | None:
 @_rule("larger output", "at least 1 pixel in height or width")
 def grown_output(geometry: NetworkGeometry) -> str | None:
     """An output larger than the layer's input: padding above half the kernel, such as `full`.
+
     Dumoulin and Visin (2016), relationships 4 and 5.
     """
 
@@ -164,9 +170,10 @@ def grown_output(geometry: NetworkGeometry) -> str | None:
 
 @_rule("even kernel", "a height or width that 2 divides")
 def even_kernel(geometry: NetworkGeometry) -> str | None:
-    """A kernel of even size has no centre pixel: its outputs lie between the pixels of the input,
-    and no padding keeps the size on both sides alike. Dumoulin and Visin (2016), relationship 3,
-    is for odd kernels.
+    """A kernel of even size has no centre pixel.
+
+    Its outputs lie between the pixels of the input, and no padding keeps the size on both sides
+    alike. Dumoulin and Visin (2016), relationship 3, is for odd kernels.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -198,8 +205,9 @@ def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
 
 @_rule("patches", "a stride of at least 2, equal to the kernel size")
 def patches(geometry: NetworkGeometry) -> str | None:
-    """A stride equal to the kernel size: windows side by side, each pixel read once, such as the
-    patches of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021).
+    """A stride equal to the kernel size: windows side by side, each pixel covered once.
+
+    Such as the patches of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021).
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -216,10 +224,11 @@ def patches(geometry: NetworkGeometry) -> str | None:
 
 @_rule("receptive field below the image", "less than 100 % of the image's height or width")
 def field_below_image(geometry: NetworkGeometry) -> str | None:
-    """Image pixels per axis in the receptive field of the best-placed unit of the last layer. Only
-    global average pooling joins what lies in different ones. Receptive fields: Araujo, Norris and
-    Sim (Distill, 2019); the pixels are counted one by one, so those skipped by a stride do not
-    count.
+    """Image pixels per axis in the receptive field of the best-placed unit of the last layer.
+
+    Only global average pooling joins what lies in different ones. Receptive fields: Araujo,
+    Norris and Sim (Distill, 2019); the pixels are counted one by one, so those skipped by a
+    stride do not count.
     """
     image = geometry.input_shape[1:]
     field = tuple(largest_receptive_field(geometry.layers, axis) for axis in (0, 1))
@@ -236,8 +245,9 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     "receptive field beyond the image", f"at least {FIELD_EXCESS} times the image's height or width"
 )
 def field_beyond_image(geometry: NetworkGeometry) -> str | None:
-    """A receptive field that spans far more than the image: what it covers beyond the edge is
-    padding. Araujo, Norris and Sim (Distill, 2019).
+    """A receptive field that spans far more than the image.
+
+    What it covers beyond the edge is padding. Araujo, Norris and Sim (Distill, 2019).
     """
     last, image = geometry.layers[-1], geometry.input_shape[1:]
     field = last.receptive_field
@@ -256,8 +266,9 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
 
 @_rule("MACs in one layer", f"at least {share(MACS_SHARE)} of all MACs")
 def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
-    """The layer in which most multiply-accumulates are spent, of networks with several conv
-    layers: to make the network faster, change that layer.
+    """The layer in which most multiply-accumulates are spent, of networks with several conv layers.
+
+    To make the network faster, change that layer.
     """
     costliest = max(geometry.layers, key=lambda layer: layer.macs)
     part = costliest.macs / geometry.macs
@@ -268,8 +279,9 @@ def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
 
 @_rule("small final map", "at most 1 unit")
 def small_final_map(geometry: NetworkGeometry) -> str | None:
-    """A last map so small that global average pooling (Lin et al., "Network in Network", 2014)
-    has nothing to average.
+    """A last map so small that global average pooling has nothing to average.
+
+    Global average pooling: Lin et al., "Network in Network" (2014).
     """
     if prod(geometry.final_map) > 1:
         return None

@@ -157,6 +157,6 @@ def _with(conv: ConvSpec, factor: Factor, value: Pair) -> tuple[ConvSpec, ConvSp
         return changed, changed
     changed = ConvSpec(**{**vars(conv), factor.key: value})
     for name in ("same", "half", "full"):
-        if conv.padding == named_padding(name, vars(conv), (1, 1)):
-            return replace(changed, padding=named_padding(name, vars(changed), (1, 1))), changed
+        if conv.padding == named_padding(name, conv):
+            return replace(changed, padding=named_padding(name, changed)), changed
     return changed, changed

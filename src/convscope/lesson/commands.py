@@ -151,7 +151,7 @@ def sample(overrides: Sequence[str], input_size: Pair | None) -> None:
 def rules(overrides: Sequence[str]) -> None:
     """Print each rule with its threshold, meaning and source."""
     if overrides:
-        raise UserError(f"rules takes no more words, got {overrides[0]}")
+        raise UserError(f"rules takes no arguments, got {overrides[0]}")
     console = new_console()
     say(console, "What explain.py says of a network, and from which threshold on:")
     for rule in RULES:

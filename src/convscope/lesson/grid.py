@@ -133,7 +133,7 @@ def require_single(overrides: Sequence[str]) -> None:
         try:
             several = OverridesParser.create().parse_override(override).is_sweep_override()
         except HydraException:
-            # What cannot be read is told when it is composed.
+            # Composing tells what is wrong with it.
             continue
         if several:
             raise UserError(

@@ -1,4 +1,4 @@
-"""What kernel size, stride and padding do in one layer, in words: the sentences of the sample.
+"""The sentences of the sample: what kernel size, stride and padding do in one layer.
 
 The terms are those of Dumoulin and Visin, "A guide to convolution arithmetic for deep learning"
 (2016), and of torch.nn.Conv2d's documentation.

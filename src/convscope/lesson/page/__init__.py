@@ -45,7 +45,7 @@ def write_page(
         conv: the first setting; by default conv1 of `run`, else kernel 3, stride 1, no padding.
         input_size: (height, width) of the input of numbers 0, 1, 2, …; by default 5x5.
         second: the setting to compare with, shown at once. By default the page starts with the
-            first alone, and offers it at stride 2; with `run` it starts with both, at stride 3.
+            first only, and offers it at stride 2; with `run` it starts with both, at stride 3.
         run: a trained run's folder. The page starts with a test image and one of the run's conv1
             filters; `conv` and `second`, if given, must have their kernel size. Reads the data set.
 
