@@ -62,7 +62,7 @@ def test_sums_of_squares_are_statsmodels_on_an_unbalanced_grid(make_runs: Runs) 
     assert three["mean"] == pytest.approx(of_three[0])
     half = stats.t.ppf(0.975, model.df_resid) * of_three[1]
     assert (three["low"], three["high"]) == pytest.approx((of_three[0] - half, of_three[0] + half))
-    assert not found.main_effects_alone
+    assert not found.main_effects_only
 
 
 def test_a_hole_in_the_grid_by_hand(make_runs: Runs) -> None:
@@ -76,7 +76,7 @@ def test_a_hole_in_the_grid_by_hand(make_runs: Runs) -> None:
             }
         )
     )
-    assert found.main_effects_alone
+    assert found.main_effects_only
     terms = found.terms.set_index("term")
     assert list(terms.index) == ["kernel_size", "stride", "seeds"]
     assert terms["df"].tolist() == [1, 1, 3]

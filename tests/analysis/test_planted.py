@@ -86,7 +86,7 @@ def test_a_grid_with_holes_gives_the_planted_means(make_runs: Runs) -> None:
     hits = []
     for seed in range(80):
         found = effects(noisy(runs, seed))
-        assert found.main_effects_alone
+        assert found.main_effects_only
         levels = found.levels.set_index("level")
         planted = [MEAN + effect for of in (KERNELS, STRIDES, PADDINGS) for effect in of.values()]
         assert levels.index.tolist() == ["3", "5", "7", "1", "2", "half", "full"]

@@ -1,6 +1,6 @@
 """Runs compared: one table, its statistics, figures, a report, and a tab in TensorBoard.
 
-Reads records alone. Nothing heavy is imported before it is called: TensorBoard imports this package
+Reads only records. Nothing heavy is imported before it is called: TensorBoard imports this package
 at every start.
 """
 

@@ -55,14 +55,14 @@ class Effects:
         levels: A row per factor and level: `factor`, `level` as text, `mean` of the metric with
             the other factors' levels all equally frequent, `low` and `high` of its 95 % interval,
             and `runs`.
-        main_effects_alone: Whether `mean` leaves interactions out: empty cells of the grid hide
+        main_effects_only: Whether `mean` leaves interactions out: empty cells of the grid hide
             what they would have added.
     """
 
     terms: DataFrame
     shares: Series
     levels: DataFrame
-    main_effects_alone: bool
+    main_effects_only: bool
 
 
 def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
@@ -101,7 +101,7 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
         )
     model = grid.richest()
     hidden = len(grid.factors) > 1 and len(model.terms) == len(grid.factors)
-    return Effects(terms, _shares(terms), _levels(grid, model), main_effects_alone=hidden)
+    return Effects(terms, _shares(terms), _levels(grid, model), main_effects_only=hidden)
 
 
 def levels_of(runs: DataFrame) -> DataFrame:

@@ -60,31 +60,50 @@ def with_result(runs: DataFrame) -> DataFrame:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The groups of a comparison, ranked.
+class Ranking:
+    """The groups of a family by validation accuracy, and how the others differ from the best.
 
     Args:
         by: `VALIDATION`, or `TEST` where a group has no validation accuracy.
-        ranked: groups with a test accuracy, of `groups.grouped`, the highest first: those with two
+        groups: those with a test accuracy, of `groups.grouped`, the highest first: those with two
             runs or more, or all where fewer than two groups have so many.
         single: groups of a single run that are left out for that.
         tied: ids of those that share the highest mean.
+        others: how the test accuracy of each other group differs from that of the chosen one, by
+            `pairwise.differences_from`, with `name` and `test_accuracy`; empty where seeds are not
+            repeated.
     """
 
     by: str
-    ranked: DataFrame
+    groups: DataFrame
     single: DataFrame
     tied: list[str]
+    others: DataFrame
 
     @property
     def best(self) -> Series:
-        """The chosen one; of tied groups that with the fewest MACs, of these the table's first."""
-        return self.ranked.loc[self.tied].sort_values("macs", kind="stable").iloc[0]
+        """The chosen group."""
+        return self.groups.loc[_chosen(self.groups, self.tied)]
 
     @property
     def repeated(self) -> bool:
         """Whether differences can be tested: seeds are repeated."""
-        return bool(self.ranked["runs"].min() > 1)
+        return bool(self.groups["runs"].min() > 1)
+
+    @property
+    def better(self) -> DataFrame:
+        """The others whose test accuracy is significantly higher."""
+        return self.others[self.others["differs"] & (self.others["difference"] > 0)]
+
+    @property
+    def worse(self) -> DataFrame:
+        """The others whose test accuracy is significantly lower."""
+        return self.others[self.others["differs"] & (self.others["difference"] < 0)]
+
+    @property
+    def not_different(self) -> DataFrame:
+        """The others whose test accuracy is not significantly different."""
+        return self.others[~self.others["differs"]]
 
 
 def chosen_by(groups: DataFrame) -> str:
@@ -92,8 +111,13 @@ def chosen_by(groups: DataFrame) -> str:
     return VALIDATION if groups[VALIDATION].notna().all() else TEST
 
 
-def choose(groups: DataFrame) -> Choice:
-    """Choose among `groups.grouped`'s rows, of which at least one has a test accuracy."""
+def rank(runs: DataFrame) -> Ranking:
+    """Rank the groups of a family.
+
+    Args:
+        runs: a `Family`'s; one of them at least has a test accuracy.
+    """
+    groups = grouped(runs)
     groups = groups[groups[TEST].notna()]
     repeated = groups[groups["runs"] > 1]
     several = len(repeated) > 1
@@ -101,7 +125,14 @@ def choose(groups: DataFrame) -> Choice:
     by = chosen_by(among)
     ranked = among.sort_values(by, ascending=False, kind="stable")
     tied = list(ranked.index[ranked[by] >= ranked[by].max() - _SAME])
-    return Choice(by, ranked, groups[groups["runs"] == 1] if several else groups[:0], tied)
+    others = differences_from(runs, _chosen(ranked, tied), ranked.index)
+    single = groups[groups["runs"] == 1] if several else groups[:0]
+    return Ranking(by, ranked, single, tied, others.join(ranked[["name", TEST]]))
+
+
+def _chosen(groups: DataFrame, tied: list[str]) -> str:
+    """Of tied groups that with the fewest MACs, of these the table's first."""
+    return str(groups.loc[tied, "macs"].sort_values(kind="stable").index[0])
 
 
 class TopGroups(NamedTuple):
@@ -125,12 +156,10 @@ def top_groups(runs: DataFrame) -> TopGroups:
     not_different: set[str] = set()
     better: set[str] = set()
     for family in _disjoint_families(runs[runs["status"] == "finished"]):
-        choice = choose(grouped(family.runs))
-        others = differences_from(family.runs, str(choice.best.name), choice.ranked.index)
-        others = others[~others.index.isin(choice.tied)]
-        best |= set(choice.tied)
-        not_different |= set(others.index[~others["differs"]])
-        better |= set(others.index[others["differs"] & (others["difference"] > 0)])
+        ranking = rank(family.runs)
+        best |= {*ranking.tied}
+        not_different |= {*ranking.not_different.index} - {*ranking.tied}
+        better |= {*ranking.better.index} - {*ranking.tied}
     return TopGroups(frozenset(best), frozenset(not_different), frozenset(better))
 
 

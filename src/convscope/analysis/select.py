@@ -37,6 +37,8 @@ _OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.GtE: operator.ge,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
+    ast.In: lambda one, among: one in among,
+    ast.NotIn: lambda one, among: one not in among,
 }
 _SLIPS = ((r"(?<![=!<>])=(?!=)", "=="), (r"&&?", "and"), (r"\|\|?", "or"), (r"!(?!=)", "not"))
 """What other languages write, and what is written here."""
@@ -140,22 +142,19 @@ def column(table: DataFrame, name: str) -> list[Any]:
     return [None if pd.isna(value) else value for value in table[matches[0]].tolist()]
 
 
-def _names(table: DataFrame) -> list[str]:
-    return [str(name) for name in table.columns if name != "record"]
-
-
 def _matches(table: DataFrame, name: str) -> list[str]:
-    known = _names(table)
+    known = [str(one) for one in table.columns if one != "record"]
     return [name] if name in known else [one for one in known if one.endswith(f".{name}")]
 
 
 def _nearest(table: DataFrame, name: str) -> str:
-    by_last_part = {one.rpartition(".")[2].lower(): one for one in reversed(_names(table))}
+    known = [str(one) for one in reversed(table.columns) if one != "record"]
+    by_last_part = {one.rpartition(".")[2].lower(): one for one in known}
     last = name.rpartition(".")[2].lower()
-    close = [by_last_part[one] for one in difflib.get_close_matches(last, by_last_part, n=1)]
-    longer = [one for part, one in by_last_part.items() if len(last) > 2 and last in part]
-    for near in [*close, *sorted(longer, key=len)]:
-        return f"; did you mean {near}?"
+    close = difflib.get_close_matches(last, by_last_part, n=1)
+    longer = sorted((part for part in by_last_part if len(last) > 2 and last in part), key=len)
+    for part in [*close, *longer]:
+        return f"; did you mean {by_last_part[part]}?"
     return " such as stride, test_accuracy or optim.lr, and text goes in quotes"
 
 
@@ -203,7 +202,9 @@ class _Filter:
         )
 
     def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Truths:
-        values = self._values(left)
+        if type(op) not in _OPERATORS:
+            raise UserError(f"where takes == and != for is and is not, got {_shown(self._source)}")
+        values, compare = self._values(left), _OPERATORS[type(op)]
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.List | ast.Tuple):
                 raise UserError(
@@ -211,20 +212,16 @@ class _Filter:
                 )
             among = [self._literal(one) for one in right.elts]
             self._check(left, values, right, among)
-            typed, wanted = [(_kind(one), one) for one in among], isinstance(op, ast.In)
-            found = [one is not None and ((_kind(one), one) in typed) is wanted for one in values]
+            typed = [(_kind(one), one) for one in among]
+            found = [one is not None and compare((_kind(one), one), typed) for one in values]
             return np.array(found, bool)
-        if type(op) not in _OPERATORS:
-            raise UserError(f"where takes == and != for is and is not, got {_shown(self._source)}")
-        compare, others = _OPERATORS[type(op)], self._values(right)
-        pairs = list(zip(values, others, strict=True))
+        pairs = list(zip(values, others := self._values(right), strict=True))
         has_null = not {"null", "None"}.isdisjoint((ast.unparse(left), ast.unparse(right)))
         if has_null and isinstance(op, ast.Eq | ast.NotEq):
             return np.array([compare(one is None, other is None) for one, other in pairs], bool)
         self._check(left, values, right, others)
         found = [
-            one is not None
-            and other is not None
+            None not in (one, other)
             and (_kind(one) == _kind(other) or isinstance(op, ast.NotEq))
             and compare(one, other)
             for one, other in pairs

@@ -137,7 +137,7 @@ def _levels(found: Effects) -> list[Level]:
 
 
 def _notes(found: Effects, levels: Sequence[Level]) -> Iterator[str]:
-    if found.main_effects_alone:
+    if found.main_effects_only:
         yield "main effects only, as variants are missing"
     if not all(level.is_possible for level in levels):
         yield "open circle: extrapolated beyond 0 to 100 %"

@@ -97,7 +97,7 @@ def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
     missed = levels[levels["mean"].isna()]
     unknown = [f"{_NAMES[one.factor]} {one.level}" for one in missed.itertuples()]
     missing = f"; not estimable: {listed(unknown)}" if unknown else ""
-    model = " (main-effects model, as variants are missing)" if found.main_effects_alone else ""
+    model = " (main-effects model, as variants are missing)" if found.main_effects_only else ""
     depends = any(" x " in term for term in significant)
     caution = " They are averages: the effect of one depends on the others." if depends else ""
     yield f"Adjusted means of test accuracy{model}: {'; '.join(parts)}{missing}.{caution}"

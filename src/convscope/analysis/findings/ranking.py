@@ -17,9 +17,9 @@ from pandas import DataFrame, Series
 from convscope.analysis.anova import levels_of
 from convscope.analysis.choice import (
     VALIDATION,
-    Choice,
     Family,
-    choose,
+    Ranking,
+    rank,
     setting_families,
     variant_families,
     with_result,
@@ -116,25 +116,25 @@ def _only_variant(groups: DataFrame) -> Iterator[str]:
 
 
 def _of_settings(family: Family) -> Iterator[str]:
-    choice = choose(grouped(family.runs))
-    yield from _chosen(choice, family.runs, "setting", "")
-    if choice.repeated:
-        yield from _tested(choice, family.runs, brief=True)
+    ranking = rank(family.runs)
+    yield from _best(ranking, family.runs, "setting", "")
+    if ranking.repeated:
+        yield from _others(ranking, brief=True)
     else:
         yield "Significance needs two runs or more of each (repeat=5 trains five)."
 
 
 def _of_variants(family: Family) -> Iterator[str]:
     runs = family.runs
-    choice = choose(grouped(runs))
+    ranking = rank(runs)
     speed = not speed_caveats(runs[runs["status"] == "finished"])
-    yield from _chosen(choice, runs, "variant", f", {_cost(choice.best, speed)}")
-    if choice.repeated:
-        yield from _tested(choice, runs)
-        yield from _cheaper(choice, runs, speed)
-        if len(choice.single):
+    yield from _best(ranking, runs, "variant", f", {_cost(ranking.best, speed)}")
+    if ranking.repeated:
+        yield from _others(ranking)
+        yield from _cheaper(ranking, runs, speed)
+        if len(ranking.single):
             yield (
-                f"Not among these, as a single run shows no spread: {_named(choice.single)}. "
+                f"Not among these, as a single run shows no spread: {_named(ranking.single)}. "
                 "repeat=5 trains five."
             )
         yield from _larger_strides(runs)
@@ -143,25 +143,26 @@ def _of_variants(family: Family) -> Iterator[str]:
             "Whether one variant is better than another is not known: that needs two seeds or more "
             "of two variants (repeat=5 trains five)."
         )
-    yield _front(choice)
+    yield _front(ranking)
     yield from summarize_effects(runs)
-    yield from _test_set(choice.best)
+    yield from _test_set(ranking.best)
 
 
-def _chosen(choice: Choice, runs: DataFrame, noun: str, cost: str) -> Iterator[str]:
+def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[str]:
     """What has the highest validation accuracy, and its accuracy on the test set."""
-    best, by_test = choice.best, choice.by != VALIDATION
+    best, by_test = ranking.best, ranking.by != VALIDATION
     metric = "test accuracy" if by_test else "validation accuracy"
-    among = f"{len(choice.ranked)} {noun}s{' with two runs or more' if len(choice.single) else ''}"
-    highest = f"the highest {metric} of {among}, {percent(best[choice.by])}"
+    repeated = " with two runs or more" if len(ranking.single) else ""
+    among = f"{len(ranking.groups)} {noun}s{repeated}"
+    highest = f"the highest {metric} of {among}, {percent(best[ranking.by])}"
     result = f"{percent(best['test_accuracy'])} {_over(best)}"
-    if choice.repeated:
-        bounds = simultaneous_intervals(runs[runs["group"].isin(choice.ranked.index)])
+    if ranking.repeated:
+        bounds = simultaneous_intervals(runs[runs["group"].isin(ranking.groups.index)])
         low, high, number = bounds.loc[best.name, ["low", "high", "number"]]
         interval = percent_range(low, high)
         result += f" (95 % interval {interval}, adjusted for the choice among {number:.0f})"
-    if len(choice.tied) > 1:
-        tied = choice.ranked.loc[choice.tied]
+    if len(ranking.tied) > 1:
+        tied = ranking.groups.loc[ranking.tied]
         yield (
             f"{listed(list(tied['name']))} share {highest}. Of these, {best['name']} "
             f"{'takes the fewest MACs' if tied['macs'].nunique() > 1 else 'is listed first'}: "
@@ -177,21 +178,19 @@ def _chosen(choice: Choice, runs: DataFrame, noun: str, cost: str) -> Iterator[s
         )
 
 
-def _tested(choice: Choice, runs: DataFrame, *, brief: bool = False) -> Iterator[str]:
+def _others(ranking: Ranking, *, brief: bool = False) -> Iterator[str]:
     """How the others' test accuracies differ from the chosen one's."""
-    best = choice.best
-    found = differences_from(runs, str(best.name), choice.ranked.index)
-    found = found.join(choice.ranked[["name", "test_accuracy"]])
-    worse = found[found["differs"] & (found["difference"] < 0)]
-    better = found[found["differs"] & (found["difference"] > 0)]
-    alike = found[~found["differs"]].sort_values("test_accuracy", ascending=False, kind="stable")
+    worse, better = ranking.worse, ranking.better
+    alike = ranking.not_different.sort_values("test_accuracy", ascending=False, kind="stable")
     if len(worse):
-        yield f"In test accuracy it is significantly better than {_margins(worse, len(found))}."
+        margins = _margins(worse, len(ranking.others))
+        yield f"In test accuracy it is significantly better than {margins}."
     if len(better):
         yield (
             f"In test accuracy {listed(list(better['name']))} "
-            f"{'is' if len(better) == 1 else 'are'} significantly better than {best['name']}, by "
-            f"{_points_range(better['difference'])}: validation and test do not agree."
+            f"{'is' if len(better) == 1 else 'are'} significantly better than "
+            f"{ranking.best['name']}, by {_points_range(better['difference'])}: validation and "
+            "test do not agree."
         )
     if len(alike):
         least = _points_range(alike["high"] - alike["difference"])
@@ -222,11 +221,10 @@ def _points_range(sizes: Series) -> str:
     return f"{high} points" if low == high else f"{low} to {high} points (by pair)"
 
 
-def _cheaper(choice: Choice, runs: DataFrame, speed: bool) -> Iterator[str]:
+def _cheaper(ranking: Ranking, runs: DataFrame, speed: bool) -> Iterator[str]:
     """Those that do not differ significantly from the chosen one, and cost less."""
-    best = choice.best
-    found = differences_from(runs, str(best.name), choice.ranked.index)
-    alike = choice.ranked.loc[found.index[~found["differs"]]]
+    best = ranking.best
+    alike = ranking.groups.loc[ranking.not_different.index]
     lighter = alike[alike["macs"] < best["macs"]]
     parts: dict[str, list[str]] = {}
     if len(lighter):
@@ -306,9 +304,9 @@ def _is_larger(one: Sequence[int] | None, other: Sequence[int] | None) -> int:
     return int(np.sign(np.sign(np.subtract(one, other)).sum()))
 
 
-def _front(choice: Choice) -> str:
-    metric = "validation" if choice.by == VALIDATION else "test"
-    names = list(choice.ranked.loc[chosen_front(choice.ranked, "macs"), "name"])
+def _front(ranking: Ranking) -> str:
+    metric = "validation" if ranking.by == VALIDATION else "test"
+    names = list(ranking.groups.loc[chosen_front(ranking.groups, "macs"), "name"])
     tested = " Neighbours on it need not differ significantly." if len(names) > 1 else ""
     return (
         f"Pareto front of mean {metric} accuracy and MACs, fewest MACs first: {listed(names)}."
