@@ -99,11 +99,13 @@ def where(table: DataFrame, expression: str) -> DataFrame:
         )
     source = expression.strip()
     try:
-        return table.loc[_Filter(table, source).rows(ast.parse(source, mode="eval").body)]
+        try:
+            tree = ast.parse(source, mode="eval").body
+        except (SyntaxError, ValueError) as error:
+            raise UserError(f"where cannot be read{_hint(source, error)}") from None
+        return table.loc[_Filter(table, source).rows(tree)]
     except (RecursionError, MemoryError):
         raise UserError("where must be nested less deeply") from None
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"where cannot be read{_hint(source, error)}") from None
 
 
 def sort(table: DataFrame, by: str) -> DataFrame:
