@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra import version
+
+# Private, the same in every Hydra 1.3: the public `compose` reads all files anew for each job.
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
