@@ -11,7 +11,7 @@ from convscope.analysis.groups import grouped
 from convscope.analysis.pareto import front
 from convscope.analysis.table import to_records
 from convscope.metrics import METRICS, Metric, Network, View, describe, metrics_of, of_run
-from convscope.report.views import compared
+from convscope.report.comparison import variants
 from convscope.sweep.search.trials import objectives_of
 from convscope.training.results import summary
 
@@ -118,9 +118,9 @@ def test_another_entry_is_a_column_of_every_table(lowest_loss: Metric, make_runs
         (False, ["0.375", "0.188"]),
         (True, ["0.250", "0.500", "0.125", "0.250"]),
     ):
-        shown = compared(runs, single=single, width=1_000).table
+        shown, _ = variants(runs, single=single, width=1_000)
         assert [row[shown.columns.index("val loss")] for row in shown.rows] == column
-    narrow = compared(runs, single=False, width=60).table
+    narrow, _ = variants(runs, single=False, width=60)
     assert "val loss" not in narrow.columns
 
     groups = grouped(runs)

@@ -12,7 +12,8 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from convscope.plain_pictures import can_draw, plain_label, plain_text
-from convscope.plots.pictures import canvas
+from convscope.plots.style import Panel, subplots
+from convscope.report import png
 from convscope.training.tracking.pictures import confusion_picture
 
 SHIPPED = Path(mpl.get_data_path(), "fonts", "ttf")
@@ -51,10 +52,9 @@ def test_letters_of_a_title_are_escaped(shipped_fonts: None) -> None:
         assert plain_label("study \u732b") == r"study \u732b"
         assert plain_label("\u0642\u0637 \U0001f9ff") == "\u0642\u0637 \\U0001f9ff"
         assert plain_label("\uace0\uc591\uc774", most=13) == r"\uace0\uc591…"
-        figure = canvas.new_figure(1.0)
-        canvas.png(figure, "study \u732b")
-    assert figure.get_suptitle() == r"study \u732b"
-    drawn(figure)
+    picture = png.drawn(subplots(["study \u732b"], [Panel("", 100, [])]))
+    assert picture.get_suptitle() == r"study \u732b"
+    drawn(picture)
 
 
 @pytest.mark.filterwarnings("ignore:cmr10 font should")

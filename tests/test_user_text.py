@@ -17,14 +17,12 @@ import torch
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from convscope.plain_pictures import plain_text
-from convscope.plots.pictures import canvas
-from convscope.plots.text import lines
-from convscope.report import export
-from convscope.report.document import Bullets, Code, Document, Listing, Section
+from convscope.plots.style import Panel, escaped, lines, subplots
+from convscope.report import export, png
+from convscope.report.document import Bullets, Code, Document, Facts, Listing, Section
 from convscope.report.html import html_report
-from convscope.report.markdown import markdown_report
-from convscope.report.page import Page, as_markdown, show
+from convscope.report.markdown import as_markdown, markdown_report
+from convscope.report.terminal import show
 from convscope.tables import Table, line, print_table, say
 from convscope.text import escape_control
 from convscope.training.tracking.pictures import confusion_picture
@@ -69,8 +67,8 @@ def in_terminal_heading(text: str) -> str:
 
 
 def in_facts(text: str) -> str:
-    page = Page([(text, "what it is")], Table((), ()), legend="")
-    out = printed(lambda console: show(page, console))
+    facts = Facts(((text, "what it is"),))
+    out = printed(lambda console: show([facts], console))
     return out.removesuffix("  what it is\n")
 
 
@@ -91,20 +89,19 @@ def in_json(text: str) -> str:
 
 
 def in_markdown_fact(text: str) -> str:
-    (fact,) = read_markdown(as_markdown(Page([(text, "what it is")], Table((), ()), legend="")))
+    (fact,) = read_markdown(as_markdown([Facts(((text, "what it is"),))]))
     return fact.removesuffix(": what it is")
 
 
 def in_markdown_table(text: str) -> str:
-    page = as_markdown(Page([], table(heading=text, cell=text), legend=""))
+    page = as_markdown([Listing(table(heading=text, cell=text))])
     heading, after, cell, behind = read_markdown(page)
     assert (heading, after, behind) == (cell, "after", "after")
     return cell
 
 
 def in_markdown_heading(text: str) -> str:
-    page = Page([], Table((), ()), legend="", lists={text: ["a sentence"]})
-    heading, _ = read_markdown(as_markdown(page))
+    heading, _ = read_markdown(as_markdown([Bullets(("a sentence",), text)]))
     return heading
 
 
@@ -132,10 +129,9 @@ def in_plotly(text: str) -> str:
 
 
 def in_matplotlib(text: str) -> str:
-    with plain_text():
-        figure = canvas.new_figure(1.0)
-        canvas.png(figure, text)
-    return str(figure.get_suptitle())
+    plotted = subplots([""], [Panel("", 100, [])])
+    plotted.layout.title.text = escaped(text)
+    return str(png.drawn(plotted).get_suptitle())
 
 
 def in_confusion_matrix(text: str) -> str:

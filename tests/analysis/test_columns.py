@@ -6,7 +6,7 @@ import pytest
 
 from convscope.analysis.diff import compare
 from convscope.analysis.table import with_std
-from convscope.report.views import diff_texts
+from convscope.report.comparison import diff_texts
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from scipy import stats
 
 from convscope.analysis.diff import DiffRow, compare
 from convscope.analysis.frame import row, tabulate, with_settings
-from convscope.report.views import side_by_side
+from convscope.report.comparison import side_by_side
+from convscope.report.document import Listing
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 
@@ -203,7 +204,9 @@ def test_equal_seeds_have_a_spread_below_what_the_images_can_show(make_runs: Run
     runs = make_runs({(3, 1, 1): [350 / 360] * 2, (3, 2, 1): [359 / 360, 355 / 360]})
     runs = runs.assign(test_images=360)
     sides = (runs[runs["variant"] == name] for name in ("k3-s1-p1", "k3-s2-p1"))
-    table = side_by_side(compare(runs, *sides)).table
+    _, listing, *_ = side_by_side(compare(runs, *sides))
+    assert isinstance(listing, Listing)
+    table = listing.table
     shown = {key: texts for _, key, *texts in table.rows}
     # 1 / (360 sqrt(12)); and 4 / 360 / sqrt(2) where the seeds differ.
     assert shown["test_accuracy"][:2] == ["97.22 ± <0.08 %", "99.17 ± 0.79 %"]

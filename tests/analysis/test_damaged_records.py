@@ -26,7 +26,7 @@ from convscope.errors import UserError
 from convscope.geometry import convs_from_config, network_geometry
 from convscope.lesson.page import write_page
 from convscope.plots import FIGURES
-from convscope.plots.histories import learned
+from convscope.plots.curves import load_curves
 from convscope.runs.identity import identity
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.plan import plan_runs
@@ -258,7 +258,7 @@ def hold_history(study: Study, changes: int, seed: int, folder: Path) -> None:
             path.write_bytes(content := damaged(whole, dice))
             try:
                 for metric in ("train/loss", "val/accuracy"):
-                    curves, unreadable = learned(runs, metric)
+                    curves, unreadable = load_curves(runs, metric)
                     assert all("\n" not in line for line in unreadable)
                     assert all(
                         map(math.isfinite, curves[next(iter(curves))].means) if curves else ()
@@ -266,7 +266,7 @@ def hold_history(study: Study, changes: int, seed: int, folder: Path) -> None:
                 (planned,) = plan_runs([study.request])
                 assert planned.epochs_done >= 0
                 if number % 20 == 0:
-                    assert "\n" not in told(lambda: FIGURES["curves"](runs).to_json())
+                    assert "\n" not in told(lambda: FIGURES["curves"].draw(runs).to_json())
                     report.write(runs, [], folder / "report.html", None)
             except Exception as error:
                 raise AssertionError(f"change {number} of seed {seed}: {content!r}") from error
@@ -330,7 +330,7 @@ def test_a_record_whose_data_set_has_no_name_is_drawn_as_of_an_unknown_one(study
         path.write_text(json.dumps(document))
         runs, _ = Reader([study.folder]).read()
         assert "unknown" in set(runs["dataset"])
-        assert FIGURES["accuracy_against"](runs, "macs").data
+        assert FIGURES["accuracy_against"].draw(runs, "macs").data
     finally:
         path.write_bytes(whole)
 
@@ -359,7 +359,7 @@ def test_an_accuracy_of_a_history_that_is_none_is_told(study: Study, accuracy: s
     runs = Reader([study.folder]).read()[0]
     try:
         path.write_text(f"{header}\n{','.join(cells)}\n")
-        curves, (said,) = learned(runs, "val/accuracy")
+        curves, (said,) = load_curves(runs, "val/accuracy")
         assert said == (
             f"{path} epoch 1: val/accuracy must be a share, 0 to 1, got {float(accuracy)}"
         )

@@ -268,7 +268,7 @@ def test_values_of_several_types_under_one_key_are_shown_and_drawn(
     runs, unreadable = Reader([study]).read()
     assert unreadable == []
     assert [row["config.extra"] for row in to_records(runs, single=True)] == [1, "1", None]
-    assert FIGURES["parallel"](runs).data
+    assert FIGURES["parallel"].draw(runs).data
 
 
 def test_of_two_runs_with_one_id_that_of_its_config_counts(

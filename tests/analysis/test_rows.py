@@ -12,7 +12,7 @@ from scipy import stats
 
 from convscope.analysis.frame import Reader
 from convscope.analysis.table import shared, to_records, varied
-from convscope.report.views import compared
+from convscope.report.comparison import variants
 
 MakeStudy = Callable[..., Path]
 
@@ -159,7 +159,7 @@ def test_what_matters_least_leaves_a_table_that_is_too_wide(
     runs = table(study)
     heads = {}
     for width in (80, 90, 120):
-        drawn = compared(runs, single=False, width=width).table
+        drawn, _ = variants(runs, single=False, width=width)
         cells = zip(drawn.columns, *drawn.rows, strict=True)
         widths = [max(len(cell.removeprefix("<")) for cell in column) for column in cells]
         assert sum(widths) + 2 * (len(widths) - 1) <= width

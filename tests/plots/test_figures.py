@@ -32,9 +32,9 @@ from convscope.plots import (
     parallel,
     styled,
 )
-from convscope.plots.marks import ON_DARK, entries, looks
-from convscope.plots.quantities import log_ticks
-from convscope.plots.style import CELL_INK
+from convscope.plots.axes import log_ticks
+from convscope.plots.style import CELL_INK, ON_DARK
+from convscope.plots.variant_style import legend_entries, variant_style
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -556,7 +556,7 @@ def test_what_cannot_be_read_is_named_and_no_link_is_followed(
     assert text_of(figure).replace("<br>", " ").endswith("is not a regular file")
 
 
-@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+@pytest.mark.parametrize("figure", [one.draw for one in FIGURES.values()], ids=FIGURES)
 @pytest.mark.parametrize("paddings", [None, (0,)], ids=["no run", "impossible alone"])
 def test_a_figure_without_anything_to_show_says_so(
     figure: Callable[[DataFrame], go.Figure],
@@ -611,15 +611,15 @@ def test_no_two_variants_look_alike_unless_the_legend_says_so(make_runs: Runs) -
     runs = make_runs(
         {(k, s, p): [0.9] for k in kernels for s in strides for p in ("half", 1, 4, "1x2")}
     )
-    of = looks(grouped(runs))
+    of = variant_style(grouped(runs))
 
     seen = of[["colour", "size", "shape", "fill", "ring"]].apply(tuple, axis="columns")
     assert len(seen) > 300
     assert seen.nunique() == len(seen)
     titles = []
     for channel in ("colour", "shape", "fill"):
-        titles.append({title for title, _, _ in entries(of, channel)})
-        named = [name for _, name, _ in entries(of, channel)]
+        titles.append({title for title, _, _ in legend_entries(of, channel)})
+        named = [name for _, name, _ in legend_entries(of, channel)]
         assert sorted(named) == sorted(of[f"{channel}_of"].unique())
     assert titles == [{"kernel size"}, {"stride"}, {"padding"}]
     lines = of[["colour", "width", "shape", "dash"]].apply(tuple, axis="columns")
@@ -628,10 +628,10 @@ def test_no_two_variants_look_alike_unless_the_legend_says_so(make_runs: Runs) -
 
 def test_levels_that_look_alike_share_one_entry_of_the_legend(make_runs: Runs) -> None:
     runs = make_runs({(11, 1, padding): [0.9] for padding in range(10)})
-    of = looks(grouped(runs))
+    of = variant_style(grouped(runs))
 
     # 0 is valid, 5 half and 10 would be full: of the others three have a look of their own.
-    names = [name for _, name, _ in entries(of, "fill")]
+    names = [name for _, name, _ in legend_entries(of, "fill")]
 
     assert names == ["valid", "half", "p1", "p2", "p3", "p4 and 4 more"]
 
@@ -673,9 +673,9 @@ def thousand(make_runs: Runs, tmp_path: Path) -> DataFrame:
 def test_a_thousand_runs_are_quick_and_small(thousand: DataFrame) -> None:
     assert len(thousand) > 800
     for name, figure in FIGURES.items():
-        figure(thousand)
+        figure.draw(thousand)
         started = time.process_time()
-        drawn = figure(thousand)
+        drawn = figure.draw(thousand)
         # A generous multiple of what it takes, for a slow machine.
         assert time.process_time() - started < 1.5, name
         assert len(drawn.to_json()) < 500_000, name
@@ -700,7 +700,7 @@ def hostile(make_study: Make, tmp_path: Path) -> DataFrame:
 
 def test_names_are_escaped_in_every_figure(hostile: DataFrame) -> None:
     for name, figure in FIGURES.items():
-        assert "<img" not in figure(hostile).to_json().replace("\\u003c", "<"), name
+        assert "<img" not in figure.draw(hostile).to_json().replace("\\u003c", "<"), name
     assert "&lt;img src=x onerror=alert(1)&gt;%{x}&amp;amp;" in " ".join(
         note["text"].replace("<br>", " ")
         for note in accuracy_against(hostile)["layout"]["annotations"]
@@ -725,7 +725,7 @@ def test_figures_are_drawn_without_error_or_request(hostile: DataFrame, browser:
               place.id = name;
               await Plotly.newPlot(place, figure.data, figure.layout, {displaylogo: false});
             }""",
-            [name, json.loads(styled(figure(hostile), dark=False).to_json())],
+            [name, json.loads(styled(figure.draw(hostile), dark=False).to_json())],
         )
 
     assert said == []

@@ -8,8 +8,7 @@ import pytest
 
 from convscope import report
 from convscope.analysis.frame import Reader
-from convscope.plots.stack import panel_title, stacked
-from convscope.plots.style import figure
+from convscope.plots.style import Panel, subplots
 from convscope.runs.history import METRICS, History
 
 if TYPE_CHECKING:
@@ -156,10 +155,9 @@ def test_a_title_begins_at_one_height_and_ends_above_its_panel(
     counts = range(1, 7)
     drawn = []
     for count in counts:
-        layout = stacked([f"line {number}" for number in range(count)], [100])
-        layout["annotations"] = [panel_title(0, "panel")]
-        trace = {"type": "scatter", "x": [1], "y": [1]}
-        html = figure([trace], layout).to_html(full_html=False, include_plotlyjs=count == 1)
+        panel = Panel("panel", 100, [{"type": "scatter", "x": [1], "y": [1]}])
+        figure = subplots([f"line {number}" for number in range(count)], [panel])
+        html = figure.to_html(full_html=False, include_plotlyjs=count == 1)
         drawn.append(html)
     page.write_text("".join(drawn))
     tab = browser.new_page()
@@ -196,7 +194,7 @@ def test_a_table_wider_than_the_page_says_so_and_can_be_scrolled_to_its_end(open
     tab = opened(360)
     heads = tab.locator("thead th").all_inner_texts()
     assert (len(heads), heads[0], heads[-1]) == (11, "variant", "params")
-    hint, box, last = tab.locator(".hint"), tab.locator(".wide"), tab.locator("thead th").last
+    hint, box, last = tab.locator(".hint"), tab.locator(".scrolled"), tab.locator("thead th").last
 
     def hidden() -> int:
         """Columns whose right edge lies outside the box."""
@@ -221,7 +219,7 @@ def test_a_table_wider_than_the_page_says_so_and_can_be_scrolled_to_its_end(open
 def test_all_columns_are_in_sight_on_a_laptop(opened: Open) -> None:
     tab = opened(1280)
     assert tab.locator(".hint").inner_text() == ""
-    assert tab.locator(".wide").evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert tab.locator(".scrolled").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_figures_follow_the_colour_scheme(opened: Open) -> None:

@@ -15,7 +15,7 @@ from scipy import stats
 from tensorboard.summary import Writer
 
 from convscope.analysis.frame import Reader
-from convscope.report.views import compared
+from convscope.report.comparison import variants
 from convscope.runs.history import History
 
 MakeStudy = Callable[..., Path]
@@ -178,8 +178,8 @@ def test_the_table_is_that_of_the_terminal(
     assert tab.variants == ["k3-s1-p1", "k5-s1-p2"]
     assert tab.find("[aria-sort=descending]").inner_text() == "Val accuracy"
     titles = [title.lower() for title in tab.find("thead button").all_inner_texts()]
-    terminal = compared(Reader([study]).read()[0], single=False, width=1_000).table.columns
-    assert {title.removeprefix("<").lower() for title in terminal} - {""} <= {*titles}
+    terminal, _ = variants(Reader([study]).read()[0], single=False, width=1_000)
+    assert {title.removeprefix("<").lower() for title in terminal.columns} - {""} <= {*titles}
     # 360 images hide a standard deviation of 1 / (360 sqrt(12)).
     accuracies = {"k3-s1-p1": "97.22 ± <0.08 %", "k5-s1-p2": "99.72 ± <0.08 %"}
     for variant, (validation, accuracy) in right.items():

@@ -15,7 +15,7 @@ from convscope.analysis.frame import Reader
 from convscope.checkpoint import read_best, read_last
 from convscope.errors import UserError
 from convscope.lesson.page import write_page
-from convscope.plots.histories import learned
+from convscope.plots.curves import load_curves
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.lock import RunLock, is_locked, move_aside
@@ -93,7 +93,7 @@ def test_what_reads_a_run_is_never_held_up(
     assert all("\n" not in line for line in told)
     runs, aside = Reader([run.path.parent]).read()
     assert len(runs) + len(aside) == 1
-    _, unreadable = learned(runs, "val/accuracy") if len(runs) else ({}, [])
+    _, unreadable = load_curves(runs, "val/accuracy") if len(runs) else ({}, [])
     assert len(unreadable) == (name == "history")
 
 

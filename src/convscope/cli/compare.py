@@ -12,8 +12,10 @@ from dataclasses import asdict
 
 from convscope.cli.common import Parser, output_file, typed_command
 from convscope.errors import UserError
+from convscope.report.document import Block
 from convscope.report.export import FORMATS as EXPORTS
-from convscope.report.page import Page, as_markdown, show
+from convscope.report.markdown import as_markdown
+from convscope.report.terminal import show
 from convscope.streams import run_command, tell
 from convscope.tables import new_console
 
@@ -120,9 +122,9 @@ def _table(given: Namespace) -> None:
         rows = [record | in_common for record in to_records(runs, single=given.runs)]
         print(EXPORTS[given.format](rows), end="")
     else:
-        from convscope.report.views import compared
+        from convscope.report.comparison import compared
 
-        _print_page(lambda width: compared(runs, given.runs, width), given.format)
+        _print_blocks(lambda width: compared(runs, given.runs, width), given.format)
     if report_path is not None:
         tell(f"wrote {report_path}")
 
@@ -136,20 +138,20 @@ def _diff(given: Namespace) -> None:
         raise UserError(f"diff must have two variants or runs behind it, got {len(names)}")
     from convscope.analysis.diff import compare
     from convscope.analysis.lookup import find_sides
-    from convscope.report.views import side_by_side
+    from convscope.report.comparison import side_by_side
 
     comparison = compare(*find_sides(names))
     if given.format in EXPORTS:
         differing = [asdict(row) for row in comparison.rows if row.differs]
         print(EXPORTS[given.format](differing), end="")
     else:
-        _print_page(lambda _: side_by_side(comparison), given.format)
+        _print_blocks(lambda _: side_by_side(comparison), given.format)
 
 
-def _print_page(page_of_width: Callable[[int], Page], form: str) -> None:
+def _print_blocks(blocks_of_width: Callable[[int], list[Block]], form: str) -> None:
     console = new_console()
-    page = page_of_width(console.width)
+    blocks = blocks_of_width(console.width)
     if form == "markdown":
-        print(as_markdown(page))
+        print(as_markdown(blocks))
     else:
-        show(page, console)
+        show(blocks, console)

@@ -3,193 +3,194 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
-from convscope.plots.marks import NEUTRAL, key, key_height
-from convscope.plots.points import ACCURACY, COSTS, Panel, Points, points
-from convscope.plots.quantities import Quantity, chosen, log_ticks, plain, rows, with_interval
-from convscope.plots.stack import axes, axis_key, panel_title, stacked
-from convscope.plots.style import figure
-from convscope.plots.text import escaped, lines
+from convscope.analysis import pareto
+from convscope.errors import UserError
+from convscope.metrics import METRICS, Metric, metrics_of
+from convscope.plots.axes import bounded, interval_columns, is_log, log_ticks, with_interval
+from convscope.plots.labels import non_overlapping
+from convscope.plots.registry import Choice, Figure, InReport, View
+from convscope.plots.style import NEUTRAL, Panel, Trace, escaped, lines, subplots
+from convscope.plots.table import (
+    MOST_PANELS,
+    SINGLE,
+    measured_groups,
+    records,
+    split_by_setting,
+    to_json_list,
+)
+from convscope.plots.variant_style import legend_traces, variant_style
 from convscope.text import counted
 
+ACCURACY = METRICS["test_accuracy"]
+COST = Choice("cost", "Against", {metric.name: metric.title for metric in metrics_of("scatter")})
 _HEIGHT, _ONE_OF_SEVERAL = 330, 240
 """Of the only panel, and of one of several, pixels."""
-_ONE_PLACE, _MOST_LISTED = 0.01, 3
-"""As parts of an axis: what is nearer is hidden by its mark."""
-_FAINT = "rgba(140, 140, 140, 0.6)"
+_MARGIN, _SAME_PLACE = 0.08, 0.01
+"""As parts of an axis: on either side of the points; what is nearer is hidden by its mark."""
+_MOST_LABELLED, _MOST_LISTED = 30, 3
+"""Points of a panel that are all labelled where there is room; of more, the front and the best."""
+_FAINT = f"{NEUTRAL}99"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis from `low` to `high`, powers of 10 where `is_log`."""
+
+    metric: Metric
+    is_log: bool
+    low: float
+    high: float
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The range as values of the metric."""
+        return (10**self.low, 10**self.high) if self.is_log else (self.low, self.high)
+
+    def positions(self, groups: DataFrame) -> Series:
+        """Return where each group is, from 0 to 1."""
+        values = groups[self.metric.name]
+        values = values.map(math.log10) if self.is_log else values
+        return (values - self.low) / (self.high - self.low)
+
+    def layout(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"range": (self.low, self.high)}
+        if not self.is_log:
+            return shown | {"tickformat": self.metric.tick_format}
+        ticks = log_ticks(self.low, self.high)
+        texts = [self.metric.short(tick) for tick in ticks]
+        return shown | {"type": "log", "tickvals": ticks, "ticktext": texts}
 
 
 def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go.Figure:
     """Test accuracy against training samples/s, MACs per image or parameters.
 
+    A panel per setting. Settings of one group share a panel, the last, where labels say which.
+
     Args:
         runs: `frame`'s table.
-        cost: a column of `points.COSTS`.
+        cost: one of `COST`.
 
     Raises:
         UserError: `cost` is none of them, or no finished run has both.
     """
-    against = chosen("cost", cost, COSTS)
-    shown = points(runs, against)
-    front = (
-        "dotted: Pareto front by validation" if any(panel.front for panel in shown.panels) else ""
-    )
-    beyond = [_beyond(panel, shown, against) for panel in shown.panels]
+    against = METRICS[COST.check(cost)]
+    groups = measured_groups(runs).dropna(subset=[cost])
+    if groups.empty:
+        raise UserError(f"no finished run has {against.title}")
+    for metric in (ACCURACY, against):
+        for end in interval_columns(metric):
+            groups = groups.assign(**{end: bounded(metric, groups[end])})
+    groups = groups.join(variant_style(groups))
+    x, y = _axis(groups, against), _axis(groups, ACCURACY)
+    settings = split_by_setting(groups)
+    shown = settings[:MOST_PANELS]
+    # Means of speeds differ by chance, and settings are not compared: neither has a front.
+    fronts = [pareto.chosen_front(part, cost) if title != SINGLE else [] for title, part in shown]
+    height = _HEIGHT if len(shown) == 1 else _ONE_OF_SEVERAL
+    cut = [_cut_intervals(part, x, y) for _, part in shown]
+    more = len(settings) - len(shown)
     titles = [
         f"Accuracy against {against.title}",
-        front,
-        "triangle: interval goes on beyond the axis" if any(beyond) else "",
-        shown.note,
+        "dotted: Pareto front by validation" if any(fronts) else "",
+        "triangle: interval goes on beyond the axis" if any(cut) else "",
+        f"{counted(more, 'more setting')} not shown" if more else "",
     ]
-    height = _HEIGHT if len(shown.panels) == 1 else _ONE_OF_SEVERAL
-    layout = stacked(titles, [height] * len(shown.panels), legend=key_height(shown.looks))
-    traces = key(shown.looks)
-    for number, panel in enumerate(shown.panels):
-        on = axes(number)
-        if panel.front:
-            traces.append(_front(panel, against) | on)
-        traces.append(_points(panel, shown, against) | on)
-        traces += [trace | on for trace in beyond[number]]
-        layout[axis_key(on["xaxis"])] |= {
-            "title": {"text": f"{against.title}, {against.which_is_better}"},
-            "tickfont": {"size": 11},
-            "range": shown.x,
-            **_ticks(shown, against),
-        }
-        layout[axis_key(on["yaxis"])] |= {
-            "title": {"text": ACCURACY.title},
-            "tickformat": ACCURACY.tick_format,
-            "range": shown.y,
-            # Room for a triangle.
-            "ticklabelstandoff": 5,
-        }
-    layout["annotations"] = [
-        panel_title(number, panel.title) for number, panel in enumerate(shown.panels)
-    ]
-    return figure(traces, layout)
-
-
-def _ticks(shown: Points, cost: Quantity) -> dict[str, Any]:
-    if not shown.log_x:
-        return {"tickformat": cost.tick_format}
-    ticks = log_ticks(*shown.x)
-    return {"type": "log", "tickvals": ticks, "ticktext": [cost.short(tick) for tick in ticks]}
-
-
-def _points(panel: Panel, shown: Points, cost: Quantity) -> dict[str, Any]:
-    # The best come last, on top of the others.
-    groups = panel.groups.sort_values(ACCURACY.column, kind="stable")
-    looks = shown.looks.loc[groups.index]
-    low, high = shown.x_values
-    labels = [panel.labels.get(group) for group in groups.index]
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": plain(groups[cost.column]),
-        "y": plain(groups[ACCURACY.column]),
-        "error_y": _interval(groups, ACCURACY, *shown.y),
-        **({"error_x": _interval(groups, cost, low, high)} if cost.measured else {}),
-        "marker": {
-            "color": list(looks["colour"]),
-            "symbol": list(looks["shape"] + looks["fill"]),
-            "size": list(looks["size"]),
-            "opacity": 0.8,
-            "line": {"width": list(looks["ring"]), "color": list(looks["outline"])},
-        },
-        "text": [escaped(label.text) if label else "" for label in labels],
-        "textposition": [label.position if label else "top right" for label in labels],
-        "customdata": list(groups.index),
-        "hovertext": [
-            lines(
-                group["label"],
-                f"{with_interval(ACCURACY, group)}, {counted(group['runs'], 'run')}",
-                with_interval(cost, group),
-                "on the front, by validation accuracy" if name in panel.front else "",
-                beside,
-            )
-            for (name, group), beside in zip(
-                rows(groups), _at_one_place(groups, cost, shown), strict=True
-            )
-        ],
-        "hoverinfo": "text",
-        "showlegend": False,
+    which = "more" if against.better == "larger" else "less"
+    x_axis = x.layout() | {
+        "title": {"text": f"{against.title}, {which} is better"},
+        "tickfont": {"size": 11},
     }
-
-
-def _at_one_place(groups: DataFrame, cost: Quantity, shown: Points) -> list[str]:
-    """Of each group, which others its mark lies upon; "" where it has its place to itself."""
-    across = groups[cost.column].map(math.log10) if shown.log_x else groups[cost.column]
-    near = np.ones((len(groups), len(groups)), bool)
-    for values, (low, high) in ((across, shown.x), (groups[ACCURACY.column], shown.y)):
-        places = values.to_numpy(float) / (high - low)
-        near &= abs(places[:, None] - places) < _ONE_PLACE
-    np.fill_diagonal(near, val=False)
-    labels = groups["label"].to_numpy(object)
-    return [_listed(labels[others]) for others in near]
-
-
-def _listed(labels: Sequence[str]) -> str:
-    if len(labels) == 0:
-        return ""
-    more = f" and {len(labels) - _MOST_LISTED} more" if len(labels) > _MOST_LISTED else ""
-    return f"at the same place: {', '.join(labels[:_MOST_LISTED])}{more}"
-
-
-def _interval(groups: DataFrame, shown: Quantity, low: float, high: float) -> dict[str, Any]:
-    """The interval's bars, which end where the axis does: beyond a log axis's there is no place."""
-    mean = groups[shown.column]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": plain(groups[f"{shown.column}_high"].clip(upper=high) - mean),
-        "arrayminus": plain(mean - groups[f"{shown.column}_low"].clip(lower=low)),
-        "width": 0,
-        "thickness": 1,
-        "color": _FAINT,
-    }
-
-
-def _beyond(panel: Panel, shown: Points, cost: Quantity) -> list[dict[str, Any]]:
-    """A triangle at the axis's end where an interval goes on."""
-    ends = [(ACCURACY, *shown.y, "triangle-down", "triangle-up")]
-    if cost.measured:
-        ends.append((cost, *shown.x_values, "triangle-left", "triangle-right"))
-    marks = [
-        (name, quantity, end, symbol, group)
-        for name, group in rows(panel.groups)
-        for quantity, low, high, below, above in ends
-        for end, symbol, beyond in (
-            (low, below, group[f"{quantity.column}_low"] < low),
-            (high, above, group[f"{quantity.column}_high"] > high),
+    # Room for a triangle beside the numbers.
+    y_axis = y.layout() | {"title": {"text": ACCURACY.title}, "ticklabelstandoff": 5}
+    panels = [
+        Panel(
+            title,
+            height,
+            [*_front(part.loc[front], cost), *_points(part, front, x, y, title), *triangles],
+            x_axis,
+            y_axis,
         )
-        if beyond
+        for (title, part), front, triangles in zip(shown, fronts, cut, strict=True)
     ]
-    if not marks:
-        return []
+    return subplots(titles, panels, legend_traces(groups))
+
+
+def _axis(groups: DataFrame, metric: Metric) -> Axis:
+    """Return an axis from the least to the greatest value and interval, with a margin.
+
+    An interval of few seeds may be far wider than all means are apart: it is cut where it would
+    push them together.
+    """
+    values = lows = highs = groups[metric.name]
+    if metric.is_measured:
+        lows, highs = (groups[end].fillna(values) for end in interval_columns(metric))
+    is_log_axis = is_log(metric, values)
+    if is_log_axis:
+        least = values.min() / 10
+        values, lows, highs = (
+            part.clip(lower=least).map(math.log10) for part in (values, lows, highs)
+        )
+    apart = values.max() - values.min() or highs.max() - lows.min() or abs(values.max()) / 10 or 1
+    low = max(lows.min(), values.min() - apart / 2)
+    high = min(highs.max(), values.max() + apart / 2)
+    margin = max(high - low, apart) * _MARGIN
+    return Axis(metric, is_log_axis, low - margin, high + margin)
+
+
+def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -> list[Trace]:
+    cost = x.metric
+    # The best come last, on top of the others.
+    groups = groups.sort_values(ACCURACY.name, kind="stable")
+    labels = groups["setting" if title == SINGLE else "variant"]
+    best_first = list(groups.index[::-1])
+    sides = non_overlapping(
+        labels.to_dict(),
+        dict(
+            zip(
+                groups.index,
+                zip(x.positions(groups), y.positions(groups), strict=True),
+                strict=True,
+            )
+        ),
+        dict.fromkeys([*best_first[:1], *front]),
+        best_first if len(groups) <= _MOST_LABELLED else (),
+    )
     return [
         {
             "type": "scatter",
-            "mode": "markers",
-            "x": [end if q is cost else group[cost.column] for _, q, end, _, group in marks],
-            "y": [
-                end if q is ACCURACY else group[ACCURACY.column] for _, q, end, _, group in marks
-            ],
+            "mode": "markers+text",
+            "x": to_json_list(groups[cost.name]),
+            "y": to_json_list(groups[ACCURACY.name]),
+            "error_y": _interval(groups, y),
+            **({"error_x": _interval(groups, x)} if cost.is_measured else {}),
             "marker": {
-                "symbol": [symbol for *_, symbol, _ in marks],
-                "color": NEUTRAL,
-                "size": 7,
+                "color": list(groups["colour"]),
+                "symbol": list(groups["shape"] + groups["fill"]),
+                "size": list(groups["size"]),
+                "opacity": 0.8,
+                "line": {"width": list(groups["ring"]), "color": list(groups["outline"])},
             },
-            "cliponaxis": False,
-            "customdata": [name for name, *_ in marks],
+            "text": [escaped(text) if group in sides else "" for group, text in labels.items()],
+            "textposition": [sides.get(group, "top right") for group in groups.index],
+            "customdata": list(groups.index),
             "hovertext": [
-                lines(group["label"], with_interval(quantity, group))
-                for _, quantity, *_, group in marks
+                lines(
+                    group["label"],
+                    f"{with_interval(ACCURACY, group)}, {counted(group['runs'], 'run')}",
+                    with_interval(cost, group),
+                    "on the front, by validation accuracy" if name in front else "",
+                    beside,
+                )
+                for (name, group), beside in zip(
+                    records(groups), _at_one_place(groups, x, y), strict=True
+                )
             ],
             "hoverinfo": "text",
             "showlegend": False,
@@ -197,16 +198,112 @@ def _beyond(panel: Panel, shown: Points, cost: Quantity) -> list[dict[str, Any]]
     ]
 
 
-def _front(panel: Panel, cost: Quantity) -> dict[str, Any]:
-    front = panel.groups.loc[panel.front]
+def _at_one_place(groups: DataFrame, *axes: Axis) -> list[str]:
+    """Return for each group which others its mark lies upon, "" where there are none."""
+    near = np.ones((len(groups), len(groups)), bool)
+    for axis in axes:
+        positions = axis.positions(groups).to_numpy(float)
+        near &= abs(positions[:, None] - positions) < _SAME_PLACE
+    np.fill_diagonal(near, val=False)
+    texts = []
+    for others in near:
+        labels = list(groups["label"].to_numpy(object)[others])
+        more = f" and {len(labels) - _MOST_LISTED} more" if len(labels) > _MOST_LISTED else ""
+        listed = f"{', '.join(labels[:_MOST_LISTED])}{more}"
+        texts.append(f"at the same place: {listed}" if labels else "")
+    return texts
+
+
+def _interval(groups: DataFrame, axis: Axis) -> Trace:
+    """Return the interval's bars, cut where the axis ends: a log axis has nothing beyond."""
+    mean = groups[axis.metric.name]
+    low, high = (groups[end] for end in interval_columns(axis.metric))
+    least, most = axis.ends
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": plain(front[cost.column]),
-        "y": plain(front[ACCURACY.column]),
-        # Straight: ordered by validation accuracy, the test accuracy may fall along it.
-        "line": {"color": NEUTRAL, "width": 1.5, "dash": "dot"},
-        "customdata": panel.front,
-        "hoverinfo": "skip",
-        "showlegend": False,
+        "type": "data",
+        "symmetric": False,
+        "array": to_json_list(high.clip(upper=most) - mean),
+        "arrayminus": to_json_list(mean - low.clip(lower=least)),
+        "width": 0,
+        "thickness": 1,
+        "color": _FAINT,
     }
+
+
+def _cut_intervals(groups: DataFrame, *axes: Axis) -> list[Trace]:
+    """Return a triangle at an axis's end for each interval that goes on beyond it."""
+    marks = []
+    for number, axis in enumerate(axes):
+        for column, end, is_low in zip(
+            interval_columns(axis.metric), axis.ends, (True, False), strict=False
+        ):
+            beyond = groups[column] < end if is_low else groups[column] > end
+            symbol = (("left", "right"), ("down", "up"))[number][not is_low]
+            for name, group in records(groups[beyond]):
+                place = [group[one.metric.name] for one in axes]
+                place[number] = end
+                hint = lines(group["label"], with_interval(axis.metric, group))
+                marks.append((*place, f"triangle-{symbol}", name, hint))
+    if not marks:
+        return []
+    x, y, symbols, names, hints = map(list, zip(*marks, strict=True))
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": x,
+            "y": y,
+            "marker": {"symbol": symbols, "color": NEUTRAL, "size": 7},
+            "cliponaxis": False,
+            "customdata": names,
+            "hovertext": hints,
+            "hoverinfo": "text",
+            "showlegend": False,
+        }
+    ]
+
+
+def _front(front: DataFrame, cost: str) -> list[Trace]:
+    if front.empty:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": to_json_list(front[cost]),
+            "y": to_json_list(front[ACCURACY.name]),
+            # Straight: ordered by validation accuracy, the test accuracy may fall along it.
+            "line": {"color": NEUTRAL, "width": 1.5, "dash": "dot"},
+            "customdata": list(front.index),
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+    ]
+
+
+_CAPTION = (
+    "A point is a variant's mean over its seeds, with 95 % intervals where there is more than one;"
+    " what its colour, symbol and filling mean stands below the figure."
+)
+FIGURE = Figure(
+    accuracy_against,
+    order=10,
+    view=View("cost", "Accuracy and cost"),
+    choices=(COST,),
+    reports=(
+        InReport(
+            "accuracy-samples",
+            "What accuracy costs in training speed",
+            _CAPTION,
+            {"cost": "train_samples_per_sec"},
+        ),
+        InReport(
+            "accuracy-macs",
+            "What accuracy costs in multiply-accumulate operations (MACs)",
+            f"{_CAPTION} The dotted line joins the Pareto front: the variants that no other beats"
+            " in mean validation accuracy and in cost at once. Neighbours on it need not differ"
+            " significantly.",
+            {"cost": "macs"},
+        ),
+    ),
+)

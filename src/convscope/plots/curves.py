@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,31 +16,109 @@ from pandas import DataFrame
 from convscope.analysis.anova import in_order, levels_of
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
-from convscope.plots.histories import Curve, learned
-from convscope.plots.labels import placed
-from convscope.plots.marks import key, key_height, looks
-from convscope.plots.quantities import log_ticks, rows
-from convscope.plots.settings import MOST_PANELS, SINGLE, parts
-from convscope.plots.stack import axes, axis_key, panel_title, stacked
-from convscope.plots.style import figure
-from convscope.plots.text import escaped, lines
-from convscope.runs.history import METRICS
+from convscope.plots.axes import log_ticks
+from convscope.plots.labels import non_overlapping
+from convscope.plots.registry import Choice, Figure, InReport, View
+from convscope.plots.style import Panel, Trace, escaped, lines, subplots
+from convscope.plots.table import MOST_PANELS, SINGLE, records, split_by_setting
+from convscope.plots.variant_style import legend_traces, variant_style
+from convscope.runs.directory import RunDirectory
+from convscope.runs.history import METRICS, History
 from convscope.text import counted, percent
 
+METRIC = Choice(
+    "metric",
+    "Curves of",
+    {
+        "val/accuracy": "validation accuracy",
+        "val/loss": "validation loss",
+        "train/accuracy": "training accuracy",
+        "train/loss": "training loss",
+        "throughput/train_samples_per_sec": "training samples/s",
+    },
+)
+MOST_EPOCHS = 2_000
+"""Of a curve, more than a figure has pixels; of a longer history fewer are drawn."""
 _HEIGHT = 240
 """Of a panel, pixels."""
 _MOST_BANDS = 4
 """Groups of a panel; more bands hide each other and the lines."""
 _FEW_EPOCHS = 12
-_BAND, _MARGIN = 0.14, 0.05
+_MARGIN = 0.05
+_FAINT = "24"
+"""Opacity behind a colour: a seventh."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric of a group's runs.
+
+    Args:
+        runs: how many have it.
+        values: by epoch, of the runs that got that far.
+        every: 1, or the number of epochs of which one is in `values`.
+    """
+
+    runs: int
+    values: dict[int, list[float]]
+    every: int = 1
+
+    @cached_property
+    def means(self) -> list[float]:
+        return [sum(values) / len(values) for values in self.values.values()]
+
+
+def load_curves(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[str]]:
+    """Return the curve of each group that has one, and what could not be read.
+
+    Where a group has finished runs only these count: of its others the last epochs are missing.
+    """
+    curves: dict[str, Curve] = {}
+    unreadable: list[str] = []
+    is_finished = runs["status"] == "finished"
+    counting = runs[is_finished | ~runs["group"].isin(runs.loc[is_finished, "group"])]
+    for group, paths in counting.groupby("group", sort=False)["path"]:
+        series = []
+        for path in paths:
+            try:
+                series.append(_series(Path(path), metric))
+            except UserError as error:
+                unreadable.append(str(error))
+        epochs = sorted(set().union(*series))
+        if epochs:
+            every = -(-len(epochs) // MOST_EPOCHS)
+            # The last one stays.
+            drawn = epochs[::-every][::-1]
+            values = {epoch: [one[epoch] for one in series if epoch in one] for epoch in drawn}
+            curves[str(group)] = Curve(sum(map(bool, series)), values, every)
+    return curves, unreadable
+
+
+def _series(run: Path, metric: str) -> dict[int, float]:
+    """Return the metric by epoch; {} where there is no history.
+
+    Raises:
+        UserError: the history is no regular file, cannot be read, or has an accuracy that is none.
+    """
+    path = RunDirectory(run).history
+    series = {
+        int(row["epoch"] or 0): float(value)
+        for row in History(path).read()
+        if (value := row[metric]) is not None and math.isfinite(value)
+    }
+    for epoch, value in series.items():
+        if metric.endswith("/accuracy") and not 0 <= value <= 1:
+            raise UserError(f"{path} epoch {epoch}: {metric} must be a share, 0 to 1, got {value}")
+    return series
 
 
 def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     """A metric per epoch: the mean over a group's runs, from least to greatest a band.
 
-    Where a group has finished runs these alone count. A panel per setting; where there is but one
-    setting a panel per stride, or per stride and padding where that leaves room for bands, which
-    are drawn where no panel has more than 4 groups. All panels share their axes, when zoomed too.
+    Where a group has finished runs only these count. A panel per setting; where there is but one
+    setting a panel per stride, and per padding and the like where that leaves room for bands,
+    which are drawn where no panel has more than 4 groups. All panels share their axes, when zoomed
+    too.
 
     Args:
         runs: `frame`'s table; each run's history is read beside its record.
@@ -47,118 +129,127 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     """
     if metric not in METRICS:
         raise UserError(f"metric must be one of {', '.join(METRICS)}, got {metric}")
-    found, unreadable = learned(runs, metric)
+    found, unreadable = load_curves(runs, metric)
     if not found:
         raise UserError(unreadable[0] if unreadable else f"no run has {metric} in its history")
     groups = runs.drop_duplicates("group").set_index("group").loc[list(found)]
-    look = looks(groups)
-    panels = _panels(groups)
-    shown = panels[:MOST_PANELS]
-    banded = max(len(part) for _, part in shown) <= _MOST_BANDS and any(
-        curve.runs > 1 for curve in found.values()
-    )
+    groups = groups[["label", "setting"]].join([variant_style(groups), levels_of(groups)])
+    parts = _parts(groups)
+    shown = parts[:MOST_PANELS]
+    more = len(parts) - len(shown)
+    banded = _most(shown) <= _MOST_BANDS and any(curve.runs > 1 for curve in found.values())
     every = max(curve.every for curve in found.values())
+    others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
     titles = [
         f"{metric}, mean over seeds",
         "band: least to greatest seed" if banded else "",
         "drag over the last epochs to zoom in",
         f"one of every {every} epochs is drawn" if every > 1 else "",
-        *_missing(len(panels) - len(shown), unreadable),
+        f"{counted(more, 'more panel')} not shown" if more else "",
+        f"left out: {unreadable[0]}{others}" if unreadable else "",
     ]
-    layout = stacked(titles, [_HEIGHT] * len(shown), legend=key_height(look))
-    traces = key(look, lines=True)
-    epochs = _epochs(found)
-    values = _values(found, metric, banded=banded) | {"title": {"text": metric}}
-    for number, (title, part) in enumerate(shown):
-        on = axes(number)
-        ends = _ends(part, found) if title == SINGLE else {}
-        for group, about in rows(part[["label"]].join(look)):
-            if banded:
-                traces.append(_band(group, found[group], about["colour"]) | on)
-            traces.append(_line(group, about, found[group], metric, ends.get(group, "")) | on)
-        first = axes(0) if number else {"xaxis": None, "yaxis": None}
-        layout[axis_key(on["xaxis"])] |= epochs | {"matches": first["xaxis"]}
-        layout[axis_key(on["yaxis"])] |= values | {"matches": first["yaxis"]}
-    layout["annotations"] = [panel_title(number, name) for number, (name, _) in enumerate(shown)]
-    return figure(traces, layout)
+    last_epoch = max(max(curve.values) for curve in found.values())
+    x = {"title": {"text": "epoch"}, **({"dtick": 1} if last_epoch <= _FEW_EPOCHS else {})}
+    y = {"title": {"text": metric}, **_values(found, metric, banded=banded)}
+    panels = [
+        Panel(
+            title,
+            _HEIGHT,
+            _lines(part, found, metric, banded=banded, labelled=title == SINGLE),
+            x | ({"matches": "x"} if number else {}),
+            y | ({"matches": "y"} if number else {}),
+        )
+        for number, (title, part) in enumerate(shown)
+    ]
+    return subplots(titles, panels, legend_traces(groups, lines=True))
 
 
-def _panels(groups: DataFrame) -> list[tuple[str, DataFrame]]:
-    """A panel per setting; of a single one a panel per stride, or also per padding and the like."""
+def _parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:
+    """Return the groups of each panel, and its title."""
     if groups["setting"].nunique() > 1:
-        return parts(groups)
-    levels = levels_of(groups)
-    by_stride = _split(groups, levels[["stride"]])
-    more = [key for key in levels if key != "kernel_size" and levels[key].nunique() > 1]
-    by_both = _split(groups, levels[list(dict.fromkeys(["stride", "padding", *more]))])
-    has_room = len(by_both) <= MOST_PANELS and _most(by_both) <= _MOST_BANDS
-    return by_both if _most(by_stride) > _MOST_BANDS and has_room else by_stride
+        return split_by_setting(groups)
+    varied = [factor.key for factor in FACTORS[2:] if groups[factor.key].nunique() > 1]
+    for count in range(len(varied) + 1):
+        for more in combinations(varied, count):
+            parts = _split(groups, ["stride", *more])
+            if len(parts) <= MOST_PANELS and _most(parts) <= _MOST_BANDS:
+                return parts
+    return _split(groups, ["stride"])
 
 
-def _split(groups: DataFrame, levels: DataFrame) -> list[tuple[str, DataFrame]]:
-    names = levels.rename(columns={factor.key: factor.title for factor in FACTORS})
-    titles = names.apply(lambda row: ", ".join(f"{n} {v}" for n, v in row.items()), axis="columns")
-    ordered = sorted(
-        names.drop_duplicates().itertuples(), key=lambda one: [*map(in_order, one[1:])]
-    )
-    return [(titles[level.Index], groups[(titles == titles[level.Index])]) for level in ordered]
+def _split(groups: DataFrame, factors: list[str]) -> list[tuple[str, DataFrame]]:
+    titles = [factor.title for factor in FACTORS if factor.key in factors]
+    parts = sorted(groups.groupby(factors), key=lambda part: [*map(in_order, part[0])])
+    return [
+        (", ".join(f"{title} {one}" for title, one in zip(titles, levels, strict=True)), part)
+        for levels, part in parts
+    ]
 
 
-def _most(panels: list[tuple[str, DataFrame]]) -> int:
-    return max(len(part) for _, part in panels)
+def _most(parts: list[tuple[str, DataFrame]]) -> int:
+    return max(len(part) for _, part in parts)
+
+
+def _lines(
+    groups: DataFrame, found: dict[str, Curve], metric: str, *, banded: bool, labelled: bool
+) -> list[Trace]:
+    """Return the lines of a panel, each above its band.
+
+    Args:
+        labelled: whether the setting is written where a curve ends.
+    """
+    ends = _ends(groups, found) if labelled else {}
+    traces: list[Trace] = []
+    for group, look in records(groups):
+        curve = found[group]
+        if banded:
+            traces.append(_band(group, curve, look["colour"]))
+        traces.append(_line(group, look, curve, metric, ends.get(group, "")))
+    return traces
 
 
 def _ends(groups: DataFrame, found: dict[str, Curve]) -> dict[str, str]:
-    """What is written where a curve ends: the setting."""
-    last = {str(group): found[str(group)].means[-1] for group in groups.index}
+    """Return what is written where a curve ends: the setting, if there is room."""
+    last = {group: found[group].means[-1] for group in groups.index}
     low, high = min(last.values()), max(last.values())
-    places = {group: (1.0, (mean - low) / ((high - low) or 1)) for group, mean in last.items()}
-    labels = dict(zip(last, groups["setting"], strict=True))
-    kept = placed(labels, places, sorted(last, key=lambda group: -last[group]))
-    return {group: label.text for group, label in kept.items()}
+    positions = {group: (1.0, (mean - low) / ((high - low) or 1)) for group, mean in last.items()}
+    settings = groups["setting"].to_dict()
+    sides = non_overlapping(settings, positions, sorted(last, key=lambda group: -last[group]))
+    return {group: settings[group] for group in sides}
 
 
-def _missing(panels: int, unreadable: list[str]) -> list[str]:
-    """What is not shown, a line each."""
-    missing = [f"{counted(panels, 'more panel')} not shown"] if panels else []
-    if unreadable:
-        others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        missing.append(f"left out: {unreadable[0]}{others}")
-    return missing
-
-
-def _band(group: str, curve: Curve, colour: str) -> dict[str, Any]:
+def _band(group: str, curve: Curve, colour: str) -> Trace:
     epochs, values = list(curve.values), list(curve.values.values())
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return {
         "type": "scatter",
         "mode": "none",
         "x": [*epochs, *reversed(epochs)],
         "y": [*map(max, values), *map(min, reversed(values))],
         "fill": "toself",
-        "fillcolor": f"rgba({red}, {green}, {blue}, {_BAND})",
+        "fillcolor": f"{colour}{_FAINT}",
         "customdata": [group] * (2 * len(epochs)),
         "hoverinfo": "skip",
         "showlegend": False,
     }
 
 
-def _line(
-    group: str, about: Mapping[str, Any], curve: Curve, metric: str, end: str
-) -> dict[str, Any]:
+def _line(group: str, look: Mapping[str, Any], curve: Curve, metric: str, end: str) -> Trace:
     epochs = list(curve.values)
-    written = {"text": [""] * (len(epochs) - 1) + [escaped(end)], "textposition": "top left"}
+    label = {
+        "text": [""] * (len(epochs) - 1) + [escaped(end)],
+        "textposition": "top left",
+    }
     return {
         "type": "scatter",
         "mode": "lines+markers+text" if end else "lines+markers",
         "x": epochs,
         "y": curve.means,
-        **(written if end else {}),
-        "line": {"color": about["colour"], "dash": about["dash"], "width": about["width"]},
-        "marker": {"symbol": about["shape"] + about["fill"], "size": 0.7 * about["size"]},
+        **(label if end else {}),
+        "line": {"color": look["colour"], "dash": look["dash"], "width": look["width"]},
+        "marker": {"symbol": look["shape"] + look["fill"], "size": 0.7 * look["size"]},
         "customdata": [group] * len(epochs),
         "hovertext": [
-            _hint(about["label"], epoch, of, metric) for epoch, of in curve.values.items()
+            _hint(look["label"], epoch, values, metric) for epoch, values in curve.values.items()
         ],
         "hoverinfo": "text",
         "showlegend": False,
@@ -167,42 +258,43 @@ def _line(
 
 def _hint(label: str, epoch: int, values: list[float], metric: str) -> str:
     text = percent if metric.endswith("/accuracy") else "{:,.4g}".format
+    spread = f" ({text(min(values))} to {text(max(values))})" if len(values) > 1 else ""
     mean = text(sum(values) / len(values))
-    if len(values) == 1:
-        return lines(label, f"epoch {epoch}: {mean}", "1 run")
-    least, greatest = text(min(values)), text(max(values))
-    return lines(
-        label, f"epoch {epoch}: {mean} ({least} to {greatest})", counted(len(values), "run")
-    )
-
-
-def _epochs(found: dict[str, Curve]) -> dict[str, Any]:
-    last = max(max(curve.values) for curve in found.values())
-    return {"title": {"text": "epoch"}, **({"dtick": 1} if last <= _FEW_EPOCHS else {})}
+    return lines(label, f"epoch {epoch}: {mean}{spread}", counted(len(values), "run"))
 
 
 def _values(found: dict[str, Curve], metric: str, *, banded: bool) -> dict[str, Any]:
-    """An axis that holds every curve, and every band where they are drawn."""
+    """Return an axis that holds every curve, and every band where they are drawn."""
     shown = [
         value
         for curve in found.values()
         for value in ([v for of in curve.values.values() for v in of] if banded else curve.means)
     ]
     low, high = min(shown), max(shown)
-    if metric.endswith("/loss") and low > 0:
+    is_log = metric.endswith("/loss") and low > 0
+    if is_log:
         low, high = math.log10(low), math.log10(high)
-        range_ = _with_margin(low, high)
-        ticks = log_ticks(*range_)
-        return {
-            "type": "log",
-            "range": range_,
-            "tickvals": ticks,
-            "ticktext": [f"{tick:,g}" for tick in ticks],
-        }
-    tick_format = ".3~%" if metric.endswith("/accuracy") else ",~g"
-    return {"tickformat": tick_format, "range": _with_margin(low, high)}
-
-
-def _with_margin(low: float, high: float) -> tuple[float, float]:
     margin = _MARGIN * (high - low or abs(high) or 1)
-    return low - margin, high + margin
+    low, high = low - margin, high + margin
+    if is_log:
+        ticks = log_ticks(low, high)
+        texts = [f"{tick:,g}" for tick in ticks]
+        return {"type": "log", "range": (low, high), "tickvals": ticks, "ticktext": texts}
+    tick_format = ".3~%" if metric.endswith("/accuracy") else ",~g"
+    return {"tickformat": tick_format, "range": (low, high)}
+
+
+FIGURE = Figure(
+    curves,
+    order=50,
+    view=View("curves", "Learning curves"),
+    choices=(METRIC,),
+    reports=(
+        InReport(
+            "curves",
+            "How the variants learn",
+            "Validation accuracy per epoch: the mean over the seeds, and a band from the least to"
+            " the greatest.",
+        ),
+    ),
+)

@@ -2,49 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.plots.cells import VALUES, Cell, Cells, Panel, cells
-from convscope.plots.marks import NEUTRAL
-from convscope.plots.quantities import chosen
-from convscope.plots.stack import axes, axis_key, panel_title, stacked
-from convscope.plots.style import CELL_INK, figure
-from convscope.plots.text import lines
+from convscope.analysis.anova import in_order, levels_of
+from convscope.analysis.groups import grouped
+from convscope.errors import UserError
+from convscope.geometry import FACTORS, pair_token
+from convscope.geometry.factors import PADDING
+from convscope.metrics import METRICS, Metric, metrics_of
+from convscope.plots.axes import with_interval
+from convscope.plots.registry import GEOMETRY, SETTING, Choice, Figure, InReport
+from convscope.plots.style import CELL_INK, NEUTRAL, Panel, Trace, lines, subplots
+from convscope.plots.table import one_setting, records
+from convscope.text import counted
 
+VALUE = Choice("value", "Heat map of", {metric.name: metric.title for metric in metrics_of("heat")})
+IMPOSSIBLE, NOT_FINISHED = "×", "?"
+_MEANINGS = {IMPOSSIBLE: "impossible", NOT_FINISHED: "not finished"}
 _ROW = 36
 """Height of a row of cells, pixels."""
-_GREY = "rgba(140, 140, 140, 0.16)"
-
-Shown = Mapping[tuple[str, str], Cell]
+_GREY = f"{NEUTRAL}29"
 
 
 def heat(runs: DataFrame, value: str = "test_accuracy", setting: str | None = None) -> go.Figure:
     """Accuracy, last feature map, samples/s or MACs by kernel size, stride and padding.
 
+    A panel per padding, and per level of any other factor that varies.
+
     Args:
         runs: `frame`'s table.
-        value: a column of `cells.VALUES`.
+        value: one of `VALUE`.
         setting: which one to draw; by default that with the most finished runs.
 
     Raises:
         UserError: `value` is none of them, there is no such setting, or no run has the value.
     """
-    shown = chosen("value", value, VALUES)
-    drawn = cells(runs, shown, setting)
-    layout = stacked(drawn.titles, [_ROW * len(drawn.kernels)] * len(drawn.panels))
-    layout["annotations"] = []
-    traces = []
-    for number, panel in enumerate(drawn.panels):
-        on = axes(number)
-        traces += [_known(drawn, panel) | on, _holes(drawn, panel) | on]
-        layout["annotations"].append(panel_title(number, panel.title))
-        layout[axis_key(on["xaxis"])] |= _axis("stride", drawn.strides)
-        layout[axis_key(on["yaxis"])] |= _axis("kernel", drawn.kernels) | {"autorange": "reversed"}
-    return figure(traces, layout)
+    shown = METRICS[VALUE.check(value)]
+    runs, which = one_setting(runs, setting)
+    cells = _cells(runs, shown)
+    kernels, strides = (
+        sorted(cells[key].unique(), key=in_order) for key in ("kernel_size", "stride")
+    )
+    others = [
+        factor for factor in FACTORS[2:] if factor is PADDING or cells[factor.key].nunique() > 1
+    ]
+    panels = [
+        Panel(
+            ", ".join(f"{factor.title} {one}" for factor, one in zip(others, shared, strict=True)),
+            _ROW * len(kernels),
+            _maps(part, kernels, strides),
+            _axis("stride", strides),
+            _axis("kernel", kernels) | {"autorange": "reversed"},
+        )
+        for shared, part in sorted(
+            cells.groupby([factor.key for factor in others]),
+            key=lambda panel: [*map(in_order, panel[0])],
+        )
+    ]
+    marks = [
+        f"{mark} {meaning}" for mark, meaning in _MEANINGS.items() if mark in set(cells["text"])
+    ]
+    return subplots([shown.heading, which, "; ".join(marks)], panels)
+
+
+def _cells(runs: DataFrame, shown: Metric) -> DataFrame:
+    """Return each group's levels, `value`, `text` and `hint`."""
+    groups = grouped(runs)
+    if groups[shown.name].isna().all():
+        raise UserError(f"no finished run has {shown.title}")
+    first = runs.drop_duplicates("group").set_index("group")["record"]
+    # A map of 4x4 units, not of 16.
+    maps = {
+        group: pair_token(record.geometry[-1]["out_shape"][1:])
+        for group, record in first.items()
+        if record.geometry and shown.name == "final_map"
+    }
+    texts = [_texts(group, shown, maps.get(name)) for name, group in records(groups)]
+    cells = levels_of(groups).assign(value=groups[shown.name])
+    cells[["text", "hint"]] = texts
+    # Two groups of equal levels would share a cell: the last one has it.
+    return cells.drop_duplicates([factor.key for factor in FACTORS], keep="last")
+
+
+def _texts(group: Mapping[str, Any], shown: Metric, size: str | None) -> tuple[str, str]:
+    """Return what stands in a group's cell, and what is said where it is pointed at."""
+    value = group[shown.name]
+    if pd.isna(value):
+        text = IMPOSSIBLE if "skipped" in group["unfinished"] else NOT_FINISHED
+        why = group["reason"] if isinstance(group["reason"], str) else group["unfinished"]
+        return text, lines(group["label"], f"{_MEANINGS[text]}: {why}")
+    runs = counted(group["runs"], "finished run")
+    return size or shown.short(value), lines(group["label"], with_interval(shown, group), runs)
 
 
 def _axis(title: str, levels: list[str]) -> dict[str, Any]:
@@ -58,49 +111,55 @@ def _axis(title: str, levels: list[str]) -> dict[str, Any]:
     }
 
 
-def _known(drawn: Cells, panel: Panel) -> dict[str, Any]:
-    known = {place: cell for place, cell in panel.cells.items() if cell.value is not None}
-    values = _table(drawn, known, lambda cell: cell.value)
-    return _map(drawn, known) | {
-        "z": values,
-        "coloraxis": "coloraxis",
-        "textfont": {"color": CELL_INK},
-    }
-
-
-def _holes(drawn: Cells, panel: Panel) -> dict[str, Any]:
-    holes = {place: cell for place, cell in panel.cells.items() if cell.value is None}
-    return _map(drawn, holes) | {
-        "z": _table(drawn, holes, lambda cell: 0),
+def _maps(cells: DataFrame, kernels: list[str], strides: list[str]) -> list[Trace]:
+    """Return the cells with a value, and those without one in grey."""
+    is_known = cells["value"].notna()
+    known = {"coloraxis": "coloraxis", "textfont": {"color": CELL_INK}}
+    holes = {
         "colorscale": [[0, _GREY], [1, _GREY]],
         "showscale": False,
         "textfont": {"color": NEUTRAL},
     }
+    traces = []
+    for part, look in ((cells[is_known], known), (cells[~is_known].assign(value=0), holes)):
+        columns = part.reset_index(names="group").set_index(["kernel_size", "stride"])
+
+        def grid(column: str, missing: Any = None, columns: DataFrame = columns) -> list[list[Any]]:
+            found = columns[column].to_dict()
+            return [[found.get((k, s), missing) for s in strides] for k in kernels]
+
+        traces.append(
+            {
+                "type": "heatmap",
+                "x": strides,
+                "y": kernels,
+                "z": grid("value"),
+                "text": grid("text", ""),
+                "texttemplate": "%{text}",
+                "hovertext": grid("hint", ""),
+                "hoverinfo": "text",
+                "hoverongaps": False,
+                "customdata": grid("group"),
+                "xgap": 2,
+                "ygap": 2,
+                **look,
+            }
+        )
+    return traces
 
 
-def _map(drawn: Cells, shown: Shown) -> dict[str, Any]:
-    return {
-        "type": "heatmap",
-        "x": drawn.strides,
-        "y": drawn.kernels,
-        "text": _table(drawn, shown, lambda cell: cell.text, ""),
-        "texttemplate": "%{text}",
-        "hovertext": _table(drawn, shown, lambda cell: lines(*cell.hints), ""),
-        "hoverinfo": "text",
-        "hoverongaps": False,
-        "customdata": _table(drawn, shown, lambda cell: cell.group),
-        "xgap": 2,
-        "ygap": 2,
-    }
-
-
-def _table(
-    drawn: Cells, shown: Shown, of: Callable[[Cell], Any], missing: str | None = None
-) -> list[list[Any]]:
-    return [
-        [
-            of(shown[kernel, stride]) if (kernel, stride) in shown else missing
-            for stride in drawn.strides
-        ]
-        for kernel in drawn.kernels
-    ]
+FIGURE = Figure(
+    heat,
+    order=20,
+    view=GEOMETRY,
+    choices=(VALUE, SETTING),
+    reports=(
+        InReport(
+            "heat",
+            "Which convolution",
+            "Kernel size by stride, with a panel for each padding and whatever else of a"
+            " convolution varies; a cell per variant with its mean over the seeds, × where it is"
+            " impossible.",
+        ),
+    ),
+)

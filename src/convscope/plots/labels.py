@@ -1,15 +1,15 @@
-"""What is written beside points, without overlap."""
+"""Labels beside points, without overlap."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _WIDTH, _HEIGHT = 260, 220
 """Of the smallest panel, on a page of 360 pixels: in a wider one points are further apart, and
 labels, which stay as large, clear of each other all the more."""
 _CHARACTER, _LINE, _MARK = 7.2, 14, 7
-"""Of a label's characters and lines, and half a mark with what is left free around it, pixels."""
+"""Width of a character, height of a line, half a mark with the room around it, pixels."""
 _SIDES = {
     "top right": (1, 1),
     "top left": (-1, 1),
@@ -20,25 +20,12 @@ _SIDES = {
     "top center": (0, 1),
     "bottom center": (0, -1),
 }
-"""Plotly's names, and to which side of the point they are: right and up."""
+"""Plotly's `textposition`, and on which side of the point it is: right and up."""
 
-Place = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Label:
-    """A text and where it stands beside its point.
-
-    Args:
-        position: of `_SIDES`.
-    """
-
-    text: str
-    position: str
+Position = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class _Box:
+class _Box(NamedTuple):
     """Pixels from the lower left corner of the panel."""
 
     left: float
@@ -58,49 +45,47 @@ class _Box:
         return self.left >= 0 and self.right <= _WIDTH and self.bottom >= 0 and self.top <= _HEIGHT
 
 
-def placed(
+def non_overlapping(
     labels: Mapping[str, str],
-    places: Mapping[str, Place],
+    positions: Mapping[str, Position],
     foremost: Iterable[str],
     others: Iterable[str] = (),
-) -> dict[str, Label]:
-    """The labels that overlap neither each other nor a point.
+) -> dict[str, str]:
+    """Return on which side of its point each label stands that overlaps no label and no point.
 
     Args:
         labels: of points, by name.
-        places: of all points in their panel, from 0 to 1, left to right and bottom to top.
+        positions: of all points in their panel, from 0 to 1, left to right and bottom to top.
         foremost: names in the order in which they are given room: first where no point is, and
             where that is nowhere, upon points that are not foremost.
         others: names in the order in which what is left is given to them.
+
+    Returns:
+        `textposition` by name.
     """
     foremost = list(foremost)
-    marks = {name: _mark(place) for name, place in places.items()}
-    kept: dict[str, Label] = {}
+    marks = {name: _box(position, _MARK, _MARK, (0, 0)) for name, position in positions.items()}
+    sides: dict[str, str] = {}
     taken: list[_Box] = []
-
-    def place(names: Iterable[str], obstacles: Iterable[str]) -> None:
+    for names, obstacles in ((foremost, list(marks)), (foremost, foremost), (others, list(marks))):
         for name in names:
             around = [*taken, *(marks[other] for other in obstacles if other != name)]
-            for position, side in _SIDES.items():
-                box = _box(labels[name], places[name], side)
-                if name not in kept and box.is_inside() and not any(map(box.overlaps, around)):
-                    kept[name] = Label(labels[name], position)
+            width = _CHARACTER * len(labels[name]) / 2
+            for textposition, side in _SIDES.items():
+                box = _box(positions[name], width, _LINE / 2, side)
+                if name not in sides and box.is_inside() and not any(map(box.overlaps, around)):
+                    sides[name] = textposition
                     taken.append(box)
-
-    place(foremost, list(marks))
-    place(foremost, foremost)
-    place(others, list(marks))
-    return kept
+    return sides
 
 
-def _mark(place: Place) -> _Box:
-    x, y = place[0] * _WIDTH, place[1] * _HEIGHT
-    return _Box(x - _MARK, x + _MARK, y - _MARK, y + _MARK)
-
-
-def _box(text: str, place: Place, side: tuple[int, int]) -> _Box:
-    x, y = place[0] * _WIDTH, place[1] * _HEIGHT
-    width = _CHARACTER * len(text)
-    left = x + {1: _MARK, 0: -width / 2, -1: -_MARK - width}[side[0]]
-    bottom = y + {1: _MARK, 0: -_LINE / 2, -1: -_MARK - _LINE}[side[1]]
-    return _Box(left, left + width, bottom, bottom + _LINE)
+def _box(position: Position, width: float, height: float, side: tuple[int, int]) -> _Box:
+    """Return the box of half this width and height that touches a mark on one side."""
+    (x, y), (right, up) = position, side
+    x, y = x * _WIDTH + right * _MARK, y * _HEIGHT + up * _MARK
+    return _Box(
+        x + (right - 1) * width,
+        x + (right + 1) * width,
+        y + (up - 1) * height,
+        y + (up + 1) * height,
+    )

@@ -10,10 +10,9 @@ from pandas import DataFrame
 
 from convscope.errors import UserError
 from convscope.geometry import pair_token
-from convscope.plots.marks import NEUTRAL, looks
-from convscope.plots.stack import heading
-from convscope.plots.style import figure
-from convscope.plots.text import escaped, lines
+from convscope.plots.registry import Figure, InReport, View
+from convscope.plots.style import NEUTRAL, Trace, escaped, figure, heading, lines
+from convscope.plots.variant_style import variant_style
 from convscope.runs.record import RunRecord
 
 _ROW, _SIDE, _AROUND = 52, 28, 100
@@ -44,12 +43,11 @@ def map_sizes(runs: DataFrame) -> go.Figure:
     names = {name for _, stages, _ in rows for name in stages}
     room = _NARROW / len(names)
     scale = min(_SIDE, room - 2) / max(sizes)
-    colours = looks(runs.drop_duplicates("variant").set_index("variant", drop=False))["colour"]
+    variants = runs.drop_duplicates("variant").set_index("variant", drop=False)
+    colours = variant_style(variants)["colour"]
     traces = [
-        _maps(run, stages, groups, colours[run["variant"]], scale, room)
-        if stages
-        else _impossible(run, groups)
-        for run, stages, groups in shown
+        _row(number, run, stages, groups, colours[run["variant"]], scale, room)
+        for number, (run, stages, groups) in enumerate(shown)
     ]
     more = f"the first {len(shown)} of {len(rows)} variants" if len(rows) > len(shown) else ""
     layout: dict[str, Any] = {
@@ -71,8 +69,6 @@ def map_sizes(runs: DataFrame) -> go.Figure:
             "zeroline": False,
         },
     }
-    for place, trace in enumerate(traces):
-        trace["y"] = [place] * len(trace["x"])
     return figure(traces, layout)
 
 
@@ -90,13 +86,9 @@ def _rows(runs: DataFrame) -> list[tuple[dict[str, Any], Stages, list[str]]]:
 def _stages(record: RunRecord) -> Stages:
     if not record.geometry:
         return {}
-    after = {layer["name"]: _size(layer["out_shape"]) for layer in record.geometry}
-    return {"input": _size(record.geometry[0]["in_shape"]), **after}
-
-
-def _size(shape: list[int]) -> tuple[int, int]:
-    _, height, width = shape
-    return height, width
+    shapes = {layer["name"]: layer["out_shape"] for layer in record.geometry}
+    shapes = {"input": record.geometry[0]["in_shape"], **shapes}
+    return {name: (height, width) for name, (_, height, width) in shapes.items()}
 
 
 def _stage_order(name: str) -> tuple[int, bool]:
@@ -105,24 +97,40 @@ def _stage_order(name: str) -> tuple[int, bool]:
     return (int(number[0]) if number else 0, name.startswith("pool"))
 
 
-def _maps(
+def _row(
+    number: int,
     run: dict[str, Any],
     stages: Stages,
     groups: list[str],
     colour: str,
     scale: float,
     room: float,
-) -> dict[str, Any]:
-    """A row.
+) -> Trace:
+    """Return the squares of a row, or what stands in their place.
 
     Args:
         scale: pixels of the figure for one of a map.
         room: for a stage on a narrow page, pixels.
     """
+    count = len(stages) or 1
+    trace: Trace = {
+        "type": "scatter",
+        "y": [number] * count,
+        "hoverinfo": "text",
+        "customdata": [groups] * count,
+    }
+    if not stages:
+        return trace | {
+            "mode": "text",
+            "x": ["input"],
+            "text": ["impossible"],
+            "textposition": "middle right",
+            "textfont": {"color": NEUTRAL},
+            "hovertext": [lines(run["variant"], run["reason"] or "")],
+        }
     is_tight = room < _PAIR
     sizes = [pair_token(size) for size in stages.values()]
-    return {
-        "type": "scatter",
+    return trace | {
         "mode": "markers+text",
         "x": list(stages),
         "text": [size.replace("x", "x<br>") if is_tight else size for size in sizes],
@@ -141,20 +149,18 @@ def _maps(
             lines(run["variant"], f"{name}: {height} x {width} px")
             for name, (height, width) in stages.items()
         ],
-        "hoverinfo": "text",
-        "customdata": [groups] * len(stages),
     }
 
 
-def _impossible(run: dict[str, Any], groups: list[str]) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "text",
-        "x": ["input"],
-        "text": ["impossible"],
-        "textposition": "middle right",
-        "textfont": {"color": NEUTRAL},
-        "hovertext": [lines(run["variant"], run["reason"] or "")],
-        "hoverinfo": "text",
-        "customdata": [groups],
-    }
+FIGURE = Figure(
+    map_sizes,
+    order=40,
+    view=View("maps", "Feature maps"),
+    reports=(
+        InReport(
+            "map-sizes",
+            "What is left of the image, layer by layer",
+            "Height and width of each layer's output, drawn to scale.",
+        ),
+    ),
+)

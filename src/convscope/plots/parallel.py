@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,20 +13,14 @@ from pandas.api.types import is_numeric_dtype
 from convscope.analysis.anova import in_order, levels_of
 from convscope.analysis.frame import setting_keys, short
 from convscope.geometry import FACTORS
-from convscope.plots.points import ACCURACY, measured_groups
-from convscope.plots.quantities import QUANTITIES, plain
-from convscope.plots.stack import heading
-from convscope.plots.style import figure
-from convscope.plots.text import escaped
+from convscope.metrics import METRICS, Metric, metrics_of
+from convscope.plots.axes import is_log
+from convscope.plots.registry import Figure, View
+from convscope.plots.style import escaped, figure, heading
+from convscope.plots.table import measured_groups
 from convscope.text import abbreviated, counted, shorten
 
-_NUMBERS = {
-    "receptive_field": "RF px",
-    "final_map": "map",
-    "params": "params",
-    "macs": "MACs",
-    "train_samples_per_sec": "samples/s",
-}
+_ACCURACY = METRICS["test_accuracy"]
 _MOST_TICKS = 7
 """Of numbers, the least and the greatest among them."""
 _NEAREST = 0.045
@@ -47,18 +41,21 @@ def parallel(runs: DataFrame) -> go.Figure:
         UserError: no run is finished with an accuracy.
     """
     groups = measured_groups(runs)
-    numbers = {title: groups[name] for name, title in _NUMBERS.items() if _differs(groups[name])}
-    whole = groups.dropna(subset=[values.name for values in numbers.values()])
+    # From sizes and costs to what came of them.
+    shown = [metric for metric in reversed(metrics_of("parallel")) if metric is not _ACCURACY]
+    numbers = [metric for metric in shown if _differs(groups[metric.name])]
+    whole = groups.dropna(subset=[metric.name for metric in numbers])
     without = len(groups) - len(whole)
+    accuracies = list(whole[_ACCURACY.name])
     dimensions = [
-        *(_places(title, values) for title, values in _named(whole).items() if _differs(values)),
-        *(_numbers(title, whole[values.name]) for title, values in numbers.items()),
-        _dimension("accuracy %", list(whole[ACCURACY.column]), ACCURACY.short),
+        *(_levels(title, values) for title, values in _named(whole).items() if _differs(values)),
+        *(_numbers(metric, whole[metric.name]) for metric in numbers),
+        _dimension("accuracy %", accuracies, spaced(accuracies, _MOST_TICKS), _ACCURACY.short),
     ]
     trace = {
         "type": "parcoords",
         "dimensions": dimensions,
-        "line": {"color": plain(whole[ACCURACY.column]), "coloraxis": "coloraxis2"},
+        "line": {"color": accuracies, "coloraxis": "coloraxis2"},
         "customdata": list(whole.index),
         "labelangle": -35,
         "tickfont": {"size": 10},
@@ -92,46 +89,43 @@ def _named(groups: DataFrame) -> dict[str, Series]:
     }
 
 
-def _places(title: str, values: Series) -> dict[str, Any]:
+def _levels(title: str, values: Series) -> dict[str, Any]:
+    """Return an axis on which values stand in their order, at equal distances."""
     numeric = is_numeric_dtype(values)
-    present = values.dropna().unique()
     # As text 1 and "1" are one.
-    ordered = sorted(present) if numeric else sorted(set(map(str, present)), key=in_order)
-    names = [f"{value:,g}" if numeric else shorten(value, _LONGEST) for value in ordered]
-    places = {value: place for place, value in enumerate(ordered)}
-    # What a group does not have is a place of its own, below.
-    shown = [places.get(value if numeric else str(value), -1) for value in values]
-    if -1 in shown:
-        places, names = {"–": -1, **places}, ["–", *names]
-    of_place = dict(zip(places.values(), names, strict=True))
-    ticks = spaced(list(of_place), len(of_place))
+    values = values if numeric else values.map(str, na_action="ignore")
+    present = sorted(values.dropna().unique(), key=None if numeric else in_order)
+    names = [f"{value:,g}" if numeric else shorten(value, _LONGEST) for value in present]
+    positions = {value: position for position, value in enumerate(present)}
+    # What a group does not have stands by itself, below.
+    shown = [positions.get(value, -1) for value in values]
+    named = dict(enumerate(names)) | ({-1: "–"} if -1 in shown else {})
+    ticks = spaced(list(named), len(named))
+    return _dimension(title, shown, ticks, lambda tick: escaped(named[int(tick)]))
+
+
+def _numbers(metric: Metric, values: Series) -> dict[str, Any]:
+    title = f"{metric.head} px" if metric.unit == "px" else metric.head
+    if not is_log(metric, values):
+        return _dimension(title, list(values), spaced(values, _MOST_TICKS), abbreviated)
+    logs = [math.log10(value) for value in values]
+    ticks = spaced(logs, _MOST_TICKS)
+    return _dimension(title, logs, ticks, lambda log: abbreviated(10**log))
+
+
+def _dimension(
+    title: str, values: Sequence[float], ticks: list[float], text: Callable[[float], str]
+) -> dict[str, Any]:
     return {
         "label": escaped(title),
-        "values": shown,
-        "tickvals": ticks,
-        "ticktext": [escaped(of_place[int(tick)]) for tick in ticks],
-    }
-
-
-def _numbers(title: str, values: Series) -> dict[str, Any]:
-    if not QUANTITIES[str(values.name)].is_log(values):
-        return _dimension(title, list(values), abbreviated)
-    logs = [math.log10(value) for value in values]
-    return _dimension(title, logs, lambda log: abbreviated(10**log))
-
-
-def _dimension(title: str, values: list[float], text: Callable[[float], str]) -> dict[str, Any]:
-    ticks = spaced(values, _MOST_TICKS)
-    return {
-        "label": title,
         "values": values,
         "tickvals": ticks,
         "ticktext": [text(tick) for tick in ticks],
     }
 
 
-def spaced(values: Sequence[float], most: int) -> list[float]:
-    """At most so many of the values, the least and the greatest among them, with room between.
+def spaced(values: Iterable[float], most: int) -> list[float]:
+    """Return at most so many of the values, the least and the greatest among them, with room.
 
     The others are those nearest to even steps between the two.
     """
@@ -149,7 +143,7 @@ def spaced(values: Sequence[float], most: int) -> list[float]:
 
 _COLOUR_KEY = {
     "orientation": "h",
-    "tickformat": ACCURACY.tick_format,
+    "tickformat": _ACCURACY.tick_format,
     "nticks": 5,
     "thickness": 10,
     "len": 0.6,
@@ -160,3 +154,6 @@ _COLOUR_KEY = {
     "yanchor": "bottom",
     "outlinewidth": 0,
 }
+
+
+FIGURE = Figure(parallel, order=30, view=View("parallel", "Parallel coordinates"))

@@ -1,4 +1,7 @@
-"""The parts that a report is made of, whatever it is written as."""
+"""The parts that a report or an answer is made of, whatever it is written as.
+
+All text is plain, as it comes from records: what writes it escapes it.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The sentence that all else bears out."""
+class Paragraph:
+    """A text; `is_answer` where it is the sentence that all else bears out."""
 
     text: str
+    is_answer: bool = False
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    text: str
+class Facts:
+    """Names and texts of what holds for all runs shown."""
+
+    pairs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Bullets:
+    """Sentences, below a heading if there is one; nothing where there is no sentence."""
+
     lines: tuple[str, ...]
+    heading: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Listing:
     """A table; `best` are the rows to stand out."""
 
     table: Table
-    best: frozenset[int]
+    best: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,35 +61,36 @@ class Drawing:
     Args:
         key: of lower-case letters, digits and dashes; no other drawing of the document has it.
         caption: what is shown, in full sentences.
-        figure: draws it for a page; raises UserError where there is nothing to show.
-        picture: draws it as PNG; as `figure`. None where only a page can show it.
+        draw: raises UserError where there is nothing to show.
     """
 
     key: str
     title: str
     caption: str
-    figure: Callable[[], Figure]
-    picture: Callable[[], bytes] | None
+    draw: Callable[[], Figure]
 
 
-Block = Answer | Paragraph | Bullets | Code | Listing | Drawing
+Block = Paragraph | Facts | Bullets | Code | Listing | Drawing
 
 
 @dataclass(frozen=True)
 class Section:
+    """Blocks below a heading."""
+
     heading: str
     blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
 class Document:
-    """All text is plain: what is written escapes it."""
+    """A report."""
 
     title: str
     lead: str
     sections: tuple[Section, ...]
 
 
-def why_not(error: Exception) -> str:
-    """Why a figure is not drawn: there is nothing to show, or drawing it failed."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+def not_drawn(error: Exception) -> str:
+    """Return why a figure is not drawn: there is nothing to show, or drawing it failed."""
+    why = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return f"Not drawn: {why}."

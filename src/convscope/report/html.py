@@ -5,60 +5,74 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from convscope.plots import styled
 from convscope.report.document import (
-    Answer,
     Block,
     Bullets,
     Code,
     Document,
     Drawing,
+    Facts,
     Listing,
     Paragraph,
-    Section,
-    why_not,
+    not_drawn,
 )
 from convscope.text import escape_control
 
 Themes = dict[str, Any]
 """A Plotly figure for a `light` and a `dark` page, each its `data` and `layout`."""
 
+_SHARED = files("convscope.plots") / "web"
+"""What the tab in TensorBoard has too."""
+_OWN = files("convscope.report")
+
 
 def html_report(document: Document, mark: str) -> bytes:
-    """The page as UTF-8.
+    """Return the page as UTF-8.
 
     Args:
         mark: hex digits that stand at its beginning.
     """
-    folder = files("convscope.report")
-    style = folder.joinpath("report.css").read_text("utf-8")
     drawn: dict[str, Themes] = {}
-    sections = "".join(_section(section, drawn) for section in document.sections)
-    script = folder.joinpath("report.js").read_text("utf-8")
-    scripts = [get_plotlyjs(), script] if drawn else [script]
+    sections = [
+        f"<section>\n<h2>{_text(section.heading)}</h2>\n"
+        + "".join(_block(block, drawn) for block in section.blocks)
+        + "</section>\n"
+        for section in document.sections
+    ]
+    style = "".join(one.read_text("utf-8") for one in (_SHARED / "theme.css", _OWN / "report.css"))
+    scripts = [get_plotlyjs(), _script()] if drawn else [_script()]
     # In a script element only `<` could end it, or start a comment.
     figures = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="convscope-runs" content="{mark}">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(document.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f"<header>\n<h1>{_text(document.title)}</h1>\n"
-        f"<p class=note>{_text(document.lead)}</p>\n</header>\n"
-        f'{sections}<script type="application/json" id="figures">{figures}</script>\n'
-        + "".join(f"<script>{script}</script>\n" for script in scripts)
-        + "</body>\n</html>\n"
-    )
-    return page.encode()
+    page = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+        f'<meta name="convscope-runs" content="{mark}">\n',
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">\n',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+        f"<title>{_text(document.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n",
+        f"<header>\n<h1>{_text(document.title)}</h1>\n",
+        f"<p class=note>{_text(document.lead)}</p>\n</header>\n",
+        *sections,
+        f'<script type="application/json" id="figures">{figures}</script>\n',
+        *(f"<script>{script}</script>\n" for script in scripts),
+        "</body>\n</html>\n",
+    ]
+    return "".join(page).encode()
+
+
+def _script() -> str:
+    """Return report.js with the modules it imports: one file has no other to import from."""
+    shared = [_SHARED / f"{name}.js" for name in ("element", "text", "outside", "draw")]
+    code = "".join(one.read_text("utf-8") for one in [*shared, _OWN / "report.js"])
+    return '"use strict";{\n' + re.sub(r"^(import .*\n|export )", "", code, flags=re.M) + "}"
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -71,20 +85,14 @@ def _policy(scripts: Sequence[str]) -> str:
     )
 
 
-def _section(section: Section, drawn: dict[str, Themes]) -> str:
-    blocks = "".join(_block(block, drawn) for block in section.blocks)
-    return f"<section>\n<h2>{_text(section.heading)}</h2>\n{blocks}</section>\n"
-
-
 def _block(block: Block, drawn: dict[str, Themes]) -> str:
     match block:
-        case Answer(text):
-            return f"<p class=answer>{_text(text)}</p>\n"
-        case Paragraph(text):
-            return f"<p class=note>{_text(text)}</p>\n"
-        case Bullets(lines):
-            items = "".join(f"<li>{_text(line)}</li>\n" for line in lines)
-            return f"<ul>\n{items}</ul>\n"
+        case Paragraph(text, is_answer):
+            return f"<p class={'answer' if is_answer else 'note'}>{_text(text)}</p>\n"
+        case Facts(pairs):
+            return _items(f"{name}: {text}" for name, text in pairs)
+        case Bullets(lines, heading):
+            return (f"<p class=note>{_text(heading)}</p>\n" if heading else "") + _items(lines)
         case Code(lines):
             commands = "\n".join(map(_text, lines))
             return f"<pre tabindex=0><code>{commands}</code></pre>\n"
@@ -92,6 +100,11 @@ def _block(block: Block, drawn: dict[str, Themes]) -> str:
             return _table(block)
         case Drawing():
             return _drawing(block, drawn)
+
+
+def _items(lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{_text(line)}</li>\n" for line in lines)
+    return f"<ul>\n{items}</ul>\n"
 
 
 def _table(listing: Listing) -> str:
@@ -110,10 +123,9 @@ def _table(listing: Listing) -> str:
         + "</tr>\n"
         for number, row in enumerate(listing.table.rows)
     )
-    # Scrolls on its own, by keyboard too; report.js says what lies outside.
+    # Scrolls on its own, by keyboard too; outside.js says what lies outside.
     return (
-        "<p class=hint aria-hidden=true></p>\n"
-        "<div class=wide role=region aria-label=Table tabindex=0>\n<table>\n"
+        "<div class=scrolled role=region aria-label=Table tabindex=0>\n<table>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
     )
 
@@ -121,12 +133,12 @@ def _table(listing: Listing) -> str:
 def _drawing(drawing: Drawing, drawn: dict[str, Themes]) -> str:
     title = f"<h3>{_text(drawing.title)}</h3>\n"
     try:
-        figure = drawing.figure()
+        figure = drawing.draw()
     except Exception as error:  # noqa: BLE001 (the page says so, and has all else)
-        return f"<figure>\n{title}<p>Not drawn: {_text(why_not(error))}.</p>\n</figure>\n"
+        return f"<figure>\n{title}<p>{_text(not_drawn(error))}</p>\n</figure>\n"
     drawn[drawing.key] = {
-        "light": _plain(figure),
-        "dark": _plain(styled(figure, dark=True)),
+        theme: json.loads(styled(figure, dark=theme == "dark").to_json())
+        for theme in ("light", "dark")
     }
     return (
         f'<figure>\n{title}<div class=drawing id="{drawing.key}"'
@@ -137,7 +149,3 @@ def _drawing(drawing: Drawing, drawn: dict[str, Themes]) -> str:
 
 def _text(text: str) -> str:
     return escape(escape_control(text))
-
-
-def _plain(figure: Figure) -> Any:
-    return json.loads(figure.to_json())

@@ -1,77 +1,91 @@
-"""A report as GitHub-flavoured Markdown, with its pictures in a folder beside it."""
+"""An answer or a report as GitHub-flavoured Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from convscope.report.document import (
-    Answer,
     Block,
     Bullets,
     Code,
     Document,
     Drawing,
+    Facts,
     Listing,
     Paragraph,
-    why_not,
+    not_drawn,
 )
 from convscope.tables import Table, in_each, markdown
 from convscope.text import escape_control, escape_markdown
 
 
 def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, bytes]]:
-    """The text, and the pictures by their name in `folder`, which lies beside the text."""
+    """Return the text, and the pictures by their name in `folder`, which lies beside the text."""
     pictures: dict[str, bytes] = {}
-    blocks = [f"# {escape_markdown(document.title)}", escape_markdown(document.lead)]
+    parts = [f"# {escape_markdown(document.title)}", escape_markdown(document.lead)]
     for section in document.sections:
-        blocks.append(f"## {escape_markdown(section.heading)}")
-        blocks += [_block(block, folder, pictures) for block in section.blocks]
-    return ("\n\n".join(filter(None, blocks)) + "\n").encode(), pictures
+        parts.append(f"## {escape_markdown(section.heading)}")
+        parts += [
+            _drawing(block, folder, pictures) if isinstance(block, Drawing) else _block(block)
+            for block in section.blocks
+        ]
+    return (_joined(parts) + "\n").encode(), pictures
 
 
-def _block(block: Block, folder: str, pictures: dict[str, bytes]) -> str:
+def as_markdown(blocks: Iterable[Block]) -> str:
+    """Return blocks that are no drawings."""
+    return _joined(map(_block, blocks))
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(filter(None, parts))
+
+
+def _block(block: Block) -> str:
     match block:
-        case Answer(text):
-            return f"**{escape_markdown(text)}**"
-        case Paragraph(text):
-            return escape_markdown(text)
-        case Bullets(lines):
-            return "\n".join(f"- {escape_markdown(line)}" for line in lines)
+        case Paragraph(text, is_answer):
+            return f"**{escape_markdown(text)}**" if is_answer else escape_markdown(text)
+        case Facts(pairs):
+            return _bullets(
+                f"{escape_markdown(name)}: {escape_markdown(text)}" for name, text in pairs
+            )
+        case Bullets(lines, heading) if lines:
+            return _joined([escape_markdown(heading), _bullets(map(escape_markdown, lines))])
         case Code(lines):
             return _fenced("\n".join(map(escape_control, lines)))
-        case Listing(table, best):
+        case Listing(table, best) if table.rows:
             return _table(table, best)
-        case Drawing():
-            return _drawing(block, folder, pictures)
+    return ""
+
+
+def _bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
 
 
 def _table(table: Table, best: frozenset[int]) -> str:
     rows = (
-        tuple(
-            f"**{escape_markdown(cell)}**" if number in best else escape_markdown(cell)
-            for cell in row
-        )
+        tuple(f"**{escape_markdown(c)}**" if number in best else escape_markdown(c) for c in row)
         for number, row in enumerate(table.rows)
     )
     return markdown(Table(in_each(table.columns, escape_markdown), tuple(rows)))
 
 
 def _fenced(text: str) -> str:
-    """A block of code, whose fence is longer than any run of backticks in it."""
+    """Return a block of code, whose fence is longer than any run of backticks in it."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
 
 
 def _drawing(drawing: Drawing, folder: str, pictures: dict[str, bytes]) -> str:
-    if drawing.picture is None:
-        return ""
-    title = f"### {escape_markdown(drawing.title)}"
+    # Matplotlib takes a moment to import, and answers have no drawings.
+    from convscope.report.png import png
+
+    title = escape_markdown(drawing.title)
     try:
-        content = drawing.picture()
+        pictures[f"{drawing.key}.png"] = png(drawing.draw())
     except Exception as error:  # noqa: BLE001 (the page says so, and has all else)
-        return f"{title}\n\nNot drawn: {escape_markdown(why_not(error))}."
-    name = f"{drawing.key}.png"
-    pictures[name] = content
-    image = f"![{escape_markdown(drawing.title)}]({quote(folder)}/{name})"
-    return f"{title}\n\n{image}\n\n{escape_markdown(drawing.caption)}"
+        return f"### {title}\n\n{escape_markdown(not_drawn(error))}"
+    image = f"![{title}]({quote(folder)}/{drawing.key}.png)"
+    return f"### {title}\n\n{image}\n\n{escape_markdown(drawing.caption)}"

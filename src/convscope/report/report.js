@@ -1,78 +1,49 @@
-"use strict";
-{
-  // As wide as an A4 page between its margins, at 96 pixels an inch.
-  const PAPER = 680;
-  const figures = JSON.parse(document.getElementById("figures").textContent);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const config = { displaylogo: false, responsive: true };
+// A report's figures, drawn when they come near, in the colours of the page; tables and paper.
 
-  const draw = (place, theme, size = {}) => {
-    const { light, dark: shaded } = figures[place.id];
-    const { data, layout } = theme === "dark" ? shaded : light;
-    place.dataset.drawn = theme;
-    // Plotly writes into what it is given.
-    return Plotly.react(
-      place,
-      structuredClone(data),
-      { ...structuredClone(layout), ...size },
-      config,
-    );
-  };
-  const theme = () => (dark.matches ? "dark" : "light");
-  const places = [...document.querySelectorAll(".drawing")];
+import { draw } from "./draw.js";
+import { outside } from "./outside.js";
 
-  // A long report opens at once: a figure is drawn when it comes near.
-  const near = new IntersectionObserver(
-    (entries) => {
-      for (const { isIntersecting, target } of entries) {
-        if (!isIntersecting) continue;
-        near.unobserve(target);
-        draw(target, theme());
-      }
-    },
-    { rootMargin: "100% 0px" },
-  );
-  places.forEach((place) => near.observe(place));
+// As wide as an A4 page between its margins, at 96 pixels an inch.
+const PAPER = 680;
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const places = [...document.querySelectorAll(".drawing")];
+const tables = [...document.querySelectorAll("table")];
 
-  dark.addEventListener("change", () => {
-    places.filter((place) => place.dataset.drawn).forEach((place) => draw(place, theme()));
-  });
-  const tables = [...document.querySelectorAll("table")];
-
-  // A table that is wider than the page says how much of it lies to the right.
-  const tell = (table) => {
-    const box = table.parentElement;
-    const edge = box.getBoundingClientRect().right;
-    const outside = [...table.tHead.rows[0].cells].filter(
-      (cell) => cell.getBoundingClientRect().right > edge + 2,
-    ).length;
-    const columns = outside === 1 ? "1 more column" : `${outside} more columns`;
-    box.previousElementSibling.textContent = outside
-      ? `${columns} to the right: scroll the table sideways →`
-      : "";
-    box.classList.toggle("more", outside > 0);
-  };
-  const resized = new ResizeObserver((entries) => {
-    for (const { target } of entries) tell(target.firstElementChild);
-  });
-  for (const table of tables) {
-    table.parentElement.addEventListener("scroll", () => tell(table), { passive: true });
-    resized.observe(table.parentElement);
-  }
-
-  addEventListener("beforeprint", () => {
-    for (const table of tables) {
-      table.style.width = "max-content";
-      table.style.zoom = Math.min(1, PAPER / table.offsetWidth);
-    }
-    for (const place of places) {
-      near.unobserve(place);
-      draw(place, "light", { width: PAPER });
-    }
-  });
-  addEventListener("afterprint", () => {
-    tables.forEach((table) => table.removeAttribute("style"));
-    // Plotly keeps the last width until it is told to look again.
-    places.forEach((place) => draw(place, theme()).then(() => Plotly.Plots.resize(place)));
-  });
+function show(place, theme = dark.matches ? "dark" : "light", own = {}) {
+  place.dataset.drawn = theme;
+  return draw(place, figures[place.id][theme], own);
 }
+
+// A long report opens at once.
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      show(target);
+    }
+  },
+  { rootMargin: "100% 0px" },
+);
+for (const place of places) near.observe(place);
+for (const { parentElement: box } of tables) box.before(outside(box));
+
+dark.addEventListener("change", () => {
+  for (const place of places) if (place.dataset.drawn) show(place);
+});
+addEventListener("beforeprint", () => {
+  for (const table of tables) {
+    table.style.width = "max-content";
+    table.style.zoom = Math.min(1, PAPER / table.offsetWidth);
+  }
+  for (const place of places) {
+    near.unobserve(place);
+    show(place, "light", { width: PAPER });
+  }
+});
+addEventListener("afterprint", () => {
+  for (const table of tables) table.removeAttribute("style");
+  // Plotly keeps the last width until it is told to look again.
+  for (const place of places) show(place).then(() => Plotly.Plots.resize(place));
+});

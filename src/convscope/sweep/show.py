@@ -80,8 +80,8 @@ def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
     # Here and below: pandas, for which neither a plan nor the first run need wait.
     from convscope.analysis.frame import row, tabulate
     from convscope.analysis.select import select_runs
-    from convscope.report.page import show
-    from convscope.report.views import compared
+    from convscope.report.comparison import compared
+    from convscope.report.terminal import show
 
     runs, _ = tabulate([row(record) for record in records])
     best_first = select_runs(runs, None, None, single=False)

@@ -6,20 +6,24 @@ records and draws figures is imported when the tab first asks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensorboard.plugins import base_plugin
 from werkzeug.wrappers import Request, Response
 
+from convscope.errors import UserError
+from convscope.runs.study import runs_below
+from convscope.tensorboard_plugin.http import serve_page
+
 if TYPE_CHECKING:
-    from convscope.tensorboard_plugin.routes import Routes
+    from convscope.tensorboard_plugin.api import Api
 
 __all__ = ["ConvScopePlugin"]
 
-Answer = Callable[[Request], Response]
+_ROUTES = ("figures", "runs", "leaders", "words", "figure", "diff")
+"""Methods of `Api`."""
 
 
 class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoard has no types
@@ -33,13 +37,8 @@ class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoar
 
     def is_active(self) -> bool:
         """Whether a run lies below the logdir; asked again and again, so no record is read."""
-        from convscope.errors import UserError
-        from convscope.runs.study import runs_below
-
-        if self._logdir is None:
-            return False
         try:
-            return runs_below(self._logdir)[0] != []
+            return self._logdir is not None and runs_below(self._logdir)[0] != []
         except UserError:
             return False
 
@@ -47,27 +46,17 @@ class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoar
         return base_plugin.FrontendMetadata(es_module_path="/page/index.js", tab_name="ConvScope")
 
     def get_plugin_apps(self) -> dict[str, Any]:
+        answers = {f"/{route}": partial(self._answer, route) for route in _ROUTES}
         return {
-            "/page/*": _application(_page),
-            "/runs": _application(lambda request: self._routes.runs(request)),
-            "/leaders": _application(lambda request: self._routes.leaders(request)),
-            "/words": _application(lambda request: self._routes.words(request)),
-            "/figure": _application(lambda request: self._routes.figure(request)),
-            "/diff": _application(lambda request: self._routes.diff(request)),
+            "/page/*": Request.application(serve_page),
+            **{path: Request.application(answer) for path, answer in answers.items()},
         }
 
+    def _answer(self, route: str, request: Request) -> Response:
+        return self._api.respond(route, request)
+
     @cached_property
-    def _routes(self) -> Routes:
-        from convscope.tensorboard_plugin.routes import Routes
+    def _api(self) -> Api:
+        from convscope.tensorboard_plugin.api import Api
 
-        return Routes(self._logdir)
-
-
-def _page(request: Request) -> Response:
-    from convscope.tensorboard_plugin.files import serve
-
-    return serve(request)
-
-
-def _application(answer: Answer) -> Any:
-    return Request.application(answer)
+        return Api(self._logdir)

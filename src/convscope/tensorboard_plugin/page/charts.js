@@ -1,35 +1,39 @@
-// A view of figures with the choices above them.
+// A view of figures with their choices above them.
 
 import { choice, element, option } from "./element.js";
 import { figureOf } from "./figure.js";
 import { keeper, refill } from "./kept.js";
 import * as state from "./state.js";
 
-// `controls`: label and [value, text] pairs by key of the state; `figures`: choices by name.
-export function chartsView(controls, figures, reveal) {
+// `figures`: as the server describes them. `reveal`: told the groups of a clicked point.
+export function chartsView(figures, reveal) {
   const bar = element("div", { class: "controls" });
-  const drawn = Object.entries(figures).map(([name, keys]) => figureOf(name, keys, reveal));
+  const drawn = figures.map((one) => figureOf(one, reveal));
   const root = element("div", {}, bar, element("div", { class: "figures" }, ...drawn.map((one) => one.root)));
+  const choices = new Map(figures.flatMap((one) => one.choices.map((made) => [made.key, made])));
   const kept = keeper();
 
   function update(answer) {
-    refill(
-      bar,
-      Object.entries(controls).flatMap(([key, { label, options }]) => {
-        const pairs = options(answer);
-        const chosen = state.get(key);
-        const make = () =>
-          choice(
-            label,
-            pairs.map(([value, text]) => option(value, text, chosen)),
-            (value) => state.change({ [key]: value }),
-          );
-        return pairs.length > 1 ? [kept.node(key, [pairs, chosen], make)] : [];
-      }),
-    );
+    const shown = [...choices.values()].map((one) => control(one, answer, kept)).filter(Boolean);
+    refill(bar, shown);
     kept.turn();
     for (const one of drawn) one.update(answer);
   }
 
   return { root, update };
+}
+
+// A choice without options of its own is among the settings; of one option there is no choice.
+function control({ key, label, options }, { settings }, kept) {
+  const own = options.length ? options : [["", "the one with most runs"], ...settings.map((one) => [one, one])];
+  if (!options.length && settings.length < 2) return null;
+  const [usual] = own[0];
+  const chosen = state.get(key) || usual;
+  return kept.node(key, [own, chosen], () =>
+    choice(
+      label,
+      own.map(([value, text]) => option(value, text, chosen)),
+      (value) => state.change({ [key]: value === usual ? "" : value }),
+    ),
+  );
 }

@@ -4,7 +4,7 @@ import { choice, element, option } from "./element.js";
 import { keeper, refill } from "./kept.js";
 import { ask } from "./server.js";
 import * as state from "./state.js";
-import { count, numbered, signed } from "./text.js";
+import { numbered } from "./text.js";
 
 const PARTS = {
   result: "Result",
@@ -62,9 +62,7 @@ function noteOn(told) {
   if (!told) return "Pick two variants or runs here, or by their boxes in the table.";
   if (told.error) return told.error.message;
   if (!told.rows.some((row) => row.differs)) return "Nothing that is recorded differs.";
-  if (!told.pairs) return "";
-  const held = told.pairs === 1 ? "for this pair" : `for all ${count(told.pairs)} pairs of variants of this setting at once`;
-  return `Results are means over the seeds ± their standard deviation. Differences are the second minus the first; interval and p-value hold ${held} (5 %).`;
+  return told.pairs ? told.note : "";
 }
 
 function pickBoth(first, second) {
@@ -123,20 +121,11 @@ function named({ label, seeds, study, run }) {
 }
 
 function diffRow(row, tested) {
-  const cells = [...row.texts];
-  if (tested) cells.push(...tests(row, row.key.endsWith("_accuracy")));
+  const cells = [...row.texts, ...(tested ? row.change : [])];
   return element(
     "tr",
     { class: row.differs ? "differs" : "equal", "data-key": row.key },
     element("th", { scope: "row" }, row.key),
     ...cells.map((text) => element("td", {}, text)),
   );
-}
-
-// Difference, interval and p-value of a metric; nothing where they are not known.
-function tests({ difference, low, high, p_value: p }, isShare) {
-  if (p === null) return ["", "", ""];
-  const unit = isShare ? " points" : "";
-  const values = [difference, low, high].map((value) => signed(isShare ? 100 * value : value, isShare));
-  return [`${values[0]}${unit}`, `${values[1]} to ${values[2]}${unit}`, p < 0.001 ? "<0.001" : p.toFixed(3)];
 }

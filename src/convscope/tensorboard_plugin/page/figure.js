@@ -1,15 +1,14 @@
-// A figure that Python has made, drawn by Plotly.
+// A figure that Python has made.
 
+import { draw } from "./draw.js";
 import { element } from "./element.js";
 import { plotly } from "./plotly.js";
 import { Problem, ask } from "./server.js";
 import * as state from "./state.js";
 import { isDark } from "./theme.js";
 
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-
-// `choices`: keys of the state that the figure takes. `reveal`: told the groups of a clicked point.
-export function figureOf(name, choices, reveal) {
+// `reveal`: told the groups of a clicked point.
+export function figureOf({ name, choices }, reveal) {
   const plot = element("div", { class: "plot" });
   const note = element("p", { class: "note", role: "status" });
   const root = element("figure", { "data-name": name }, element("div", { class: "sideways" }, plot), note);
@@ -17,7 +16,7 @@ export function figureOf(name, choices, reveal) {
   let again = false;
 
   async function update(answer) {
-    const chosen = Object.fromEntries(choices.map((key) => [key, state.get(key)]));
+    const chosen = Object.fromEntries(choices.map(({ key }) => [key, state.get(key)]));
     if (!answer.settings.includes(chosen.setting)) delete chosen.setting;
     const parameters = { name, where: answer.where, dark: isDark() ? "1" : "", ...chosen };
     const question = JSON.stringify([parameters, answer.version]);
@@ -27,8 +26,8 @@ export function figureOf(name, choices, reveal) {
     root.setAttribute("aria-busy", "true");
     if (!plot.childElementCount) note.textContent = "Drawing …";
     try {
-      const [Plotly, figure] = await Promise.all([plotly(), ask("figure", parameters)]);
-      if (question === asked) await draw(Plotly, figure, JSON.stringify([answer.where, chosen]));
+      const [figure] = await Promise.all([ask("figure", parameters), plotly()]);
+      if (question === asked) await show(figure, JSON.stringify([answer.where, chosen]));
     } catch (error) {
       if (question === asked) fail(error);
     } finally {
@@ -36,13 +35,11 @@ export function figureOf(name, choices, reveal) {
     }
   }
 
-  async function draw(Plotly, figure, what) {
+  async function show(figure, what) {
     note.textContent = "";
     plot.hidden = false;
-    // Narrower, its texts would overlap: it scrolls in its own box.
-    plot.style.minWidth = `${figure.layout.meta?.least_width ?? 0}px`;
     // Zoomed and hidden parts stay as they are while the same thing is shown.
-    await Plotly.react(plot, figure.data, { ...figure.layout, uirevision: what, autosize: true }, CONFIG);
+    await draw(plot, figure, { uirevision: what, autosize: true });
     plot.removeAllListeners("plotly_click");
     plot.on("plotly_click", ({ points }) => {
       const groups = String(points[0].customdata ?? "").split(" ").filter(Boolean);

@@ -8,9 +8,9 @@ const LOOK_EVERY_MS = 3000;
 
 export async function render() {
   document.documentElement.lang = "en";
+  await Promise.all(["theme.css", "page.css"].map(styled));
   const page = new Page();
   // In sight before the server is busy with many runs.
-  await styled();
   document.body.append(...page.parts);
   await page.refresh();
   // For the first figure; who draws it says what is wrong.
@@ -20,8 +20,8 @@ export async function render() {
   addEventListener("resize", () => page.look());
 }
 
-function styled() {
-  const href = new URL("page.css", import.meta.url);
+function styled(name) {
+  const { href } = new URL(name, import.meta.url);
   return new Promise((resolve) => {
     document.head.append(element("link", { rel: "stylesheet", href, load: resolve, error: resolve }));
   });

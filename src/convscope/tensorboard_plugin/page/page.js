@@ -9,19 +9,25 @@ import { views } from "./views.js";
 
 export class Page {
   constructor() {
-    this.views = views();
+    this.views = {};
     this.filter = filterBar();
     this.notice = element("p", { class: "notice", role: "status" }, "Reading the runs …");
-    this.main = element("main", {}, ...Object.values(this.views).map((view) => view.root));
-    this.tabs = Object.keys(this.views).map((name) =>
-      element("button", { type: "button", "data-view": name, click: () => state.change({ view: name }) }),
-    );
-    const nav = element("nav", { "aria-label": "Views" }, ...this.tabs);
-    this.parts = [element("header", {}, nav, this.filter.root), this.notice, this.main];
+    this.main = element("main", { hidden: true });
+    this.nav = element("nav", { "aria-label": "Views" });
+    this.parts = [element("header", {}, this.nav, this.filter.root), this.notice, this.main];
     this.answer = null;
     this.asking = null;
     state.onChange(() => this.changed());
     followTheme(() => this.show());
+  }
+
+  // Once it is known which figures there are.
+  open(figures) {
+    this.views = views(figures);
+    const tab = (name) =>
+      element("button", { type: "button", "data-view": name, click: () => state.change({ view: name }) });
+    this.nav.replaceChildren(...Object.keys(this.views).map(tab));
+    this.main.replaceChildren(...Object.values(this.views).map((view) => view.root));
     this.show();
   }
 
@@ -35,6 +41,8 @@ export class Page {
     const known = this.answer?.where === where ? this.answer.version : "";
     const asking = (this.asking = {});
     try {
+      const figures = this.main.childElementCount ? null : (await ask("figures", {})).figures;
+      if (figures && asking === this.asking) this.open(figures);
       const told = await ask("runs", { where, known });
       if (asking !== this.asking) return;
       if (told.version !== known) this.answer = { ...told, where };
@@ -60,8 +68,9 @@ export class Page {
   }
 
   show() {
+    if (!this.main.childElementCount) return;
     const chosen = state.get("view") in this.views ? state.get("view") : "table";
-    for (const tab of this.tabs) {
+    for (const tab of this.nav.children) {
       tab.textContent = this.views[tab.dataset.view].title;
       tab.setAttribute("aria-current", String(tab.dataset.view === chosen));
     }

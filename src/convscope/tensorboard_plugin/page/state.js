@@ -2,18 +2,8 @@
 
 const PREFIX = "p.convscope.";
 
-const DEFAULTS = {
-  view: "table",
-  where: "",
-  sort: "-best_val_accuracy",
-  open: "",
-  picked: "",
-  cost: "train_samples_per_sec",
-  value: "test_accuracy",
-  metric: "val/accuracy",
-  setting: "",
-  equal: "",
-};
+// Of every other key it is "".
+const DEFAULTS = { view: "table", sort: "-best_val_accuracy" };
 
 // The page lies in an iframe of TensorBoard's own; opened by itself it is its own parent.
 export const host = window.parent;
@@ -29,12 +19,12 @@ host.addEventListener("hashchange", () => {
 });
 
 export function get(key) {
-  return state[key];
+  return state[key] ?? "";
 }
 
 // Ids of a key that holds several.
 export function list(key) {
-  return state[key] ? state[key].split(" ") : [];
+  return get(key).split(" ").filter(Boolean);
 }
 
 export function change(values) {
@@ -67,8 +57,7 @@ function read() {
   const found = {};
   for (const part of parts()) {
     const [key, value] = part.split("=");
-    const name = key.slice(PREFIX.length);
-    if (key.startsWith(PREFIX) && name in DEFAULTS && value) found[name] = decodeURIComponent(value);
+    if (key.startsWith(PREFIX) && value) found[key.slice(PREFIX.length)] = decodeURIComponent(value);
   }
   return { ...DEFAULTS, ...found };
 }
@@ -76,7 +65,7 @@ function read() {
 function write() {
   const others = parts().filter((part) => part && !part.startsWith(PREFIX));
   const own = Object.entries(state)
-    .filter(([key, value]) => value !== DEFAULTS[key])
+    .filter(([key, value]) => value !== (DEFAULTS[key] ?? ""))
     .map(([key, value]) => `${PREFIX}${key}=${encodeURIComponent(value)}`);
   const url = new URL(host.location.href);
   url.hash = [...(others.length ? others : ["convscope"]), ...own].join("&");

@@ -16,13 +16,6 @@ function number(value) {
   return Math.abs(value) < 1e-4 ? String(Number(value.toPrecision(6))) : sixDigits.format(value);
 }
 
-// +0.82, -1,234, +0.00123: in two decimals, or three digits and whole thousands.
-export function signed(value, twoDecimals) {
-  if (twoDecimals) return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(2)}`;
-  const size = Math.abs(value) >= 1000 ? whole.format(Math.abs(value)) : String(Number(Math.abs(value).toPrecision(3)));
-  return `${value < 0 ? "-" : "+"}${size}`;
-}
-
 // 11,000 ± 1,000; without a deviation only the value.
 export function spread(value, deviation, format) {
   if (deviation === null || deviation === undefined) return format(value);

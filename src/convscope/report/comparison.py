@@ -1,10 +1,9 @@
-"""The pages that `compare.py` shows: many runs as one table, and two runs side by side."""
+"""What `compare.py` answers: many runs as one table, and two runs side by side."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from pandas import DataFrame
 
@@ -22,42 +21,47 @@ from convscope.analysis.table import (
     with_std,
 )
 from convscope.metrics import METRICS
-from convscope.report.page import Page
+from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
 from convscope.tables import Table
 from convscope.text import count, counted
 
 BEST, CLOSE, BETTER = "*", "~", "+"
-WITHOUT_RESULT, IN_WORDS, CAVEATS = "Without a result:", "In words:", "What limits that:"
-_SEVERAL = 3
+MOST_STUDIES = 3
+"""Studies that are named; of more it is said how many."""
 _LONG = 40
-_PLACES = {"dataset": "data", "test_images": "data", "compile": "trainer"}
+_PARTS = {"dataset": "data", "test_images": "data", "compile": "trainer"}
+"""Where a key without a group is listed."""
 _MACHINE = ("device", "threads", "torch")
 
 
-def compared(runs: DataFrame, single: bool, width: int) -> Page:
-    """The runs in the order of the table.
+def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
+    """Return the runs in the order of the table.
 
     Args:
         single: a line per run instead of one per group.
         width: of the terminal, in characters.
     """
-    headings = _headings(runs)
+    table, legend = variants(runs, single, width)
     finished = runs[runs["status"] == "finished"]
-    marks = {} if single else _marks(finished)
+    return [
+        Paragraph(summary(runs)),
+        shared_facts(runs),
+        Listing(table),
+        Paragraph(legend),
+        Bullets(tuple(without_result(runs)), "Without a result:"),
+        Bullets(tuple(summarize(runs)), "In words:"),
+        Bullets(tuple(caveats(finished)), "What limits that:"),
+    ]
+
+
+def variants(runs: DataFrame, single: bool, width: int) -> tuple[Table, str]:
+    """Return the table of `compared`, and what its columns and marks mean."""
+    headings = _headings(runs)
+    marks = {} if single else _marks(runs[runs["status"] == "finished"])
     records = to_records(runs, single=single)
     lines = [one for one in records if (one["status"] == "finished" if single else one["runs"])]
     table = terminal_table(lines, single=single, headings=headings, marks=marks, width=width)
-    return Page(
-        heading=_summary(runs),
-        facts=_facts(shared(runs)),
-        table=table,
-        legend=_legend(table, runs, marks),
-        lists={
-            WITHOUT_RESULT: _without_result(runs.drop(finished.index)),
-            IN_WORDS: summarize(runs),
-            CAVEATS: caveats(finished),
-        },
-    )
+    return table, _legend(table, runs, marks)
 
 
 def _headings(runs: DataFrame) -> dict[str, str]:
@@ -67,24 +71,31 @@ def _headings(runs: DataFrame) -> dict[str, str]:
     return {key: short(key, keys) for key in [*studies, *keys]}
 
 
-def _summary(runs: DataFrame) -> str:
-    studies = sorted(runs["study"].unique())
-    where = ", ".join(studies) if len(studies) <= _SEVERAL else f"{len(studies)} studies"
+def summary(runs: DataFrame) -> str:
+    """Return the studies, and how many runs and variants they have."""
     statuses = runs["status"].value_counts()
     counts = ", ".join(f"{number} {status}" for status, number in statuses.items())
     variants = counted(runs["variant"].nunique(), "variant")
-    return f"{where}: {counted(len(runs), 'run')} of {variants} ({counts})"
+    return f"{studies_text(runs)}: {counted(len(runs), 'run')} of {variants} ({counts})"
 
 
-def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What all runs share, a line per part of the config; what is null or off is left out."""
+def studies_text(runs: DataFrame) -> str:
+    """Return the names of the studies, or how many there are."""
+    studies = sorted(runs["study"].unique())
+    return ", ".join(studies) if len(studies) <= MOST_STUDIES else f"{len(studies)} studies"
+
+
+def shared_facts(runs: DataFrame) -> Facts:
+    """Return what all runs share, by part of the config; what is null or off is left out."""
+    values = shared(runs)
     lines: dict[str, list[str]] = {}
     for key, value in values.items():
         if key not in ("study", "fingerprint", *_MACHINE) and value not in (None, False):
             group, _, last = key.rpartition(".")
-            lines.setdefault(group or _PLACES[key], []).append(f"{last} {value_text(value)}")
+            lines.setdefault(group or _PARTS[key], []).append(f"{last} {value_text(value)}")
     machine = [f"{key} {value_text(values[key])}" for key in _MACHINE if key in values]
-    return [(name, ", ".join(texts)) for name, texts in [*lines.items(), ("machine", machine)]]
+    lines["machine"] = machine
+    return Facts(tuple((name, ", ".join(texts)) for name, texts in lines.items()))
 
 
 def _marks(runs: DataFrame) -> dict[str, str]:
@@ -116,10 +127,10 @@ def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
     return "; ".join(meaning for is_shown, meaning in meanings if is_shown)
 
 
-def _without_result(runs: DataFrame) -> list[str]:
-    """A line per variant, status and reason."""
+def without_result(runs: DataFrame) -> list[str]:
+    """Return a line per variant, status and reason of the runs that did not finish."""
     lines = []
-    for (label, status, reason), some in runs.groupby(
+    for (label, status, reason), some in runs[runs["status"] != "finished"].groupby(
         ["label", "status", "reason"], sort=False, dropna=False
     ):
         seeds = ", ".join(map(str, sorted(some["seed"])))
@@ -128,32 +139,29 @@ def _without_result(runs: DataFrame) -> list[str]:
     return lines
 
 
-def side_by_side(comparison: Comparison) -> Page:
-    """Two variants or runs: what differs as a table, long texts below it."""
+def side_by_side(comparison: Comparison) -> list[Block]:
+    """Return two variants or runs: what differs as a table, long texts below it."""
     rows = comparison.rows
     differing = [row for row in rows if row.differs]
     columns: tuple[str, ...] = ("<", "<", "first", "second", "change")
     if comparison.pairs:
         columns = ("<", "<", "first", "second", "difference", "95 % interval", "p")
-    drawn, long, before = [], {}, ""
+    drawn, long, before = [], [], ""
     for row in differing:
         texts = diff_texts(row, comparison)
         if max(map(len, texts)) > _LONG:
-            long[f"{row.key}, first and second:"] = texts
+            long.append(Bullets(texts, f"{row.key}, first and second:"))
         else:
-            cells = (row.part if row.part != before else "", row.key, *texts, *_change(row))
+            cells = (row.part if row.part != before else "", row.key, *texts, *change_texts(row))
             drawn.append(cells[: len(columns)])
             before = row.part
     equal = f"{len(rows) - len(differing)} other values are equal."
-    return Page(
-        facts=[
-            ("first", _side(comparison.first)),
-            ("second", _side(comparison.second)),
-        ],
-        table=Table(columns, tuple(drawn)),
-        legend=f"{equal} {_how_sure(comparison)}",
-        lists=long,
-    )
+    return [
+        Facts((("first", _side(comparison.first)), ("second", _side(comparison.second)))),
+        Listing(Table(columns, tuple(drawn))),
+        Paragraph(f"{equal} {significance(comparison)}"),
+        *long,
+    ]
 
 
 def _side(runs: DataFrame) -> str:
@@ -164,7 +172,8 @@ def _side(runs: DataFrame) -> str:
     return f"{first['label']}, {len(runs)} runs of {', '.join(runs['study'].unique())}"
 
 
-def _how_sure(comparison: Comparison) -> str:
+def significance(comparison: Comparison) -> str:
+    """Return what the differences are, and for how many pairs their intervals hold."""
     if not comparison.pairs:
         return (
             "Between single runs a result may differ by chance: their studies' tables say what"
@@ -182,7 +191,7 @@ def _how_sure(comparison: Comparison) -> str:
 
 
 def diff_texts(row: DiffRow, comparison: Comparison) -> tuple[str, str]:
-    """Both values of a row."""
+    """Return both values of a row."""
     return (
         _diff_text(row.key, row.first, row.first_std, comparison.first),
         _diff_text(row.key, row.second, row.second_std, comparison.second),
@@ -213,8 +222,8 @@ def _plain_text(value: Plain) -> str:
     return f"{value:,.5g}" if isinstance(value, float) else value_text(value)
 
 
-def _change(row: DiffRow) -> tuple[str, str, str]:
-    """The difference, its interval and p-value; the last two only where they are known."""
+def change_texts(row: DiffRow) -> tuple[str, str, str]:
+    """Return the difference, its interval and p-value; the last two only where they are known."""
     if row.difference is None or row.low is None or row.high is None or row.p_value is None:
         return _step(row), "", ""
     unit = " points" if row.key.endswith("_accuracy") else ""

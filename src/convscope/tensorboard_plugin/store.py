@@ -1,4 +1,4 @@
-"""The runs below the logdir as they are now, and whether they are others than before."""
+"""The runs below the logdir, read again where one has changed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Snapshot:
     version: str
 
 
-class Snapshots:
-    """Looks at the disk anew each time; gives the same snapshot while nothing has changed.
+class RunStore:
+    """The runs of a folder; gives the same snapshot while nothing has changed on the disk.
 
     Args:
         logdir: a run, a study or a folder of studies.
@@ -40,29 +40,30 @@ class Snapshots:
     def __init__(self, logdir: Path) -> None:
         self._reader = Reader([logdir])
         self._seen: list[Any] | None = None
-        self._now: Snapshot
+        self._snapshot: Snapshot
         # TensorBoard answers every request in a thread of its own.
         self._lock = Lock()
 
-    def now(self) -> Snapshot:
-        """The runs as they are.
+    def refresh(self) -> Snapshot:
+        """Return the runs that are there.
 
         Raises:
             UserError: the logdir is not there, or may not be listed.
         """
         with self._lock:
             runs, unreadable = self._reader.read()
-            seen = [list(runs["path"]), runs.get("record", runs["id"]).tolist(), unreadable]
-            seen.append([_size(path) for path in runs["path"][runs["status"] == "running"]])
+            growing = [_history_size(path) for path in runs["path"][runs["status"] == "running"]]
+            records = runs.get("record", runs["id"]).tolist()
+            seen = [list(runs["path"]), records, unreadable, growing]
             if seen != self._seen:
                 # The time, not a count: a page outlives the TensorBoard that it was opened from.
                 self._seen = seen
-                self._now = Snapshot(runs, unreadable, f"{time.time_ns():x}")
-            return self._now
+                self._snapshot = Snapshot(runs, unreadable, f"{time.time_ns():x}")
+            return self._snapshot
 
 
-def _size(run: str) -> int:
-    """Bytes of a run's history; 0 where there is none yet."""
+def _history_size(run: str) -> int:
+    """Return the bytes of a run's history; 0 where there is none yet."""
     try:
         return os.lstat(RunDirectory(Path(run)).history).st_size
     except OSError:

@@ -1,10 +1,14 @@
-"""Settings apart: groups of different settings are never joined by a line or a mean."""
+"""Rows for figures; groups of different settings are never joined by a line or a mean."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 from pandas import DataFrame
 
+from convscope.analysis.groups import grouped
 from convscope.errors import UserError
 
 MOST_PANELS = 8
@@ -12,7 +16,7 @@ SINGLE = "settings with one variant each"
 
 
 def one_setting(runs: DataFrame, setting: str | None) -> tuple[DataFrame, str]:
-    """The runs of one setting, and which it is for a title, "" where there is but one.
+    """Return the runs of one setting, and which it is for a title, "" where there is but one.
 
     Args:
         setting: as the column has it; by default the one with the most finished runs.
@@ -32,10 +36,10 @@ def one_setting(runs: DataFrame, setting: str | None) -> tuple[DataFrame, str]:
     return runs[runs["setting"] == setting], which
 
 
-def parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:
-    """Groups by setting, the largest first; the title is "" where there is but one setting.
+def split_by_setting(groups: DataFrame) -> list[tuple[str, DataFrame]]:
+    """Return groups by setting, the largest first; the title of a single setting is "".
 
-    Those that are alone in their setting come last, together, as `SINGLE`.
+    The groups of settings with one variant come last, together, as `SINGLE`.
     """
     by_setting = [(str(name), part) for name, part in groups.groupby("setting", sort=False)]
     if len(by_setting) == 1:
@@ -44,3 +48,27 @@ def parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:
     single = [part for _, part in by_setting if len(part) == 1]
     ordered = sorted(several, key=lambda part: (-len(part[1]), part[0]))
     return [*ordered, (SINGLE, pd.concat(single))] if single else ordered
+
+
+def measured_groups(runs: DataFrame) -> DataFrame:
+    """Return the groups with a test accuracy.
+
+    Raises:
+        UserError: there is none.
+    """
+    groups = grouped(runs)
+    if groups.empty or groups["test_accuracy"].isna().all():
+        raise UserError("no finished run has a test accuracy")
+    return groups.dropna(subset=["test_accuracy"])
+
+
+def records(groups: DataFrame) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Iterate over each group's id and columns."""
+    columns = [groups[name].tolist() for name in groups.columns]
+    for group, *values in zip(groups.index, *columns, strict=True):
+        yield str(group), dict(zip(groups.columns, values, strict=True))
+
+
+def to_json_list(values: Iterable[Any]) -> list[Any]:
+    """Return a column as JSON has it: None for what is missing."""
+    return [None if pd.isna(value) else value for value in values]

@@ -1,0 +1,52 @@
+"""Metrics on an axis and beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pandas import Series
+
+from convscope.metrics import Metric
+
+_MOST_TICKS = 5
+_LOG_FROM = 4
+"""Largest by smallest value from which an axis is logarithmic."""
+
+
+def is_log(metric: Metric, values: Series) -> bool:
+    """Return whether these values ask for a logarithmic axis."""
+    return bool(metric.log and values.min() > 0 and values.max() / values.min() >= _LOG_FROM)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round values from 10**low to 10**high, few enough to stand apart at 360 pixels."""
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
+        if len(inside) <= _MOST_TICKS:
+            return inside
+    return inside[:: math.ceil(len(inside) / _MOST_TICKS)]
+
+
+def interval_columns(metric: Metric) -> list[str]:
+    """Return the columns of the interval's ends in `groups.grouped`; none where seeds agree."""
+    return [f"{metric.name}_low", f"{metric.name}_high"] if metric.is_measured else []
+
+
+def bounded(metric: Metric, ends: Series) -> Series:
+    """Return ends of intervals cut at the least and greatest value: Student's know neither."""
+    return ends.clip(0.0, metric.most)
+
+
+def with_interval(metric: Metric, group: Mapping[str, Any]) -> str:
+    """Return `98.75 % (95 % interval 98.61 % to 98.89 %)`; of a single run without one."""
+    text = metric.text(group[metric.name])
+    ends = Series([group[column] for column in interval_columns(metric)], dtype=float)
+    if ends.empty or pd.isna(ends[0]):
+        return text
+    low, high = map(metric.text, bounded(metric, ends))
+    return f"{text} (95 % interval {low} to {high})"

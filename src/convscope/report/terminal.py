@@ -1,0 +1,27 @@
+"""An answer at the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
+from convscope.tables import line, print_list, print_table, say
+
+
+def show(blocks: Iterable[Block], console: Console) -> None:
+    """Print paragraphs, facts, tables and lists; all text is made harmless."""
+    for block in blocks:
+        match block:
+            case Paragraph(text) if text:
+                say(console, text)
+            case Facts(pairs):
+                width = max(len(name) for name, _ in pairs) + 2
+                for name, text in pairs:
+                    say(console, text, first=name.ljust(width), rest=" " * width)
+            case Listing(table) if table.rows:
+                line(console)
+                print_table(table, console)
+            case Bullets(lines, heading):
+                print_list(console, heading, lines)

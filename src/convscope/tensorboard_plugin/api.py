@@ -1,0 +1,206 @@
+"""What the page asks for, answered in JSON.
+
+What the user can mend (a mistyped filter, nothing to draw) is an answer too, `{"problem": …}`; what
+the page never asks is refused with status 400.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
+from werkzeug.wrappers import Request, Response
+
+from convscope.analysis import findings
+from convscope.analysis.anova import levels_of
+from convscope.analysis.choice import top_groups
+from convscope.analysis.diff import compare
+from convscope.analysis.frame import with_settings
+from convscope.analysis.groups import grouped
+from convscope.analysis.select import where
+from convscope.analysis.table import Record, cells, shared, to_records
+from convscope.errors import UserError
+from convscope.geometry import FACTORS
+from convscope.plots import FIGURES, styled
+from convscope.plots.registry import described
+from convscope.report.comparison import change_texts, diff_texts, significance
+from convscope.tensorboard_plugin.http import respond
+from convscope.tensorboard_plugin.store import RunStore, Snapshot
+
+SEVERAL_LOGDIRS = (
+    "This tab shows the runs below one folder: start TensorBoard with --logdir FOLDER,"
+    " for example tensorboard --logdir outputs, instead of --logdir_spec."
+)
+_NO_RUNS: Mapping[str, Any] = {
+    **dict.fromkeys(("factors", "groups", "runs", "settings"), ()),
+    "shared": {},
+}
+_COLUMN = {"padding": "padding_policy"}
+"""Of a factor, the column by which its levels are filtered."""
+
+Answer = Mapping[str, Any] | str
+"""Plain values, or JSON."""
+
+
+class Refused(Exception):
+    """A question that the page never asks."""
+
+
+class Api:
+    """One method per route.
+
+    Args:
+        logdir: as TensorBoard was given it; None where it was given several.
+    """
+
+    def __init__(self, logdir: Path | None) -> None:
+        self._logdir = logdir
+        self._store = RunStore(logdir) if logdir else None
+
+    def respond(self, route: str, request: Request) -> Response:
+        """Return the answer of the method of this name."""
+        code = 200
+        try:
+            answer: Answer = getattr(self, route)(request.args)
+        except UserError as error:
+            answer = {"problem": str(error)}
+        except Refused as error:
+            answer, code = {"problem": str(error)}, 400
+        text = answer if isinstance(answer, str) else json.dumps(answer, allow_nan=False)
+        return respond(request, text, "application/json", code=code)
+
+    def figures(self, asked: Mapping[str, str]) -> Answer:
+        """Every figure: its name, its view and the choices that a reader has."""
+        return {"figures": described(FIGURES)}
+
+    def runs(self, asked: Mapping[str, str]) -> Answer:
+        """The table; its version only where the page knows it already (`known`)."""
+        snapshot = self._snapshot()
+        # Not by status 304, which browsers log as a failed request when a script asks.
+        if snapshot.version == asked.get("known"):
+            return {"version": snapshot.version}
+        runs = _selected(snapshot, asked)
+        return {
+            "version": snapshot.version,
+            "logdir": str(self._logdir),
+            "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
+            "unreadable": [left.reason for left in snapshot.unreadable],
+            **(_NO_RUNS if runs.empty else _table(runs)),
+        }
+
+    def leaders(self, asked: Mapping[str, str]) -> Answer:
+        """The groups to mark, apart from the table: all pairs of many groups take longer."""
+        found = top_groups(_selected(self._snapshot(), asked))
+        return {kind: sorted(groups) for kind, groups in found._asdict().items()}
+
+    def words(self, asked: Mapping[str, str]) -> Answer:
+        """What the runs say in sentences."""
+        runs = _some(_selected(self._snapshot(), asked))
+        return {
+            "verdict": findings.summarize(runs),
+            "caveats": findings.caveats(runs),
+            "measured": findings.describe_methods(runs),
+        }
+
+    def figure(self, asked: Mapping[str, str]) -> Answer:
+        """The `data` and `layout` of a figure by its `name`, `dark` or not, with its choices."""
+        figure, dark = FIGURES.get(asked.get("name", "")), asked.get("dark", "")
+        if figure is None or dark not in ("", "1"):
+            raise Refused("figure takes a name of its list and dark=1 or nothing")
+        runs = _some(_selected(self._snapshot(), asked))
+        chosen = {one.key: asked[one.key] for one in figure.choices if one.key in asked}
+        drawn: str = styled(figure.draw(runs, **chosen), dark == "1").to_json()
+        return drawn
+
+    def diff(self, asked: Mapping[str, str]) -> Answer:
+        """Two sides, each a run by its id or a variant by its group: their names and all rows.
+
+        A row's `texts` are its two values as the terminal shows them, `change` its difference,
+        interval and p-value, where they are known.
+        """
+        first, second = asked.get("first"), asked.get("second")
+        if not first or not second:
+            raise Refused("diff takes first and second, each a run or a group")
+        runs = self._snapshot().runs
+        compared = compare(runs, _side(runs, first), _side(runs, second))
+        return {
+            "first": _named(compared.first),
+            "second": _named(compared.second),
+            "pairs": compared.pairs,
+            "note": significance(compared),
+            "rows": [
+                dataclasses.asdict(row)
+                | {"differs": row.differs, "texts": diff_texts(row, compared)}
+                | {"change": change_texts(row) if row.p_value is not None else ("", "", "")}
+                for row in compared.rows
+            ],
+        }
+
+    def _snapshot(self) -> Snapshot:
+        if self._store is None:
+            raise UserError(SEVERAL_LOGDIRS)
+        return self._store.refresh()
+
+
+def _selected(snapshot: Snapshot, asked: Mapping[str, str]) -> DataFrame:
+    """Return the runs of the groups for which the filter `where` holds; all for an empty one.
+
+    Raises:
+        UserError: the filter cannot be read, or names an unknown column.
+    """
+    runs, expression = snapshot.runs, asked.get("where", "")
+    if not expression.strip() or runs.empty:
+        return runs
+    return with_settings(runs[runs["group"].isin(where(grouped(runs), expression).index)])
+
+
+def _some(runs: DataFrame) -> DataFrame:
+    if runs.empty:
+        raise UserError("there is no run to show")
+    return runs
+
+
+def _table(runs: DataFrame) -> dict[str, Any]:
+    """Return the groups and their runs, and what their columns are."""
+    levels = levels_of(runs.drop_duplicates("group").set_index("group"))
+
+    def texts(row: Record) -> dict[str, Any]:
+        return {"texts": cells(row), "levels": list(levels.loc[row["group"]])}
+
+    return {
+        "factors": [
+            {"key": _COLUMN.get(factor.key, factor.key), "title": factor.title}
+            for factor in FACTORS
+        ],
+        "groups": [row | texts(row) for row in to_records(runs)],
+        "runs": [
+            row | {"id": identity} | texts(row)
+            for identity, row in zip(runs["id"], to_records(runs, single=True), strict=True)
+        ],
+        "shared": shared(runs),
+        "settings": list(runs["setting"].unique()),
+    }
+
+
+def _side(runs: DataFrame, identity: str) -> DataFrame:
+    """Return a run, or all of a group."""
+    found = runs[(runs["id"] == identity) | (runs["group"] == identity)]
+    if found.empty:
+        raise UserError("one of the two picked is no longer below the logdir: pick another")
+    return found.sort_values("seed")
+
+
+def _named(side: DataFrame) -> dict[str, Any]:
+    """Return how a side is called; `run` only of a single one."""
+    first = side.iloc[0]
+    return {
+        "label": first["label"],
+        "study": ", ".join(side["study"].unique()),
+        "run": first["run"] if len(side) == 1 else None,
+        # Seeds out of a table of whole numbers are numpy's, which JSON does not know.
+        "seeds": [int(seed) for seed in side["seed"]],
+    }
