@@ -111,7 +111,7 @@ TOUCHES_PADDING = Column(
     "touches padding",
     lambda layer: share(layer["padding_share"]),
     head="padding",
-    meaning="share of a layer's outputs",
+    meaning="share of outputs whose window reaches into padding",
 )
 
 RUN_COLUMNS = (NAME, CONV, OUT, RECEPTIVE_FIELD, MACS, PARAMS, UNUSED_PIXELS, TOUCHES_PADDING)

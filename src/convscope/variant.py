@@ -43,6 +43,7 @@ class Variant:
 
     @property
     def label(self) -> str:
+        """The variant's name: `k3-s2-p1`."""
         return self.impossible.variant if self.impossible else variant_label(self.convs or ())
 
     @property

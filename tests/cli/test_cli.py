@@ -423,7 +423,8 @@ def test_one_run_prints_its_layers_and_its_result_and_where_it_lies(command) -> 
         "pool1  k2 s2 p0                 4x7x7   5      0       0       0      0 %",
         "conv2  k3 s2 p1                 8x4x4  13  4,608     288       0     75 %",
         "RF: receptive field, in image pixels; unused: unused border, pixels at the end that no"
-        " window covers; padding: touches padding, share of a layer's outputs.",
+        " window covers; padding: touches padding, share of outputs whose window reaches into"
+        " padding.",
         "",
         f"digits k3-s2-p1: test accuracy {100 * metrics['test_accuracy']:.2f} %,"
         f" validation {100 * metrics['best_val_accuracy']:.2f} %,"

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from convscope.errors import UserError
 from convscope.files import replace_file
-from convscope.geometry import ConvSpec, NetworkGeometry, Pair
+from convscope.geometry import ConvSpec, Pair
 from convscope.geometry.rules import RULES, findings
 from convscope.layer_table import COSTS, SIZES, layer_table, legend, summary
 from convscope.lesson import diff, records
@@ -32,7 +32,6 @@ from convscope.variant import Variant, VariantComposer
 if TYPE_CHECKING:
     from convscope.lesson.sample import Sample
 
-TUTORIAL_INPUT = (5, 5)
 PRESETS = ("k3-s1-p0", "k5-s2-p0", "k3-s1-p1")
 """The tutorial's three constructor examples, as files of `configs/conv`."""
 MOST_ROWS = 20
@@ -130,10 +129,7 @@ def sample(overrides: Sequence[str], input_size: Pair | None) -> None:
 
     console = new_console()
     if not overrides and input_size is None:
-        tutorial = samples.tutorial(TUTORIAL_INPUT)
-        _show_input(console, tutorial[0])
-        for one in tutorial:
-            _show_sample(console, one)
+        _show_samples(console, samples.tutorial())
         image = [1, 1, *samples.PRESET_INPUT]
         line(console)
         say(console, f"The tutorial's three constructors are presets; 10 filters on {image}:")
@@ -143,9 +139,8 @@ def sample(overrides: Sequence[str], input_size: Pair | None) -> None:
         train = f"python scripts/train.py experiment=tutorial conv={PRESETS[1]}"
         say(console, f"Train one with: {train}")
         return
-    one = samples.sample(input_size or TUTORIAL_INPUT, first_layer(overrides))
-    _show_input(console, one)
-    _show_sample(console, one, "conv1 = ")
+    one = samples.sample(input_size or samples.TUTORIAL_INPUT, first_layer(overrides))
+    _show_samples(console, [one], "conv1 = ")
 
 
 def rules(overrides: Sequence[str]) -> None:
@@ -207,38 +202,31 @@ def _show_variant(console: Console, variant: Variant) -> None:
             print_table(layer_table(variant.partial_geometry.as_records(), SIZES), console)
         return
     say(console, variant.title)
-    _show_layers(console, variant.geometry)
+    for columns in (SIZES, COSTS):
+        line(console)
+        print_table(layer_table(variant.geometry.as_records(), columns), console)
+        say(console, legend(columns))
     line(console)
     say(console, f"{summary(variant.geometry)}.")
     sentences = list(findings(variant.geometry).values())
     print_list(console, "What stands out (`explain.py rules` lists the rules):", sentences)
 
 
-def _show_layers(console: Console, geometry: NetworkGeometry) -> None:
-    for columns in (SIZES, COSTS):
+def _show_samples(console: Console, samples: Sequence[Sample], name: str = "") -> None:
+    """Print the input that samples share, and each one's output and sentences."""
+    numbers = samples[0].input
+    shape = [1, 1, len(numbers), len(numbers[0])]
+    line(console, f"Input {shape}, the numbers 0 to {numbers[-1][-1]}:")
+    _print_matrix(console, numbers)
+    for one in samples:
         line(console)
-        print_table(layer_table(geometry.as_records(), columns), console)
-        say(console, legend(columns))
-
-
-def _show_input(console: Console, one: Sample) -> None:
-    last = one.input[-1][-1]
-    line(console, f"Input {list(one.input_shape)}, the numbers 0 to {last}:")
-    _print_matrix(console, one.input)
-
-
-def _show_sample(console: Console, one: Sample, name: str = "") -> None:
-    line(console)
-    line(
-        console,
-        f"{name}{one.constructor}: {size(one.input_shape[2:])} to {size(one.output_shape[2:])},"
-        f" output {list(one.output_shape)}:",
-    )
-    _print_matrix(console, one.output)
-    for sentence in one.sentences:
-        say(console, sentence, first="- ", rest="  ")
-    if one.first_sum:
-        say(console, f"First output: {one.first_sum}", first="- ", rest="  ")
+        sizes = f"{size(shape[2:])} to {size(one.output_shape[2:])}"
+        output = f"output {list(one.output_shape)}"
+        line(console, f"{name}{one.constructor}: {sizes}, {output}:")
+        _print_matrix(console, one.output)
+        first_sum = [f"First output: {one.first_sum}"] if one.first_sum else []
+        for sentence in (*one.sentences, *first_sum):
+            say(console, sentence, first="- ", rest="  ")
 
 
 def _print_matrix(console: Console, rows: Sequence[Sequence[int]]) -> None:

@@ -18,6 +18,7 @@ from convscope.geometry.factors import symmetric
 from convscope.geometry.label import short_padding
 from convscope.lesson.sentences import about_kernel, about_padding, about_stride, lesson, one_layer
 
+TUTORIAL_INPUT = (5, 5)
 TUTORIAL = (
     (ConvSpec((3, 3), (1, 1), symmetric((0, 0))), about_kernel),
     (ConvSpec((3, 3), (2, 2), symmetric((0, 0))), about_stride),
@@ -51,7 +52,6 @@ class Sample:
     """
 
     constructor: str
-    input_shape: tuple[int, ...]
     input: list[list[int]]
     output_shape: tuple[int, ...]
     output: list[list[int]]
@@ -59,12 +59,12 @@ class Sample:
     sentences: list[str]
 
 
-def tutorial(input_size: Pair = (5, 5)) -> list[Sample]:
+def tutorial() -> list[Sample]:
     """Return the tutorial's three convolutions, each with the sentence on what it shows."""
     samples = []
     for conv, about in TUTORIAL:
-        layer = one_layer(input_size, conv).layers[0]
-        samples.append(_sample(input_size, conv, [about(layer), layer.size_formula]))
+        layer = one_layer(TUTORIAL_INPUT, conv).layers[0]
+        samples.append(_sample(TUTORIAL_INPUT, conv, [about(layer), layer.size_formula]))
     return samples
 
 
@@ -152,7 +152,6 @@ def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sampl
         output = layer(numbers)
     return Sample(
         constructor=constructor(conv, 1, 1),
-        input_shape=tuple(numbers.shape),
         input=numbers[0, 0].long().tolist(),
         output_shape=tuple(output.shape),
         output=output[0, 0].long().tolist(),
