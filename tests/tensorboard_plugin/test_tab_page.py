@@ -269,7 +269,7 @@ def test_columns_name_a_variant_as_its_label_does(tab: Any) -> None:
           const row = { variant: "k1.3.3-s2.1.1-p4", kernel_size: 1, stride: 2, levels, ...told };
           const factors = ["kernel_size", "stride", "padding_policy"].map((key, at) => (
             { key, title: ["kernel size", "stride", "padding"][at] }));
-          const columns = columnsOf({ factors, groups: [row] });
+          const columns = columnsOf({ factors, groups: [row], metrics: [] });
           return columns.map((one) => [one.title, cellText(one, row)]);
         }""",
         MODULE.format("columns"),

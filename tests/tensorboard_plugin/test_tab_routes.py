@@ -14,6 +14,7 @@ import pytest
 from scipy import stats
 from werkzeug.test import Client, TestResponse
 
+from convscope.metrics import metrics_of
 from convscope.runs.history import History
 from convscope.tensorboard_plugin import ConvScopePlugin
 
@@ -63,6 +64,9 @@ def test_tells_every_group_and_run(tab: Any, study: Path) -> None:
     assert told["groups"][0]["test_loss"] is None
     assert {Path(run["path"]) for run in told["runs"]} == set(study.iterdir())
     assert told["all"] == {"runs": 7, "groups": 3}
+    metrics = [metric["key"] for metric in told["metrics"]]
+    assert metrics[:2] == ["best_val_accuracy", "test_accuracy"]
+    assert set(metrics) == {metric.name for metric in metrics_of("table")}
     assert told["unreadable"] == []
     assert told["shared"]["optim.lr"] == 0.02
 

@@ -22,9 +22,10 @@ from convscope.analysis.diff import compare
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
 from convscope.analysis.select import where
-from convscope.analysis.table import Record, cells, shared, to_records
+from convscope.analysis.table import Record, cells, shared, to_records, with_std
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
+from convscope.metrics import metrics_of
 from convscope.plots import FIGURES, styled
 from convscope.plots.registry import described
 from convscope.report.comparison import change_texts, diff_texts, significance
@@ -36,7 +37,7 @@ SEVERAL_LOGDIRS = (
     " for example tensorboard --logdir outputs, instead of --logdir_spec."
 )
 _NO_RUNS: Mapping[str, Any] = {
-    **dict.fromkeys(("factors", "groups", "runs", "settings"), ()),
+    **dict.fromkeys(("factors", "metrics", "groups", "runs", "settings"), ()),
     "shared": {},
 }
 _COLUMN = {"padding": "padding_policy"}
@@ -169,12 +170,25 @@ def _table(runs: DataFrame) -> dict[str, Any]:
     levels = levels_of(runs.drop_duplicates("group").set_index("group"))
 
     def texts(row: Record) -> dict[str, Any]:
-        return {"texts": cells(row), "levels": list(levels.loc[row["group"]])}
+        shown = cells(row)
+        if (deviation := row.get("train_samples_per_sec_std")) is not None:
+            shown["train_samples_per_sec"] = with_std(row["train_samples_per_sec"], deviation)
+        return {"texts": shown, "levels": list(levels.loc[row["group"]])}
 
     return {
         "factors": [
             {"key": _COLUMN.get(factor.key, factor.key), "title": factor.title}
             for factor in FACTORS
+        ],
+        # Validation first: the rows come in its order, and the choice is made by it.
+        "metrics": [
+            {
+                "key": metric.name,
+                "title": metric.head[0].upper() + metric.head[1:],
+                "hint": metric.definition,
+                "measured": metric.is_measured,
+            }
+            for metric in sorted(metrics_of("table"), key=lambda one: one.tag != "val/accuracy")
         ],
         "groups": [row | texts(row) for row in to_records(runs)],
         "runs": [

@@ -1,6 +1,6 @@
 // The table: a row per variant and setting, which opens to its runs.
 
-import { MEASURED, cellText, columnsOf } from "./columns.js";
+import { cellText, columnsOf } from "./columns.js";
 import { element } from "./element.js";
 import { interval, intervalKey, scaleOf } from "./interval.js";
 import { keeper, refill } from "./kept.js";
@@ -146,9 +146,10 @@ function cell(column, row, scale) {
 // Where nothing was measured, why: in place of the measured columns.
 function withReason(row, cells, columns) {
   if (row.test_accuracy !== null || !row.reason) return cells;
-  const first = columns.indexOf(MEASURED[0]) - 1;
-  const reason = element("td", { class: "reason", colspan: MEASURED.length }, row.reason);
-  return [...cells.slice(0, first), reason, ...cells.slice(first + MEASURED.length)];
+  const measured = columns.filter((one) => one.measured);
+  const first = columns.indexOf(measured[0]) - 1;
+  const reason = element("td", { class: "reason", colspan: measured.length }, row.reason);
+  return [...cells.slice(0, first), reason, ...cells.slice(first + measured.length)];
 }
 
 function kind({ words, interval }) {
