@@ -1,6 +1,7 @@
 """Download one published file over http or https: bounded in time, verified, whole or not at all.
 
-urllib bounds neither a name look-up nor a download as a whole, so that both are bounded here.
+urllib bounds neither a name look-up nor a download as a whole, so that both are bounded here; nor
+do requests and pooch.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 As torchvision's ImageFolder has it: classes are the sorted folder names, images are the files with
 its extensions in its order. Hidden files and folders are passed over, since they are never meant,
-and so is what macOS's archiver adds.
+and so is what macOS's archiver adds. torchvision's own class would need torch to list files, passes
+over folders that cannot be read, and counts images again where links loop.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from convscope.config.schema import as_typed
 from convscope.cores import cores
 from convscope.data import cache
 from convscope.data.images import Images
-from convscope.data.nearby import entries, few, folder_advice, parts_beside
+from convscope.data.nearby import few, folder_advice, folders_in, parts_beside
 from convscope.data.pixels import ColouredImage, Picture, decode, outline, read, without_warnings
 from convscope.errors import UserError
 
@@ -124,7 +125,7 @@ def _check_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) ->
             f" not in {there}/{more}{advice}"
         )
     if len(train) == 1:
-        inside = [name for name, is_folder in entries(root / "train" / train[0]) if is_folder]
+        inside = folders_in(root / "train" / train[0])
         advice = f"; if its folders ({few(inside)}) are the classes, move them up" * bool(inside)
         raise UserError(
             f"{as_typed(root / 'train')} has one class only, {as_typed(train[0])}: two are needed"

@@ -31,7 +31,7 @@ _PUBLISHED_PATHS = {path for known in DATASETS.values() for path in _paths(known
 _PUBLISHED_NAMES = {path.partition("/")[0] for path in _PUBLISHED_PATHS}
 
 
-def entries(folder: Path) -> list[tuple[str, bool]]:
+def _entries(folder: Path) -> list[tuple[str, bool]]:
     """Return names in `folder` and whether each is a folder; none where it cannot be read."""
     try:
         with os.scandir(folder) as scan:
@@ -43,8 +43,9 @@ def entries(folder: Path) -> list[tuple[str, bool]]:
         return []
 
 
-def _folders(root: Path) -> list[str]:
-    return [name for name, is_folder in entries(root) if is_folder]
+def folders_in(root: Path) -> list[str]:
+    """Return the names of folders in `root`."""
+    return [name for name, is_folder in _entries(root) if is_folder]
 
 
 def few(names: list[str]) -> str:
@@ -54,7 +55,7 @@ def few(names: list[str]) -> str:
 
 def parts_beside(root: Path, *parts: str) -> list[str]:
     """Return folders in `root` that are named like one of these parts, but not exactly so."""
-    folders = _folders(root)
+    folders = folders_in(root)
     return [
         name
         for part in parts
@@ -68,7 +69,7 @@ def folder_advice(root: Path) -> str:
     if renames := _renames(root):
         has_test = (root / "test").is_dir() or parts_beside(root, "test", "val")
         return renames if has_test else f"{renames} and {_MAKE_TEST}"
-    for name in _folders(root):
+    for name in folders_in(root):
         inside = root / name
         renames = _renames(inside)
         if renames or _is_image_folder(inside):
@@ -77,7 +78,7 @@ def folder_advice(root: Path) -> str:
         return f"set data.root={as_typed(root.parent)}"
     if (root / "train").is_dir():
         return _MAKE_TEST
-    classes = [n for n in _folders(root) if n not in _PUBLISHED_NAMES and entries(root / n)]
+    classes = [n for n in folders_in(root) if n not in _PUBLISHED_NAMES and _entries(root / n)]
     if classes:
         return (
             f"if {few(classes)} are the classes, move them into {as_typed(root / 'train')}, and"
@@ -116,7 +117,7 @@ def published_advice(known: Dataset, root: Path) -> str | None:
             return f"{lies}: set data.root={as_typed(whole.removesuffix(f'/{path}'))}"
         more = f", and so on with {len(misplaced) - 1} more" if len(misplaced) > 1 else ""
         return f"{lies}: move it to {as_typed(root / path)}{more}"
-    for name, _ in entries(root):
+    for name, _ in _entries(root):
         if _plain(name).startswith(_plain(known.name)) and name not in _PUBLISHED_NAMES:
             return (
                 f"{as_typed(root / name)} lies there, but not in the form that torchvision has:"
@@ -137,7 +138,7 @@ def other_data(root: Path, name: str) -> str | None:
         found.append(f"{as_typed(root)} has an image folder's parts: data=image_folder takes them")
     found += [
         f"{path} is an image folder: data=image_folder data.root={path} takes it"
-        for folder in _folders(root)
+        for folder in folders_in(root)
         for path in [as_typed(root / folder)]
         if _is_image_folder(root / folder)
     ]
@@ -165,7 +166,7 @@ def _files(root: Path) -> Iterator[Path]:
     """Files down to `_DEPTH`, those further up first."""
     folders = [(root, 0)]
     for folder, depth in folders:
-        for name, is_folder in entries(folder):
+        for name, is_folder in _entries(folder):
             if not is_folder:
                 yield folder / name
             elif depth < _DEPTH and len(folders) < MOST_FOLDERS:
