@@ -169,7 +169,7 @@ class TrainConfig:
     compile: bool
     """Train through `torch.compile`."""
     throughput: Annotated[str, one_of("training", "exclusive")]
-    """exclusive measures runs that were trained beside others again after a sweep, each alone."""
+    """exclusive measures runs that shared a machine again after a sweep, each exclusively."""
     objective: Any
     """What a search looks for, as TensorBoard calls it, or a list of several: a Pareto front."""
     trials: Annotated[int, Meta(ge=1, le=BEYOND_REASON)]

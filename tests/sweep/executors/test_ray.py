@@ -52,7 +52,7 @@ def test_a_sweep_survives_its_workers_and_its_driver(
         assert (environment["shared"], environment["threads"]) == (True, 1)
         assert environment["alone"]["threads"] == 2
         assert environment["alone"]["while_training"].keys() == {"train_samples_per_sec", "step_ms"}
-    assert "measuring 4 runs again, each alone" in err
+    assert "measuring 4 runs again, each exclusively" in err
     assert "2 runs at a time" in err
     (report,) = tmp_path.glob("outputs/*/report.md")
     assert "while others trained" not in err + report.read_text()
@@ -72,7 +72,7 @@ def test_a_run_whose_worker_is_killed_is_resumed(typed: Type, tmp_path: Path) ->
     assert {record["status"] for record in found.values()} == {"finished"}
     assert found["k3-s1-p1-seed0"]["resumed_from_epoch"] >= 1
     assert "raylet" not in out + err
-    assert "throughput=exclusive measures each again, alone" in err
+    assert "throughput=exclusive measures each again exclusively" in err
     (report,) = tmp_path.glob("outputs/*/report.md")
     assert "Samples/s of all runs were measured while others trained" in report.read_text()
 

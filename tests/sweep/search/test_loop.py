@@ -256,7 +256,7 @@ def test_speeds_of_runs_side_by_side_are_not_compared(search) -> None:
 
 def test_nor_are_those_of_an_earlier_sweep(search) -> None:
     search(Planted(max_concurrent=2, shared=True), "trials=5", keys=POSSIBLE)
-    with pytest.raises(UserError, match="where 5 of the study's runs were trained beside others"):
+    with pytest.raises(UserError, match="where 5 of the study's runs shared a machine"):
         search(Planted(), "trials=6", BOTH, keys=POSSIBLE)
 
     executor = Planted()

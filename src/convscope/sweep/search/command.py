@@ -144,7 +144,7 @@ def _check_speed(
     if executor.max_concurrent > 1:
         who = f"{executor.max_concurrent} runs are trained at once"
     elif shared:
-        who = f"{shared} of the study's runs were trained beside others"
+        who = f"{shared} of the study's runs shared a machine"
     else:
         return
     raise UserError(
