@@ -1,5 +1,6 @@
 """What made a run, as far as it can be told without importing torch."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -23,13 +24,11 @@ _GIT_PATIENCE_S = 5
 
 
 def source_versions() -> dict[str, str]:
-    """Python's version and those of the installed `DISTRIBUTIONS`; absent ones are left out."""
+    """Return the versions of Python and of each installed one of `DISTRIBUTIONS`."""
     versions = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
