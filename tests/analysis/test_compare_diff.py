@@ -210,3 +210,13 @@ def test_equal_seeds_have_a_spread_below_what_the_images_can_show(make_runs: Run
     shown = {key: texts for _, key, *texts in table.rows}
     # 1 / (360 sqrt(12)); and 4 / 360 / sqrt(2) where the seeds differ.
     assert shown["test_accuracy"][:2] == ["97.22 ± <0.08 %", "99.17 ± 0.79 %"]
+
+
+def test_equal_values_of_more_seeds_do_not_differ(make_runs: Runs) -> None:
+    """Three times 0.1 add up to more than 0.3, and a deviation of 1e-17 is none."""
+    runs = make_runs({(3, 1, 1): [0.98] * 3, (3, 2, 1): [0.98] * 2})
+    for record in runs["record"]:
+        record.metrics["peak_mb"] = 0.1
+    sides = (runs[runs["variant"] == name] for name in ("k3-s1-p1", "k3-s2-p1"))
+    (row,) = (one for one in compare(runs, *sides).rows if one.key == "peak_mb")
+    assert (row.first, row.first_std, row.differs) == (0.1, 0.0, False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from convscope.analysis.pairwise import differences_from
 from convscope.config.schema import brief, dotted
@@ -120,9 +121,10 @@ def _metrics(
     ours, theirs = _measured(first), _measured(second)
     rows = []
     for key in dict.fromkeys([*ours, *theirs]):
-        sides = [side.get(key, Series(dtype=float)) for side in (ours, theirs)]
-        means = [_known(side.mean()) for side in sides]
-        stds = [_known(side.std()) for side in sides]
+        sides = [side[key].dropna().tolist() if key in side else [] for side in (ours, theirs)]
+        # Exact: the mean of equal values is that value, however many they are.
+        means = [statistics.mean(side) if side else None for side in sides]
+        stds = [statistics.stdev(side) if len(side) > 1 else None for side in sides]
         rows.append(DiffRow("result", key, *means, *stds, **tested.get(key, {})))
     return rows
 
@@ -134,10 +136,6 @@ def _measured(records: Iterable[RunRecord]) -> DataFrame:
     table = table.astype(float).replace([math.inf, -math.inf], math.nan)
     known_before = [name for name in geometric() if name in table]
     return table.drop(columns=known_before).dropna(axis="columns", how="all")
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
 
 
 def _together(
