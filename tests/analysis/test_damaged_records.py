@@ -282,10 +282,13 @@ def test_a_record_with_one_value_changed_is_shown_or_skipped(
     assert 0 < unreadable < 12
 
 
-def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(study: Study) -> None:
+def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convscope.training.show.tell", pytest.fail)
     console = Console(record=True, width=200)
     record = dataclasses.replace(read_record(study.request.directory.record), study="x" * 5000)
-    show_run(record, console, pytest.fail)
+    show_run(record, console)
     shown = console.export_text()
     assert f"test accuracy {100 * record.metrics['test_accuracy']:.2f} %" in shown
     assert "xxx" not in shown
@@ -300,8 +303,13 @@ def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(study: S
     ],
 )
 def test_what_a_record_is_skipped_for_is_short(
-    study: Study, path: tuple[Any, ...], value: object, reason: str
+    study: Study,
+    monkeypatch: pytest.MonkeyPatch,
+    path: tuple[Any, ...],
+    value: object,
+    reason: str,
 ) -> None:
+    monkeypatch.setattr("convscope.training.show.tell", pytest.fail)
     record = study.request.directory.record
     whole = record.read_bytes()
     document = json.loads(whole)
@@ -316,7 +324,7 @@ def test_what_a_record_is_skipped_for_is_short(
         assert reason in left.reason
         assert len(left.reason) < 2 * len(str(study.run)) + 300
         with contextlib.suppress(UserError):
-            show_run(read_record(record), Console(file=io.StringIO()), pytest.fail)
+            show_run(read_record(record), Console(file=io.StringIO()))
     finally:
         record.write_bytes(whole)
 
