@@ -1,6 +1,9 @@
 """The registry of metrics: one more entry is measured, compared, searched for and shown."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -133,3 +136,28 @@ def test_another_entry_is_a_column_of_every_table(lowest_loss: Metric, make_runs
 @pytest.mark.parametrize("view", get_args(View))
 def test_another_entry_is_shown_where_it_says(view: View, lowest_loss: Metric) -> None:
     assert metrics_of(view)[-1] is lowest_loss
+
+
+def test_another_entry_is_drawn_in_every_figure_of_a_metric() -> None:
+    """In a process of its own: the figures' choices are made when they are imported."""
+    code = (
+        "import dataclasses, sys, typing\n"
+        "from convscope.metrics import METRICS, View\n"
+        "slowest = dataclasses.replace(METRICS['step_ms'], name='slowest_step', of_epochs=max,"
+        " title='slowest step', head='slowest', views=frozenset(typing.get_args(View)))\n"
+        "METRICS[slowest.name] = slowest\n"
+        "from convscope import analysis, plots\n"
+        "runs = analysis.load(sys.argv[1])\n"
+        "runs['slowest_step'] = runs['step_ms'] * 2\n"
+        "print(plots.heat(runs, value='slowest_step').to_json())\n"
+        "print(plots.accuracy_against(runs, cost='slowest_step').to_json())\n"
+        "print(plots.parallel(runs).to_json())\n"
+    )
+    study = Path(__file__).parent / "golden" / "study" / "grid"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(study)], capture_output=True, text=True, check=True
+    )
+    heat, scatter, parallel = done.stdout.splitlines()
+    assert "slowest step" in heat
+    assert "slowest step" in scatter
+    assert "slowest" in parallel
