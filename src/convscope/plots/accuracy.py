@@ -13,10 +13,17 @@ from pandas import DataFrame, Series
 from convscope.analysis import pareto
 from convscope.errors import UserError
 from convscope.metrics import METRICS, Metric, metrics_of
-from convscope.plots.axes import bounded, interval_columns, is_log, log_ticks, with_interval
+from convscope.plots.axes import (
+    bounded,
+    error_bars,
+    interval_columns,
+    is_log,
+    log_ticks,
+    with_interval,
+)
 from convscope.plots.labels import non_overlapping
 from convscope.plots.registry import Choice, Figure, InReport, View
-from convscope.plots.style import NEUTRAL, Panel, Trace, escaped, lines, subplots
+from convscope.plots.style import NEUTRAL, Panel, Trace, escaped, lines, scatter, subplots
 from convscope.plots.table import (
     MOST_PANELS,
     SINGLE,
@@ -113,7 +120,7 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
         Panel(
             title,
             height,
-            [*_front(part.loc[front], cost), *_points(part, front, x, y, title), *triangles],
+            [*_front(part.loc[front], cost), _points(part, front, x, y, title), *triangles],
             x_axis,
             y_axis,
         )
@@ -144,7 +151,7 @@ def _axis(groups: DataFrame, metric: Metric) -> Axis:
     return Axis(metric, is_log_axis, low - margin, high + margin)
 
 
-def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -> list[Trace]:
+def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -> Trace:
     cost = x.metric
     # The best come last, on top of the others.
     groups = groups.sort_values(ACCURACY.name, kind="stable")
@@ -162,40 +169,36 @@ def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -
         dict.fromkeys([*best_first[:1], *front]),
         best_first if len(groups) <= _MOST_LABELLED else (),
     )
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers+text",
-            "x": to_json_list(groups[cost.name]),
-            "y": to_json_list(groups[ACCURACY.name]),
-            "error_y": _interval(groups, y),
-            **({"error_x": _interval(groups, x)} if cost.is_measured else {}),
-            "marker": {
-                "color": list(groups["colour"]),
-                "symbol": list(groups["shape"] + groups["fill"]),
-                "size": list(groups["size"]),
-                "opacity": 0.8,
-                "line": {"width": list(groups["ring"]), "color": list(groups["outline"])},
-            },
-            "text": [escaped(text) if group in sides else "" for group, text in labels.items()],
-            "textposition": [sides.get(group, "top right") for group in groups.index],
-            "customdata": list(groups.index),
-            "hovertext": [
-                lines(
-                    group["label"],
-                    f"{with_interval(ACCURACY, group)}, {counted(group['runs'], 'run')}",
-                    with_interval(cost, group),
-                    "on the front, by validation accuracy" if name in front else "",
-                    beside,
-                )
-                for (name, group), beside in zip(
-                    records(groups), _at_one_place(groups, x, y), strict=True
-                )
-            ],
-            "hoverinfo": "text",
-            "showlegend": False,
-        }
+    bars = {"error_y": _interval(groups, y)}
+    if cost.is_measured:
+        bars["error_x"] = _interval(groups, x)
+    hints = [
+        lines(
+            group["label"],
+            f"{with_interval(ACCURACY, group)}, {counted(group['runs'], 'run')}",
+            with_interval(cost, group),
+            "on the front, by validation accuracy" if name in front else "",
+            beside,
+        )
+        for (name, group), beside in zip(records(groups), _at_one_place(groups, x, y), strict=True)
     ]
+    return scatter(
+        "markers+text",
+        to_json_list(groups[cost.name]),
+        to_json_list(groups[ACCURACY.name]),
+        hints,
+        **bars,
+        marker={
+            "color": list(groups["colour"]),
+            "symbol": list(groups["shape"] + groups["fill"]),
+            "size": list(groups["size"]),
+            "opacity": 0.8,
+            "line": {"width": list(groups["ring"]), "color": list(groups["outline"])},
+        },
+        text=[escaped(text) if group in sides else "" for group, text in labels.items()],
+        textposition=[sides.get(group, "top right") for group in groups.index],
+        customdata=list(groups.index),
+    )
 
 
 def _at_one_place(groups: DataFrame, *axes: Axis) -> list[str]:
@@ -216,18 +219,10 @@ def _at_one_place(groups: DataFrame, *axes: Axis) -> list[str]:
 
 def _interval(groups: DataFrame, axis: Axis) -> Trace:
     """Return the interval's bars, cut where the axis ends: a log axis has nothing beyond."""
-    mean = groups[axis.metric.name]
     low, high = (groups[end] for end in interval_columns(axis.metric))
     least, most = axis.ends
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": to_json_list(high.clip(upper=most) - mean),
-        "arrayminus": to_json_list(mean - low.clip(lower=least)),
-        "width": 0,
-        "thickness": 1,
-        "color": _FAINT,
-    }
+    mean = groups[axis.metric.name]
+    return error_bars(mean, low.clip(lower=least), high.clip(upper=most), _FAINT, 1)
 
 
 def _cut_intervals(groups: DataFrame, *axes: Axis) -> list[Trace]:
@@ -247,38 +242,15 @@ def _cut_intervals(groups: DataFrame, *axes: Axis) -> list[Trace]:
     if not marks:
         return []
     x, y, symbols, names, hints = map(list, zip(*marks, strict=True))
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "x": x,
-            "y": y,
-            "marker": {"symbol": symbols, "color": NEUTRAL, "size": 7},
-            "cliponaxis": False,
-            "customdata": names,
-            "hovertext": hints,
-            "hoverinfo": "text",
-            "showlegend": False,
-        }
-    ]
+    marker = {"symbol": symbols, "color": NEUTRAL, "size": 7}
+    return [scatter("markers", x, y, hints, marker=marker, cliponaxis=False, customdata=names)]
 
 
 def _front(front: DataFrame, cost: str) -> list[Trace]:
-    if front.empty:
-        return []
-    return [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": to_json_list(front[cost]),
-            "y": to_json_list(front[ACCURACY.name]),
-            # Straight: ordered by validation accuracy, the test accuracy may fall along it.
-            "line": {"color": NEUTRAL, "width": 1.5, "dash": "dot"},
-            "customdata": list(front.index),
-            "hoverinfo": "skip",
-            "showlegend": False,
-        }
-    ]
+    # Straight: ordered by validation accuracy, the test accuracy may fall along it.
+    line = {"color": NEUTRAL, "width": 1.5, "dash": "dot"}
+    x, y = to_json_list(front[cost]), to_json_list(front[ACCURACY.name])
+    return [scatter("lines", x, y, line=line, customdata=list(front.index))] if x else []
 
 
 _CAPTION = (

@@ -10,6 +10,7 @@ import pandas as pd
 from pandas import Series
 
 from convscope.metrics import Metric
+from convscope.plots.table import to_json_list
 
 _MOST_TICKS = 5
 _LOG_FROM = 4
@@ -40,6 +41,21 @@ def interval_columns(metric: Metric) -> list[str]:
 def bounded(metric: Metric, ends: Series) -> Series:
     """Return ends of intervals cut at the least and greatest value: Student's know neither."""
     return ends.clip(0.0, metric.most)
+
+
+def error_bars(
+    mean: Series, low: Series, high: Series, colour: str, thickness: float
+) -> dict[str, Any]:
+    """Return bars from `low` to `high` around `mean`, in Plotly's terms."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": to_json_list(high - mean),
+        "arrayminus": to_json_list(mean - low),
+        "width": 0,
+        "thickness": thickness,
+        "color": colour,
+    }
 
 
 def with_interval(metric: Metric, group: Mapping[str, Any]) -> str:

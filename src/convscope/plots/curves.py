@@ -19,7 +19,7 @@ from convscope.geometry import FACTORS
 from convscope.plots.axes import log_ticks
 from convscope.plots.labels import non_overlapping
 from convscope.plots.registry import Choice, Figure, InReport, View
-from convscope.plots.style import Panel, Trace, escaped, lines, subplots
+from convscope.plots.style import Panel, Trace, escaped, lines, scatter, subplots
 from convscope.plots.table import MOST_PANELS, SINGLE, records, split_by_setting
 from convscope.plots.variant_style import legend_traces, variant_style
 from convscope.runs.directory import RunDirectory
@@ -220,40 +220,29 @@ def _ends(groups: DataFrame, found: dict[str, Curve]) -> dict[str, str]:
 
 def _band(group: str, curve: Curve, colour: str) -> Trace:
     epochs, values = list(curve.values), list(curve.values.values())
-    return {
-        "type": "scatter",
-        "mode": "none",
-        "x": [*epochs, *reversed(epochs)],
-        "y": [*map(max, values), *map(min, reversed(values))],
-        "fill": "toself",
-        "fillcolor": f"{colour}{_FAINT}",
-        "customdata": [group] * (2 * len(epochs)),
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
+    return scatter(
+        "none",
+        [*epochs, *reversed(epochs)],
+        [*map(max, values), *map(min, reversed(values))],
+        fill="toself",
+        fillcolor=f"{colour}{_FAINT}",
+        customdata=[group] * (2 * len(epochs)),
+    )
 
 
 def _line(group: str, look: Mapping[str, Any], curve: Curve, metric: str, end: str) -> Trace:
     epochs = list(curve.values)
-    label = {
-        "text": [""] * (len(epochs) - 1) + [escaped(end)],
-        "textposition": "top left",
-    }
-    return {
-        "type": "scatter",
-        "mode": "lines+markers+text" if end else "lines+markers",
-        "x": epochs,
-        "y": curve.means,
-        **(label if end else {}),
-        "line": {"color": look["colour"], "dash": look["dash"], "width": look["width"]},
-        "marker": {"symbol": look["shape"] + look["fill"], "size": 0.7 * look["size"]},
-        "customdata": [group] * len(epochs),
-        "hovertext": [
-            _hint(look["label"], epoch, values, metric) for epoch, values in curve.values.items()
-        ],
-        "hoverinfo": "text",
-        "showlegend": False,
-    }
+    text = [*[""] * (len(epochs) - 1), escaped(end)]
+    return scatter(
+        "lines+markers+text" if end else "lines+markers",
+        epochs,
+        curve.means,
+        [_hint(look["label"], epoch, values, metric) for epoch, values in curve.values.items()],
+        line={"color": look["colour"], "dash": look["dash"], "width": look["width"]},
+        marker={"symbol": look["shape"] + look["fill"], "size": 0.7 * look["size"]},
+        customdata=[group] * len(epochs),
+        **({"text": text, "textposition": "top left"} if end else {}),
+    )
 
 
 def _hint(label: str, epoch: int, values: list[float], metric: str) -> str:

@@ -12,9 +12,9 @@ from convscope.analysis.anova import SEEDS, Effects
 from convscope.analysis.anova import effects as estimated
 from convscope.geometry import FACTORS
 from convscope.metrics import METRICS
-from convscope.plots.axes import bounded
+from convscope.plots.axes import bounded, error_bars
 from convscope.plots.registry import GEOMETRY, SETTING, Figure, InReport
-from convscope.plots.style import ACCENT, NEUTRAL, Panel, Trace, escaped, lines, subplots
+from convscope.plots.style import ACCENT, NEUTRAL, Panel, Trace, escaped, lines, scatter, subplots
 from convscope.plots.table import one_setting, records, to_json_list
 from convscope.text import counted, percent
 
@@ -87,29 +87,20 @@ def _levels(found: Effects) -> DataFrame:
 
 
 def _means(levels: DataFrame, groups: list[str]) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": to_json_list(levels["mean"]),
-        "y": list(levels["y"]),
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": to_json_list(levels["high"] - levels["mean"]),
-            "arrayminus": to_json_list(levels["mean"] - levels["low"]),
-            "width": 0,
-            "thickness": 1.5,
-            "color": ACCENT,
-        },
-        "marker": {
+    mean, low, high = (levels[column] for column in ("mean", "low", "high"))
+    return scatter(
+        "markers",
+        to_json_list(mean),
+        list(levels["y"]),
+        [_hint(**level) for _, level in records(levels)],
+        error_x=error_bars(mean, low, high, ACCENT, 1.5),
+        marker={
             "size": 9,
             "color": ACCENT,
             "symbol": ["circle" if one else "circle-open" for one in levels["is_possible"]],
         },
-        "hovertext": [_hint(**level) for _, level in records(levels)],
-        "hoverinfo": "text",
-        "customdata": [groups] * len(levels),
-    }
+        customdata=[groups] * len(levels),
+    )
 
 
 def _hint(

@@ -11,7 +11,7 @@ from pandas import DataFrame
 from convscope.errors import UserError
 from convscope.geometry import pair_token
 from convscope.plots.registry import Figure, InReport, View
-from convscope.plots.style import NEUTRAL, Trace, escaped, figure, heading, lines
+from convscope.plots.style import NEUTRAL, Trace, escaped, figure, heading, lines, scatter
 from convscope.plots.variant_style import variant_style
 from convscope.runs.record import RunRecord
 
@@ -54,7 +54,6 @@ def map_sizes(runs: DataFrame) -> go.Figure:
         "title": heading("Feature maps, height x width", more),
         "height": _AROUND + _ROW * len(shown),
         "margin": {"t": _AROUND - 16, "b": 16, "r": 40},
-        "showlegend": False,
         "xaxis": {
             "type": "category",
             "side": "top",
@@ -112,44 +111,41 @@ def _row(
         scale: pixels of the figure for one of a map.
         room: for a stage on a narrow page, pixels.
     """
-    count = len(stages) or 1
-    trace: Trace = {
-        "type": "scatter",
-        "y": [number] * count,
-        "hoverinfo": "text",
-        "customdata": [groups] * count,
-    }
     if not stages:
-        return trace | {
-            "mode": "text",
-            "x": ["input"],
-            "text": ["impossible"],
-            "textposition": "middle right",
-            "textfont": {"color": NEUTRAL},
-            "hovertext": [lines(run["variant"], run["reason"] or "")],
-        }
+        return scatter(
+            "text",
+            ["input"],
+            [number],
+            [lines(run["variant"], run["reason"] or "")],
+            text=["impossible"],
+            textposition="middle right",
+            textfont={"color": NEUTRAL},
+            customdata=[groups],
+        )
     is_tight = room < _PAIR
     sizes = [pair_token(size) for size in stages.values()]
-    return trace | {
-        "mode": "markers+text",
-        "x": list(stages),
-        "text": [size.replace("x", "x<br>") if is_tight else size for size in sizes],
+    return scatter(
+        "markers+text",
+        list(stages),
+        [number] * len(stages),
+        [
+            lines(run["variant"], f"{name}: {height} x {width} px")
+            for name, (height, width) in stages.items()
+        ],
+        text=[size.replace("x", "x<br>") if is_tight else size for size in sizes],
         # Beside it the number would lie on the next square of a narrow page.
-        "textposition": "bottom center",
-        "textfont": {"size": _SMALL} if is_tight else {},
-        "cliponaxis": False,
-        "marker": {
+        textposition="bottom center",
+        textfont={"size": _SMALL} if is_tight else {},
+        cliponaxis=False,
+        marker={
             "symbol": "square",
             "color": colour,
             "opacity": 1,
             "line": {"width": 0},
             "size": [scale * max(size) for size in stages.values()],
         },
-        "hovertext": [
-            lines(run["variant"], f"{name}: {height} x {width} px")
-            for name, (height, width) in stages.items()
-        ],
-    }
+        customdata=[groups] * len(stages),
+    )
 
 
 FIGURE = Figure(

@@ -77,6 +77,20 @@ def heading(*texts: str) -> dict[str, Any]:
     return {"text": title, "pad": {"l": _EDGE, "t": top}}
 
 
+def scatter(
+    mode: str, x: Sequence[Any], y: Sequence[Any], hints: Sequence[str] = (), **more: Any
+) -> Trace:
+    """Return a scatter trace that has no entry in the legend.
+
+    Args:
+        hints: what is shown where a point is pointed at; nothing without them.
+        more: in Plotly's terms.
+    """
+    hover = {"hovertext": hints, "hoverinfo": "text"} if hints else {"hoverinfo": "skip"}
+    trace = {"type": "scatter", "mode": mode, "x": x, "y": y, "showlegend": False}
+    return trace | hover | more
+
+
 @dataclass(frozen=True)
 class Panel:
     """A pair of axes with what they show.
