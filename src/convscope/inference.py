@@ -21,6 +21,7 @@ from convscope.metrics import describe
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, reading
 from convscope.runs.study import find_run
+from convscope.text import size
 from convscope.training.model import ConvNet
 
 Picture = str | Path | Image.Image
@@ -51,7 +52,7 @@ class TrainedVariant:
         return (
             f"<TrainedVariant {self.record.name}:"
             f" {describe(self.record.metrics, 'test_accuracy')},"
-            f" input {'x'.join(map(str, self.input_shape))}, {len(self.classes)} classes>"
+            f" input {size(self.input_shape)}, {len(self.classes)} classes>"
         )
 
     def preprocess(self, images: Pictures) -> Tensor:
