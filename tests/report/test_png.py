@@ -195,8 +195,12 @@ def test_curves_are_the_means_within_a_band(
                 {"epoch": epoch, "step": epoch, "val/accuracy": value}
             )
 
-    (axes,) = drawn(curves(load(study))).axes
+    figure = curves(load(study))
+    picture = drawn(figure)
+    (axes,) = picture.axes
 
+    assert figure.layout.title.text.endswith("<br>drag over the last epochs to zoom in")
+    assert "drag" not in picture.get_suptitle(), "nobody can in a picture"
     (line,) = (line for line in axes.lines if line.get_linestyle() == "-")
     assert list(line.get_ydata()) == pytest.approx([0.6, 0.85])
     (band,) = axes.patches

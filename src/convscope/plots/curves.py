@@ -143,7 +143,6 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     titles = [
         f"{metric}, mean over seeds",
         "band: least to greatest seed" if banded else "",
-        "drag over the last epochs to zoom in",
         f"one of every {every} epochs is drawn" if every > 1 else "",
         f"{counted(more, 'more panel')} not shown" if more else "",
         f"left out: {unreadable[0]}{others}" if unreadable else "",
@@ -161,7 +160,8 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
         )
         for number, (title, part) in enumerate(shown)
     ]
-    return subplots(titles, panels, legend_traces(groups, lines=True))
+    hint = "drag over the last epochs to zoom in"
+    return subplots(titles, panels, legend_traces(groups, lines=True), hint)
 
 
 def _parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:

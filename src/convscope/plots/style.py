@@ -109,15 +109,16 @@ class Panel:
 
 
 def subplots(
-    titles: Sequence[str], panels: Sequence[Panel], legend: Sequence[Trace] = ()
+    titles: Sequence[str], panels: Sequence[Panel], legend: Sequence[Trace] = (), hint: str = ""
 ) -> go.Figure:
     """Return panels one below the other: readable on a narrow page as on a wide one.
 
     Args:
         titles: lines; "" is none.
         legend: traces without data, which it explains below the panels, by `legendgroup`.
+        hint: what the mouse can do; the title's last line, left out of pictures.
     """
-    title = heading(*titles)
+    title = heading(*titles, hint)
     above = _EDGE + (title["text"].count("<br>") + 1) * _TITLE_LINE + _PANEL_TITLE
     below = _AXIS
     if legend:
@@ -130,6 +131,7 @@ def subplots(
         "height": above + inside + below,
         "margin": {"t": above, "b": below},
         "annotations": [],
+        "meta": {"hint": escaped(hint)},
         "showlegend": bool(legend),
     }
     traces = list(legend)

@@ -99,8 +99,9 @@ def drawn(figure: go.Figure) -> Figure:
     below = max(layout["margin"]["b"] - _AXIS, 0) / height
     room = ConstrainedLayoutEngine(rect=(0, below, 1, 1 - below))
     picture = Figure((_WIDTH / 100, height / 100), _DPI, facecolor="white", layout=room)
-    title = _plain(layout["title"]["text"])
-    picture.suptitle(title, x=0.01, ha="left", fontsize=_TITLE)
+    hint = layout.get("meta", {}).get("hint", "")
+    title = layout["title"]["text"].removesuffix(f"<br>{hint}")
+    picture.suptitle(_plain(title), x=0.01, ha="left", fontsize=_TITLE)
     _legends(picture, [trace for trace in traces if trace["x"] == [None]], below)
     names = [key.removeprefix("yaxis") for key in layout if key.startswith("yaxis")]
     domains = [layout[f"yaxis{name}"].get("domain", (0, 1)) for name in names]
