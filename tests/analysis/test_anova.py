@@ -194,7 +194,7 @@ def test_a_level_that_nothing_ties_to_the_others_has_no_mean(make_runs: Runs) ->
         ),
         (
             {(3, 1, "half"): [0.9, 0.8], (5, 2, "half"): [0.7, 0.8]},
-            "effects need variants that differ in one factor alone, "
+            "effects need variants that differ in only one factor, "
             "got kernel_size and stride always changed together",
         ),
         (
@@ -212,5 +212,5 @@ def test_what_shows_no_effect_is_refused(make_runs: Runs, accuracies: dict, mess
 def test_runs_of_several_settings_are_refused(make_runs: Runs) -> None:
     runs = make_runs({(3, 1, 0): [0.9, 0.8], (5, 1, 0): [0.7, 0.8]})
     runs["setting"] = ["lr 0.01", "lr 0.02"] * 2
-    with pytest.raises(UserError, match="differ in conv and seed alone, got also 'lr 0.01' and"):
+    with pytest.raises(UserError, match="differ only in conv and seed, got also 'lr 0.01' and"):
         effects(runs)

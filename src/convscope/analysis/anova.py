@@ -79,7 +79,7 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
     settings = measured["setting"].unique()
     if len(settings) > 1:
         raise UserError(
-            "effects need runs that differ in conv and seed alone, "
+            "effects need runs that differ only in conv and seed, "
             f"got also {settings[0]!r} and {settings[1]!r}"
         )
     variants = measured["variant"].nunique()
@@ -96,7 +96,7 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
     terms = _terms(grid)
     if not (terms["df"].iloc[:-1] > 0).any():
         raise UserError(
-            "effects need variants that differ in one factor alone, "
+            "effects need variants that differ in only one factor, "
             f"got {' and '.join(grid.factors)} always changed together"
         )
     model = grid.richest()
