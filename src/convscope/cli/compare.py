@@ -7,17 +7,11 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 
 from convscope.cli.common import Parser, output_file, typed_command
 from convscope.errors import UserError
-from convscope.report.document import Block
-from convscope.report.export import FORMATS as EXPORTS
-from convscope.report.markdown import as_markdown
-from convscope.report.terminal import show
-from convscope.streams import run_command, tell
-from convscope.tables import new_console
+from convscope.streams import run_command
 
 HELP = """\
 Which variants are better, by how much, and at what cost.
@@ -55,8 +49,6 @@ the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope
 
 _FORMATS = ("table", "csv", "json", "markdown")
 _FOR_TABLES = ("runs", "where", "sort", "report")
-_MOST_UNREADABLE = 20
-"""Told one by one; a folder that holds no studies may hold thousands of other things."""
 
 
 def main() -> int:
@@ -68,10 +60,22 @@ def _command() -> None:
     given = _parse(sys.argv[1:])
     if given.help:
         print(HELP, end="")
-    elif given.names[:1] == ["diff"]:
-        _diff(given)
+        return
+    # Here: pandas, for which neither --help nor a mistyped option waits.
+    from convscope.report import commands
+
+    if given.names[:1] == ["diff"]:
+        commands.diff(given.names[1:], given.format)
     else:
-        _table(given)
+        commands.table(
+            given.names,
+            where=given.where,
+            sort=given.sort,
+            single=given.runs,
+            form=given.format,
+            report_path=given.report,
+            command=typed_command("compare"),
+        )
 
 
 def _parse(arguments: Sequence[str]) -> Namespace:
@@ -79,8 +83,19 @@ def _parse(arguments: Sequence[str]) -> Namespace:
     parser = Parser("names", flags=("runs",), values=values)
     parser.set_defaults(format="table")
     given = parser.parse_intermixed_args(_joined(arguments))
-    if not given.help and given.format not in _FORMATS:
+    if given.help:
+        return given
+    if given.format not in _FORMATS:
         raise UserError(f"--format must be one of {', '.join(_FORMATS)}, got {given.format}")
+    given.report = output_file("report", given.report)
+    if given.names[:1] == ["diff"]:
+        for name in _FOR_TABLES:
+            if getattr(given, name):
+                raise UserError(f"--{name} is not for diff: see --help")
+        if len(given.names) != 3:
+            raise UserError(
+                f"diff must have two variants or runs behind it, got {len(given.names) - 1}"
+            )
     return given
 
 
@@ -93,65 +108,3 @@ def _joined(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def _table(given: Namespace) -> None:
-    report_path = output_file("report", given.report)
-    from convscope.analysis.frame import Reader
-    from convscope.analysis.lookup import OUTPUTS, resolve_path
-    from convscope.analysis.select import select_runs
-
-    if not given.names and not OUTPUTS.is_dir():
-        raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
-    runs, unreadable = Reader([resolve_path(name) for name in given.names] or [OUTPUTS]).read()
-    for left in unreadable[:_MOST_UNREADABLE]:
-        tell(f"skipped, unreadable: {left.reason}")
-    if len(unreadable) > _MOST_UNREADABLE:
-        tell(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
-    if runs.empty:
-        raise UserError(f"there is no run to compare in {' '.join(given.names) or OUTPUTS}")
-    runs = select_runs(runs, given.where, given.sort, given.runs)
-    if report_path is not None:
-        from convscope import report
-
-        report.write(runs, unreadable, report_path, typed_command("compare"))
-    if given.format in EXPORTS:
-        from convscope.analysis.table import shared, to_records
-
-        in_common = shared(runs)
-        rows = [record | in_common for record in to_records(runs, single=given.runs)]
-        print(EXPORTS[given.format](rows), end="")
-    else:
-        from convscope.report.comparison import compared
-
-        _print_blocks(lambda width: compared(runs, given.runs, width), given.format)
-    if report_path is not None:
-        tell(f"wrote {report_path}")
-
-
-def _diff(given: Namespace) -> None:
-    for name in _FOR_TABLES:
-        if getattr(given, name):
-            raise UserError(f"--{name} is not for diff: see --help")
-    names = given.names[1:]
-    if len(names) != 2:
-        raise UserError(f"diff must have two variants or runs behind it, got {len(names)}")
-    from convscope.analysis.diff import compare
-    from convscope.analysis.lookup import find_sides
-    from convscope.report.comparison import side_by_side
-
-    comparison = compare(*find_sides(names))
-    if given.format in EXPORTS:
-        differing = [asdict(row) for row in comparison.rows if row.differs]
-        print(EXPORTS[given.format](differing), end="")
-    else:
-        _print_blocks(lambda _: side_by_side(comparison), given.format)
-
-
-def _print_blocks(blocks_of_width: Callable[[int], list[Block]], form: str) -> None:
-    console = new_console()
-    blocks = blocks_of_width(console.width)
-    if form == "markdown":
-        print(as_markdown(blocks))
-    else:
-        show(blocks, console)

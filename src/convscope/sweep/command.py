@@ -12,7 +12,7 @@ from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.executors.executor import Executor
 from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs
-from convscope.sweep.show import show_comparison, show_plan, write_reports
+from convscope.sweep.show import show_plan, write_reports
 from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.tables import RESUME, line, new_console, tensorboard_command
 from convscope.training.resolve import Resolver, refuse_search
@@ -61,6 +61,9 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     if config.throughput == "exclusive":
         by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
+    # Here: pandas, for which the first run need not wait.
+    from convscope.report.commands import show_comparison
+
     show_comparison(records, console)
     if any(record.status == "interrupted" for record in records):
         log.info(f"the sweep was stopped; {RESUME}")

@@ -5,14 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
-from convscope import report
 from convscope.geometry import pair_token
-from convscope.runs.record import RunRecord
-from convscope.runs.study import read_study
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.plan import PlannedRun, cheap_first
 from convscope.sweep.progress import clock
@@ -20,8 +16,6 @@ from convscope.tables import Table, line, print_table
 from convscope.text import MISSING, count, counted
 
 log = logging.getLogger(__name__)
-
-PAGE, TEXT = "report.html", "report.md"
 
 
 def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
@@ -75,20 +69,6 @@ def plan_sentences(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str
     ]
 
 
-def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
-    """Print what `compare.py` would show of these runs: a line per variant, over its seeds."""
-    # Here and below: pandas, for which neither a plan nor the first run need wait.
-    from convscope.analysis.frame import row, tabulate
-    from convscope.analysis.select import select_runs
-    from convscope.report.comparison import compared
-    from convscope.report.terminal import show
-
-    runs, _ = tabulate([row(record) for record in records])
-    best_first = select_runs(runs, None, None, single=False)
-    line(console)
-    show(compared(best_first, single=False, width=console.width), console)
-
-
 def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) -> None:
     """Write the report of every study that has one of these runs.
 
@@ -97,6 +77,9 @@ def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) ->
         command: what the user typed.
         console: where the reports' paths are printed.
     """
+    # Here: pandas, for which a plan need not wait.
+    from convscope.report.commands import report_study
+
     written = (run.request.directory for run in runs if run.request.directory.record.exists())
     for study in dict.fromkeys(directory.path.parent for directory in written):
         try:
@@ -106,30 +89,3 @@ def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) ->
             log.warning("%s has no new report: %s", study, reason)
         else:
             line(console, f"report: {page}")
-
-
-def report_study(study: Path, command: str) -> Path:
-    """Write the study's report, as a page and as Markdown, unless what is there is of these runs.
-
-    Args:
-        study: its folder.
-        command: what the user typed.
-
-    Returns:
-        The page's path.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    page, text = study / PAGE, study / TEXT
-    if text.is_file() and report.is_current(page, *read_study(study)):
-        return page
-    from convscope.analysis.frame import Reader
-    from convscope.analysis.select import select_runs
-
-    runs, aside = Reader([study]).read()
-    runs = select_runs(runs, None, None, single=False)
-    # The page last: it says which runs both are of.
-    for path in (text, page):
-        report.write(runs, aside, path, command)
-    return page

@@ -29,7 +29,7 @@ from convscope.sweep.search.trials import (
     outcomes,
     values_text,
 )
-from convscope.sweep.show import show_comparison, write_reports
+from convscope.sweep.show import write_reports
 from convscope.tables import RESUME, line, new_console, print_list, tensorboard_command
 from convscope.text import counted
 from convscope.training.resolve import OF_A_SEARCH, Resolver
@@ -81,6 +81,9 @@ def search(
         log.info(f"{len(found.trials)} of {most} trials are known already")
     found.run()
     records = _records(found)
+    # Here: pandas, for which the first run need not wait.
+    from convscope.report.commands import show_comparison
+
     show_comparison(records, console)
     show_found(found.trials, objectives, console)
     _tell_end(found)

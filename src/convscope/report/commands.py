@@ -1,0 +1,135 @@
+"""What `compare.py` and a sweep print and write of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from convscope import report
+from convscope.analysis.diff import compare
+from convscope.analysis.frame import Reader, row, tabulate
+from convscope.analysis.lookup import OUTPUTS, find_sides, resolve_path
+from convscope.analysis.select import select_runs
+from convscope.analysis.table import shared, to_records
+from convscope.errors import UserError
+from convscope.report.comparison import compared, side_by_side
+from convscope.report.document import Block
+from convscope.report.export import FORMATS
+from convscope.report.markdown import as_markdown
+from convscope.report.terminal import show
+from convscope.runs.record import RunRecord
+from convscope.runs.study import read_study
+from convscope.streams import tell
+from convscope.tables import line, new_console
+
+PAGE, TEXT = "report.html", "report.md"
+_MOST_UNREADABLE = 20
+"""Told one by one; a folder that holds no studies may hold thousands of other things."""
+
+
+def table(
+    names: Sequence[str],
+    *,
+    where: str | None,
+    sort: str | None,
+    single: bool,
+    form: str,
+    report_path: Path | None,
+    command: str,
+) -> None:
+    """Print a line per variant and setting, or per run; write the report where one is asked for.
+
+    Args:
+        names: studies, runs or folders; all below `outputs` where there is none.
+        where: expression that a line must fulfil.
+        sort: column to order by.
+        single: a line is a run.
+        form: table, markdown, csv or json.
+        report_path: the report's file.
+        command: what was typed.
+
+    Raises:
+        UserError: no such folder, no run, no such column, or the report cannot be written.
+    """
+    if not names and not OUTPUTS.is_dir():
+        raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
+    runs, unreadable = Reader([resolve_path(name) for name in names] or [OUTPUTS]).read()
+    for left in unreadable[:_MOST_UNREADABLE]:
+        tell(f"skipped, unreadable: {left.reason}")
+    if len(unreadable) > _MOST_UNREADABLE:
+        tell(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
+    if runs.empty:
+        raise UserError(f"there is no run to compare in {' '.join(names) or OUTPUTS}")
+    runs = select_runs(runs, where, sort, single)
+    if report_path is not None:
+        report.write(runs, unreadable, report_path, command)
+    if form in FORMATS:
+        in_common = shared(runs)
+        rows = [record | in_common for record in to_records(runs, single=single)]
+        print(FORMATS[form](rows), end="")
+    else:
+        _print_blocks(lambda width: compared(runs, single, width), form)
+    if report_path is not None:
+        tell(f"wrote {report_path}")
+
+
+def diff(names: Sequence[str], form: str) -> None:
+    """Print two variants or runs side by side.
+
+    Args:
+        names: of the two.
+        form: as for `table`.
+
+    Raises:
+        UserError: there is no such variant or run.
+    """
+    comparison = compare(*find_sides(names))
+    if form in FORMATS:
+        differing = [asdict(row) for row in comparison.rows if row.differs]
+        print(FORMATS[form](differing), end="")
+    else:
+        _print_blocks(lambda _: side_by_side(comparison), form)
+
+
+def _print_blocks(blocks_of_width: Callable[[int], list[Block]], form: str) -> None:
+    console = new_console()
+    blocks = blocks_of_width(console.width)
+    if form == "markdown":
+        print(as_markdown(blocks))
+    else:
+        show(blocks, console)
+
+
+def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
+    """Print what `compare.py` would of these runs: a line per variant, over its seeds."""
+    runs, _ = tabulate([row(record) for record in records])
+    best_first = select_runs(runs, None, None, single=False)
+    line(console)
+    show(compared(best_first, single=False, width=console.width), console)
+
+
+def report_study(study: Path, command: str) -> Path:
+    """Write the study's report, as a page and as Markdown, unless what is there is of these runs.
+
+    Args:
+        study: its folder.
+        command: what the user typed.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    page, text = study / PAGE, study / TEXT
+    if text.is_file() and report.is_current(page, *read_study(study)):
+        return page
+    runs, unreadable = Reader([study]).read()
+    runs = select_runs(runs, None, None, single=False)
+    # The page last: it says which runs both are of.
+    for path in (text, page):
+        report.write(runs, unreadable, path, command)
+    return page
