@@ -258,7 +258,7 @@ def test_options_that_mean_nothing(options: dict[str, object], message: str) -> 
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convscope.sweep.executors.choose.find_spec", lambda name: None)
+    monkeypatch.setattr("convscope.sweep.executors.choice.find_spec", lambda name: None)
     with pytest.raises(UserError) as refused:
         made()
     assert str(refused.value) == (

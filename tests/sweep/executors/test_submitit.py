@@ -75,7 +75,7 @@ def test_more_cores_than_there_are(tmp_path: Path) -> None:
 def test_without_submitit_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convscope.sweep.executors.choose.find_spec", lambda name: None)
+    monkeypatch.setattr("convscope.sweep.executors.choice.find_spec", lambda name: None)
     for choice in ("submitit_local", "submitit_slurm"):
         with pytest.raises(UserError) as refused:
             made(choice, tmp_path)

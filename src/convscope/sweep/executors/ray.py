@@ -139,8 +139,8 @@ class RayExecutor(Executor):
         return ray.remote(**given)(function)  # type: ignore[call-overload]
 
     @override
-    def next_ended(self, seconds: float) -> tuple[str, Outcome] | None:
-        ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=seconds)
+    def next_ended(self, timeout: float) -> tuple[str, Outcome] | None:
+        ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=timeout)
         if not ended:
             # Ray itself would end this process a minute after.
             if not answers(ray.get_runtime_context().gcs_address):
