@@ -1,6 +1,6 @@
-"""Convolution geometry: what a user typed, to pixels, to sizes, receptive fields, MACs and a label.
+"""Convolution geometry: the user's input becomes pixels, sizes, receptive fields, MACs and a label.
 
-Plain integers, known before anything is built: no torch, no Hydra.
+Plain integers, known before any network is built: no torch, no Hydra.
 """
 
 from convscope.geometry.conv import (

@@ -1,4 +1,4 @@
-"""One convolution in pixels, and what its windows read along each axis."""
+"""One convolution in pixels, and which input pixels its windows cover along each axis."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ Sides = tuple[Pair, Pair]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 LARGEST = 1_000
-"""Largest kernel size, stride or padding accepted, pixels: beyond it lies a typing error."""
+"""Largest accepted kernel size, stride or padding, in pixels; a larger one is a typing error."""
 
 
 class GeometryError(UserError):
-    """A conv value that means nothing, in one line: key, rule, value."""
+    """An invalid conv value; the message is one line with key, rule and value."""
 
 
 class ImpossibleVariant(GeometryError):
-    """A geometry that arithmetic or PyTorch refuses: an error by itself, skipped in a sweep.
+    """A geometry that PyTorch refuses: an error for a single run, a skipped run in a sweep.
 
     Attributes:
         layer: the layer that cannot run, such as `conv3`.
-        variant: the variant's label. A refused `same` has no pixels; its label says `psame` there.
-        fix: the override that mends it, such as `conv.padding=1`; None if no one key can.
+        variant: the variant's label. A refused `same` has no pixels and is written `psame`.
+        fix: the override that makes it possible, such as `conv.padding=1`; None where no change of
+            a single key does.
     """
 
-    # Defaults, because an exception is unpickled from its message only.
+    # The defaults are needed because an exception is unpickled from its message only.
     def __init__(
         self, message: str, *, layer: str = "", variant: str = "", fix: str | None = None
     ) -> None:
@@ -45,11 +46,11 @@ class ImpossibleVariant(GeometryError):
 
 @dataclass(frozen=True)
 class Border:
-    """Pixels at the end of an axis that no window reaches.
+    """Pixels at the end of an axis that no window covers.
 
     Attributes:
-        image: pixels of the layer's own input.
-        padding: padding pixels.
+        image: pixels of the layer's input.
+        padding: pixels of its padding.
     """
 
     image: int
@@ -67,7 +68,7 @@ class ConvSpec:
     padding_mode: PaddingMode = "zeros"
 
     def axis(self, axis: int) -> ConvAxis:
-        """What it does along the height (0) or the width (1)."""
+        """Return the convolution along the height (0) or the width (1)."""
         return ConvAxis(
             self.kernel_size[axis],
             self.stride[axis],
@@ -78,18 +79,27 @@ class ConvSpec:
 
     @property
     def axes(self) -> tuple[ConvAxis, ConvAxis]:
-        """Height and width."""
+        """The convolution along the height and along the width."""
         return self.axis(0), self.axis(1)
 
     def output_size(self, size: Pair) -> Pair:
-        """Height and width of the output, 0 where it would be empty."""
+        """Return height and width of the output for an input of `size`; 0 where it is empty."""
         height, width = self.axes
         return height.outputs(size[0]), width.outputs(size[1])
 
 
 @dataclass(frozen=True)
 class ConvAxis:
-    """A convolution along one axis of its input. Positions count from the input's first pixel."""
+    """A convolution along one axis of its input; position 0 is the input's first pixel.
+
+    Attributes:
+        kernel: kernel size, in weights.
+        stride: pixels from one window to the next.
+        before: padding before the first pixel, in pixels.
+        after: padding after the last pixel, in pixels.
+        dilation: pixels from one weight of a window to the next.
+        padding_mode: what the padding is filled with.
+    """
 
     kernel: int
     stride: int
@@ -100,20 +110,20 @@ class ConvAxis:
 
     @property
     def extent(self) -> int:
-        """Pixels from the first to the last of a window, both included."""
+        """Pixels from the first to the last pixel of a window, both included."""
         return self.dilation * (self.kernel - 1) + 1
 
     def outputs(self, size: int) -> int:
-        """Outputs of an input of `size` pixels; 0 where not one window fits.
+        """Return the number of outputs for an input of `size` pixels; 0 where no window fits.
 
         floor((size + before + after - extent) / stride) + 1: Dumoulin and Visin (2016),
-        relationship 15, with the two sides of the padding separate.
+        relationship 15, with a padding whose two sides may differ.
         """
         room = size + self.before + self.after - self.extent
         return room // self.stride + 1 if room >= 0 else 0
 
     def refusal(self, size: int) -> str | None:
-        """What PyTorch finds wrong with an input of `size` pixels; None where that is nothing."""
+        """Return why PyTorch refuses an input of `size` pixels; None where it accepts it."""
         if not self.outputs(size):
             return "would have an empty output"
         padding = max(self.before, self.after)
@@ -124,17 +134,17 @@ class ConvAxis:
         return None
 
     def window(self, output: int) -> range:
-        """Positions that an output is computed from; those outside the input are padding."""
+        """Return the positions that an output is computed from; those off the input are padding."""
         start = output * self.stride - self.before
         return range(start, start + self.extent, self.dilation)
 
     def pixels(self, output: int, size: int) -> list[int]:
-        """Pixels of the input that an output is computed from."""
+        """Return the input pixels that an output is computed from, ascending."""
         found = {self.pixel_at(position, size) for position in self.window(output)}
         return sorted(pixel for pixel in found if pixel is not None)
 
     def pixel_at(self, position: int, size: int) -> int | None:
-        """The pixel of the input whose value stands at a position; None where that is 0."""
+        """Return the input pixel whose value a position has; None where zeros are padded."""
         if 0 <= position < size:
             return position
         match self.padding_mode:
@@ -147,18 +157,18 @@ class ConvAxis:
         return None
 
     def unused_border(self, size: int) -> Border:
-        """Pixels after the last window: the remainder of the division in `outputs`."""
+        """Return the pixels after the last window: the remainder of the division in `outputs`."""
         unused = (self.before + size + self.after - self.extent) % self.stride
         image = min(max(unused - self.after, 0), size)
         return Border(image=image, padding=unused - image)
 
     def skipped(self, size: int) -> int:
-        """Pixels of the input before the end of the last window that no window lies on."""
+        """Return the number of input pixels before the last window's end that no window covers."""
         if self.stride <= self.kernel == self.extent:
             return 0
         first, last = self.window(0), self.window(self.outputs(size) - 1)
         end = min(max(0, last.stop), size)
-        # Between these two what windows lie on repeats with the stride.
+        # Between these two, the pattern of covered pixels repeats with the stride.
         start = min(max(0, first.stop - 1), end)
         stop = min(max(start, last.start + 1), end)
         repeats, rest = divmod(stop - start, self.stride)
@@ -169,24 +179,24 @@ class ConvAxis:
             return not any(step % self.stride == 0 and 0 <= step <= reach for step in steps)
 
         others = (*range(start), *range(stop - rest, end))
-        return repeats * self.gap + sum(map(is_skipped, others))
+        return repeats * self.skipped_per_stride + sum(map(is_skipped, others))
 
     @property
-    def gap(self) -> int:
-        """Of every `stride` positions, those that no window reads."""
+    def skipped_per_stride(self) -> int:
+        """Positions that no window covers, of every `stride` positions."""
         return self.stride - len({position % self.stride for position in self.window(0)})
 
     def outputs_without_padding(self, size: int) -> int:
-        """Outputs whose window lies wholly on the input."""
+        """Return the number of outputs whose window lies wholly on the input."""
         first = -(-self.before // self.stride)
         last = (self.before + size - self.extent) // self.stride
         return max(0, last - first + 1)
 
 
 def pool_output(size: Pair) -> Pair:
-    """Height and width after `torch.nn.MaxPool2d(2, ceil_mode=True)`; never empty.
+    """Return height and width after `torch.nn.MaxPool2d(2, ceil_mode=True)`; at least 1.
 
-    Its last window may hang over the edge but must start inside the input: ceil(size / 2).
+    The last window may reach beyond the edge but must start inside the input: ceil(size / 2).
     """
     return (size[0] + 1) // 2, (size[1] + 1) // 2
 
@@ -194,7 +204,16 @@ def pool_output(size: Pair) -> Pair:
 def first_refused(
     size: Pair, convs: Sequence[ConvSpec], pool_after: Collection[int]
 ) -> tuple[int, Pair] | None:
-    """Index (from 0) and input size of the first conv layer that PyTorch refuses; None if none."""
+    """Find the first conv layer that PyTorch refuses.
+
+    Args:
+        size: height and width of the image.
+        convs: the conv layers in order.
+        pool_after: numbers of the layers, from 1, that a max-pool follows.
+
+    Returns:
+        The layer's index, from 0, and the height and width of its input; None if all are accepted.
+    """
     for index, conv in enumerate(convs):
         if any(axis.refusal(size) for axis, size in zip(conv.axes, size, strict=True)):
             return index, size

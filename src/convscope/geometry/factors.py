@@ -1,9 +1,9 @@
-"""The arguments of a convolution that a variant may set: the registry that all else follows.
+"""The registry of the convolution arguments that a variant may set.
 
 `conv.*` keys, their help and parsing, labels, a run's identity, the search, the columns, statistics
-and figures of a comparison and the lesson's page read `FACTORS`. Another argument of
-`torch.nn.Conv2d` is an entry here, a field of `ConvSpec`, what it does to the arithmetic of
-`ConvAxis`, and an argument of the network's layer.
+and figures of a comparison and the lesson's page are derived from `FACTORS`. To add an argument of
+`torch.nn.Conv2d`, add an entry here, a field of `ConvSpec`, its arithmetic in `ConvAxis`, and an
+argument of the network's layer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from functools import cached_property
 from typing import Any, TypeGuard, get_args
+
+from typing_extensions import override
 
 from convscope.errors import on_one_line
 from convscope.geometry.conv import (
@@ -34,7 +36,7 @@ _SIDES_TOKEN = rf"{_TOKEN}\+{_TOKEN}(?:x{_TOKEN}\+{_TOKEN})?"
 _SIDES = re.compile(rf"({_TOKEN})\+({_TOKEN})(?:x({_TOKEN})\+({_TOKEN}))?")
 
 Layer = Mapping[str, Any]
-"""One layer's entries, by key: checked, but a padding may still be a name."""
+"""One layer's validated entries by key; a padding may still be a name."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Factor:
     """One argument of `torch.nn.Conv2d`.
 
     Attributes:
-        key: its name there, and below `conv`.
-        title: in a sentence.
-        letter: before its value in a variant's label.
-        meaning: what `--help` says of it.
-        hint: the same, shorter, for the lesson's page.
-        least: smallest number of pixels; None where no number is accepted.
+        key: name of the argument, and of the config key below `conv`.
+        title: its name in a sentence.
+        letter: prefix of its value in a variant's label.
+        meaning: description for `--help`.
+        hint: a shorter description for the lesson's page.
+        least: smallest accepted number of pixels; None where no number is accepted.
         names: names accepted in place of a number.
         fix_steps: directions in which a change can make an impossible variant possible.
     """
@@ -63,44 +65,48 @@ class Factor:
 
     @property
     def token_pattern(self) -> str:
-        """Regular expression of a layer's value in a label."""
+        """Regular expression that matches a layer's value in a label."""
         return "|".join(self.names)
 
     def read(self, name: str, typed: object) -> Any:
-        """Return a layer's entry from what was typed.
+        """Parse the entry that a user typed for one layer.
+
+        Args:
+            name: name of the entry in an error message, such as `conv.stride`.
+            typed: the entry as Hydra parsed it.
 
         Raises:
-            GeometryError: a value that means nothing; `name` is how the message calls the entry.
+            GeometryError: the entry is invalid.
         """
         raise NotImplementedError
 
     def token(self, value: Any) -> str:
-        """Return a value as a label has it, which is also a way to type it."""
+        """Return a value as written in a label; users may type it in this form too."""
         raise NotImplementedError
 
-    def of(self, convs: Sequence[ConvSpec]) -> list[Any]:
-        """Return its value in each layer."""
+    def values(self, convs: Sequence[ConvSpec]) -> list[Any]:
+        """Return the factor's value in each layer."""
         return [getattr(conv, self.key) for conv in convs]
 
     def first(self, value: Any) -> Any:
-        """Return what a table's column has of a value: pixels on the height axis, or the name."""
+        """Return the part of a value that a table's column shows: the height's pixels or a name."""
         while isinstance(value, tuple):
             value = value[0]
         return value
 
     @cached_property
     def default_value(self) -> Any:
-        """The default of `ConvSpec`; None where every preset sets the factor."""
+        """The default in `ConvSpec`; None where it has none and every preset sets the factor."""
         default = ConvSpec.__dataclass_fields__[self.key].default
         return None if default is MISSING else default
 
     @cached_property
     def default(self) -> Any:
-        """The default as typed."""
+        """The default as a user would type it; None where there is none."""
         return None if self.default_value is None else as_number(self.token(self.default_value))
 
     def is_default(self, values: Sequence[Any]) -> bool:
-        """Whether all layers have the default: then labels, identities and records leave it out."""
+        """Return whether all layers have the default, which labels and identities leave out."""
         return self.default_value is not None and set(values) == {self.default_value}
 
 
@@ -110,6 +116,7 @@ class Pixels(Factor):
 
     token_pattern = _PAIR_TOKEN
 
+    @override
     def read(self, name: str, typed: object) -> Pair:
         pair = _pair(typed)
         if pair is None:
@@ -117,18 +124,21 @@ class Pixels(Factor):
                 f"{name} must be an integer or height x width such as 3x5,"
                 f" got {as_typed(typed)}{pair_fix(typed)}"
             )
-        return in_range(name, typed, pair, self.least)
+        check_range(name, typed, pair, self.least)
+        return pair
 
+    @override
     def token(self, value: Pair) -> str:
         return pair_token(value)
 
 
 @dataclass(frozen=True)
 class Padding(Factor):
-    """Pixels on each side, or a name for them: values are `Sides`."""
+    """Pixels on each side of the input, or a name for them: values are `Sides`."""
 
     token_pattern = rf"same|{_SIDES_TOKEN}|{_PAIR_TOKEN}"
 
+    @override
     def read(self, name: str, typed: object) -> Sides | str:
         if isinstance(typed, str) and typed in self.names:
             return typed
@@ -137,7 +147,7 @@ class Padding(Factor):
             top, bottom, left, right = (int(side or 0) for side in sides.groups())
             if sides[3] is None:
                 left, right = top, bottom
-            in_range(name, typed, (max(top, bottom), max(left, right)), self.least)
+            check_range(name, typed, (max(top, bottom), max(left, right)), self.least)
             return (top, bottom), (left, right)
         pair = _pair(typed)
         if pair is None:
@@ -146,8 +156,10 @@ class Padding(Factor):
                 f"{name} must be an integer, height x width such as 1x2, before+after such as 0+1,"
                 f" {', '.join(self.names[:-1])} or {self.names[-1]}, got {as_typed(typed)}{fix}"
             )
-        return symmetric(in_range(name, typed, pair, self.least))
+        check_range(name, typed, pair, self.least)
+        return symmetric(pair)
 
+    @override
     def token(self, value: Sides) -> str:
         (top, bottom), (left, right) = value
         if top == bottom and left == right:
@@ -159,6 +171,7 @@ class Padding(Factor):
 class Choice(Factor):
     """One of several names: values are text."""
 
+    @override
     def read(self, name: str, typed: object) -> str:
         if isinstance(typed, str) and typed in self.names:
             return typed
@@ -167,6 +180,7 @@ class Choice(Factor):
             f" got {as_typed(typed)}{_name_fix(typed, self.names)}"
         )
 
+    @override
     def token(self, value: str) -> str:
         return value
 
@@ -223,11 +237,11 @@ PADDING_MODE = Choice(
 )
 
 FACTORS: tuple[Factor, ...] = (KERNEL_SIZE, STRIDE, PADDING, DILATION, PADDING_MODE)
-"""In the order of a label."""
+"""All factors, in the order of a label."""
 
 
 def named_padding(name: str, conv: ConvSpec, size: Pair = (1, 1)) -> Sides:
-    """Return the pixels of a padding given by name.
+    """Return the pixels that a named padding adds on each side.
 
     `valid`, `half` and `full` are those of Dumoulin and Visin, "A guide to convolution arithmetic
     for deep learning" (2016), section 2; `same` is `torch.nn.Conv2d(padding="same")`, which takes
@@ -235,8 +249,8 @@ def named_padding(name: str, conv: ConvSpec, size: Pair = (1, 1)) -> Sides:
 
     Args:
         name: one of `PADDING.names`.
-        conv: the layer; its own padding does not count.
-        size: of its input, which only `same_tf` needs.
+        conv: the layer; its own padding is ignored.
+        size: height and width of its input, which only `same_tf` depends on.
     """
 
     def sides(axis: ConvAxis, pixels: int) -> Pair:
@@ -257,48 +271,53 @@ def named_padding(name: str, conv: ConvSpec, size: Pair = (1, 1)) -> Sides:
 
 
 def symmetric(padding: Pair) -> Sides:
-    """The same padding before and after, per axis."""
+    """Return a padding with the same pixels before and after, per axis."""
     height, width = padding
     return (height, height), (width, width)
 
 
 def to_json(value: Any) -> Any:
-    """Return a factor's value as JSON has it: lists in place of tuples."""
+    """Return a factor's value for JSON: lists in place of tuples."""
     return [to_json(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def from_json(value: Any) -> Any:
-    """Return what `to_json` was given."""
+    """Return a factor's value from JSON: tuples in place of lists."""
     return tuple(map(from_json, value)) if isinstance(value, list | tuple) else value
 
 
 def as_number(token: str) -> int | str:
-    """Return what one types for a token: `1` as a number, `3x5` as text."""
+    """Return a token as a config value: `1` as a number, `3x5` as text."""
     return int(token) if token.isdecimal() else token
 
 
 def pair_token(pair: Sequence[int]) -> str:
-    """`3`, or `3x5` where height and width differ."""
+    """Return a pair as text: `3`, or `3x5` where height and width differ."""
     height, width = pair
     return str(height) if height == width else f"{height}x{width}"
 
 
 def is_list(value: object) -> TypeGuard[Sequence[object]]:
-    """Whether it has an entry per layer."""
+    """Return whether a typed value is a list with an entry per layer."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def in_range(name: str, typed: object, pair: Pair, least: int | None) -> Pair:
-    """The pair itself.
+def check_range(name: str, typed: object, pair: Pair, least: int | None) -> None:
+    """Check that both numbers are within the accepted range.
+
+    Args:
+        name: name of the entry in the message.
+        typed: the entry as the user typed it, for the message.
+        pair: the parsed pixels (height, width).
+        least: smallest accepted number; None for no limit.
 
     Raises:
-        GeometryError: a number below `least` or above `LARGEST`.
+        GeometryError: a number is below `least` or above `LARGEST`.
     """
     if least is not None and min(pair) < least:
         raise GeometryError(f"{name} must be at least {least}, got {as_typed(typed)}")
     if max(pair) > LARGEST:
         raise GeometryError(f"{name} must be at most {LARGEST}, got {as_typed(typed)}")
-    return pair
 
 
 def _pair(value: object) -> Pair | None:
@@ -307,26 +326,29 @@ def _pair(value: object) -> Pair | None:
     match = _PAIR.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return None
-    # Python refuses to read numbers of thousands of digits; twenty already say "too large".
+    # Python refuses to parse numbers of thousands of digits; twenty are already out of range.
     height, width = (int(side[:20]) for side in (match[1], match[2] or match[1]))
     return height, width
 
 
 def _name_fix(typed: object, names: Sequence[str]) -> str:
-    """The name that a misspelt one comes near, as the end of a message; "" where none does."""
+    """Return the end of a message that suggests the closest valid name; "" where none is close."""
     near = difflib.get_close_matches(str(typed).lower(), names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def pair_fix(value: object) -> str:
-    """How to write a list of two numbers that means height and width; "" for other values."""
+    """Return the end of a message for a list of two numbers: `; for height x width write 3x5`.
+
+    "" for other values.
+    """
     if is_list(value) and len(value) == 2 and all(type(side) is int for side in value):
         return f"; for height x width write {as_typed(value[0])}x{as_typed(value[1])}"
     return ""
 
 
 def as_typed(value: object) -> str:
-    """`value` as one writes it in Hydra: on one line, shortened."""
+    """Return a value as a user would type it for Hydra: on one line, at most 60 characters."""
     if value is None:
         text = "null"
     elif isinstance(value, bool):
@@ -338,7 +360,7 @@ def as_typed(value: object) -> str:
     elif is_list(value):
         text = "[" + ", ".join(as_typed(entry) for entry in value) + "]"
     elif isinstance(value, int):
-        # Python refuses to write numbers of thousands of digits in decimal.
+        # Python refuses to print numbers of thousands of digits in decimal.
         text = str(value) if value.bit_length() < 1000 else hex(value)
     else:
         text = repr(value)

@@ -1,4 +1,4 @@
-"""A variant's label and its other written forms, read off its pixels, however it was typed."""
+"""A variant's label and other text forms; they depend on its pixels, not on how it was typed."""
 
 from __future__ import annotations
 
@@ -19,60 +19,63 @@ from convscope.geometry.factors import (
 
 
 def joined(tokens: Sequence[str]) -> str:
-    """One token where all layers share it, else one per layer: `3`, `5.3.3`."""
+    """Return one token where all layers share it, else one per layer: `3`, `5.3.3`."""
     return tokens[0] if len(set(tokens)) == 1 else ".".join(tokens)
 
 
 def override(key: str, tokens: Sequence[str]) -> str:
-    """`conv.<key>=…` from one token per layer: one value where all are equal, else a list."""
+    """Return `conv.<key>=…` from a token per layer: one value where all are equal, else a list."""
     value = tokens[0] if len(set(tokens)) == 1 else f"[{','.join(tokens)}]"
     return f"conv.{key}={value}"
 
 
 def shell_quoted(text: str) -> str:
-    """An override as typed at a prompt, where brackets want quotes."""
+    """Return an override as typed in a shell: in quotes where it has brackets."""
     return f"'{text}'" if "[" in text else text
 
 
 def variant_label(convs: Sequence[ConvSpec], padding: Sequence[str] | None = None) -> str:
-    """Name of the variant: `k3-s2-p1`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`, `k4-s1-p1+2`.
+    """Return the variant's name: `k3-s2-p1`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`, `k4-s1-p1+2`.
 
-    Two geometries of equally many layers share a label only if they are equal.
+    Two geometries with the same number of layers share a label only if they are equal.
 
     Args:
-        padding: tokens to stand for the padding's pixels, one per layer.
+        convs: the conv layers in order.
+        padding: tokens to write in place of the padding's pixels, one per layer.
     """
     parts = []
     for factor in FACTORS:
-        if not factor.is_default(factor.of(convs)):
+        if not factor.is_default(factor.values(convs)):
             given = padding if factor is PADDING else None
             parts.append(factor.letter + joined(given or _tokens(factor, convs)))
     return "-".join(parts)
 
 
 def folder_label(convs: Sequence[ConvSpec]) -> str:
-    """The variant in a run's folder name: as its label, but with `psame` for PyTorch's `same`.
+    """Return the variant's name in a run's folder: its label, with `psame` for PyTorch's `same`.
 
-    Only where its sides differ. Runs have been named so from the first, and are found by name.
+    `psame` only where the sides of the padding differ. Existing runs are named so, and are found
+    by their name.
     """
     return variant_label(convs, [short_padding(conv) for conv in convs])
 
 
 def short_padding(conv: ConvSpec) -> str:
-    """Its padding's token; `same` where that is PyTorch's and the sides differ."""
+    """Return a layer's padding as a token; `same` where it is PyTorch's and its sides differ."""
     is_even = all(before == after for before, after in conv.padding)
     is_same = conv.stride == (1, 1) and conv.padding == named_padding("same", conv)
     return "same" if is_same and not is_even else PADDING.token(conv.padding)
 
 
 def padding_policy(convs: Sequence[ConvSpec], sizes: Sequence[Pair] | None = None) -> str:
-    """The first of `valid`, `half`, `full`, `same_tf` that every layer follows, else `other`.
+    """Return the first of `valid`, `half`, `full`, `same_tf` that every layer follows, or `other`.
 
-    The order decides where they coincide: kernel 1 without padding is `valid`, kernel 2 with
+    The order decides where two coincide: kernel 1 without padding is `valid`, kernel 2 with
     padding 1 is `half`.
 
     Args:
-        sizes: height and width of each layer's input; `same_tf` is not recognised without.
+        convs: the conv layers in order.
+        sizes: height and width of each layer's input; without them `same_tf` is not recognised.
     """
     for policy in ("valid", "half", "full", *(["same_tf"] if sizes else [])):
         if all(
@@ -84,9 +87,9 @@ def padding_policy(convs: Sequence[ConvSpec], sizes: Sequence[Pair] | None = Non
 
 
 def levels(convs: Sequence[ConvSpec], policy: str) -> dict[str, str]:
-    """The level of each factor in an analysis: `{"kernel_size": "5.3.3", "padding": "half"}`.
+    """Return each factor's level for the statistics: `{"kernel_size": "5.3.3", "padding": "half"}`.
 
-    A padding is its policy, or its token where no policy fits: `p1`.
+    The level of a padding is its policy, or its token, such as `p1`, where no policy fits.
     """
     found = {factor.key: joined(_tokens(factor, convs)) for factor in FACTORS}
     of_padding = found[PADDING.key]
@@ -94,35 +97,35 @@ def levels(convs: Sequence[ConvSpec], policy: str) -> dict[str, str]:
 
 
 def _tokens(factor: Factor, convs: Sequence[ConvSpec]) -> list[str]:
-    return [factor.token(value) for value in factor.of(convs)]
+    return [factor.token(value) for value in factor.values(convs)]
 
 
 def conv_text(conv: ConvSpec) -> str:
-    """One layer's arguments: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
+    """Return one layer's arguments: `k3 s2 p1`, `k3x5 s1 p1x2`, `k4 s1 p1+2`."""
     return variant_label([conv]).replace("-", " ")
 
 
 def typed_conv(convs: Sequence[ConvSpec]) -> dict[str, Any]:
-    """Return what to type under `conv` for these pixels: a value per key, or one per layer."""
+    """Return the `conv` config that gives these pixels: per key one value, or a list per layer."""
     return {
         factor.key: _typed(joined(_tokens(factor, convs)).split("."))
         for factor in FACTORS
-        if not factor.is_default(factor.of(convs))
+        if not factor.is_default(factor.values(convs))
     }
 
 
 def parse_label(label: str) -> dict[str, Any] | None:
-    """Return what to type under `conv` for a variant's label; None for what is no label.
+    """Return the `conv` config for a variant's label; None for text that is not a label.
 
-    Takes all that `variant_label` writes: `k7-s2-p3`, `k5.3.3-s2.1.1-p2.1.1`, `k4-s1-p1+2`; and
-    `psame`, of a folder's name.
+    Parses everything that `variant_label` writes, such as `k7-s2-p3`, `k5.3.3-s2.1.1-p2.1.1` and
+    `k4-s1-p1+2`, and the `psame` of folder names.
     """
     tokens = label_tokens(label)
-    return tokens and {key: _typed(of) for key, of in tokens.items()}
+    return tokens and {key: _typed(entries) for key, entries in tokens.items()}
 
 
 def label_tokens(label: str) -> dict[str, list[str]] | None:
-    """Return a label's tokens by factor, one per layer that it names; None for what is no label."""
+    """Return a label's tokens by factor, one per layer it names; None for text that is no label."""
     match = LABEL.fullmatch(label)
     if match is None:
         return None
@@ -136,7 +139,7 @@ def _pattern(factor: Factor) -> str:
 
 
 LABEL = re.compile("".join(map(_pattern, FACTORS)).removeprefix("-"))
-"""All that `variant_label` writes, and `psame`; a group per factor."""
+"""Matches everything that `variant_label` writes, and `psame`; one group per factor."""
 
 
 def _typed(tokens: Sequence[str]) -> Any:
@@ -145,7 +148,7 @@ def _typed(tokens: Sequence[str]) -> Any:
 
 
 def convs_to_config(convs: Sequence[ConvSpec]) -> dict[str, list[Any]]:
-    """Return the pixels of every layer as lists: the canonical form of `conv` in a run's identity.
+    """Return every layer's pixels as lists: the canonical form of `conv` in a run's identity.
 
     `{"kernel_size": [[3, 3], …], "stride": [[1, 1], …], "padding": [[[1, 1], [1, 1]], …]}`; a
     factor at its default is left out.
@@ -153,19 +156,19 @@ def convs_to_config(convs: Sequence[ConvSpec]) -> dict[str, list[Any]]:
     return {
         factor.key: list(map(to_json, values))
         for factor in FACTORS
-        if not factor.is_default(values := factor.of(convs))
+        if not factor.is_default(values := factor.values(convs))
     }
 
 
 def convs_from_config(config: Mapping[str, Sequence[Any]]) -> tuple[ConvSpec, ...]:
-    """Return the layers that `convs_to_config` wrote down."""
+    """Return the layers from the output of `convs_to_config`."""
     columns = {factor.key: config[factor.key] for factor in FACTORS if factor.key in config}
     rows = zip(*columns.values(), strict=True)
     return tuple(conv_from_layer(dict(zip(columns, row, strict=True))) for row in rows)
 
 
 def conv_from_layer(layer: Mapping[str, Any]) -> ConvSpec:
-    """Return the convolution of a layer in a record; what is not there has its default."""
+    """Return the convolution of a record's layer; arguments that are missing have their default."""
     return ConvSpec(
         **{
             factor.key: from_json(layer[factor.key])
@@ -176,7 +179,7 @@ def conv_from_layer(layer: Mapping[str, Any]) -> ConvSpec:
 
 
 def without_defaults(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed under `conv`, where it has no pixels, less what is the default."""
+    """Return the `conv` config without the keys at their default, for variants without pixels."""
     return {
         factor.key: typed[factor.key]
         for factor in FACTORS

@@ -1,4 +1,4 @@
-"""Every layer of the network: sizes, receptive field, cost, and what its windows leave out."""
+"""The geometry of every layer: sizes, receptive field, cost, and pixels that no window covers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _POOL = ConvSpec(kernel_size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
 
 @dataclass(frozen=True)
 class LayerGeometry:
-    """One conv or pool layer. Pairs are (height, width); a pool bears the number of its block.
+    """One conv or pool layer. Pairs are (height, width); a pool has the number of its block.
 
     Receptive field, jump and start follow Araujo, Norris and Sim, "Computing Receptive Fields of
     Convolutional Neural Networks" (Distill, 2019).
@@ -36,15 +36,16 @@ class LayerGeometry:
     Attributes:
         in_shape: (channels, height, width).
         out_shape: (channels, height, width).
-        conv: its window. A pool has no padding: its last window may hang over the edge.
-        receptive_field: image pixels that one unit spans, not clipped to the image.
-        jump: image pixels between two neighbouring units.
+        conv: its window. A pool has no padding: its last window may reach beyond the edge.
+        receptive_field: extent of one unit's receptive field in image pixels, not clipped to the
+            image.
+        jump: image pixels from one unit to the next.
         start: centre of unit 0, in pixels from the centre of the image's first pixel.
-        macs: multiply-accumulates of one sample, those with padding pixels included.
+        macs: multiply-accumulates per sample, including those with padding pixels.
         params: weights; the conv layers have no bias.
         activation_bytes: bytes of the output of one sample in fp32.
-        unused_border: per axis, pixels at the end of the padded input that no window reaches.
-        skipped: per axis, input pixels in the gaps between windows; 0 unless stride > kernel size.
+        unused_border: per axis, pixels at the end of the padded input that no window covers.
+        skipped: per axis, input pixels in the gaps between windows.
         padding_share: share of the outputs whose window touches padding, 0 to 1.
     """
 
@@ -70,7 +71,7 @@ class LayerGeometry:
 
     @property
     def size_formula(self) -> str:
-        """The formula of torch.nn.Conv2d, "Shape", with this layer's numbers."""
+        """The output size's formula, as in torch.nn.Conv2d's "Shape", with this layer's numbers."""
         texts = [
             f"floor(({pixels} + {axis.before} + {axis.after} - {axis.extent}) / {axis.stride}) + 1"
             f" = {out}"
@@ -81,27 +82,33 @@ class LayerGeometry:
         return f"Height: {texts[0]}; width: {texts[1]}."
 
     def covered_pixels(self, axis: int) -> int:
-        """Input pixels of an axis that some window covers."""
+        """Return the number of input pixels along an axis that at least one window covers."""
         return self.size[axis] - self.skipped[axis] - self.unused_border[axis].image
 
     def windows_on_input(self, axis: int) -> int:
-        """Windows of an axis that cover at least one input pixel."""
+        """Return the number of windows along an axis that cover at least one input pixel."""
         window, outputs = self.conv.axis(axis), self.out_shape[1 + axis]
         return sum(bool(window.pixels(output, self.size[axis])) for output in range(outputs))
 
 
 @dataclass(frozen=True)
 class NetworkGeometry:
-    """The whole network: per block Conv2d (no bias), BatchNorm2d, ReLU and, after the blocks
-    listed, MaxPool2d(2, ceil_mode=True); then global average pooling and Linear.
+    """The geometry of the whole network.
+
+    A block is Conv2d (no bias), BatchNorm2d, ReLU and, after the blocks listed in `pool_after`,
+    MaxPool2d(2, ceil_mode=True). The head is global average pooling and Linear.
 
     Attributes:
         input_shape: (channels, height, width).
+        convs: the conv layers' arguments in order.
         layers: conv and pool layers in order.
-        params: trainable parameters, batch norm and head included.
-        macs: multiply-accumulates of one sample: conv layers and head. Batch norm counts none, it
-            folds into the convolution.
-        final_map: (height, width) of the map that global average pooling reads.
+        classes: outputs of the head.
+        params: trainable parameters, including batch norm and head.
+        macs: multiply-accumulates per sample of conv layers and head. Batch norm is not counted,
+            because it folds into the convolution.
+        final_map: (height, width) of the input of global average pooling.
+        variant: the variant's label.
+        padding_policy: see `convscope.geometry.padding_policy`.
     """
 
     input_shape: Shape
@@ -115,7 +122,10 @@ class NetworkGeometry:
     padding_policy: str
 
     def as_records(self) -> list[dict[str, object]]:
-        """`layers` as JSON-ready rows: pairs as lists, a border as `{"image": 1, "padding": 0}`."""
+        """Return a row per layer for JSON: pairs are lists, a border `{"image": 1, "padding": 0}`.
+
+        The keys are those of `LayerGeometry`, except `unread_border` for the unused border.
+        """
         return [_record(layer) for layer in self.layers]
 
 
@@ -126,15 +136,18 @@ def network_geometry(
     pool_after: Collection[int],
     classes: int,
 ) -> NetworkGeometry:
-    """Geometry of every layer on an input of (channels, height, width).
+    """Compute the geometry of every layer.
 
     Args:
-        channels: output channels of each block, one per entry of `convs`.
+        input_shape: (channels, height, width) of the image.
+        convs: the conv layers in order, one per block.
+        channels: output channels of each block.
         pool_after: numbers of the blocks, from 1, that a max-pool follows.
+        classes: outputs of the head.
 
     Raises:
-        ImpossibleVariant: a layer's output would be empty.
-        GeometryError: `pool_after` names a block that is not there.
+        ImpossibleVariant: PyTorch would refuse a layer, such as one with an empty output.
+        GeometryError: `pool_after` names a block that does not exist.
     """
     if not convs or len(convs) != len(channels):
         raise ValueError(f"{len(convs)} conv layers for {len(channels)} channels")
@@ -164,13 +177,15 @@ def network_geometry(
 
 
 def require_batch_norm(geometry: NetworkGeometry, batch_size: int, devices: int) -> None:
-    """Check that batch norm has more than one value per channel to train with, as PyTorch asks.
+    """Check that batch norm gets more than one value per channel in training, as PyTorch requires.
 
     Args:
-        batch_size: images of a training step, over all devices; each normalises its own part.
+        geometry: the network.
+        batch_size: images per training step over all devices.
+        devices: number of devices; each normalises its own part of the batch.
 
     Raises:
-        ImpossibleVariant: a conv layer's output is 1x1, and a device's part is one image.
+        ImpossibleVariant: a conv layer's output is 1x1, and a device trains on one image per step.
     """
     if batch_size > devices:
         return
@@ -237,7 +252,7 @@ def _pool_layer(number: int, below: LayerGeometry) -> LayerGeometry:
 
 
 def _field(conv: ConvSpec, below: LayerGeometry | None) -> dict[str, Any]:
-    """Receptive field, jump and start of a layer, from those of the layer below (Araujo et al.)."""
+    """Return receptive field, jump and start from those of the layer below (Araujo et al.)."""
     fields = below.receptive_field if below else (1, 1)
     jumps = below.jump if below else (1, 1)
     starts = below.start if below else (0.0, 0.0)
@@ -262,6 +277,6 @@ def _record(layer: LayerGeometry) -> dict[str, Any]:
                 if not factor.is_default([own := getattr(layer.conv, factor.key)])
             }
         else:
-            # The record's key is older than the term.
+            # Existing records have the key unread_border.
             row["unread_border" if key == "unused_border" else key] = to_json(value)
     return row

@@ -1,4 +1,4 @@
-"""What a user typed under `conv`, to pixels per layer and side."""
+"""The parser of the `conv` config: from what a user typed to pixels per layer and side."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ def parse_conv(
     input_size: Pair = (1, 1),
     pool_after: Collection[int] = (),
 ) -> tuple[ConvSpec, ...]:
-    """Pixels of every conv layer from what was typed under `conv`, by key.
-
-    Each value is one entry that serves every layer, or a list with one entry per layer.
+    """Parse the `conv` config to the pixels of every conv layer.
 
     Args:
-        layers: their number.
+        conv: typed values by key: one entry for all layers, or a list with one entry per layer.
+        layers: number of conv layers.
         input_size: height and width of the image, on which the pixels of `same_tf` depend.
         pool_after: numbers of the layers, from 1, that a max-pool follows.
 
     Raises:
-        GeometryError: a value that means nothing.
+        GeometryError: a value is invalid.
         ImpossibleVariant: `same` with a stride other than 1, which PyTorch refuses.
     """
     columns = [_entries(factor, conv.get(factor.key, factor.default), layers) for factor in FACTORS]
@@ -60,7 +59,7 @@ def parse_conv(
 
 
 def _entries(factor: Factor, typed: Any, layers: int) -> list[Any]:
-    """One checked entry per layer."""
+    """Return one validated entry per layer."""
     key = f"conv.{factor.key}"
     if not is_list(typed):
         return [factor.read(key, typed)] * layers
@@ -78,11 +77,11 @@ def _strided_same(
     first = refused.index(True)
     layer = f"conv{first + 1}"
     typed = [
-        entry if isinstance(entry := one[PADDING.key], str) else PADDING.token(entry)
-        for one in entries
+        entry if isinstance(entry := layer_entries[PADDING.key], str) else PADDING.token(entry)
+        for layer_entries in entries
     ]
-    mended = ["half" if bad else token for bad, token in zip(refused, typed, strict=True)]
-    fix = "conv.padding=half" if set(typed) == {"same"} else override("padding", mended)
+    fixed = ["half" if bad else token for bad, token in zip(refused, typed, strict=True)]
+    fix = "conv.padding=half" if set(typed) == {"same"} else override("padding", fixed)
     return ImpossibleVariant(
         f"conv.padding=same needs stride 1, as in PyTorch, but {layer} has stride "
         f"{pair_token(convs[first].stride)}; use {shell_quoted(fix)}",

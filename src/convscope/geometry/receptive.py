@@ -1,4 +1,4 @@
-"""Image pixels in the receptive field of a unit, counted one by one."""
+"""The image pixels in the receptive field of a unit, traced one by one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from convscope.geometry.network import LayerGeometry
 
 
 def receptive_pixels(layers: Sequence[LayerGeometry], unit: int, axis: int) -> tuple[int, ...]:
-    """Return the image pixels that output `unit` of the last layer is computed from, ascending.
+    """Return the image pixels that a unit of the last layer is computed from, ascending.
 
-    Traced back layer by layer along one axis (0 height, 1 width), so that padding between the
-    layers and pixels skipped at strides above the kernel size do not count.
+    The pixels are traced back layer by layer, so padding between the layers and pixels skipped by
+    strides above the kernel size are not included.
+
+    Args:
+        layers: the layers from the first to the one of the unit.
+        unit: index of the unit along the axis, from 0.
+        axis: 0 for height, 1 for width.
 
     Raises:
         IndexError: the last layer has no such unit.
@@ -28,17 +33,17 @@ def receptive_pixels(layers: Sequence[LayerGeometry], unit: int, axis: int) -> t
 def receptive_interval(
     layers: Sequence[LayerGeometry], unit: int, axis: int
 ) -> tuple[int, int] | None:
-    """First and last of `receptive_pixels`; None for a unit computed from padding only."""
+    """Return first and last of `receptive_pixels`; None for a unit computed from padding only."""
     pixels = receptive_pixels(layers, unit, axis)
     return (pixels[0], pixels[-1]) if pixels else None
 
 
 def largest_receptive_field(layers: Sequence[LayerGeometry], axis: int) -> int:
-    """Return the most image pixels, along one axis, in the receptive field of any unit."""
+    """Return the number of image pixels along one axis in the largest receptive field of a unit."""
     units, image = layers[-1].out_shape[1 + axis], layers[0].size[axis]
     bound = min(layers[-1].receptive_field[axis], image)
     most = 0
-    # From the middle outwards: there the field is least cut by the image's edge.
+    # From the middle outwards, because the image's edge cuts the field least in the middle.
     for unit in sorted(range(units), key=lambda unit: abs(2 * unit - units + 1)):
         most = max(most, len(receptive_pixels(layers, unit, axis)))
         if most == bound:

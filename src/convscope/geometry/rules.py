@@ -1,4 +1,4 @@
-"""What stands out in a network's geometry: the rules, each with its threshold and its source."""
+"""Rules that find noteworthy facts in a network's geometry, each with a threshold and a source."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Find = Callable[[NetworkGeometry], str | None]
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing worth saying of a network.
+    """One kind of finding.
 
     Attributes:
-        find: the sentence, None where the threshold is not reached. Its docstring says what it
-            means and where that comes from.
-        title: what it finds.
-        threshold: the least (or most) that is worth saying.
+        find: returns the sentence, or None where the threshold is not reached. Its docstring
+            explains the finding and names the source.
+        title: name of the finding.
+        threshold: when the finding is reported.
     """
 
     find: Find
@@ -37,18 +37,18 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """The function's."""
+        """The function's name, by which findings are recorded."""
         return self.find.__name__
 
 
 RULES: list[Rule] = []
-"""In the order of their sentences, which is that of the functions here: the layers first."""
+"""All rules, in the order in which they are defined here and reported."""
 
 
 def findings(geometry: NetworkGeometry) -> dict[str, str]:
-    """Return the sentence of each rule that has something to say, by the rule's name."""
-    said = {rule.name: rule.find(geometry) for rule in RULES}
-    return {name: sentence for name, sentence in said.items() if sentence is not None}
+    """Return the findings' sentences by the name of their rule."""
+    sentences = {rule.name: rule.find(geometry) for rule in RULES}
+    return {name: sentence for name, sentence in sentences.items() if sentence is not None}
 
 
 def _rule(title: str, threshold: str) -> Callable[[Find], Find]:
@@ -61,11 +61,11 @@ def _rule(title: str, threshold: str) -> Callable[[Find], Find]:
 
 @_rule("unused border", "at least 1 pixel, input or padding")
 def unused_border(geometry: NetworkGeometry) -> str | None:
-    """Rows and columns at the end of the padded input that no window covers.
+    """Find rows and columns at the end of the padded input that no window covers.
 
-    The stride does not divide what the kernel leaves, and the size is rounded down there:
-    torch.nn.Conv2d, "Shape"; Dumoulin and Visin (2016), relationship 6. The lopsided padding
-    shows in trained feature maps: Alsallakh et al., "Mind the Pad" (ICLR 2021).
+    The stride does not divide the padded size minus the kernel size, and the output size is rounded
+    down: torch.nn.Conv2d, "Shape"; Dumoulin and Visin (2016), relationship 6. The resulting uneven
+    padding shows in trained feature maps: Alsallakh et al., "Mind the Pad" (ICLR 2021).
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -87,14 +87,14 @@ def unused_border(geometry: NetworkGeometry) -> str | None:
 
 @_rule("skipped pixels", "at least 1 input pixel")
 def skipped_pixels(geometry: NetworkGeometry) -> str | None:
-    """Pixels in the gaps between windows, which a stride above the kernel size leaves.
+    """Find input pixels in the gaps between windows, such as a stride above the kernel size leaves.
 
-    No weight ever meets them. Strides subsample: Dumoulin and Visin (2016), section 1.1.
+    No weight is ever applied to them. Strides subsample: Dumoulin and Visin (2016), section 1.1.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
         gaps = {
-            f"{name}s": f"{axis.gap} of every {axis.stride}"
+            f"{name}s": f"{axis.skipped_per_stride} of every {axis.stride}"
             for name, axis, skipped in zip(_AXES, layer.conv.axes, layer.skipped, strict=True)
             if skipped
         }
@@ -114,9 +114,9 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
 
 @_rule("outputs of padding only", "at least 1 output of a layer")
 def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
-    """Outputs whose window lies wholly on padding, which takes padding of the kernel size or more.
+    """Find outputs whose window lies wholly on padding, because it is at least the kernel size.
 
-    They are constant. Counted from the windows' positions.
+    They are constant, and are counted from the windows' positions.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -133,10 +133,10 @@ def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
 
 @_rule("touches padding", f"at least {share(PADDING_SHARE)} of a layer's outputs")
 def touches_padding(geometry: NetworkGeometry) -> str | None:
-    """Outputs whose window has padding in it: they mix the image with padding.
+    """Find layers where many outputs have padding in their window.
 
-    Where most do, the border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach
-    most of the map.
+    Where most outputs do, the border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach
+    most of the feature map.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -149,7 +149,7 @@ def touches_padding(geometry: NetworkGeometry) -> str | None:
 
 @_rule("larger output", "at least 1 pixel in height or width")
 def grown_output(geometry: NetworkGeometry) -> str | None:
-    """An output larger than the layer's input: padding above half the kernel, such as `full`.
+    """Find outputs larger than the layer's input: padding above half the kernel, such as `full`.
 
     Dumoulin and Visin (2016), relationships 4 and 5.
     """
@@ -170,10 +170,10 @@ def grown_output(geometry: NetworkGeometry) -> str | None:
 
 @_rule("even kernel", "a height or width that 2 divides")
 def even_kernel(geometry: NetworkGeometry) -> str | None:
-    """A kernel of even size has no centre pixel.
+    """Find kernels of even size, which have no centre pixel.
 
-    Its outputs lie between the pixels of the input, and no padding keeps the size on both sides
-    alike. Dumoulin and Visin (2016), relationship 3, is for odd kernels.
+    Their outputs lie between the pixels of the input, and no symmetric padding keeps the size:
+    Dumoulin and Visin (2016), relationship 3, is for odd kernels.
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -193,7 +193,10 @@ def even_kernel(geometry: NetworkGeometry) -> str | None:
 
 @_rule("1x1 kernel", "a height and width of at most 1 pixel")
 def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
-    """A 1x1 kernel mixes the channels of each pixel: Lin et al., "Network in Network" (2014)."""
+    """Find 1x1 kernels, which mix the channels of each pixel.
+
+    Source: Lin et al., "Network in Network" (2014).
+    """
 
     def clause(layer: LayerGeometry) -> str | None:
         if max(layer.conv.kernel_size) > 1:
@@ -205,7 +208,7 @@ def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
 
 @_rule("patches", "a stride of at least 2, equal to the kernel size")
 def patches(geometry: NetworkGeometry) -> str | None:
-    """A stride equal to the kernel size: windows side by side, each pixel covered once.
+    """Find strides equal to the kernel size: windows side by side that cover each pixel once.
 
     Such as the patches of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021).
     """
@@ -224,11 +227,11 @@ def patches(geometry: NetworkGeometry) -> str | None:
 
 @_rule("receptive field below the image", "less than 100 % of the image's height or width")
 def field_below_image(geometry: NetworkGeometry) -> str | None:
-    """Image pixels per axis in the receptive field of the best-placed unit of the last layer.
+    """Find networks in which no unit of the last layer has the whole image in its receptive field.
 
-    Only global average pooling joins what lies in different ones. Receptive fields: Araujo,
-    Norris and Sim (Distill, 2019); the pixels are counted one by one, so those skipped by a
-    stride do not count.
+    Only global average pooling combines pixels of different receptive fields: Araujo, Norris and
+    Sim (Distill, 2019). The pixels are counted one by one, so those skipped by a stride do not
+    count.
     """
     image = geometry.input_shape[1:]
     field = tuple(largest_receptive_field(geometry.layers, axis) for axis in (0, 1))
@@ -245,9 +248,9 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     "receptive field beyond the image", f"at least {FIELD_EXCESS} times the image's height or width"
 )
 def field_beyond_image(geometry: NetworkGeometry) -> str | None:
-    """A receptive field that spans far more than the image.
+    """Find a receptive field far larger than the image: beyond the edge there is only padding.
 
-    What it covers beyond the edge is padding. Araujo, Norris and Sim (Distill, 2019).
+    Receptive fields: Araujo, Norris and Sim (Distill, 2019).
     """
     last, image = geometry.layers[-1], geometry.input_shape[1:]
     field = last.receptive_field
@@ -266,9 +269,9 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
 
 @_rule("MACs in one layer", f"at least {share(MACS_SHARE)} of all MACs")
 def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
-    """The layer in which most multiply-accumulates are spent, of networks with several conv layers.
+    """Find the layer that most multiply-accumulates are in, if there are several conv layers.
 
-    To make the network faster, change that layer.
+    Changing that layer changes the network's cost most.
     """
     costliest = max(geometry.layers, key=lambda layer: layer.macs)
     part = costliest.macs / geometry.macs
@@ -279,7 +282,7 @@ def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
 
 @_rule("small final map", "at most 1 unit")
 def small_final_map(geometry: NetworkGeometry) -> str | None:
-    """A last map so small that global average pooling has nothing to average.
+    """Find a final map so small that global average pooling has nothing to average.
 
     Global average pooling: Lin et al., "Network in Network" (2014).
     """
@@ -292,11 +295,13 @@ def small_final_map(geometry: NetworkGeometry) -> str | None:
 
 
 def _grouped(geometry: NetworkGeometry, clause: Callable[[LayerGeometry], str | None]) -> list[str]:
-    """Return the clauses of the conv layers, those of equal layers joined.
+    """Return the clauses about the conv layers, one for all layers that share it.
 
     Args:
-        clause: what to say of a layer, if anything. `{layers}` in it stands for the names of the
-            layers, `{own}` for their possessives; verbs and pronouns have the number that fits.
+        geometry: the network.
+        clause: returns the clause about a layer, or None. It may contain `{layers}` for the
+            layers' names, `{own}` for their possessives, and the keys of `_ONE`, which are
+            replaced by singular or plural forms.
     """
     layers: dict[str, list[str]] = {}
     for layer in geometry.layers:

@@ -1,4 +1,4 @@
-"""Variants that PyTorch refuses, known from arithmetic, and the smallest change that helps."""
+"""The check for variants that PyTorch refuses, and the smallest change that makes one possible."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ from convscope.geometry.factors import (
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
 
 _MOST_TRIES = 200_000
-"""Layers worked out before `smallest_fix` gives up: a few tenths of a second."""
+"""Layers computed before `smallest_fix` gives up: a few tenths of a second."""
 _Values = list[Pair | None]
-"""One factor's value per layer; None where the two sides of a padding differ, which stays."""
+"""One factor's value per layer; None for a padding whose sides differ, which is not changed."""
 _DIRECTIONS = sorted(
-    ((factor, step) for factor in FACTORS for step in factor.fix_steps), key=lambda one: -one[1]
+    ((factor, step) for factor in FACTORS for step in factor.fix_steps), key=lambda pair: -pair[1]
 )
-"""Of changes of one size, what grows comes first."""
+"""Factors and the directions to change them in; increases are tried before decreases."""
 
 
 def require_possible(
     input_shape: tuple[int, int, int], convs: Sequence[ConvSpec], pool_after: Collection[int]
 ) -> None:
-    """Check that every layer works on an input of (channels, height, width).
+    """Check that PyTorch accepts every layer.
+
+    Args:
+        input_shape: (channels, height, width) of the image.
+        convs: the conv layers in order.
+        pool_after: numbers of the layers, from 1, that a max-pool follows.
 
     Raises:
-        ImpossibleVariant: names the first layer that does not, its sizes and the smallest fix.
+        ImpossibleVariant: names the first refused layer, its sizes and the smallest fix.
     """
     refused = first_refused(input_shape[1:], convs, pool_after)
     if refused is None:
@@ -59,16 +64,22 @@ def require_possible(
 def smallest_fix(
     input_shape: tuple[int, int, int], convs: Sequence[ConvSpec], pool_after: Collection[int]
 ) -> str | None:
-    """The smallest change of one `conv` key that makes the whole variant possible.
+    """Find the smallest change of one `conv` key that makes the whole variant possible.
 
-    Tried by rising step: padding up, kernel size down, stride down by 1 pixel, then by 2, … A key
-    that differs between layers changes in one layer, from the refused one back to the first, or in
-    all, where a step counts once per layer. A height x width changes on the short axis, or on both.
+    Changes are tried by size: padding up, kernel size down, stride down by 1 pixel, then by 2, …
+    A key that differs between layers is changed in one layer, from the refused one back to the
+    first, or in all, where the size of the change is summed over the layers. A height x width is
+    changed on the refused axis, or on both.
+
+    Args:
+        input_shape: (channels, height, width) of the image.
+        convs: the conv layers in order.
+        pool_after: numbers of the layers, from 1, that a max-pool follows.
 
     Returns:
         An override such as `conv.padding=1` or `conv.stride=[2,1,1]`, not quoted. None if the
-        variant is possible as it stands, or if no such change within the accepted values helps, or
-        none is found among `_MOST_TRIES` (a network of hundreds of layers).
+        variant is possible already, if no such change within the accepted values helps, or if none
+        is found within `_MOST_TRIES` (a network of hundreds of layers).
     """
     size = input_shape[1:]
     refused = first_refused(size, convs, pool_after)
@@ -78,7 +89,7 @@ def smallest_fix(
     axes = zip(convs[index].axes, reached, strict=True)
     short = [number for number, (axis, pixels) in enumerate(axes) if axis.refusal(pixels)]
     tries = 0
-    # Padding every layer as wide as the widest window always helps: no step need be larger.
+    # Padding every layer by the largest window's extent always helps, so no larger step is needed.
     for step in range(1, len(convs) * max(a.extent for conv in convs for a in conv.axes) + 1):
         for factor, direction in _DIRECTIONS:
             values = _values(factor, convs)
@@ -97,10 +108,10 @@ def smallest_fix(
 
 def _values(factor: Factor, convs: Sequence[ConvSpec]) -> _Values:
     if factor is not PADDING:
-        return factor.of(convs)
+        return factor.values(convs)
     return [
         (top, left) if (top, left) == (bottom, right) else None
-        for (top, bottom), (left, right) in PADDING.of(convs)
+        for (top, bottom), (left, right) in PADDING.values(convs)
     ]
 
 
@@ -147,10 +158,10 @@ def _is_possible(
 
 
 def _with(conv: ConvSpec, factor: Factor, value: Pair) -> tuple[ConvSpec, ConvSpec]:
-    """The layer with another value, by both readings of its padding.
+    """Return the layer with another value, once with named and once with numeric padding.
 
-    Padding typed by name follows the window, and the pixels do not tell: the change must help with
-    the least and with the most padding that was meant, same <= half <= full <= pixels.
+    A padding typed by name changes with the kernel, and the pixels do not show whether it was. So
+    the change must help with the least and with the most padding, same <= half <= full <= pixels.
     """
     if factor is PADDING:
         changed = replace(conv, padding=symmetric(value))
