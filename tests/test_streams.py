@@ -16,7 +16,7 @@ import pytest
 
 from convscope.cli import train as cli
 from convscope.errors import UserError
-from convscope.streams import lasting_streams, run_command, tell, tell_error
+from convscope.streams import guarded_streams, print_error, print_stderr, run_command
 from convscope.training.signals import Interrupted, Signals
 
 needs_full = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
@@ -54,7 +54,7 @@ def unread_pipe() -> int:
 @needs_full
 def test_a_full_disk_takes_what_is_written_and_is_known() -> None:
     with standard_output(full_disk()) as full:
-        with lasting_streams() as out:
+        with guarded_streams() as out:
             for _ in range(3):
                 print("x" * 100_000, flush=True)
         assert sys.stdout is full
@@ -64,7 +64,7 @@ def test_a_full_disk_takes_what_is_written_and_is_known() -> None:
 
 
 def test_a_reader_that_has_gone() -> None:
-    with standard_output(unread_pipe()), lasting_streams() as out:
+    with standard_output(unread_pipe()), guarded_streams() as out:
         print("x" * 100_000, flush=True)
     assert out is not None
     assert isinstance(out.error, BrokenPipeError)
@@ -73,7 +73,7 @@ def test_a_reader_that_has_gone() -> None:
 def test_a_stream_that_knows_ascii_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w", encoding="ascii") as out:
         monkeypatch.setattr("sys.stdout", out)
-        with lasting_streams():
+        with guarded_streams():
             print("a ─ é")
     assert (tmp_path / "out").read_bytes() == b"a ? ?\n"
 
@@ -87,7 +87,7 @@ def test_a_slow_reader_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         slow = threading.Thread(target=lambda: read.append(pipe.read()))
         with stream(writer) as out:
             monkeypatch.setattr("sys.stdout", out)
-            with lasting_streams():
+            with guarded_streams():
                 # More than a pipe holds, before anybody reads.
                 threading.Timer(0.1, slow.start).start()
                 print("x" * 1_000_000)
@@ -98,7 +98,7 @@ def test_a_slow_reader_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_program_puts_in_their_place_is_left_there(monkeypatch: pytest.MonkeyPatch) -> None:
     own = io.StringIO()
     monkeypatch.setattr("sys.stdout", own)
-    with lasting_streams() as out:
+    with guarded_streams() as out:
         assert sys.stdout is own
         print("told")
     assert out is None
@@ -147,8 +147,8 @@ def test_how_a_command_ends(
 
 
 def test_no_name_moves_the_cursor_or_forges_a_line(capfd: pytest.CaptureFixture[str]) -> None:
-    tell("run \x1b[2Ja\nerror: b\u202e failed")
-    tell_error(UserError("no class \x1b]0;x\x07\ncheck it"))
+    print_stderr("run \x1b[2Ja\nerror: b\u202e failed")
+    print_error(UserError("no class \x1b]0;x\x07\ncheck it"))
     assert capfd.readouterr().err.splitlines() == [
         r"run \x1b[2Ja\nerror: b\u202e failed",
         r"error: no class \x1b]0;x\x07",
@@ -181,9 +181,9 @@ def test_a_run_is_finished_whatever_its_streams_are(
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 def test_a_stream_that_is_closed_is_no_file_that_is_opened_later(tmp_path: Path) -> None:
     code = (
-        "from convscope.streams import lasting_streams, open_missing; open_missing()\n"
+        "from convscope.streams import guarded_streams, open_missing; open_missing()\n"
         "import sys\n"
-        "with lasting_streams(), open('mine', 'w') as mine:\n"
+        "with guarded_streams(), open('mine', 'w') as mine:\n"
         "    print('a'); print('b', file=sys.stderr); assert mine.fileno() > 2"
     )
     done = subprocess.run(

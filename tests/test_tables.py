@@ -8,7 +8,14 @@ from rich.console import Console
 
 from convscope.geometry import network_geometry
 from convscope.layer_table import layer_table
-from convscope.tables import Table, map_text, markdown, new_console, print_table, say
+from convscope.tables import (
+    Table,
+    final_map_text,
+    markdown,
+    new_console,
+    print_paragraph,
+    print_table,
+)
 
 from .convs import parse_conv
 
@@ -90,9 +97,13 @@ def test_into_a_pipe_nothing_is_folded_and_nothing_is_coloured(
 
 def test_a_number_and_its_sign_stay_in_one_line() -> None:
     file = io.StringIO()
-    say(Console(file=file, width=20, force_terminal=True), "an interval of 95 % and a mean")
+    print_paragraph(
+        Console(file=file, width=20, force_terminal=True), "an interval of 95 % and a mean"
+    )
     # 17 characters to the number, 19 to the sign; at 18 only the number would fit.
-    say(Console(file=file, width=18, force_terminal=True), "an interval of 95 % and a mean")
+    print_paragraph(
+        Console(file=file, width=18, force_terminal=True), "an interval of 95 % and a mean"
+    )
     lines = ["an interval of 95 %", "and a mean", "an interval of", "95 % and a mean"]
     assert file.getvalue().splitlines() == lines
 
@@ -112,5 +123,5 @@ def test_a_small_share_of_outputs_that_touch_padding_is_not_rounded_to_none() ->
 
 
 def test_the_last_map_is_height_by_width() -> None:
-    assert map_text(layers(3, "1x2", 1)) == "14x2"
-    assert map_text([]) is None
+    assert final_map_text(layers(3, "1x2", 1)) == "14x2"
+    assert final_map_text([]) is None

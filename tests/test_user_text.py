@@ -23,7 +23,7 @@ from convscope.report.document import Bullets, Code, Document, Facts, Listing, S
 from convscope.report.html import html_report
 from convscope.report.markdown import as_markdown, markdown_report
 from convscope.report.terminal import show
-from convscope.tables import Table, line, print_table, say
+from convscope.tables import Table, print_line, print_paragraph, print_table
 from convscope.text import escape_control
 from convscope.training.tracking.pictures import confusion_picture
 
@@ -51,11 +51,13 @@ NAME = " ".join(NAMES)
 
 
 def on_terminal(text: str) -> str:
-    return printed(lambda console: line(console, text)).removesuffix("\n")
+    return printed(lambda console: print_line(console, text)).removesuffix("\n")
 
 
 def in_paragraph(text: str) -> str:
-    return printed(lambda console: say(console, text, first="  ", rest="  "))[2:].removesuffix("\n")
+    return printed(lambda console: print_paragraph(console, text, first="  ", rest="  "))[
+        2:
+    ].removesuffix("\n")
 
 
 def in_terminal_cell(text: str) -> str:

@@ -29,11 +29,11 @@ def train(*overrides: str) -> RunRecord:
     Raises:
         UserError: bad input, an impossible variant, or data that cannot be had.
     """
-    from convscope.streams import lasting_streams, terminal_lines
+    from convscope.streams import guarded_streams, terminal_lines
     from convscope.text import escape_control
     from convscope.training.resolve import train_one
 
-    with lasting_streams(), terminal_lines(lambda line: print(escape_control(line))):
+    with guarded_streams(), terminal_lines(lambda line: print(escape_control(line))):
         return train_one(overrides)
 
 

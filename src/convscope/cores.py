@@ -1,4 +1,4 @@
-"""How many CPU cores there are for this process."""
+"""The number of CPU cores that this process may use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def cores() -> int:
-    """Those that this process may use, where the system tells; else those of the machine."""
+    """Return the number of cores that this process may use; where unknown, all of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

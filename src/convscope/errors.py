@@ -1,4 +1,4 @@
-"""The one kind of error that is the user's to mend, and the exit code of an interrupted command."""
+"""The error for mistakes that the user can correct, and the exit code of interrupted commands."""
 
 import signal
 
@@ -6,16 +6,19 @@ _LONGEST_LINE = 600
 
 
 def on_one_line(text: str) -> str:
-    """Text as it is, or as Python writes it where it would break a line or move a cursor."""
+    """Return the text unchanged, or its `repr` where it would break a line or move a cursor."""
     return text if text.isprintable() and text.strip() == text != "" else repr(text)
 
 
 class UserError(Exception):
-    """One line that tells the user what to change: key or file, rule, value; then the fix."""
+    """An error that the user can correct: its message names key or file, rule, value, then the fix.
+
+    The message is one line; a second one may explain the fix.
+    """
 
 
-def in_short(message: str) -> str:
-    """A message for a terminal: of a line with thousands of characters typed, both ends."""
+def shorten_lines(message: str) -> str:
+    """Return a message for a terminal: of lines above 600 characters, both ends."""
     return "\n".join(map(_shortened, message.split("\n")))
 
 
@@ -26,5 +29,9 @@ def _shortened(line: str) -> str:
 
 
 def interrupted_code(stop: KeyboardInterrupt) -> int:
-    """The exit code after a signal, which `entry` raises with its number; Ctrl-C's by default."""
+    """Return the exit code after a signal: 128 + its number.
+
+    Args:
+        stop: raised by `cli.entry` with the signal's number; without one it is Ctrl-C.
+    """
     return 128 + (stop.args[0] if stop.args else signal.SIGINT)

@@ -1,4 +1,4 @@
-"""A network's geometry layer by layer: the columns of every table of layers, and the text on it."""
+"""Tables of a network's layers: their columns, legends and Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convscope.tables import Table, markdown
 from convscope.text import memory_size, share, size
 
 Layer = Mapping[str, Any]
-"""A row of `RunRecord.geometry`, which is one of `NetworkGeometry.as_records`."""
+"""A row of `RunRecord.geometry`, as `NetworkGeometry.as_records` returns them."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Column:
     """One quantity of a layer.
 
     Attributes:
-        title: in full, as where two variants are compared.
-        text: its value, in pixels height x width where it has both; one number where they agree.
-        head: of a narrow column; by default the title.
-        meaning: for a legend.
-        number: key of a count, of which two variants have a ratio.
+        title: full name.
+        text: returns a layer's value as text; height x width, or one number where they are equal.
+        head: short column head; the title if empty.
+        meaning: explanation for a legend.
+        number: the layer's key, if the quantity is a count that two variants have a ratio of.
     """
 
     title: str
@@ -35,12 +35,12 @@ class Column:
 
     @property
     def legend(self) -> str:
-        """`RF: receptive field, in image pixels`."""
+        """Head, title and meaning: `RF: receptive field, in image pixels`."""
         return f"{self.head}: {self.title}, {self.meaning}" if self.head else self.full_legend
 
     @property
     def full_legend(self) -> str:
-        """`receptive field: in image pixels`."""
+        """Title and meaning: `receptive field: in image pixels`."""
         return f"{self.title}: {self.meaning}"
 
 
@@ -50,7 +50,7 @@ def _first_centre(layer: Layer) -> str:
 
 
 def _unused_border(layer: Layer) -> str:
-    """`0+1`, `0`; per axis where they differ: `0+1x0`."""
+    """Return input + padding pixels, `0+1`, or `0`; for both axes where they differ, `0+1x0`."""
     axes = [
         f"{border['image']}+{border['padding']}" if any(border.values()) else "0"
         for border in layer["unread_border"]
@@ -116,21 +116,21 @@ TOUCHES_PADDING = Column(
 
 RUN_COLUMNS = (NAME, CONV, OUT, RECEPTIVE_FIELD, MACS, PARAMS, UNUSED_PIXELS, TOUCHES_PADDING)
 RUN_LEGEND = f"{'; '.join(c.legend for c in (RECEPTIVE_FIELD, *RUN_COLUMNS[-2:]))}."
-"""What a run's table shows, in at most 80 characters for the networks of `configs/model`."""
+"""Legend of a run's table, which fits in 80 characters for the presets in `configs/model`."""
 
 SIZES = (NAME, CONV, IN, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE)
 COSTS = (NAME, PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING)
-"""What the lesson shows, in two tables."""
+"""Columns of the lesson's two tables."""
 
 
 def layer_table(layers: Sequence[Layer], columns: Sequence[Column] = RUN_COLUMNS) -> Table:
-    """Return a row per layer."""
+    """Return a table with a row per layer."""
     heads = tuple("<" * (one in (NAME, CONV)) + (one.head or one.title) for one in columns)
     return Table(heads, tuple(tuple(one.text(layer) for one in columns) for layer in layers))
 
 
 def legend(columns: Sequence[Column]) -> str:
-    """Return what the heads of columns mean."""
+    """Return the meanings of the column heads as one sentence."""
     return f"{'; '.join(one.legend for one in columns if one.meaning)}."
 
 
@@ -144,7 +144,7 @@ def summary(geometry: NetworkGeometry) -> str:
 
 
 def geometry_text(geometry: NetworkGeometry) -> str:
-    """Return the geometry as Markdown: tables with legends, the summary, and what stands out."""
+    """Return the geometry as Markdown: tables with legends, the summary and the findings."""
     layers = geometry.as_records()
     parts = [
         markdown(layer_table(layers, SIZES)),

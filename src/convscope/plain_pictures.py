@@ -1,4 +1,4 @@
-"""Text in Matplotlib's pictures: without markup, and in fonts that have its letters."""
+"""Text in Matplotlib's pictures: without math markup, in fonts that have its characters."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 
 from convscope.text import escape_control, shorten
 
-MOST_OF_A_NAME = 24
-"""Characters of a name that a picture has room for."""
+MAX_NAME_LENGTH = 24
+"""Longest name that fits in a picture, in characters."""
 _FALLBACKS = (
-    # What Matplotlib ships, should matplotlibrc name another one.
+    # Matplotlib's own font, in case matplotlibrc names another one.
     "DejaVu Sans",
     # Chinese, Japanese, Korean: Linux, macOS, Windows.
     *("Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK JP", "Noto Sans CJK KR"),
@@ -25,21 +25,20 @@ _FALLBACKS = (
     *("Nirmala UI", "Leelawadee UI", "Segoe UI", "FreeSans"),
     *("Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"),
 )
-"""Families that are used where they are installed; Matplotlib takes each letter from the first one
-that has it."""
+"""Font families to use if installed; each character is taken from the first one that has it."""
 
 
 @contextmanager
 def plain_text() -> Iterator[None]:
-    """Make figures, and draw them, within: a class may be called `$1_$`, which is no formula."""
+    """Disable math markup while figures are made and drawn: a class may be called `$1_$`."""
     installed = {font.name for font in fontManager.ttflist}
     families = [*rcParams["font.family"], *(one for one in _FALLBACKS if one in installed)]
     with rc_context({"text.parse_math": False, "text.usetex": False, "font.family": families}):
         yield
 
 
-def plain_label(name: str, most: int = MOST_OF_A_NAME) -> str:
-    """A name as a picture shows it; letters that no font has are escaped."""
+def plain_label(name: str, most: int = MAX_NAME_LENGTH) -> str:
+    """Return a name of at most `most` characters for a picture; missing characters are escaped."""
     shown = "".join(
         one if can_draw(one) else one.encode("unicode_escape").decode()
         for one in escape_control(name)
@@ -48,7 +47,7 @@ def plain_label(name: str, most: int = MOST_OF_A_NAME) -> str:
 
 
 def can_draw(text: str) -> bool:
-    """Whether the fonts of this moment have every letter: others would be drawn as boxes."""
+    """Return whether the current fonts have every character; others would be drawn as boxes."""
     paths = {findfont(FontProperties(family=[family])) for family in rcParams["font.family"]}
     fonts = [get_font(path) for path in paths]
     return all(any(font.get_char_index(ord(one)) for font in fonts) for one in text)

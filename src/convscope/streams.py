@@ -1,7 +1,7 @@
-"""How a command writes to its standard streams: none that cannot be written ends or fails it.
+"""Standard streams that cannot fail a command.
 
-A terminal goes away, a reader closes its pipe, a disk is full, a stream was closed or knows only
-ASCII: what is written then is lost, and the command goes on.
+Where a terminal is closed, a reader closes its pipe, a disk is full, or a stream is closed or only
+takes ASCII, the output is lost and the command goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from typing_extensions import override
 
-from convscope.errors import UserError, in_short, interrupted_code
+from convscope.errors import UserError, interrupted_code, shorten_lines
 from convscope.text import escape_control
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ CANNOT_WRITE, BAD_INPUT = 1, 2
 
 
 class _Descriptor(io.FileIO):
-    """A file descriptor to which nothing more is written after a first failure.
+    """A file descriptor that discards all output after a first failure.
 
     Attributes:
-        error: that failure.
+        error: the failure, if any.
     """
 
     error: OSError | None = None
@@ -47,25 +47,25 @@ class _Descriptor(io.FileIO):
             else:
                 if written is not None:
                     return written
-                # The descriptor does not block, and its reader is slow.
+                # The descriptor is non-blocking and its buffer full: wait for the reader.
                 select.select([], [self], [])
         return memoryview(data).nbytes
 
 
 @contextmanager
-def lasting_streams() -> Iterator[_Descriptor | None]:
-    """Make `sys.stdout` and `sys.stderr` survive whatever they write to.
+def guarded_streams() -> Iterator[_Descriptor | None]:
+    """Replace `sys.stdout` and `sys.stderr` with streams that never raise an error.
 
     Yields:
-        What standard output writes to; None where a program has put an object of its own there.
+        The descriptor of standard output; None where `sys.stdout` has none, such as in a notebook.
     """
     before = sys.stdout, sys.stderr
     for stream in before:
         if stream is not None:
             with suppress(OSError):
                 stream.flush()
-    sys.stdout, out = _lasting(sys.stdout, 1)
-    sys.stderr, err = _lasting(sys.stderr, 2)
+    sys.stdout, out = _guarded(sys.stdout, 1)
+    sys.stderr, err = _guarded(sys.stderr, 2)
     try:
         yield out
     finally:
@@ -75,7 +75,7 @@ def lasting_streams() -> Iterator[_Descriptor | None]:
         sys.stdout, sys.stderr = before
 
 
-def _lasting(stream: IO[str] | None, descriptor: int) -> tuple[IO[str], _Descriptor | None]:
+def _guarded(stream: IO[str] | None, descriptor: int) -> tuple[IO[str], _Descriptor | None]:
     encoding, line_buffering = "utf-8", descriptor == 2
     if stream is not None:
         if not isinstance(stream, io.TextIOWrapper):
@@ -87,16 +87,16 @@ def _lasting(stream: IO[str] | None, descriptor: int) -> tuple[IO[str], _Descrip
         encoding = stream.encoding
         line_buffering = stream.line_buffering
     raw = _Descriptor(descriptor, "w", closefd=False)
-    lasting = io.TextIOWrapper(
+    guarded = io.TextIOWrapper(
         io.BufferedWriter(raw), encoding, errors="replace", line_buffering=line_buffering
     )
-    return lasting, raw
+    return guarded, raw
 
 
 def open_missing() -> None:
-    """Open what the process was started without, such as by `2>&-`, on the null device.
+    """Open standard streams that were closed at start, such as by `2>&-`, on the null device.
 
-    Else the next file that is opened would get the number, and be written to as standard error.
+    Otherwise the next opened file would get the number and receive what goes to standard error.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -106,16 +106,16 @@ def open_missing() -> None:
 
 
 def run_command(command: Callable[[], None]) -> int:
-    """Do what a command was called for, with streams that last; give its exit code.
+    """Run a command with guarded streams and return its exit code.
 
-    128 + n after signal n, which is 130 after Ctrl-C; `BAD_INPUT` after a UserError, which is told;
-    `CANNOT_WRITE` where standard output could not be written.
+    0; 128 + n after signal n, so 130 after Ctrl-C; `BAD_INPUT` after a UserError, which is printed;
+    `CANNOT_WRITE` if standard output could not be written.
     """
     with command_streams() as out:
         try:
             command()
         except UserError as error:
-            tell_error(error)
+            print_error(error)
             return BAD_INPUT
         except KeyboardInterrupt as stop:
             return interrupted_code(stop)
@@ -125,26 +125,30 @@ def run_command(command: Callable[[], None]) -> int:
 
 @contextmanager
 def command_streams() -> Iterator[_Descriptor | None]:
-    """Be as `lasting_streams`, with `terminal_lines`.
+    """Use `guarded_streams` and `terminal_lines`; report at the end if output could not be written.
 
-    At the end it is told where standard output could not be written.
+    Yields:
+        The descriptor of standard output, as `guarded_streams` does.
     """
-    with lasting_streams() as out:
+    with guarded_streams() as out:
         try:
             with terminal_lines():
                 yield out
         finally:
             sys.stdout.flush()
             if out is not None and out.error is not None:
-                # A reader that has seen enough knows of it.
+                # A reader that closed its pipe, such as `head`, needs no message.
                 if out.error.errno != errno.EPIPE:
-                    tell(f"standard output could not be written: {out.error.strerror}")
-                # Python would try once more as it ends.
+                    print_stderr(f"standard output could not be written: {out.error.strerror}")
+                # Python would try to write again when it exits.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 class _Lines(logging.Handler):
-    """Hands on messages; errors are told by whoever ends with them, and in full by train.log."""
+    """Passes on messages below ERROR.
+
+    Errors are printed by the command that ends with them, and written to train.log in full.
+    """
 
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
@@ -158,12 +162,12 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def terminal_lines(write: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Write a line for each message that ConvScope logs.
+    """Print each message that ConvScope logs as one line.
 
     Args:
-        write: takes a line; `tell` by default.
+        write: prints a line; `print_stderr` by default.
     """
-    logger, handler = logging.getLogger("convscope"), _Lines(write or tell)
+    logger, handler = logging.getLogger("convscope"), _Lines(write or print_stderr)
     level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -178,24 +182,24 @@ def terminal_lines(write: Callable[[str], None] | None = None) -> Iterator[None]
 
 @contextmanager
 def no_terminal_lines() -> Iterator[None]:
-    """Keep what ConvScope logs from the terminal; a log file gets it all the same."""
+    """Stop printing ConvScope's log messages; log files still get them."""
     logger = logging.getLogger("convscope")
-    shown = [one for one in logger.handlers if isinstance(one, _Lines)]
-    for one in shown:
-        logger.removeHandler(one)
+    handlers = [handler for handler in logger.handlers if isinstance(handler, _Lines)]
+    for handler in handlers:
+        logger.removeHandler(handler)
     try:
         yield
     finally:
-        for one in shown:
-            logger.addHandler(one)
+        for handler in handlers:
+            logger.addHandler(handler)
 
 
-def tell(line: str) -> None:
-    """Print a line for the person at the terminal, whatever names of files and the like it has."""
+def print_stderr(line: str) -> None:
+    """Print a line to standard error, with control characters escaped."""
     print(escape_control(line), file=sys.stderr, flush=True)
 
 
-def tell_error(error: UserError) -> None:
-    """Print what is wrong, and in a second line what to do where that is known."""
-    for line in in_short(f"error: {error}").split("\n"):
-        tell(line)
+def print_error(error: UserError) -> None:
+    """Print an error to standard error: what is wrong, and what to do on a second line if known."""
+    for line in shorten_lines(f"error: {error}").split("\n"):
+        print_stderr(line)

@@ -19,26 +19,31 @@ from convscope.text import escape_control, size
 
 Layer = Mapping[str, Any]
 RESUME = "the same command resumes it"
-"""What to tell of a run that was stopped."""
+"""Advice for a run that was stopped."""
 _PIPE_WIDTH = 200
 _WIDEST = 1000
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; a column whose name begins with `<` is left-aligned, the others right."""
+    """A table of text cells.
+
+    Attributes:
+        columns: heads; a leading `<` left-aligns the column, the others are right-aligned.
+        rows: one cell per column.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def in_each(columns: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:
-    """Return the columns with their names changed, and aligned as before."""
+def map_column_names(columns: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:
+    """Return the columns with `change` applied to their names, with unchanged alignment."""
     return tuple("<" * name.startswith("<") + change(name.removeprefix("<")) for name in columns)
 
 
 def markdown(table: Table) -> str:
-    """Return the table in GitHub's Markdown; only bars in the cells are escaped."""
+    """Return the table in GitHub's Markdown; bars are escaped, other markup is kept."""
     names = [_in_cell(column.removeprefix("<")) for column in table.columns]
     rule = [":--" if column.startswith("<") else "--:" for column in table.columns]
     lines = [names, rule, *(map(_in_cell, row) for row in table.rows)]
@@ -50,45 +55,49 @@ def _in_cell(text: str) -> str:
 
 
 def new_console() -> Console:
-    """Return a console on standard output; into a file or pipe, so wide that no cell is folded."""
+    """Return a console on standard output; 200 columns wide if that is a file or pipe."""
     return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
 
 
 def tensorboard_command(record: RunRecord) -> str:
-    """Return the command that shows a run, and those beside it, in TensorBoard."""
+    """Return the command that shows a run and the others in its output folder in TensorBoard."""
     return f"tensorboard --logdir {shlex.quote(record.config['output_dir'])}"
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print the table as wide as it needs, on a narrower terminal too."""
+    """Print the table at its full width, also on a narrower terminal."""
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in table.columns:
         left = column.startswith("<")
-        # Text, here and below: Rich reads markup in what is plain.
+        # Text rather than str, here and below, because Rich interprets markup in a str.
         name = Text(escape_control(column.removeprefix("<")))
         drawn.add_column(name, justify="left" if left else "right", overflow="fold")
     for row in table.rows:
         drawn.add_row(*(Text(escape_control(cell)) for cell in row))
-    # As wide as it needs: a number folded at the terminal's edge would read as another.
+    # At full width, because a number folded at the terminal's edge would read as another number.
     widest = console.options.update(max_width=_WIDEST)
     drawn.width = console.measure(drawn, options=widest).maximum
     with console.capture() as captured:
         console.print(drawn, highlight=False, crop=False)
-    # Rich fills each line up to the table's width.
+    # Rich pads each line to the table's width.
     console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def say(console: Console, text: str = "", first: str = "", rest: str = "") -> None:
-    """Print one paragraph, its first line and the others indented by `first` and `rest`.
+def print_paragraph(console: Console, text: str = "", first: str = "", rest: str = "") -> None:
+    """Print a paragraph: wrapped on a terminal, on one line in a file or pipe.
 
-    Wrapped where a person reads, one line in a pipe.
+    Args:
+        console: where it is printed.
+        text: the paragraph.
+        first: prefix of the first line.
+        rest: prefix of the wrapped lines.
     """
     first, text = escape_control(first), escape_control(text)
     if not console.is_terminal:
-        line(console, first + text)
+        print_line(console, first + text)
         return
     wrapped = textwrap.wrap(
-        # A number and its sign stay in one line.
+        # A number and its per cent sign stay on one line.
         text.replace(" %", "\N{NO-BREAK SPACE}%"),
         width=console.width,
         initial_indent=first,
@@ -96,26 +105,26 @@ def say(console: Console, text: str = "", first: str = "", rest: str = "") -> No
         break_on_hyphens=False,
         break_long_words=False,
     )
-    for one in wrapped or [""]:
-        line(console, one.replace("\N{NO-BREAK SPACE}%", " %"))
+    for wrapped_line in wrapped or [""]:
+        print_line(console, wrapped_line.replace("\N{NO-BREAK SPACE}%", " %"))
 
 
-def line(console: Console, text: str = "") -> None:
+def print_line(console: Console, text: str = "") -> None:
     """Print one line literally: neither Rich nor the terminal interprets anything in it."""
     plain = Text(escape_control(text))
     console.print(plain, highlight=False, soft_wrap=True)
 
 
 def print_list(console: Console, heading: str, sentences: Sequence[str]) -> None:
-    """Print a list below a heading; nothing where there is nothing to list."""
+    """Print a heading and a list of sentences; nothing if there are none."""
     if not sentences:
         return
-    line(console)
-    say(console, heading)
+    print_line(console)
+    print_paragraph(console, heading)
     for sentence in sentences:
-        say(console, sentence, first="- ", rest="  ")
+        print_paragraph(console, sentence, first="- ", rest="  ")
 
 
-def map_text(layers: Sequence[Layer]) -> str | None:
-    """Return the last feature map, height x width: `14x14`; None where a variant has none."""
+def final_map_text(layers: Sequence[Layer]) -> str | None:
+    """Return the final map's height x width, `14x14`; None for an impossible variant."""
     return size(layers[-1]["out_shape"][1:]) if layers else None

@@ -1,4 +1,4 @@
-"""Numbers, lists and users' text as they are shown: in sentences, table cells and Markdown."""
+"""Formatting of numbers, lists and users' text for sentences, table cells and Markdown."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import re
 from collections.abc import Iterable, Sequence
 
 MISSING = "–"
-"""In place of a number that was not measured."""
+"""Shown in place of a number that was not measured."""
 _SPECIAL = re.compile(r"[\\`*_\[\]~#$]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-"""A bar as entity: in a table's cell a backslash before it would itself be escaped."""
+"""A bar is written as an entity, because table cells would escape a backslash before it."""
 
 
 def escape_control(text: str) -> str:
-    """Escape control and invisible characters: they may move a cursor or reorder a line."""
+    """Escape control and invisible characters, which could move a cursor or reorder a line."""
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
     )
 
 
 def shorten(text: str, most: int) -> str:
-    """Return at most `most` characters, the last an ellipsis where some are left out."""
+    """Return at most `most` characters of the text; an ellipsis shows that some are left out."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -28,12 +28,12 @@ def escape_markdown(text: str) -> str:
     """Return Markdown that shows `text` literally, also within a table."""
     text = _SPECIAL.sub(r"\\\g<0>", escape_control(text))
     text = re.sub("[&<>|]", lambda found: _ENTITIES[found[0]], text)
-    # What would start a list.
+    # A number or sign at the start would begin a list.
     return re.sub(r"^(\d+)(?=[.)](?: |$))|^(?=[-+])", r"\1\\", text)
 
 
 def listed(items: Sequence[str], comma: str = ", ", most: int | None = 8) -> str:
-    """`a`, `a and b`, `a, b and c`; of more than `most` the first, and how many more."""
+    """Join items: `a`, `a and b`, `a, b and c`; of more than `most`, name the first and count."""
     if most is not None and len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     *others, last = items
@@ -41,24 +41,24 @@ def listed(items: Sequence[str], comma: str = ", ", most: int | None = 8) -> str
 
 
 def count(value: float | None) -> str:
-    """`12,346`; a dash for None."""
+    """Return a whole number with separators, `12,346`; a dash for None."""
     return MISSING if value is None else f"{value:,.0f}"
 
 
 def counted(number: float, noun: str) -> str:
-    """`1 run`, `1,200 runs`."""
+    """Return a number with its noun: `1 run`, `1,200 runs`."""
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
 
 
 def counted_range(numbers: Iterable[float], noun: str) -> str:
-    """`1 epoch`, `40 steps`; of different numbers `40 to 1,050 steps`."""
+    """Return the range of numbers with their noun: `40 steps`, `40 to 1,050 steps`."""
     ascending = sorted(numbers)
     low, high = ascending[0], ascending[-1]
     return counted(high, noun) if low == high else f"{low:,.0f} to {counted(high, noun)}"
 
 
 def abbreviated(value: float) -> str:
-    """Three digits: `912`, `28.2k`, `4.63M`."""
+    """Return a number in three digits: `912`, `28.2k`, `4.63M`."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= factor:
             return f"{float(f'{value / factor:.3g}'):g}{unit}"
@@ -66,12 +66,12 @@ def abbreviated(value: float) -> str:
 
 
 def size(lengths: Sequence[int]) -> str:
-    """`14x14`, `16x14x14`: channels if any, height and width, also where they are equal."""
+    """Return a shape as text, (channels,) height and width: `14x14`, `16x14x14`."""
     return "x".join(map(str, lengths))
 
 
 def memory_size(number: int) -> str:
-    """Bytes in the largest unit of which there is one: `784 B`, `49.0 KiB`, `1.5 MiB`."""
+    """Return a number of bytes in B, KiB or MiB: `784 B`, `49.0 KiB`, `1.5 MiB`."""
     if number < 1024:
         return f"{number} B"
     if number < 1024**2:
@@ -80,22 +80,22 @@ def memory_size(number: int) -> str:
 
 
 def percent(part: float | None) -> str:
-    """0.98751 as `98.75 %`; a dash for None."""
+    """Return a share as per cent, 0.98751 as `98.75 %`; a dash for None."""
     return MISSING if part is None else f"{100 * part:.2f} %"
 
 
 def percent_range(low: float, high: float) -> str:
-    """`98.71 to 98.93 %`: an accuracy's interval, clipped to 0 and 100 %."""
+    """Return an accuracy's interval, `98.71 to 98.93 %`, clipped to 0 and 100 %."""
     return f"{100 * max(low, 0):.2f} to {percent(min(high, 1))}"
 
 
 def percentage_points(difference: float) -> str:
-    """0.0035 as `0.35 points`: a difference between accuracies."""
+    """Return a difference between accuracies in percentage points: 0.0035 as `0.35 points`."""
     return f"{100 * difference:.2f} points"
 
 
 def share(part: float) -> str:
-    """0.514 as `51 %`, 0.0041 as `0.4 %`; `0 %` and `100 %` only for none and all."""
+    """Return a share as rounded per cent, 0.514 as `51 %`; `0 %` and `100 %` only where exact."""
     if 0 < part < 1e-6:
         return "under 0.0001 %"
     if part < 0.01:
@@ -104,5 +104,5 @@ def share(part: float) -> str:
 
 
 def times(factor: float) -> str:
-    """1.87 as `1.9 times`, 22.4 as `22 times`."""
+    """Return a factor as text: 1.87 as `1.9 times`, 22.4 as `22 times`."""
     return f"{factor:.2g} times" if factor < 10 else f"{factor:,.0f} times"

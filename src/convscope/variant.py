@@ -1,4 +1,4 @@
-"""A geometry that was asked for, possible or not: what training, sweep, search and lesson share."""
+"""A variant: a config with the geometry that follows from it, possible or not."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from convscope.text import size
 
 @dataclass(frozen=True)
 class Variant:
-    """A config and the geometry that follows from it, known without torch and without data.
+    """A config and the geometry that follows from it, computed without torch and without data.
 
     Attributes:
-        overrides: what was typed.
-        facts: outline of the data set.
-        convs: None where PyTorch refuses what was typed: `same` has no pixels at a stride above 1.
-        geometry: None where it is impossible.
-        impossible: None where it is possible.
+        config: the composed config.
+        overrides: the overrides that the user typed.
+        facts: name, input shape and classes of the data set.
+        convs: the conv layers in pixels; None for `same` at a stride above 1, which has no pixels.
+        geometry: the network's geometry; None if the variant is impossible.
+        impossible: why the variant is impossible; None if it is possible.
     """
 
     config: TrainConfig
@@ -43,12 +44,12 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """The variant's name: `k3-s2-p1`."""
+        """The variant's label: `k3-s2-p1`."""
         return self.impossible.variant if self.impossible else variant_label(self.convs or ())
 
     @property
     def title(self) -> str:
-        """`mnist 1x28x28, channels 16-32-64: k3-s2-p1`."""
+        """Data, network and label: `mnist 1x28x28, channels 16-32-64: k3-s2-p1`."""
         channels = "-".join(map(str, self.config.model.channels))
         return (
             f"{self.facts.name} {size(self.facts.input_shape)}, channels {channels}: {self.label}"
@@ -56,12 +57,12 @@ class Variant:
 
     @property
     def command(self) -> str:
-        """What trains it."""
+        """The command that trains it."""
         return shlex.join(["python", "scripts/train.py", *self.overrides])
 
     @property
     def partial_geometry(self) -> NetworkGeometry | None:
-        """Of all layers, or of those before the impossible one; None where there are none."""
+        """The geometry of all layers before the impossible one, if any; None if there are none."""
         if self.impossible is None or self.convs is None:
             return self.geometry
         before = int(self.impossible.layer.removeprefix("conv")) - 1
@@ -75,17 +76,17 @@ class Variant:
 
 
 class VariantComposer:
-    """Composes the variants of one command, what they share once. Loads no data."""
+    """Composes variants, and reads the configs and the facts of a data set only once."""
 
     def __init__(self) -> None:
         self._composer = Composer()
         self._facts = cache(dataset_facts)
 
     def compose(self, overrides: Sequence[str]) -> Variant:
-        """Return what these overrides would train, possible or not.
+        """Return the variant that these overrides select, possible or not.
 
         Raises:
-            UserError: a key, group or value that no run could have.
+            UserError: an unknown key or group, or an invalid value.
         """
         config = self._composer.compose(overrides)
         data = config.data
@@ -93,10 +94,15 @@ class VariantComposer:
 
 
 def variant_of(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> Variant:
-    """Work out what a config makes of a data set's images.
+    """Compute the variant of a config and a data set.
+
+    Args:
+        config: the composed config.
+        overrides: the overrides that the user typed.
+        facts: name, input shape and classes of the data set.
 
     Raises:
-        GeometryError: a conv value that means nothing.
+        GeometryError: a conv value is invalid.
     """
     model = config.model
     convs, geometry, impossible = None, None, None

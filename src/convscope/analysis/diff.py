@@ -17,7 +17,7 @@ from convscope.geometry import conv_from_layer, conv_text, convs_from_config, pa
 from convscope.metrics import geometric, measured
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
-from convscope.tables import map_text
+from convscope.tables import final_map_text
 from convscope.text import MISSING, size
 
 Part = Literal["result", "config", "geometry", "environment"]
@@ -177,7 +177,7 @@ def _config(record: RunRecord) -> dict[str, Plain]:
 def _geometry(record: RunRecord) -> dict[str, Plain]:
     values: dict[str, Plain] = {
         "variant": record.variant,
-        "final_map": map_text(record.geometry),
+        "final_map": final_map_text(record.geometry),
         "params": record.params,
         "macs": record.macs,
     }

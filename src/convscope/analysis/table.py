@@ -13,7 +13,7 @@ from convscope.analysis.frame import CONV, OF_NO_GROUP, setting_keys
 from convscope.analysis.groups import grouped, hidden_std
 from convscope.config.schema import as_typed, brief
 from convscope.metrics import METRICS, Metric, geometric, measured, metrics_of
-from convscope.tables import Table, map_text
+from convscope.tables import Table, final_map_text
 from convscope.text import MISSING, count, percent, percent_range
 
 Record = dict[str, Any]
@@ -63,7 +63,7 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
                     for key in keys
                 },
                 **_plain_values(line, own),
-                "map": map_text(run["record"].geometry),
+                "map": final_map_text(run["record"].geometry),
                 **_plain_values(line, (*geometric(), *last)),
             }
         )

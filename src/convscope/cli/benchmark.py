@@ -15,8 +15,8 @@ from convscope.benchmark.cases import cases
 from convscope.cli.common import Parser, output_file, typed_command
 from convscope.errors import UserError
 from convscope.files import replace_file
-from convscope.streams import run_command, tell
-from convscope.tables import line, new_console, print_table
+from convscope.streams import print_stderr, run_command
+from convscope.tables import new_console, print_line, print_table
 from convscope.training.resolve import Resolver
 
 HELP = """\
@@ -82,12 +82,12 @@ def _command() -> None:
         effort = replace(effort, rounds=args.rounds)
     request = wanted[0].request
     hardware = request.hardware
-    tell(f"{request.images.name} on {hardware.device} ({hardware.precision})")
+    print_stderr(f"{request.images.name} on {hardware.device} ({hardware.precision})")
     prompt = project.end_to_end(wanted[0].overrides, effort.epochs)
     peaks = roofline.measure_peaks(hardware.torch_device, hardware.autocast_dtype)
     measured = []
     for number, case in enumerate(wanted, start=1):
-        tell(f"{number} of {len(wanted)}: {case.variant}, batch {case.batch_size}")
+        print_stderr(f"{number} of {len(wanted)}: {case.variant}, batch {case.batch_size}")
         measured.append(measure.measure(case, resolver, peaks, effort))
     found = report.Report(
         typed_command("benchmark"),
@@ -104,9 +104,9 @@ def _command() -> None:
     console = new_console()
     for table in (report.speed_table(found), report.preparation_table(found)):
         print_table(table, console)
-        line(console)
+        print_line(console)
     for remark in report.remarks(found):
-        line(console, remark)
+        print_line(console, remark)
 
 
 def parse(arguments: Sequence[str]) -> Args:

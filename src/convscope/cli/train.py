@@ -26,7 +26,7 @@ from convscope.config.compose import CONFIG_NAME, config_dir, register_schema
 from convscope.config.errors import check_sweeper, check_typed, user_errors
 from convscope.errors import UserError, interrupted_code
 from convscope.runs.record import RunRecord
-from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, tell_error
+from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, print_error
 from convscope.tables import new_console
 from convscope.training.resolve import train_one
 from convscope.training.show import show_run
@@ -120,7 +120,7 @@ def _unknown_option(message: str) -> NoReturn:
 
 
 def _refuse(error: UserError) -> NoReturn:
-    tell_error(error)
+    print_error(error)
     sys.exit(BAD_INPUT)
 
 

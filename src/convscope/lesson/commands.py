@@ -25,7 +25,7 @@ from convscope.lesson.grid import (
     require_single,
 )
 from convscope.lesson.page import write_page
-from convscope.tables import line, new_console, print_list, print_table, say
+from convscope.tables import new_console, print_line, print_list, print_paragraph, print_table
 from convscope.text import size
 from convscope.variant import Variant, VariantComposer
 
@@ -82,7 +82,7 @@ def compare(
         return
     console = new_console()
     print_table(diff.table(first, second), console)
-    say(console, diff.LEGEND)
+    print_paragraph(console, diff.LEGEND)
     for variant in (first, second):
         if variant.impossible is not None:
             print_list(console, "Impossible:", [f"{variant.label}: {variant.impossible}"])
@@ -106,11 +106,11 @@ def grid(overrides: Sequence[str], as_json: bool, html: Path | None, png: Path |
         _print_json(records.grid_record(found))
         return
     console = new_console()
-    say(console, f"{found.summary}.")
+    print_paragraph(console, f"{found.summary}.")
     if len(found.impossible) < len(found.rows):
-        line(console)
+        print_line(console)
         print_table(grid_table(found), console)
-        say(console, f"{GRID_LEGEND}.")
+        print_paragraph(console, f"{GRID_LEGEND}.")
     heading = "Impossible, with the smallest change that makes each possible:"
     print_list(console, heading, impossible_sentences(found))
     if contents:
@@ -131,13 +131,15 @@ def sample(overrides: Sequence[str], input_size: Pair | None) -> None:
     if not overrides and input_size is None:
         _show_samples(console, samples.tutorial())
         image = [1, 1, *samples.PRESET_INPUT]
-        line(console)
-        say(console, f"The tutorial's three constructors are presets; 10 filters on {image}:")
+        print_line(console)
+        print_paragraph(
+            console, f"The tutorial's three constructors are presets; 10 filters on {image}:"
+        )
         for name in PRESETS:
             constructor, shape = samples.preset_shapes(first_layer([f"conv={name}"]))
-            line(console, f"  conv={name}  {constructor:<31} {list(shape)}")
+            print_line(console, f"  conv={name}  {constructor:<31} {list(shape)}")
         train = f"python scripts/train.py experiment=tutorial conv={PRESETS[1]}"
-        say(console, f"Train one with: {train}")
+        print_paragraph(console, f"Train one with: {train}")
         return
     one = samples.sample(input_size or samples.TUTORIAL_INPUT, first_layer(overrides))
     _show_samples(console, [one], "conv1 = ")
@@ -148,12 +150,12 @@ def rules(overrides: Sequence[str]) -> None:
     if overrides:
         raise UserError(f"rules takes no arguments, got {overrides[0]}")
     console = new_console()
-    say(console, "What explain.py says of a network, and from which threshold on:")
+    print_paragraph(console, "What explain.py says of a network, and from which threshold on:")
     for rule in RULES:
-        line(console)
-        line(console, f"{rule.title}: {rule.threshold}")
+        print_line(console)
+        print_line(console, f"{rule.title}: {rule.threshold}")
         meaning = " ".join((inspect.getdoc(rule.find) or "").split())
-        say(console, meaning, first="  ", rest="  ")
+        print_paragraph(console, meaning, first="  ", rest="  ")
 
 
 def _write_page(
@@ -197,17 +199,17 @@ def _print_json(record: dict[str, Any]) -> None:
 def _show_variant(console: Console, variant: Variant) -> None:
     if variant.geometry is None:
         if variant.partial_geometry is not None:
-            say(console, f"{variant.title}, the layers before the impossible one:")
-            line(console)
+            print_paragraph(console, f"{variant.title}, the layers before the impossible one:")
+            print_line(console)
             print_table(layer_table(variant.partial_geometry.as_records(), SIZES), console)
         return
-    say(console, variant.title)
+    print_paragraph(console, variant.title)
     for columns in (SIZES, COSTS):
-        line(console)
+        print_line(console)
         print_table(layer_table(variant.geometry.as_records(), columns), console)
-        say(console, legend(columns))
-    line(console)
-    say(console, f"{summary(variant.geometry)}.")
+        print_paragraph(console, legend(columns))
+    print_line(console)
+    print_paragraph(console, f"{summary(variant.geometry)}.")
     sentences = list(findings(variant.geometry).values())
     print_list(console, "What stands out (`explain.py rules` lists the rules):", sentences)
 
@@ -216,17 +218,17 @@ def _show_samples(console: Console, samples: Sequence[Sample], name: str = "") -
     """Print the input that samples share, and each one's output and sentences."""
     numbers = samples[0].input
     shape = [1, 1, len(numbers), len(numbers[0])]
-    line(console, f"Input {shape}, the numbers 0 to {numbers[-1][-1]}:")
+    print_line(console, f"Input {shape}, the numbers 0 to {numbers[-1][-1]}:")
     _print_matrix(console, numbers)
     for one in samples:
-        line(console)
+        print_line(console)
         sizes = f"{size(shape[2:])} to {size(one.output_shape[2:])}"
         output = f"output {list(one.output_shape)}"
-        line(console, f"{name}{one.constructor}: {sizes}, {output}:")
+        print_line(console, f"{name}{one.constructor}: {sizes}, {output}:")
         _print_matrix(console, one.output)
         first_sum = [f"First output: {one.first_sum}"] if one.first_sum else []
         for sentence in (*one.sentences, *first_sum):
-            say(console, sentence, first="- ", rest="  ")
+            print_paragraph(console, sentence, first="- ", rest="  ")
 
 
 def _print_matrix(console: Console, rows: Sequence[Sequence[int]]) -> None:
@@ -235,7 +237,7 @@ def _print_matrix(console: Console, rows: Sequence[Sequence[int]]) -> None:
     width = max(len(cell) for row in shown for cell in row) + 2
     fitting = max(console.width // width - 1, 2)
     for row in shown:
-        line(console, "".join(cell.rjust(width) for cell in _elided(row, fitting, _GAP)))
+        print_line(console, "".join(cell.rjust(width) for cell in _elided(row, fitting, _GAP)))
 
 
 def _elided(items: Sequence[Any], most: int, gap: Any) -> Sequence[Any]:

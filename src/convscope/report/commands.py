@@ -22,8 +22,8 @@ from convscope.report.markdown import as_markdown
 from convscope.report.terminal import show
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
-from convscope.streams import tell
-from convscope.tables import line, new_console
+from convscope.streams import print_stderr
+from convscope.tables import new_console, print_line
 
 PAGE, TEXT = "report.html", "report.md"
 _MOST_UNREADABLE = 20
@@ -58,9 +58,9 @@ def table(
         raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
     runs, unreadable = Reader([resolve_path(name) for name in names] or [OUTPUTS]).read()
     for left in unreadable[:_MOST_UNREADABLE]:
-        tell(f"skipped, unreadable: {left.reason}")
+        print_stderr(f"skipped, unreadable: {left.reason}")
     if len(unreadable) > _MOST_UNREADABLE:
-        tell(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
+        print_stderr(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
     if runs.empty:
         raise UserError(f"there is no run to compare in {' '.join(names) or OUTPUTS}")
     runs = select_runs(runs, where, sort, single)
@@ -73,7 +73,7 @@ def table(
     else:
         _print_blocks(lambda width: compared(runs, single, width), form)
     if report_path is not None:
-        tell(f"wrote {report_path}")
+        print_stderr(f"wrote {report_path}")
 
 
 def diff(names: Sequence[str], form: str) -> None:
@@ -107,7 +107,7 @@ def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
     """Print what `compare.py` would of these runs: a line per variant, over its seeds."""
     runs, _ = tabulate([row(record) for record in records])
     best_first = select_runs(runs, None, None, single=False)
-    line(console)
+    print_line(console)
     show(compared(best_first, single=False, width=console.width), console)
 
 

@@ -17,7 +17,7 @@ from convscope.report.document import (
     Paragraph,
     not_drawn,
 )
-from convscope.tables import Table, in_each, markdown
+from convscope.tables import Table, map_column_names, markdown
 from convscope.text import escape_control, escape_markdown
 
 
@@ -69,7 +69,7 @@ def _table(table: Table, best: frozenset[int]) -> str:
         tuple(f"**{escape_markdown(c)}**" if number in best else escape_markdown(c) for c in row)
         for number, row in enumerate(table.rows)
     )
-    return markdown(Table(in_each(table.columns, escape_markdown), tuple(rows)))
+    return markdown(Table(map_column_names(table.columns, escape_markdown), tuple(rows)))
 
 
 def _fenced(text: str) -> str:

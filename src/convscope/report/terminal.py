@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
-from convscope.tables import line, print_list, print_table, say
+from convscope.tables import print_line, print_list, print_paragraph, print_table
 
 
 def show(blocks: Iterable[Block], console: Console) -> None:
@@ -15,13 +15,13 @@ def show(blocks: Iterable[Block], console: Console) -> None:
     for block in blocks:
         match block:
             case Paragraph(text) if text:
-                say(console, text)
+                print_paragraph(console, text)
             case Facts(pairs):
                 width = max(len(name) for name, _ in pairs) + 2
                 for name, text in pairs:
-                    say(console, text, first=name.ljust(width), rest=" " * width)
+                    print_paragraph(console, text, first=name.ljust(width), rest=" " * width)
             case Listing(table) if table.rows:
-                line(console)
+                print_line(console)
                 print_table(table, console)
             case Bullets(lines, heading):
                 print_list(console, heading, lines)

@@ -14,7 +14,7 @@ from convscope.sweep.executors.executor import Executor
 from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs
 from convscope.sweep.show import show_plan, write_reports
 from convscope.sweep.train_all import remeasure_all, train_all
-from convscope.tables import RESUME, line, new_console, tensorboard_command
+from convscope.tables import RESUME, new_console, print_line, tensorboard_command
 from convscope.training.resolve import Resolver, refuse_search
 from convscope.training.signals import Interrupted
 
@@ -76,8 +76,8 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
             "samples/s were measured while other runs shared this machine: the same command with"
             " throughput=exclusive measures each again exclusively"
         )
-    line(console)
-    line(console, tensorboard_command(records[0]))
+    print_line(console)
+    print_line(console, tensorboard_command(records[0]))
     write_reports(runs, command, console)
     return records
 

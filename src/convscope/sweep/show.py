@@ -12,7 +12,7 @@ from convscope.geometry import pair_token
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.plan import PlannedRun, cheap_first
 from convscope.sweep.progress import clock
-from convscope.tables import Table, line, print_table
+from convscope.tables import Table, print_line, print_table
 from convscope.text import MISSING, count, counted
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
     estimator.measure(cheap_first(runs))
     print_table(plan_table(runs, estimator), console)
     for sentence in plan_sentences(runs, estimator):
-        line(console, sentence)
+        print_line(console, sentence)
 
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
@@ -88,4 +88,4 @@ def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) ->
             reason = " ".join(str(error).split()) or repr(error)
             log.warning("%s has no new report: %s", study, reason)
         else:
-            line(console, f"report: {page}")
+            print_line(console, f"report: {page}")

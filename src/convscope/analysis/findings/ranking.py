@@ -38,7 +38,7 @@ from convscope.analysis.pareto import chosen_front
 from convscope.geometry import FACTORS
 from convscope.geometry.factors import KERNEL_SIZE, PADDING, STRIDE
 from convscope.runs.record import RunRecord
-from convscope.tables import map_text
+from convscope.tables import final_map_text
 from convscope.text import (
     count,
     counted,
@@ -287,7 +287,8 @@ def _larger_strides(runs: DataFrame) -> Iterator[str]:
     yield (
         "These two differ in more than stride: receptive field "
         f"{winner['receptive_field']:.0f} against {loser['receptive_field']:.0f} pixels, last map "
-        f"{map_text(winner['record'].geometry)} against {map_text(loser['record'].geometry)}, MACs "
+        f"{final_map_text(winner['record'].geometry)} against "
+        f"{final_map_text(loser['record'].geometry)}, MACs "
         f"{count(winner['macs'])} against {count(loser['macs'])}."
     )
 

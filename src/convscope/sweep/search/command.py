@@ -30,7 +30,7 @@ from convscope.sweep.search.trials import (
     values_text,
 )
 from convscope.sweep.show import write_reports
-from convscope.tables import RESUME, line, new_console, print_list, tensorboard_command
+from convscope.tables import RESUME, new_console, print_line, print_list, tensorboard_command
 from convscope.text import counted
 from convscope.training.resolve import OF_A_SEARCH, Resolver
 
@@ -87,8 +87,8 @@ def search(
     show_comparison(records, console)
     show_found(found.trials, objectives, console)
     _tell_end(found)
-    line(console)
-    line(console, tensorboard_command(records[0]))
+    print_line(console)
+    print_line(console, tensorboard_command(records[0]))
     write_reports(runs, command, console)
     return records
 
@@ -196,11 +196,11 @@ def show_plan(
     estimator.measure(one.run for one in rest)
     seconds = left * statistics.mean(estimator.seconds(one.run) for one in rest) if rest else 0
     if known:
-        line(console, f"{counted(len(known), 'trial')} known: {outcomes(known)}")
+        print_line(console, f"{counted(len(known), 'trial')} known: {outcomes(known)}")
     if begun(candidates):
-        line(console, f"{len(begun(candidates))} begun, which come first")
+        print_line(console, f"{len(begun(candidates))} begun, which come first")
     time = f"about {clock(seconds)} on this machine"
-    line(console, f"{counted(left, 'trial')} left, with trials={most}; {time}")
+    print_line(console, f"{counted(left, 'trial')} left, with trials={most}; {time}")
 
 
 def show_found(trials: Sequence[Trial], objectives: Sequence[Metric], console: Console) -> None:
