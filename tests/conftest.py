@@ -48,7 +48,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Folders whose tests one worker of `pytest -n` runs one after the other: they start clusters and
 # processes for several runs or devices, or have a trained study in common. The longest comes first.
-ONE_WORKER = ("executors", "distributed", "tracking")
+ONE_WORKER = ("executors", "distributed", "tensorboard")
 
 
 def group_of(test: str) -> str:
@@ -141,11 +141,11 @@ def ask() -> Ask:
     import torch
 
     from convscope.streams import terminal_lines
-    from convscope.training.resolve import Resolver
+    from convscope.training.resolve import RunResolver
 
     # A test before may have set it.
     torch.set_num_threads(1)
-    resolver = Resolver()
+    resolver = RunResolver()
 
     def request(output_dir: Path, *overrides: str) -> "RunRequest":
         with terminal_lines(pytest.fail):

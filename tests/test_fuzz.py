@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from convscope.cli import compare, explain
 from convscope.cli import train as cli
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 SECONDS = 5.0
 """Of processor time, on a machine that is busy; an idle one takes a fraction of it."""
@@ -149,7 +149,7 @@ def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     def reached(*_: object) -> None:
         raise ReachedTheData
 
-    monkeypatch.setattr(Resolver, "request", reached)
+    monkeypatch.setattr(RunResolver, "request", reached)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "")

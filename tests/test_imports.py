@@ -35,8 +35,8 @@ def test_imports_point_one_way(tmp_path: Path) -> None:
         "from convscope import UserError, load, train",
         "import convscope.geometry, convscope.config.schema, convscope.tables",
         "import convscope.runs.record, convscope.runs.study, convscope.runs.directory",
-        "from convscope.training.resolve import Resolver\n"
-        "Resolver().prepare([['conv.stride=2', 'data=cifar10']])",
+        "from convscope.training.resolve import RunResolver\n"
+        "RunResolver().prepare([['conv.stride=2', 'data=cifar10']])",
         "import sys; sys.argv[1:] = ['--help']; from convscope.cli.train import main; main()",
         "import sys; sys.argv[1:] = ['--help']\nfrom convscope.cli.benchmark import main; main()",
         "import sys; sys.argv[1:] = ['conv.strid=2']\n"

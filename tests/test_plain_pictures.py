@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from convscope.plain_pictures import can_draw, plain_label, plain_text
 from convscope.plots.style import Panel, subplots
 from convscope.report import png
-from convscope.training.tracking.pictures import confusion_picture
+from convscope.training.tensorboard.pictures import confusion_picture
 
 SHIPPED = Path(mpl.get_data_path(), "fonts", "ttf")
 NAMES = ["cat", "\u732b", "\uace0\uc591\uc774", "\u0642\u0637", "\U0001f600", "\U0001f9ff"]

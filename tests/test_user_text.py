@@ -25,7 +25,7 @@ from convscope.report.markdown import as_markdown, markdown_report
 from convscope.report.terminal import show
 from convscope.tables import Table, print_line, print_paragraph, print_table
 from convscope.text import escape_control
-from convscope.training.tracking.pictures import confusion_picture
+from convscope.training.tensorboard.pictures import confusion_picture
 
 MARKUP = (
     "$1_$ $\\frac$",

@@ -14,7 +14,7 @@ from convscope.benchmark.cases import Case
 from convscope.benchmark.project import TimedRun, run_lengths, timed_run, wall_slope
 from convscope.errors import UserError
 from convscope.training.request import RunRequest
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 MakeCase = Callable[..., Case]
 
@@ -42,7 +42,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 )
 def test_a_long_and_a_short_run_differ_only_in_steps(
     make_case: MakeCase,
-    resolver: Resolver,
+    resolver: RunResolver,
     trained: list[Any],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -70,7 +70,7 @@ def test_a_long_and_a_short_run_differ_only_in_steps(
 
 
 def test_a_run_goes_through_torch_compile_as_the_loop_does(
-    make_case: MakeCase, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+    make_case: MakeCase, resolver: RunResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
     record = SimpleNamespace(status="finished", metrics={"train_samples_per_sec": 1.0})
@@ -91,7 +91,7 @@ def test_what_both_runs_do_besides_training_cancels_out() -> None:
 
 
 def test_a_run_that_fails_is_told_in_a_line(
-    make_case: MakeCase, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+    make_case: MakeCase, resolver: RunResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = SimpleNamespace(name="NAME", status="failed", reason="REASON")
     monkeypatch.setattr("convscope.benchmark.project.train", lambda *_: record)
@@ -110,7 +110,7 @@ def test_an_epoch_of_one_step_is_refused(make_case: MakeCase) -> None:
 
 
 def test_a_real_run_reports_about_what_the_clock_says(
-    make_case: MakeCase, resolver: Resolver
+    make_case: MakeCase, resolver: RunResolver
 ) -> None:
     """A rate per step, not per sample, or one that counts other steps, is another number."""
     run = timed_run(resolver, make_case("conv.stride=2"), 2, 40, False)

@@ -31,7 +31,7 @@ from convscope.benchmark.torch_baseline import (
 from convscope.config.schema import OptimConfig
 from convscope.data.order import permutation
 from convscope.training.model import ConvNet
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 from convscope.training.train import train
 
 MakeCase = Callable[..., Case]
@@ -74,7 +74,7 @@ def apart(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> float:
     ],
 )
 def test_it_ends_with_the_weights_of_a_run(
-    make_case: MakeCase, resolver: Resolver, tmp_path: Path, conv: tuple[str, ...]
+    make_case: MakeCase, resolver: RunResolver, tmp_path: Path, conv: tuple[str, ...]
 ) -> None:
     case = make_case(*conv, "trainer.precision=32-true", "optim.weight_decay=0.1")
     words = [

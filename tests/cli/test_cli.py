@@ -246,9 +246,13 @@ REFUSED = [
         "the optimizer is AdamW: see optim.lr, optim.weight_decay and optim.warmup",
     ),
     (
-        "logger=wandb",
-        "logger is not a key of the config\n"
-        "every run writes for TensorBoard, and history.csv and run.json",
+        "logger=wandd",
+        "logger must be one of csv, many, mlflow, tensorboard, wandb, got wandd\n"
+        "did you mean logger=wandb?",
+    ),
+    (
+        "logger=csv logger.csv.flush=1",
+        "logger.csv.flush is not set by default: write +logger.csv.flush=…",
     ),
     ("data.lr=1", "data.lr is not a key of the config\ndid you mean optim.lr?"),
     (

@@ -11,7 +11,7 @@ from convscope.data import sources
 from convscope.data.datasets import DATASETS
 from convscope.data.images import Images
 from convscope.training.hardware import Hardware
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 RUNS = json.loads((Path(__file__).parent / "identities.json").read_text("utf-8"))
 """What was typed, and what commit 05d95fb made of it on a CPU, in float32."""
@@ -50,7 +50,7 @@ def test_they_are_what_they_were(
     typed: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sources, "load", black)
-    resolver = Resolver(lambda trainer: Hardware("cpu", "a CPU", trainer.devices, "32-true", 1))
+    resolver = RunResolver(lambda trainer: Hardware("cpu", "a CPU", trainer.devices, "32-true", 1))
     (checked,) = resolver.prepare([typed.split()])
     request = resolver.request(checked)
     assert caplog.messages == []

@@ -74,6 +74,7 @@ def test_order_of_keys_spelling_of_floats_and_kind_of_sequence_do_not_matter() -
         ("data.root", Path("/elsewhere")),
         ("data.cache", "/elsewhere"),
         ("trainer.enable_progress_bar", False),
+        ("logger", {"csv": {"_target_": "pytorch_lightning.loggers.CSVLogger"}}),
     ],
 )
 def test_what_cannot_change_the_result_is_left_out(key: str, value: object) -> None:
@@ -95,6 +96,7 @@ def test_excludes_nothing_else_and_says_why_for_each() -> None:
         "data.root",
         "data.cache",
         "trainer.enable_progress_bar",
+        "logger",
     }
     assert all(EXCLUDED.values())
 

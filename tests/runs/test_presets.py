@@ -12,7 +12,7 @@ from convscope.geometry import parse_label, variant_label
 from convscope.lesson.grid import examine_grid
 from convscope.training.record import write_config
 from convscope.training.request import RunRequest
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 from convscope.variant import VariantComposer
 
 from ..convs import parse_conv
@@ -90,16 +90,16 @@ CHANGED = [
 
 
 @pytest.fixture(scope="module")
-def resolver() -> Resolver:
-    return Resolver()
+def resolver() -> RunResolver:
+    return RunResolver()
 
 
-def requested(resolver: Resolver, *words: str) -> RunRequest:
+def requested(resolver: RunResolver, *words: str) -> RunRequest:
     return resolver.request(*resolver.prepare([words]))
 
 
 @pytest.fixture
-def run(resolver: Resolver, tmp_path: Path) -> RunRequest:
+def run(resolver: RunResolver, tmp_path: Path) -> RunRequest:
     """A run that has left its config.yaml."""
     request = requested(resolver, *CHANGED, f"output_dir={tmp_path}/with a space")
     request.directory.path.mkdir(parents=True)
@@ -107,7 +107,7 @@ def run(resolver: Resolver, tmp_path: Path) -> RunRequest:
     return request
 
 
-def test_a_run_is_asked_for_again_by_its_folder(resolver: Resolver, run: RunRequest) -> None:
+def test_a_run_is_asked_for_again_by_its_folder(resolver: RunResolver, run: RunRequest) -> None:
     again = requested(resolver, f"experiment='{run.directory.path}'")
     assert (again.id, again.directory) == (run.id, run.directory)
     assert not again.config.rerun
@@ -127,7 +127,7 @@ def test_a_run_is_asked_for_again_by_its_folder(resolver: Resolver, run: RunRequ
 )
 @pytest.mark.parametrize("comes_first", [True, False])
 def test_what_is_typed_beside_a_run_counts(
-    resolver: Resolver, run: RunRequest, change: list[str], comes_first: bool
+    resolver: RunResolver, run: RunRequest, change: list[str], comes_first: bool
 ) -> None:
     again = f"experiment='{run.directory.path}'"
     words = [*change, again] if comes_first else [again, *change]

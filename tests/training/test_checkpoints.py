@@ -24,7 +24,7 @@ from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import current_record
-from convscope.training.checkpoints import WholeCheckpoints
+from convscope.training.callbacks.checkpoints import WholeCheckpoints
 from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
 from convscope.training.train import train

@@ -14,10 +14,10 @@ from convscope.config.compose import compose_config
 from convscope.errors import UserError
 from convscope.sweep.executors.serial import SerialExecutor
 from convscope.training.devices import free_memory, resolve_hardware
-from convscope.training.distributed import rank
-from convscope.training.distributed.messages import Ended, Failed, Message, Part
+from convscope.training.distributed import worker
+from convscope.training.distributed.messages import Failed, Finished, Message, WorkerSpec
 from convscope.training.hardware import Hardware
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_a_process_started_later_is_told_too(monkeypatch: pytest.MonkeyPatch) ->
     process = SimpleNamespace(call=lambda function, trainer: found)
     monkeypatch.setattr("convscope.sweep.executors.serial.child", lambda: process)
     trainer = compose_config([]).trainer
-    resolver = Resolver(SerialExecutor().hardware)
+    resolver = RunResolver(SerialExecutor().hardware)
     for deterministic in (False, True):
         one = replace(trainer, deterministic=deterministic)
-        assert resolver._settle_hardware(SimpleNamespace(trainer=one)) == found
+        assert resolver._hardware_for(SimpleNamespace(trainer=one)) == found
         assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) is deterministic
 
 
@@ -135,13 +135,13 @@ def test_a_rank_gives_a_gpu_its_memory_back_after_each_part(
     """In the process that trained it: the command's own has no part of the GPU."""
     events: list[object] = []
     hardware = Hardware("cuda", "a GPU", 1, "bf16-mixed", 1)
-    parts = [Part(None, hardware, 0, 1, Path(), None)] * 2  # type: ignore[arg-type]
+    parts = [WorkerSpec(None, hardware, 0, 1, Path(), None)] * 2  # type: ignore[arg-type]
 
     class Stopped(Exception):
         pass
 
     class Command:
-        def next_asked(self) -> Part:
+        def next_instruction(self) -> WorkerSpec:
             if not parts:
                 raise Stopped
             return parts.pop()
@@ -149,17 +149,17 @@ def test_a_rank_gives_a_gpu_its_memory_back_after_each_part(
         def send(self, message: Message) -> None:
             events.append(message)
 
-    def train_part(part: Part, command: Command) -> dict[str, float]:
+    def train_worker(part: WorkerSpec, command: Command) -> dict[str, float]:
         if not parts:
             raise UserError("the loss is nan")
         return {}
 
-    monkeypatch.setattr(rank, "Command", Command)
-    monkeypatch.setattr("convscope.training.distributed.part.train_part", train_part)
+    monkeypatch.setattr(worker, "Command", Command)
+    monkeypatch.setattr("convscope.training.distributed.train_worker.train_worker", train_worker)
     monkeypatch.setattr("convscope.training.devices.free_memory", events.append)
     with pytest.raises(Stopped):
-        rank.main()
+        worker.main()
     ended, freed, failed, freed_again = events
-    assert ended == Ended({})
+    assert ended == Finished({})
     assert isinstance(failed, Failed)
     assert (freed, freed_again) == (hardware, hardware)

@@ -13,8 +13,8 @@ import pytest
 
 from convscope.data.batches import TrainBatches
 from convscope.runs.directory import RunDirectory
+from convscope.training.callbacks.interruption import Interruption
 from convscope.training.experiment import Experiment
-from convscope.training.interruption import Interruption
 from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals

@@ -19,9 +19,8 @@ from convscope.data.order import BatchOrder
 from convscope.geometry import network_geometry
 from convscope.training.model import ConvNet
 from convscope.training.module import VariantModule
-from convscope.training.step.schedule import one_cycle
-from convscope.training.step.stepper import Stepper
-from convscope.training.steps import StepChunks, StepPlan
+from convscope.training.schedule import StepChunks, StepPlan, one_cycle
+from convscope.training.train_step import EagerRunner
 
 from ..convs import parse_conv
 
@@ -63,8 +62,8 @@ def fit(network: nn.Module, batches: TrainBatches, tmp_path: Path) -> Fit:
             classes=5,
             optim=OPTIM,
             clip_norm=clip_norm,
-            make_stepper=lambda update: Stepper(
-                update, batches, learning_rates(steps), 10, None, lambda: None, pytest.fail
+            make_runner=lambda step: EagerRunner(
+                step, batches, learning_rates(steps), lambda: None
             ),
         )
         trainer = Trainer(
@@ -197,13 +196,14 @@ def test_loss_and_accuracy_are_those_of_all_images(
         classes=5,
         optim=OPTIM,
         clip_norm=None,
-        make_stepper=pytest.fail,
+        make_runner=pytest.fail,
     )
     trainer = Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, default_root_dir=tmp_path
     )
     evaluate = trainer.validate if split == "val" else trainer.test
-    (found,) = evaluate(module, loader, verbose=False)
+    evaluate(module, loader, verbose=False)
+    found = trainer.callback_metrics
     with torch.no_grad():
         scores = deepcopy(network).eval()(images)
     right = int((scores.argmax(1) == labels).sum())

@@ -23,7 +23,7 @@ from convscope.runs.record import current_record
 from convscope.sweep.plan import plan_runs
 from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
-from convscope.training.tracking.events import cut_back, event_sizes
+from convscope.training.tensorboard.logger import cut_back, event_sizes
 from convscope.training.train import train
 
 OddFile = Any

@@ -1,4 +1,4 @@
-"""What ranks work out together: two processes over gloo, and one that is alone."""
+"""Collective operations: two processes over gloo, and a single one."""
 
 import os
 import subprocess
@@ -9,27 +9,27 @@ import pytest
 import torch
 
 import convscope
-from convscope.training.process_group import ALONE, Ranks
+from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 
 SOURCE = Path(convscope.__file__).parents[1]
 CPU = torch.device("cpu")
 TOGETHER = """
 import sys, torch
-from convscope.training.process_group import Ranks
+from convscope.training.process_group import ProcessGroup
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group(
     "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
 )
-ranks, cpu = Ranks(rank, 2), torch.device("cpu")
+ranks, cpu = ProcessGroup(rank, 2), torch.device("cpu")
 image = torch.arange(24.0).view(1, 2, 3, 4).to(memory_format=torch.channels_last)
 tensors = [image * (rank + 1), torch.tensor(float(rank)), torch.full((2,), rank - 1.0)]
-ranks.average(tensors)
+ranks.all_reduce_mean(tensors)
 counts = torch.tensor([[rank, 7], [2**40, 0]])
-ranks.add(counts)
+ranks.all_reduce_sum(counts)
 answers = {
-    "all": [ranks.all(so, cpu) for so in (True, rank == 0, rank == 1, False)],
-    "agree": [ranks.agree(value, cpu) for value in (2**56 - 1, rank, -rank, 0)],
+    "all": [ranks.all_true(so, cpu) for so in (True, rank == 0, rank == 1, False)],
+    "agree": [ranks.all_equal(value, cpu) for value in (2**56 - 1, rank, -rank, 0)],
 }
 torch.save((tensors, counts, answers), f"{folder}/{rank}")
 # Else the one that is slower to end may find the other gone, and abort.
@@ -75,13 +75,13 @@ def test_what_all_of_them_have(found, rank: int) -> None:
 
 def test_one_that_is_alone_asks_nobody() -> None:
     values = torch.tensor([1.0, 2.0])
-    ALONE.average([values])
-    ALONE.add(values)
+    SINGLE_PROCESS.all_reduce_mean([values])
+    SINGLE_PROCESS.all_reduce_sum(values)
     assert values.tolist() == [1, 2]
-    assert [ALONE.all(so, CPU) for so in (True, False)] == [True, False]
-    assert ALONE.agree(5, CPU)
+    assert [SINGLE_PROCESS.all_true(so, CPU) for so in (True, False)] == [True, False]
+    assert SINGLE_PROCESS.all_equal(5, CPU)
 
 
 def test_the_first_is_the_one_that_writes() -> None:
-    assert [Ranks(rank, 3).is_first for rank in range(3)] == [True, False, False]
-    assert ALONE.is_first
+    assert [ProcessGroup(rank, 3).is_first for rank in range(3)] == [True, False, False]
+    assert SINGLE_PROCESS.is_first

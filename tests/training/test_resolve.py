@@ -4,24 +4,28 @@ import dataclasses
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+from convscope import variant
 from convscope.config.compose import compose_config, config_dir, register_schema
 from convscope.data import Facts, sources
 from convscope.data.digits import load_digits
 from convscope.errors import UserError
 from convscope.streams import terminal_lines
-from convscope.training import devices
+from convscope.training import devices, resolve
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest, fitted, to_remote
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 WITHOUT = "MNIST is not under no-data/ and could not be downloaded (no network)"
 
@@ -59,7 +63,7 @@ def with_mnist(monkeypatch: pytest.MonkeyPatch) -> Auto:
 def requests(*commands: str) -> tuple[list[RunRequest], list[str]]:
     """The runs that commands ask for when they come as one, and what is told about them."""
     told: list[str] = []
-    resolver = Resolver()
+    resolver = RunResolver()
     with terminal_lines(told.append):
         return [resolver.request(*resolver.prepare([c.split()])) for c in commands], told
 
@@ -71,7 +75,7 @@ def request(command: str) -> RunRequest:
 @pytest.fixture(scope="module")
 def ask() -> Callable[[str], RunRequest]:
     """Runs on digits, with the images loaded once."""
-    resolver = Resolver()
+    resolver = RunResolver()
     return cache(
         lambda command: resolver.request(*resolver.prepare([["data=digits", *command.split()]]))
     )
@@ -103,6 +107,42 @@ def test_auto_with_mnist_is_mnist(with_mnist: Auto) -> None:
     (run,), told = requests("conv.stride=2")
     assert told == []
     assert run.directory.name.startswith("mnist-k3-s2-p1-seed0-")
+    assert (run.config.data.name, run.config.data.batch_size) == ("mnist", 256)
+
+
+def test_a_run_is_composed_checked_and_computed_once(
+    with_mnist: Auto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra composes the groups once, for the run and for the defaults that its name omits."""
+    calls: Counter[str] = Counter()
+
+    def counted(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(ConfigLoaderImpl, "load_configuration")
+    counted(resolve, "check")
+    counted(variant, "network_geometry")
+    run = request("conv.stride=2")
+    assert run.directory.name.startswith("mnist-k3-s2-p1-seed0-")
+    assert calls == {"load_configuration": 1, "check": 1, "network_geometry": 1}
+
+
+def test_auto_has_the_values_of_mnist_but_for_the_name() -> None:
+    """So a run of auto that is one of MNIST need not be composed again."""
+    auto, mnist = (compose_config([f"data={name}"]) for name in ("auto", "mnist"))
+    renamed = dataclasses.replace(auto.data, name="mnist")
+    assert dataclasses.replace(auto, data=renamed) == mnist
+    assert compose_config([]) == auto
+
+
+def test_another_choice_of_data_named_auto_has_the_values_of_mnist(with_mnist: Auto) -> None:
+    run = request("data=digits data.name=auto")
     assert (run.config.data.name, run.config.data.batch_size) == ("mnist", 256)
 
 
@@ -177,7 +217,7 @@ def test_another_precision_is_another_run(
     ask: Callable[[str], RunRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "_computes_bfloat16", lambda accelerator: True)
-    resolver = Resolver()
+    resolver = RunResolver()
     run = resolver.request(*resolver.prepare([["data=digits", "trainer.precision=32-true"]]))
     assert "-precision32-true-seed0-" in run.directory.name
     default = resolver.request(*resolver.prepare([["data=digits"]]))
@@ -256,8 +296,8 @@ def test_each_data_set_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_processes_agree_on_an_identity(ask: Callable[[str], RunRequest]) -> None:
     code = (
-        "from convscope.training.resolve import Resolver\n"
-        "r = Resolver()\n"
+        "from convscope.training.resolve import RunResolver\n"
+        "r = RunResolver()\n"
         "print(r.request(*r.prepare([['data=digits', 'conv.padding=half']])).id)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -415,13 +455,13 @@ def test_large_images_are_told_with_the_way_to_scale_them(tmp_path: Path) -> Non
     told: list[str] = []
     command = [*own_images(tmp_path, 5, side=513).split(), "data.batch_size=4"]
     with terminal_lines(told.append):
-        Resolver().prepare([command, [*command, "seed=1"]])
+        RunResolver().prepare([command, [*command, "seed=1"]])
     assert told == [
         "images of 513x513 pixels (height x width) take much memory and time:"
         " data.image_size=64 would scale them"
     ]
     with terminal_lines(told.append):
-        Resolver().prepare([[*command, "data.image_size=600"]])
+        RunResolver().prepare([[*command, "data.image_size=600"]])
     assert len(told) == 1
 
 

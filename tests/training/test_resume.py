@@ -21,9 +21,10 @@ from convscope.data.batches import TrainBatches
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record, read_record
-from convscope.training import checkpoints, results
+from convscope.training.callbacks import checkpoints
 from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
+from convscope.training.tensorboard.logger import RunTensorBoardLogger
 from convscope.training.train import train
 
 OVERRIDES = ("trainer.max_epochs=3", "data.shift=2", "data.flip=true", "data.cutout=4")
@@ -72,7 +73,7 @@ def tell(patch: pytest.MonkeyPatch, moment: Moment) -> None:
     before(TrainBatches, "make", "training_batch")
     before(VariantModule, "validation_step", "validation_batch")
     before(VariantModule, "test_step", "test_batch")
-    before(results, "close_row", "summary")
+    before(RunTensorBoardLogger, "end_row", "summary")
     append, rows = History.append, iter(range(10**6))
 
     def append_then_tell(self: History, row: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from convscope.streams import terminal_lines
 from convscope.training import results
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
+from convscope.training.tensorboard.logger import RunTensorBoardLogger
 from convscope.training.train import train
 
 Ask = Callable[..., RunRequest]
@@ -71,13 +72,14 @@ def fails(*_: object, **__: object) -> None:
             "run_pictures",
             "filters/ and feature_maps/ missing in TensorBoard: ValueError: no room for it",
         ),
-        ("close_row", "test/ and summary/ missing in TensorBoard: ValueError: no room for it"),
+        ("end_row", "test/ and summary/ missing in TensorBoard: ValueError: no room for it"),
     ],
 )
 def test_what_cannot_be_shown_is_told_and_the_run_is_finished(
     what: str, told: str, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, what, fails)
+    owner = RunTensorBoardLogger if what == "end_row" else results
+    monkeypatch.setattr(owner, what, fails)
     asked = ask(tmp_path, "trainer.max_epochs=1", "trainer.limit_train_batches=2")
     lines: list[str] = []
     with terminal_lines(lines.append):

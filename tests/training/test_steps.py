@@ -7,7 +7,7 @@ import pytest
 from convscope.config.compose import compose_config
 from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
-from convscope.training.steps import StepChunks, StepPlan, plan_steps
+from convscope.training.schedule import StepChunks, StepPlan, plan_steps
 
 
 @pytest.fixture(scope="module")

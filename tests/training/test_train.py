@@ -305,7 +305,7 @@ def test_a_loss_that_is_no_number_fails_the_run(
                 return loss + math.inf
             return loss
 
-        monkeypatch.setattr("convscope.training.step.update.functional.cross_entropy", infinite)
+        monkeypatch.setattr("convscope.training.train_step.functional.cross_entropy", infinite)
     record = train(request)
     assert record.status == "failed"
     assert record.reason is not None

@@ -9,7 +9,7 @@ from itertools import product
 from convscope.config.expand import expand
 from convscope.errors import UserError
 from convscope.training.request import RunRequest
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 DEFAULTS = {"conv": ["k3-s2-p1", "k3-s1-p1", "k5-s2-p2"], "data.batch_size": ["256", "64"]}
 """The values of a key that is not given; a quick benchmark takes the first one."""
@@ -47,7 +47,7 @@ class Case:
         return self.request.config.data.batch_size
 
 
-def cases(overrides: Sequence[str], quick: bool, resolver: Resolver) -> list[Case]:
+def cases(overrides: Sequence[str], quick: bool, resolver: RunResolver) -> list[Case]:
     """Return every combination of the values given; a key that is not given has its default grid.
 
     Raises:

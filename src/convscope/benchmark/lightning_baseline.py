@@ -25,9 +25,9 @@ from convscope.benchmark.project import null_terminal
 from convscope.config.schema import OptimConfig
 from convscope.cores import cores
 from convscope.data.datasets import DATASETS
+from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.log import logged_to
 from convscope.training.model import ConvNet
-from convscope.training.tracking.throughput import synchronizer
 
 _WARMUP_STEPS = 10
 

@@ -10,7 +10,7 @@ from convscope.benchmark.cases import Case
 from convscope.benchmark.project import run_lengths, timed_run, wall_slope
 from convscope.benchmark.roofline import Peaks, StepCost, step_cost
 from convscope.benchmark.torch_baseline import TensorData, Trial, compile_choice, window_steps
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 Turn = Callable[[], Mapping[str, float | None]]
 """Measures one contender once: figures by name."""
@@ -67,7 +67,7 @@ class Measured:
     bound: str
 
 
-def measure(case: Case, resolver: Resolver, peaks: Peaks, effort: Effort) -> Measured:
+def measure(case: Case, resolver: RunResolver, peaks: Peaks, effort: Effort) -> Measured:
     """Prepare a case's contenders and let them take turns.
 
     Raises:

@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from convscope.benchmark.cases import COMMON, Case
 from convscope.errors import UserError
-from convscope.training.resolve import Resolver
-from convscope.training.steps import WARMUP_STEPS
+from convscope.training.resolve import RunResolver
+from convscope.training.schedule import WARMUP_STEPS
 from convscope.training.train import train
 
 # What scripts/train.py does, also where ConvScope is installed without its scripts.
@@ -56,7 +56,7 @@ def run_lengths(case: Case, steps: int) -> tuple[int, int, int]:
 
 
 def timed_run(
-    resolver: Resolver, case: Case, epochs: int, steps_per_epoch: int, compiled: bool
+    resolver: RunResolver, case: Case, epochs: int, steps_per_epoch: int, compiled: bool
 ) -> TimedRun:
     """Train a case from scratch, in a folder that is removed.
 

@@ -20,7 +20,7 @@ from math import prod
 import torch
 
 from convscope.geometry import NetworkGeometry
-from convscope.training.tracking.throughput import synchronizer
+from convscope.training.callbacks.throughput import synchronizer
 
 _REPEATS = 12
 _ENOUGH_S = 10.0

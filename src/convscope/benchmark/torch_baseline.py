@@ -20,8 +20,8 @@ from typing_extensions import override
 from convscope.benchmark.cases import Case
 from convscope.config.schema import OptimConfig
 from convscope.data.images import Images
+from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.model import ConvNet
-from convscope.training.tracking.throughput import synchronizer
 
 _WARMUP_STEPS = 10
 _BEFORE_CAPTURE = 3

@@ -17,7 +17,7 @@ from convscope.errors import UserError
 from convscope.files import replace_file
 from convscope.streams import print_stderr, run_command
 from convscope.tables import new_console, print_line, print_table
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 HELP = """\
 How fast training is, against a loop written by hand and against the usual pipeline.
@@ -70,7 +70,7 @@ def _command() -> None:
     if args.help:
         print(HELP, end="")
         return
-    resolver = Resolver()
+    resolver = RunResolver()
     wanted = cases(args.overrides, args.quick, resolver)
 
     # Here: torch, for which help and a mistake in the options need not wait.

@@ -71,7 +71,11 @@ class Composer:
         with user_errors(overrides):
             composed = self._set_values(overrides)
             check_keys(cast(dict[str, Any], OmegaConf.to_container(composed, resolve=False)))
+            # Its values may stand for what is known only of a run: ${run.directory}.
+            logger = OmegaConf.to_container(composed.logger, resolve=False)
+            composed.logger = {}
             config = cast(TrainConfig, OmegaConf.to_object(composed))
+            config.logger = cast(dict[str, Any], logger)
         check_ranges(config, as_written(overrides))
         return config
 

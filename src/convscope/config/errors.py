@@ -29,6 +29,7 @@ _TYPE_WORDS: dict[object, str] = {
     float: "a number",
     float | None: "a number or null",
     list[int]: "a list of integers such as [16,32,64]",
+    dict[str, Any]: "the name of one of its choices",
     str: "text",
     str | None: "text or null",
 }
@@ -43,7 +44,6 @@ _INSTEAD = {
     "optimizer": _ADAMW,
     "pretrained": _RANDOM,
     "weights": _RANDOM,
-    "logger": "every run writes for TensorBoard, and history.csv and run.json",
 }
 """Keys that other tools have, and what there is instead."""
 _SWEEPERS = ("convscope", "optuna")
@@ -103,7 +103,7 @@ def check_typed(overrides: Sequence[str]) -> None:
                 f" got one of {digits:,}"
             )
     groups = [key for key, kind in _known_keys().items() if is_dataclass(kind)]
-    groups += [*_PRESETS, "hydra/launcher"]
+    groups += [*_PRESETS, "logger", "hydra/launcher"]
     for key, value in as_written(overrides).items():
         if not key:
             raise UserError(f"cannot read the override ={value}: write KEY=VALUE")
@@ -200,6 +200,8 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
             # Of what is handed on to its engine.
             return f"{key} is not set by default: write +{key}=…"
         return unknown_option(key, cast(Mapping[str, Any], error.parent_node))
+    if key.startswith("logger."):
+        return f"{key} is not set by default: write +{key}=…"
     deeper = [known for known in typed if known.startswith(f"{key}.") and key in leaves()]
     if deeper:
         return _unknown_key(deeper[0])

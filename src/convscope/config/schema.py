@@ -152,6 +152,8 @@ class TrainConfig:
     model: ModelConfig
     optim: OptimConfig
     trainer: TrainerConfig
+    logger: dict[str, Any]
+    """Lightning loggers that get a run's metrics too: a class and its arguments by name."""
     seed: Annotated[int, Meta(ge=0, le=MOST_SEED)]
     """Seed of the weights, the order of the batches and their augmentation."""
     study: str

@@ -21,6 +21,7 @@ EXCLUDED = {
     "data.root": "where the images lie; the data set's fingerprint says what they are",
     "data.cache": "where the decoded images lie",
     "trainer.enable_progress_bar": "display",
+    "logger": "where metrics are logged",
 }
 """Dotted keys that cannot change a result, and why; a key that names a group excludes all of it."""
 

@@ -15,7 +15,7 @@ from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_ru
 from convscope.sweep.show import show_plan, write_reports
 from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.tables import RESUME, new_console, print_line, tensorboard_command
-from convscope.training.resolve import Resolver, refuse_search
+from convscope.training.resolve import RunResolver, refuse_search
 from convscope.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         raise UserError("the sweep has no jobs: nothing matches its glob")
     # Every job sets the same keys.
     refuse_search(jobs[0])
-    resolver = Resolver(executor.hardware, executor.in_process)
+    resolver = RunResolver(executor.hardware, executor.in_process)
     checked = resolver.prepare(jobs)
     for one in checked:
         check_devices(one.config)

@@ -8,13 +8,15 @@ from convscope.errors import UserError
 from convscope.runs.lock import RunLocked
 from convscope.runs.record import RunRecord, utc_now
 from convscope.streams import no_terminal_lines
-from convscope.training.distributed.processes import RankProcesses
+from convscope.training.distributed.processes import WorkerProcesses
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
 
-def train_isolated(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord | None:
+def train_isolated(
+    request: RunRequest, processes: WorkerProcesses | None = None
+) -> RunRecord | None:
     """Train a run, and return its record; None where another process trains it.
 
     Where an old record is damaged, the one returned says so, and is not written.

@@ -13,16 +13,16 @@ from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import RunLock, RunLocked
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.isolated import train_isolated
-from convscope.training.distributed.processes import RankProcesses
+from convscope.training.distributed.processes import WorkerProcesses
 from convscope.training.request import RunRequest
-from convscope.training.steps import StepPlan
+from convscope.training.schedule import StepPlan
 
 STEPS = {"cpu": 300, "mps": 300, "cuda": 3000}
 """Optimizer steps of a measurement, warm-up among them: a tenth of a second at the least."""
 
 
 def remeasure_throughput(
-    request: RunRequest, processes: RankProcesses | None = None
+    request: RunRequest, processes: WorkerProcesses | None = None
 ) -> RunRecord | None:
     """Train a few hundred steps of a finished run in another folder; record their throughput.
 

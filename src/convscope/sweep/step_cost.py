@@ -9,13 +9,12 @@ import torch
 
 from convscope.sweep.estimate import StepCost
 from convscope.training.batches import train_batches, train_images
+from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.devices import free_memory
 from convscope.training.hardware import Hardware
 from convscope.training.model import ConvNet
 from convscope.training.request import RemoteRequest, RunRequest
-from convscope.training.step.stepper import Stepper, graph_capture
-from convscope.training.step.update import Update, make_optimizer
-from convscope.training.tracking.throughput import synchronizer
+from convscope.training.train_step import EagerRunner, TrainStep, make_optimizer, step_runner
 
 WARMUP_STEPS, MEASURED_STEPS = 3, 6
 
@@ -39,18 +38,10 @@ def measure(request: RunRequest) -> StepCost:
     device = hardware.torch_device
     batches = train_batches(request, train_images(request, device))
     network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
-    stepper = Stepper(
-        Update(
-            network,
-            make_optimizer(network, config.optim, device),
-            config.trainer.gradient_clip_val,
-        ),
-        batches,
-        lambda step: config.optim.lr,
-        capacity=max(WARMUP_STEPS, MEASURED_STEPS),
-        capture=graph_capture(batches),
-        after_step=lambda: None,
-    )
+    optimizer = make_optimizer(network, config.optim, device)
+    train_step = TrainStep(network, optimizer, config.trainer.gradient_clip_val)
+    eager = EagerRunner(train_step, batches, lambda step: config.optim.lr, lambda: None)
+    runner = step_runner(eager, capacity=max(WARMUP_STEPS, MEASURED_STEPS))
 
     @torch.no_grad()
     def evaluate(steps: range) -> None:
@@ -61,7 +52,7 @@ def measure(request: RunRequest) -> StepCost:
     with torch.autocast(
         device.type, hardware.autocast_dtype, hardware.precision == "bf16-mixed", False
     ):
-        return StepCost(_seconds(stepper.take, synchronize), _seconds(evaluate, synchronize))
+        return StepCost(_seconds(runner.run, synchronize), _seconds(evaluate, synchronize))
 
 
 def _seconds(act: Callable[[range], object], synchronize: Callable[[], None]) -> float:

@@ -1,15 +1,19 @@
-"""One run's network, data, callbacks and Trainer, wired together."""
+"""One run's network, data, callbacks, loggers and Trainer, wired together."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.callbacks import LambdaCallback, Timer
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
-from torch.utils.tensorboard import SummaryWriter
+from typing_extensions import override
 
 from convscope.checkpoint import read_best, read_last
 from convscope.data.batches import EvalBatches
@@ -17,22 +21,34 @@ from convscope.runs.history import History
 from convscope.runs.lock import Claim
 from convscope.text import counted
 from convscope.training.batches import test_images, train_batches, train_images
-from convscope.training.checkpoints import WholeCheckpoints, checkpoint_callbacks
-from convscope.training.distributed.lightning import EqualWeights, UnwrappedDDP
-from convscope.training.interruption import ClaimCheck, Interruption
+from convscope.training.callbacks.checkpoints import WholeCheckpoints, checkpoint_callbacks
+from convscope.training.callbacks.claim_check import ClaimCheck
+from convscope.training.callbacks.equal_weights import EqualWeights
+from convscope.training.callbacks.interruption import Interruption
+from convscope.training.callbacks.metrics import RunMetrics
+from convscope.training.callbacks.progress import EpochProgress
+from convscope.training.callbacks.throughput import Throughput
 from convscope.training.model import ConvNet
 from convscope.training.module import VariantModule
-from convscope.training.process_group import ALONE, Ranks
-from convscope.training.progress import EpochProgress
+from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 from convscope.training.request import RunRequest
-from convscope.training.results import describe, summarise, write_pictures, write_summary
+from convscope.training.results import describe, summarise, write_results
+from convscope.training.schedule import StepChunks, longest_chunk, one_cycle
 from convscope.training.signals import Interrupted, Signals
-from convscope.training.step.schedule import one_cycle
-from convscope.training.step.stepper import Stepper, graph_capture
-from convscope.training.step.update import Update
-from convscope.training.steps import StepChunks, longest_chunk
-from convscope.training.tracking.throughput import Throughput
-from convscope.training.tracking.tracker import RunTracker
+from convscope.training.tensorboard.logger import RunTensorBoardLogger, cut_back
+from convscope.training.train_step import EagerRunner, StepRunner, TrainStep, step_runner
+
+
+class UnwrappedDDP(DDPStrategy):
+    """Lightning's DDP without its wrapper around the module.
+
+    The wrapper averages gradients after one forward pass of the module, and a chunk has many: the
+    train step averages them itself.
+    """
+
+    @override
+    def configure_ddp(self) -> None:
+        """Leave the module as it is."""
 
 
 class Experiment:
@@ -41,7 +57,8 @@ class Experiment:
     Args:
         signals: what they raise ends the run between two steps.
         claim: on the run's folder; None where nothing is written.
-        ranks: whose part of the run is trained here; the first alone writes.
+        loggers: those of the first rank; others log nothing.
+        process_group: processes that share the run; only the first writes.
     """
 
     def __init__(
@@ -49,14 +66,18 @@ class Experiment:
         request: RunRequest,
         signals: Signals,
         claim: Claim | None,
-        ranks: Ranks = ALONE,
+        loggers: Sequence[Logger] = (),
+        process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.request = request
-        self._ranks = ranks
+        self._process_group = process_group
         self._signals = signals
         self._claim = claim
+        self._loggers = loggers if not request.config.trainer.fast_dev_run else []
         config = request.config
         device = request.hardware.torch_device
+        self._develops = bool(config.trainer.fast_dev_run)
+        """Whether nothing is left on disk."""
         seed_everything(config.seed, verbose=False)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -64,50 +85,55 @@ class Experiment:
         self.network = ConvNet(request.geometry).to(memory_format=torch.channels_last)
         if config.compile:
             self.network.compile()
-        self._throughput = Throughput(device, ranks=ranks)
+        self._throughput = Throughput(device, process_group=process_group)
         self._module = VariantModule(
             self.network,
             classes=request.geometry.classes,
             optim=config.optim,
             clip_norm=config.trainer.gradient_clip_val,
-            make_stepper=self._stepper,
-            ranks=ranks,
+            make_runner=self._runner,
+            process_group=process_group,
         )
-        self._tracker = RunTracker(
+        self._metrics = RunMetrics(
             request.directory,
             self._throughput,
             config.data.batch_size,
             self._learning_rate,
             config.optim.lr,
-            self._describe,
+            self._loggers,
         )
-        self.resumed_from_epoch = self._finished_epochs()
+        self._progress = EpochProgress(
+            request.steps.total,
+            request.steps.epochs,
+            self._throughput,
+            config.data.batch_size,
+            config.trainer.enable_progress_bar,
+        )
+        self._checkpointed = self._read_checkpoint()
         self._trainer = self._make_trainer()
 
+    @property
+    def resumed_from_epoch(self) -> int:
+        """Epochs that an interrupted run left in last.ckpt."""
+        return int(self._checkpointed.get("epochs", 0))
+
     def _load_images(self, device: torch.device) -> None:
-        request, ranks = self.request, self._ranks
+        request, group = self.request, self._process_group
         train, self._test = train_images(request, device), test_images(request, device)
-        self._batches = train_batches(request, train, ranks)
+        self._batches = train_batches(request, train, group)
         # As many batches as one device would have.
-        size = request.config.data.batch_size // ranks.size
+        size = request.config.data.batch_size // group.world_size
         self._val_loader, self._test_loader = (
-            EvalBatches(images, indices, size, ranks.rank, ranks.size)
+            EvalBatches(images, indices, size, group.rank, group.world_size)
             for images, indices in (
                 (train, torch.from_numpy(request.val_indices)),
                 (self._test, torch.arange(len(self._test))),
             )
         )
 
-    def _stepper(self, update: Update) -> Stepper:
-        trainer = self.request.config.trainer
-        return Stepper(
-            update,
-            self._batches,
-            self._learning_rate,
-            capacity=longest_chunk(trainer.log_every_n_steps),
-            capture=graph_capture(self._batches),
-            after_step=self._after_step,
-        )
+    def _runner(self, train_step: TrainStep) -> StepRunner:
+        eager = EagerRunner(train_step, self._batches, self._learning_rate, self._after_step)
+        return step_runner(eager, longest_chunk(self.request.config.trainer.log_every_n_steps))
 
     def _learning_rate(self, step: int) -> float:
         optim = self.request.config.optim
@@ -117,30 +143,18 @@ class Experiment:
         self._progress.step()
         self._signals.check()
 
-    def _finished_epochs(self) -> int:
-        """Epochs that a run before this one left in last.ckpt."""
+    def _read_checkpoint(self) -> dict[str, Any]:
+        """What last.ckpt says of the metrics that were logged before it; {} without one."""
         directory, run = self.request.directory, self.request.id
         if self._develops or not directory.last.exists():
-            return 0
+            return {}
         # Read at the run's end: better refused now than when all epochs are trained.
         read_best(directory, run)
-        state = read_last(directory, run)["callbacks"]
-        return int(state[self._tracker.state_key]["epochs"])
-
-    @property
-    def _develops(self) -> bool:
-        return bool(self.request.config.trainer.fast_dev_run)
+        state: dict[str, Any] = read_last(directory, run)["callbacks"][self._metrics.state_key]
+        return state
 
     def _make_trainer(self) -> Trainer:
-        config = self.request.config
-        trainer, steps = config.trainer, self.request.steps
-        self._progress = EpochProgress(
-            steps.total,
-            steps.epochs,
-            self._throughput,
-            config.data.batch_size,
-            trainer.enable_progress_bar,
-        )
+        trainer, group = self.request.config.trainer, self._process_group
         callbacks: list[Callback] = []
         if self._claim is not None:
             callbacks.append(ClaimCheck(self._claim))
@@ -149,17 +163,18 @@ class Experiment:
             callbacks.append(Timer(trainer.max_time))
         callbacks += [self._throughput, self._progress]
         strategy: str | UnwrappedDDP = "auto"
-        if self._ranks.size > 1:
-            callbacks.append(EqualWeights(self._ranks))
+        if group.world_size > 1:
+            callbacks.append(EqualWeights(group))
             strategy = UnwrappedDDP()
         if not self._develops:
-            callbacks += [self._tracker] * self._ranks.is_first
+            if group.is_first:
+                callbacks += [LambdaCallback(on_fit_start=self._describe), self._metrics]
             callbacks += checkpoint_callbacks(self.request.directory)
         return Trainer(
             callbacks=[*callbacks, Interruption(self._signals)],
             # StepChunks ends the last epoch at max_steps: Lightning, told of max_steps, would
             # resume from the end of an epoch as if it were in its middle.
-            max_epochs=steps.epochs,
+            max_epochs=self.request.steps.epochs,
             accelerator=self.request.hardware.accelerator,
             devices=trainer.devices,
             strategy=strategy,
@@ -173,7 +188,7 @@ class Experiment:
                 LightningEnvironment(),
             ],
             num_sanity_val_steps=0,
-            logger=False,
+            logger=list(self._loggers),
             enable_checkpointing=not self._develops,
             enable_model_summary=False,
             default_root_dir=self.request.directory.path,
@@ -201,6 +216,8 @@ class Experiment:
             The summary's metrics, by the tags of `summary/` without that prefix.
         """
         try:
+            if self._process_group.is_first and not self._develops:
+                self._cut_back()
             chunks = StepChunks(
                 self.request.steps,
                 self.request.config.trainer.log_every_n_steps,
@@ -220,20 +237,19 @@ class Experiment:
                 weights_only=True,
                 verbose=False,
             )
-            if self._develops or not self._ranks.is_first:
+            if self._develops or not self._process_group.is_first:
                 return summarise(self.request, self._trainer.callback_metrics, [])
             rows = History(self.request.directory.history).read()
             metrics = summarise(self.request, self._trainer.callback_metrics, rows)
-            writer, step = self._tracker.writer, self._trainer.global_step
-            write_pictures(
-                writer,
-                step,
+            write_results(
+                self._loggers,
+                self._trainer.global_step,
+                metrics,
                 self.network,
                 self.request,
                 self._example(),
                 self._module.confusion,
             )
-            write_summary(writer, step, metrics)
             return metrics
         except Interrupted:
             raise
@@ -241,14 +257,28 @@ class Experiment:
             # Lightning's own, where it looks at a signal before we do.
             raise Interrupted(signal.SIGTERM) from stop
         except Exception:
-            self._tracker.fail()
+            for logger in self._event_loggers():
+                if logger.is_open:
+                    logger.end_row(succeeded=False)
             raise
         finally:
             self._progress.close()
-            self._tracker.close()
+            for logger in self._event_loggers():
+                logger.close()
 
-    def _describe(self, writer: SummaryWriter) -> None:
-        describe(writer, self.network, self.request, self._example())
+    def _cut_back(self) -> None:
+        """Cut event files and history back to the checkpoint, or to nothing without one."""
+        if self._claim is not None:
+            self._claim.check()
+        directory = self.request.directory
+        cut_back(directory.path, self._checkpointed.get("event_sizes", {}))
+        History(directory.history).cut_back(self.resumed_from_epoch + 1)
+
+    def _event_loggers(self) -> list[RunTensorBoardLogger]:
+        return [one for one in self._loggers if isinstance(one, RunTensorBoardLogger)]
+
+    def _describe(self, *_: Any) -> None:
+        describe(self._loggers, self.network, self.request, self._example())
 
     def _example(self) -> torch.Tensor:
         """The one test image whose feature maps are shown: (1, channels, height, width)."""

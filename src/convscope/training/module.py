@@ -1,7 +1,7 @@
 """The LightningModule: training in chunks of steps, loss and accuracy of what is evaluated.
 
 One Lightning batch is a chunk: a range of optimizer steps. Lightning's own cost per batch, a fifth
-of a small CNN's step, is so paid once per chunk.
+of a small CNN's step, is so paid once per chunk (docs/decisions/chunked-steps.md).
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from typing_extensions import override
 
 from convscope.config.schema import OptimConfig
 from convscope.data.batches import Batch
-from convscope.training.process_group import ALONE, Ranks
-from convscope.training.step.stepper import Stepper
-from convscope.training.step.update import Update, make_optimizer
-
-MakeStepper = Callable[[Update], Stepper]
+from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
+from convscope.training.train_step import StepRunner, TrainStep, make_optimizer
 
 
 class VariantModule(LightningModule):
@@ -31,8 +28,8 @@ class VariantModule(LightningModule):
         network: images (batch, channels, height, width) to class scores (batch, classes).
         optim: AdamW's values.
         clip_norm: largest norm of the gradient, if it is clipped.
-        make_stepper: what takes the steps, once the network is where it is trained.
-        ranks: who shares the run; what is measured is measured over all of them.
+        make_runner: makes what runs the steps, once the network is where it is trained.
+        process_group: processes that share the run; what is measured is measured over all of them.
     """
 
     def __init__(
@@ -42,8 +39,8 @@ class VariantModule(LightningModule):
         classes: int,
         optim: OptimConfig,
         clip_norm: float | None,
-        make_stepper: MakeStepper,
-        ranks: Ranks = ALONE,
+        make_runner: Callable[[TrainStep], StepRunner],
+        process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -51,8 +48,8 @@ class VariantModule(LightningModule):
         self.classes = classes
         self.optim = optim
         self.clip_norm = clip_norm
-        self.ranks = ranks
-        self._make_stepper = make_stepper
+        self.process_group = process_group
+        self._make_runner = make_runner
 
     @override
     def forward(self, images: Tensor) -> Tensor:
@@ -74,18 +71,21 @@ class VariantModule(LightningModule):
     def on_train_start(self) -> None:
         # Lightning's own wrapper of the optimizer costs 4 % of a small CNN's step.
         optimizer = cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
-        update = Update(self.network, optimizer, self.clip_norm, self.ranks)
-        self.stepper = self._make_stepper(update)
+        step = TrainStep(self.network, optimizer, self.clip_norm, self.process_group)
+        self.runner = self._make_runner(step)
 
     @override
     def training_step(self, chunk: range) -> dict[str, Tensor]:
-        """Take the steps of a chunk.
+        """Run the steps of a chunk.
 
         Returns:
-            losses (steps,) and the share of right answers (steps,) of each, on the device.
+            Losses (steps,) and the share of right answers (steps,) of each, on the device.
         """
-        losses, accuracies = self.stepper.take(chunk)
-        self.ranks.average([losses, accuracies, *self._running_statistics()])
+        losses, accuracies = self.runner.run(chunk)
+        # BatchNorm's running statistics too. They update linearly, so averaging once per chunk
+        # equals averaging after every step.
+        statistics = [one for one in self.network.buffers() if one.is_floating_point()]
+        self.process_group.all_reduce_mean([losses, accuracies, *statistics])
         # What Lightning counts as `global_step` where it does not take the steps itself.
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for counted in (progress.total, progress.current):
@@ -93,26 +93,16 @@ class VariantModule(LightningModule):
             counted.completed += len(chunk)
         return {"losses": losses, "accuracies": accuracies}
 
-    def _running_statistics(self) -> list[Tensor]:
-        """What batch norm keeps of the images that passed, on each rank of its own part.
-
-        It forgets linearly: the mean after many steps is what means after each would have left.
-        """
-        return [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
-
     @override
     def on_validation_epoch_start(self) -> None:
-        self._start_counting()
-
-    @override
-    def on_test_epoch_start(self) -> None:
-        self._start_counting()
-
-    def _start_counting(self) -> None:
         self._loss_sum = torch.zeros((), device=self.device)
         self.confusion = torch.zeros(
             self.classes, self.classes, dtype=torch.long, device=self.device
         )
+
+    @override
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
 
     @override
     def validation_step(self, batch: Batch) -> None:
@@ -123,6 +113,7 @@ class VariantModule(LightningModule):
         self._count(batch)
 
     def _count(self, batch: Batch) -> None:
+        """Add a batch's losses and its counts (true class, predicted class)."""
         images, labels = batch
         scores = self(images)
         self._loss_sum += functional.cross_entropy(scores, labels, reduction="sum")
@@ -138,9 +129,13 @@ class VariantModule(LightningModule):
         self._log_counts("test")
 
     def _log_counts(self, split: str) -> None:
-        self.ranks.add(self._loss_sum)
-        self.ranks.add(self.confusion)
+        self.process_group.all_reduce_sum(self._loss_sum)
+        self.process_group.all_reduce_sum(self.confusion)
         images = self.confusion.sum()
+        results = {
+            f"{split}/loss": self._loss_sum / images,
+            f"{split}/accuracy": self.confusion.trace() / images,
+        }
         # The same on every rank by now: sync_dist keeps Lightning from warning that it is not.
-        self.log(f"{split}/loss", self._loss_sum / images, sync_dist=True)
-        self.log(f"{split}/accuracy", self.confusion.trace() / images, sync_dist=True)
+        # Lightning would log them at its count of batches: `RunMetrics` logs them at the step.
+        self.log_dict(results, sync_dist=True, logger=False)

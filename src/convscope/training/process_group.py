@@ -1,7 +1,7 @@
-"""What the processes that share a run, one per device, work out together.
+"""Collective operations across the processes of a distributed run, one process per device.
 
-Every method is collective: each rank must call it, in the same order. A run on one device is alone,
-and pays for none of it.
+Every process must call them, in the same order. A run on one device has a single process, for which
+they cost nothing.
 """
 
 from __future__ import annotations
@@ -15,56 +15,56 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """A process's place among those of its run; PyTorch's default group connects them.
+class ProcessGroup:
+    """This process's rank in PyTorch's default process group.
 
     Args:
         rank: from 0; the first writes what the run leaves on disk.
-        size: how many there are.
+        world_size: number of processes.
     """
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def average(self, tensors: Iterable[Tensor]) -> None:
-        """Put the mean over the ranks into these tensors, of one dtype: the same bits on each.
+    def all_reduce_mean(self, tensors: Iterable[Tensor]) -> None:
+        """Replace these tensors, of one dtype, by their means over the ranks: the same bits on all.
 
-        They travel as one, and nothing is read from the device.
+        They travel as one tensor, and nothing is read from the device.
         """
-        if self.size == 1:
+        if self.world_size == 1:
             return
         kept = list(tensors)
         flat = torch.cat([tensor.flatten() for tensor in kept])
         torch.distributed.all_reduce(flat)
-        flat /= self.size
+        flat /= self.world_size
         means = torch.split(flat, [tensor.numel() for tensor in kept])
         for tensor, mean in zip(kept, means, strict=True):
             tensor.copy_(mean.view_as(tensor))
 
-    def add(self, tensor: Tensor) -> None:
-        """Put the sum over the ranks into this tensor."""
-        if self.size > 1:
+    def all_reduce_sum(self, tensor: Tensor) -> None:
+        """Replace this tensor by its sum over the ranks."""
+        if self.world_size > 1:
             torch.distributed.all_reduce(tensor)
 
-    def all(self, here: bool, device: torch.device) -> bool:
-        """Whether it is so on every rank."""
-        return bool(self._least(int(here), device))
+    def all_true(self, condition: bool, device: torch.device) -> bool:
+        """Return whether the condition is true on every rank."""
+        return bool(self._minimum(int(condition), device))
 
-    def agree(self, value: int, device: torch.device) -> bool:
-        """Whether every rank has this value, of 63 bits."""
-        return self._least(value, device) == -self._least(-value, device)
+    def all_equal(self, value: int, device: torch.device) -> bool:
+        """Return whether every rank has this value, of 63 bits."""
+        return self._minimum(value, device) == -self._minimum(-value, device)
 
-    def _least(self, value: int, device: torch.device) -> int:
-        if self.size == 1:
+    def _minimum(self, value: int, device: torch.device) -> int:
+        if self.world_size == 1:
             return value
-        least = torch.tensor(value, device=device)
-        torch.distributed.all_reduce(least, torch.distributed.ReduceOp.MIN)
-        return int(least)
+        minimum = torch.tensor(value, device=device)
+        torch.distributed.all_reduce(minimum, torch.distributed.ReduceOp.MIN)
+        return int(minimum)
 
 
-ALONE = Ranks()
-"""A run on one device."""
+SINGLE_PROCESS = ProcessGroup()
+"""The process group of a run on one device."""

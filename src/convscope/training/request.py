@@ -14,7 +14,7 @@ from convscope.errors import UserError
 from convscope.geometry import NetworkGeometry, convs_to_config, folder_label, without_defaults
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
 from convscope.runs.identity import EXCLUDED, identity
-from convscope.training.steps import StepPlan, limited, plan_steps
+from convscope.training.schedule import StepPlan, limited, plan_steps
 from convscope.variant import Variant, variant_of
 
 if TYPE_CHECKING:
@@ -43,13 +43,31 @@ def check(config: TrainConfig, overrides: Sequence[str], facts: Facts | None = N
     check_study_name(config.study)
     data = config.data
     facts = facts or dataset_facts(data.name, data.root, data.image_size)
+    _check_sizes(config, facts)
+    return variant_of(config, overrides, facts)
+
+
+def _on_images(variant: Variant, facts: Facts) -> Variant:
+    """Return the variant on the loaded images, whose outline may be another than was expected.
+
+    Raises:
+        UserError: the images leave no such run.
+    """
+    _check_sizes(variant.config, facts)
+    expected = variant.facts
+    if (expected.input_shape, expected.classes) == (facts.input_shape, facts.classes):
+        return replace(variant, facts=facts)
+    return variant_of(variant.config, variant.overrides, facts)
+
+
+def _check_sizes(config: TrainConfig, facts: Facts) -> None:
+    """Raise UserError where a data set has too few images, or too small ones, for the config."""
     try:
         train_size = facts.left_to_train(config.data.val_fraction)
         plan_steps(config.trainer, train_size, config.data.batch_size)
         _check_augmentation(config, min(facts.input_shape[1:]))
     except UserError as error:
         raise _with_sizes(error, config) from error
-    return variant_of(config, overrides, facts)
 
 
 def _with_sizes(error: UserError, config: TrainConfig) -> UserError:
@@ -145,7 +163,7 @@ def request_run(
         len(images.train_labels),
         images.class_sizes,
     )
-    variant = check(config, variant.overrides, loaded)
+    variant = _on_images(variant, loaded)
     key = identity(resolved(variant, images, hardware))
     label = variant.label if variant.convs is None else folder_label(variant.convs)
 
@@ -248,8 +266,12 @@ def _settled(
 
 
 def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, Any]:
-    """The config as plain values: conv as pixels, data, devices and precision as really used."""
+    """Return plain values: conv as pixels, data, devices and precision as really used.
+
+    Without the loggers: a record names no classes to be called.
+    """
     plain = asdict(variant.config)
+    del plain["logger"]
     if variant.convs is None:
         plain["conv"] = without_defaults(plain["conv"])
     else:
@@ -273,5 +295,5 @@ def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
     return [
         f"{key}={brief(value)}"
         for key, value in mine.items()
-        if value != theirs[key] and not key.startswith(_NAMED_OTHERWISE)
+        if not key.startswith(_NAMED_OTHERWISE) and value != theirs[key]
     ]

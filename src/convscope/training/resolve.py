@@ -16,7 +16,7 @@ from convscope.config.expand import MOST_JOBS
 from convscope.config.schema import TrainConfig, TrainerConfig
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
-from convscope.training.memory import require_memory
+from convscope.training.hardware import require_memory
 from convscope.training.request import (
     RunRequest,
     check,
@@ -36,6 +36,8 @@ OF_A_SEARCH = ("objective", "trials")
 """Keys that say which variants are tried, and nothing of a run."""
 LARGE_PIXELS = 512 * 512
 """Of an image, above which a run says that it could be scaled."""
+_AUTO_YAML = "mnist"
+"""The data set whose values configs/data/auto.yaml has, all but the name."""
 _DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
@@ -46,7 +48,7 @@ def train_one(overrides: Sequence[str]) -> RunRecord:
         UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
     """
     refuse_search(overrides)
-    resolver = Resolver()
+    resolver = RunResolver()
     variant, *more = resolver.prepare([overrides])
     if more:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
@@ -74,11 +76,11 @@ def _this_process(trainer: TrainerConfig) -> Hardware:
     return resolve_hardware(trainer)
 
 
-class Resolver:
-    """Settles for one command what `auto` means, and loads each data set once.
+class RunResolver:
+    """Resolves for one command what `auto` means, and loads each data set once.
 
     Args:
-        hardware: settles what the runs are computed on; by default this process does.
+        hardware: resolves what the runs are computed on; by default this process does.
         in_process: whether the runs are trained on this machine, and must fit in its memory.
     """
 
@@ -113,7 +115,7 @@ class Resolver:
                 f" ({len(configs):,} combinations with repeat={configs[0].repeat})"
             )
         return [
-            check(replace(used, seed=seed), _as_typed_alone(overrides, used, seed), facts)
+            check(replace(used, seed=seed), _as_typed_for(overrides, used, seed), facts)
             for overrides, config in zip(jobs, configs, strict=True)
             for used, facts in [self._fitted(overrides, config)]
             for seed in range(config.seed, config.seed + config.repeat)
@@ -138,36 +140,45 @@ class Resolver:
         return used, facts
 
     def _tell(self, line: str) -> None:
-        """Say it, once in a command."""
+        """Log a line once in a command."""
         if line not in self._told:
             self._told.add(line)
             log.info(line)
 
     def request(self, variant: Variant) -> RunRequest:
-        """The run that a variant asks for, on this machine.
+        """Return the run that a variant asks for, on this machine.
 
         Raises:
             UserError: data that cannot be had, or hardware or memory that is not there.
         """
-        hardware = self._settle_hardware(variant.config)
+        hardware = self._hardware_for(variant.config)
+        defaults = self._defaults_of(variant.config.data.name)
         if variant.config.data.name == "auto":
-            variant = self._settle_auto(variant)
+            name = self._auto_name(variant.config.data.root)
+            if name == _AUTO_YAML and not _chooses_data(variant.overrides):
+                config = variant.config
+                renamed = replace(config.data, name=name)
+                variant = replace(variant, config=replace(config, data=renamed))
+            else:
+                defaults = self._defaults_of(name)
+                variant = self._composed_on(variant, name)
         if self._in_process:
             require_memory(variant, hardware)
         images = self._load(variant.config)
-        defaults = self._default(variant.config.data.name)
         variant = replace(variant, config=self._as_used(variant.config))
         return request_run(variant, images, hardware, self._as_used(defaults))
 
-    def _settle_auto(self, variant: Variant) -> Variant:
+    def _auto_name(self, root: str) -> str:
         from convscope.data.sources import resolve_auto
 
-        root = variant.config.data.root
         if root not in self._auto:
             self._auto[root], reason = resolve_auto(root)
             if reason is not None:
                 log.info(f"data=auto takes {self._auto[root]}: {reason}")
-        name = self._auto[root]
+        return self._auto[root]
+
+    def _composed_on(self, variant: Variant, name: str) -> Variant:
+        """Return the variant that the overrides ask for on the data set `name`."""
         others = [word for word in variant.overrides if not _DATA_CHOICE.match(word)]
         settled = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
         return check(replace(settled, seed=variant.config.seed), variant.overrides)
@@ -183,7 +194,7 @@ class Resolver:
                 self._tell(note)
         return self._images[key]
 
-    def _settle_hardware(self, config: TrainConfig) -> Hardware:
+    def _hardware_for(self, config: TrainConfig) -> Hardware:
         trainer = config.trainer
         key = (trainer.accelerator, trainer.devices, trainer.precision, trainer.deterministic)
         if key not in self._hardware:
@@ -192,7 +203,7 @@ class Resolver:
 
     def _as_used(self, config: TrainConfig) -> TrainConfig:
         """With device and precision as they are: `auto` and its meaning here are one run."""
-        hardware = self._settle_hardware(config)
+        hardware = self._hardware_for(config)
         used = replace(
             config.trainer,
             accelerator=hardware.accelerator,
@@ -201,14 +212,22 @@ class Resolver:
         )
         return replace(config, trainer=used)
 
-    def _default(self, choice: str) -> TrainConfig:
-        if choice not in self._defaults:
-            self._defaults[choice] = self._composer.compose([f"data={choice}"])
-        return self._defaults[choice]
+    def _defaults_of(self, name: str) -> TrainConfig:
+        """Return the config of a data set without any other override."""
+        if name not in self._defaults:
+            # configs/train.yaml chooses auto: the groups of most commands are composed by now.
+            overrides = [] if name == "auto" else [f"data={name}"]
+            self._defaults[name] = self._composer.compose(overrides)
+        return self._defaults[name]
 
 
-def _as_typed_alone(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
-    """The overrides that ask for this run and no other."""
+def _chooses_data(overrides: Sequence[str]) -> bool:
+    """Return whether the values of data may be others than those of data=auto."""
+    return any(key_of(one) in ("data", "experiment") for one in overrides if one != "data=auto")
+
+
+def _as_typed_for(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
+    """Return the overrides that ask for this run and no other."""
     if config.repeat == 1:
         return list(overrides)
     return [w for w in overrides if key_of(w) not in ("repeat", "seed")] + [f"seed={seed}"]

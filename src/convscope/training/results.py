@@ -1,36 +1,37 @@
-"""What TensorBoard shows of a run besides its curves: geometry, pictures, HPARAMS, the summary."""
+"""What loggers get of a run besides its curves: hyperparameters, geometry, pictures, summary."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from convscope.geometry import FACTORS, NetworkGeometry
 from convscope.layer_table import geometry_text
-from convscope.metrics import Metric, Network, metrics_of, of_run
+from convscope.metrics import Network, of_run
 from convscope.runs.history import Row
 from convscope.training.model import ConvNet
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
-from convscope.training.tracking.charts import CHARTS
-from convscope.training.tracking.events import add_figure, write_text
-from convscope.training.tracking.hparams import close_row, open_row
-from convscope.training.tracking.pictures import check_shapes, confusion_picture, run_pictures
-from convscope.training.tracking.window import window_picture
+from convscope.training.tensorboard.charts import CHARTS
+from convscope.training.tensorboard.logger import RunTensorBoardLogger, summary
+from convscope.training.tensorboard.pictures import (
+    check_shapes,
+    confusion_picture,
+    run_pictures,
+)
+from convscope.training.tensorboard.window import window_picture
 
 log = logging.getLogger(__name__)
 
-_FIRST_METRICS = ("test_accuracy", "train_samples_per_sec", "macs", "params", "final_map")
-"""The metrics that HPARAMS shows until others are ticked."""
 
-_FOREMOST = ("variant", "kernel_size", "stride", "padding_policy", "seed")
-"""Columns of HPARAMS that a study varies in most cases; `variant` says the padding's pixels."""
-
-
-def describe(writer: SummaryWriter, network: ConvNet, request: RunRequest, image: Tensor) -> None:
+def describe(
+    loggers: Sequence[Logger], network: ConvNet, request: RunRequest, image: Tensor
+) -> None:
     """Write what is known before the first step: the geometry, held against the network.
 
     Args:
@@ -38,18 +39,16 @@ def describe(writer: SummaryWriter, network: ConvNet, request: RunRequest, image
     """
     geometry = request.geometry
     check_shapes(network, geometry, image)
-    _write_sizes(writer, geometry)
-    writer.add_custom_scalars(CHARTS)
-    titles = {f"summary/{metric.name}": metric.hparams for metric in summary()}
-    open_row(writer, hyperparameters(request), foremost=_FOREMOST, metrics=titles)
-    write_text(writer, "geometry", geometry_text(geometry))
-    add_figure(writer, "geometry/window", window_picture(geometry.layers[0]))
-
-
-def summary() -> list[Metric]:
-    """The metrics of `summary/`, in the order of HPARAMS."""
-    shown = {metric.name: metric for metric in metrics_of("hparams")}
-    return [shown[name] for name in dict.fromkeys((*_FIRST_METRICS, *shown))]
+    for logger in loggers:
+        # A resumed run's event files have it from before.
+        if isinstance(logger, RunTensorBoardLogger) and logger.is_resumed:
+            continue
+        logger.log_hyperparams(hyperparameters(request))
+        if isinstance(logger, RunTensorBoardLogger):
+            _write_sizes(logger.experiment, geometry)
+            logger.experiment.add_custom_scalars(CHARTS)
+            logger.log_markdown("geometry", geometry_text(geometry))
+            logger.log_figure("geometry/window", window_picture(geometry.layers[0]))
 
 
 def _write_sizes(writer: SummaryWriter, geometry: NetworkGeometry) -> None:
@@ -89,64 +88,57 @@ def _last_epoch(history: Sequence[Row]) -> dict[str, float]:
     return {"val_accuracy_rise": accuracy - max(accuracies), "val_loss_fall": min(losses) - loss}
 
 
-def write_pictures(
-    writer: SummaryWriter,
+def write_results(
+    loggers: Sequence[Logger],
     step: int,
+    metrics: Mapping[str, float],
     network: ConvNet,
     request: RunRequest,
     image: Tensor,
     confusion: Tensor,
 ) -> None:
-    """Write the trained filters, the maps of one test image, the confusion matrix.
+    """Log `test/` and `summary/`; TensorBoard also shows filters, feature maps and the mistakes.
 
     Args:
-        image: (1, channels, height, width), normalised.
+        step: optimizer steps taken.
+        metrics: as `summarise` returns them.
+        image: a test image, (1, channels, height, width), normalised.
         confusion: counts (true class, predicted class) of the test images.
     """
-
-    def filters_and_maps() -> None:
-        for tag, picture in run_pictures(network, request.geometry, image).items():
-            writer.add_image(tag, picture, step)
-
-    def confusion_matrix() -> None:
-        figure = confusion_picture(confusion, request.images.classes)
-        add_figure(writer, "confusion/test", figure, step)
-
-    _optional("filters/ and feature_maps/", filters_and_maps)
-    _optional("confusion/test", confusion_matrix)
-
-
-def write_summary(
-    writer: SummaryWriter,
-    step: int,
-    metrics: Mapping[str, float],
-) -> None:
-    """Write `test/` and `summary/`, which complete the run's row in HPARAMS."""
-
-    def scalars() -> None:
-        for name in ("loss", "accuracy"):
-            writer.add_scalar(f"test/{name}", metrics[f"test_{name}"], step, new_style=True)
-        for name in (metric.name for metric in summary()):
-            if name in metrics:
-                writer.add_scalar(f"summary/{name}", metrics[name], new_style=True)
-        close_row(writer, succeeded=True)
-
-    _optional("test/ and summary/", scalars)
+    tested = {f"test/{name}": metrics[f"test_{name}"] for name in ("loss", "accuracy")}
+    final = {f"summary/{one.name}": metrics[one.name] for one in summary() if one.name in metrics}
+    for logger in loggers:
+        name = type(logger).__name__.removeprefix("Run").removesuffix("Logger")
+        with _optional(f"filters/ and feature_maps/ missing in {name}"):
+            if isinstance(logger, RunTensorBoardLogger):
+                for tag, picture in run_pictures(network, request.geometry, image).items():
+                    logger.experiment.add_image(tag, picture, step)
+        with _optional(f"confusion/test missing in {name}"):
+            if isinstance(logger, RunTensorBoardLogger):
+                figure = confusion_picture(confusion, request.images.classes)
+                logger.log_figure("confusion/test", figure, step)
+        with _optional(f"test/ and summary/ missing in {name}"):
+            logger.log_metrics(tested, step)
+            logger.log_metrics(final)
+            if isinstance(logger, RunTensorBoardLogger):
+                logger.end_row(succeeded=True)
+            logger.finalize("success")
 
 
-def _optional(what: str, write: Callable[[], None]) -> None:
-    """Write what TensorBoard shows of a run: where it cannot be, the run has its metrics still."""
+@contextmanager
+def _optional(failure: str) -> Iterator[None]:
+    """Log what a logger could not write as `failure`; the run still has its record."""
     try:
-        write()
+        yield
     except Interrupted:
         raise
     except Exception as error:  # noqa: BLE001 (told, and the run is trained and tested)
         reason = " ".join(str(error).split()) or "no message"
-        log.warning("%s missing in TensorBoard: %s: %s", what, type(error).__name__, reason)
+        log.warning("%s: %s: %s", failure, type(error).__name__, reason)
 
 
 def hyperparameters(request: RunRequest) -> dict[str, str | float]:
-    """The HPARAMS columns: what tells the runs of a study apart, one type per column."""
+    """Return the hyperparameters in which the runs of a study differ, one type per column."""
     config, geometry = request.config, request.geometry
     first = geometry.convs[0]
     return {

@@ -1,4 +1,4 @@
-"""The wiring of one run: claim its directory, train, test, track, and record what came of it."""
+"""One run from claiming its directory to its record: train, test, and record what came of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convscope.errors import UserError
-from convscope.geometry import ImpossibleVariant
 from convscope.runs.history import History
 from convscope.runs.lock import Claim, ClaimLost, RunLock, move_aside
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
-from convscope.training.distributed.experiment import RanksExperiment
+from convscope.training.distributed.experiment import DistributedExperiment
 from convscope.training.distributed.processes import DeviceFailed
 from convscope.training.log import LogFile, logged_to
 from convscope.training.record import environment, first_record, write_config
@@ -25,18 +24,18 @@ from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals
 
 if TYPE_CHECKING:
-    from convscope.training.distributed.processes import RankProcesses
+    from convscope.training.distributed.processes import WorkerProcesses
     from convscope.training.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
 Prepare = Callable[
     [RunRequest, Signals, Claim | None],
-    AbstractContextManager["Experiment | RanksExperiment"],
+    AbstractContextManager["Experiment | DistributedExperiment"],
 ]
 
 
-def train(request: RunRequest, processes: RankProcesses | None = None) -> RunRecord:
+def train(request: RunRequest, processes: WorkerProcesses | None = None) -> RunRecord:
     """Train a run to its end, or give the record of the run that did so before.
 
     Args:
@@ -45,24 +44,27 @@ def train(request: RunRequest, processes: RankProcesses | None = None) -> RunRec
 
     Returns:
         The record, `finished`, `failed`, `interrupted` or `skipped`. It is not written where the
-        run's folder was deleted, moved or replaced meanwhile.
+        run's folder was deleted, moved or replaced meanwhile, nor with `trainer.fast_dev_run`.
 
     Raises:
         RunLocked: another process trains this run.
-        UserError: the directory cannot be written, or what lies in it is damaged.
+        UserError: the directory cannot be written, what lies in it is damaged, or a logger cannot
+            be made.
     """
-    if request.config.trainer.fast_dev_run:
-        return _develop(request, processes)
     directory = request.directory
+    if request.config.trainer.fast_dev_run:
+        return _train(request, None, _experiments(request, processes), processes)
     if request.config.rerun and directory.record.exists():
         moved = move_aside(directory.path)
         log.info("rerun=true: previous run moved to %s", moved)
     finished = _finished(request)
     if finished is not None:
         return finished
+    # Now: Lightning, when it is imported, lets its messages go to the terminal.
+    prepare = _experiments(request, processes)
     with RunLock(directory.path) as lock:
         # It may have been finished while the claim was waited for.
-        return _finished(request) or _train_claimed(request, lock.claim, processes)
+        return _finished(request) or _train(request, lock.claim, prepare, processes)
 
 
 def _finished(request: RunRequest) -> RunRecord | None:
@@ -80,21 +82,49 @@ def _finished(request: RunRequest) -> RunRecord | None:
     return record
 
 
-def _train_claimed(request: RunRequest, claim: Claim, processes: RankProcesses | None) -> RunRecord:
+def _experiments(request: RunRequest, processes: WorkerProcesses | None) -> Prepare:
+    """Return what makes the run's experiment: in this process, or in one for each device."""
+    if request.hardware.devices > 1 or processes is not None or request.variant.impossible:
+        return partial(DistributedExperiment, processes=processes)
+    # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
+    from convscope.training.experiment import Experiment
+    from convscope.training.loggers import make_loggers
+
+    loggers = make_loggers(request)
+    return lambda request, signals, claim: nullcontext(Experiment(request, signals, claim, loggers))
+
+
+def _train(
+    request: RunRequest, claim: Claim | None, prepare: Prepare, processes: WorkerProcesses | None
+) -> RunRecord:
+    """Train a run that is not finished.
+
+    Args:
+        claim: on the run's folder; None leaves nothing on disk.
+    """
     directory = request.directory
-    write_config(request)
+    if claim is not None:
+        write_config(request)
     record = first_record(request)
-    if request.variant.impossible is not None:
-        skipped = _skipped(record, request.variant.impossible)
-        write_record(directory.record, skipped)
-        return skipped
     started = time.perf_counter()
-    # Before: Lightning, when it is imported, lets its messages go to the terminal.
-    prepare = _experiments(request, processes)
-    with logged_to(LogFile(directory.train_log)):
-        ended = _run(request, record, prepare, claim)
-        _free_memory(request, processes)
-    ended = replace(ended, ended_at=utc_now(), duration_s=time.perf_counter() - started)
+    if request.variant.impossible is not None:
+        reason = str(request.variant.impossible)
+        ended = replace(record, status="skipped", reason=reason)
+        duration = 0.0
+    else:
+        with logged_to(logging.NullHandler() if claim is None else LogFile(directory.train_log)):
+            ended = _run(request, record, prepare, claim)
+            if processes is None:
+                # Here: where the run is trained elsewhere, this process does without PyTorch.
+                from convscope.training.devices import free_memory
+
+                free_memory(request.hardware)
+        duration = time.perf_counter() - started
+    ended = replace(ended, ended_at=utc_now(), duration_s=duration)
+    if claim is None:
+        if ended.status == "finished":
+            log.info("fast_dev_run: nothing was written")
+        return ended
     try:
         claim.check()
         write_record(directory.record, ended)
@@ -104,89 +134,46 @@ def _train_claimed(request: RunRequest, claim: Claim, processes: RankProcesses |
     return ended
 
 
-def _skipped(record: RunRecord, impossible: ImpossibleVariant) -> RunRecord:
-    return replace(
-        record, status="skipped", reason=str(impossible), ended_at=utc_now(), duration_s=0.0
-    )
-
-
-def _run(request: RunRequest, record: RunRecord, prepare: Prepare, claim: Claim) -> RunRecord:
+def _run(
+    request: RunRequest, record: RunRecord, prepare: Prepare, claim: Claim | None
+) -> RunRecord:
+    """Train, and return the record of how it ended; without a claim, errors are raised."""
     directory = request.directory
     with Signals() as signals:
         try:
             with prepare(request, signals, claim) as experiment:
                 record = replace(record, resumed_from_epoch=experiment.resumed_from_epoch)
-                claim.check()
-                write_record(directory.record, record)
-                log.info(experiment.headline())
+                if claim is not None:
+                    claim.check()
+                    write_record(directory.record, record)
+                    log.info(experiment.headline())
                 metrics = experiment.run()
-            return replace(
-                record, status="finished", metrics=metrics, dataset=_with_steps(record, request)
-            )
+            dataset = record.dataset if claim is None else _with_steps(record, request)
+            return replace(record, status="finished", metrics=metrics, dataset=dataset)
         except (Interrupted, KeyboardInterrupt) as stop:
             signum = stop.signum if isinstance(stop, Interrupted) else signal.SIGINT
             log.debug("interrupted by %s", signum.name)
             return replace(record, status="interrupted", reason=signum.name)
-        except UserError as error:
-            log.exception("failed")
-            return replace(record, status="failed", reason=str(error))
         except Exception as error:
+            if claim is None:
+                raise
             log.exception("failed")
-            return replace(record, status="failed", reason=_one_line(error, directory.train_log))
+            reason = _one_line(error, directory.train_log)
+            return replace(record, status="failed", reason=reason)
 
 
 def _with_steps(record: RunRecord, request: RunRequest) -> dict[str, Any]:
-    """The record's data set with the steps that were taken: `max_time` may have ended it early."""
+    """Return the record's data set with the steps taken: `max_time` may have ended it early."""
     used = record.dataset["used"]
     steps = int(History(request.directory.history).read()[-1]["step"] or 0)
     epoch = min(used["train"], steps * request.config.data.batch_size)
     return record.dataset | {"used": used | {"train": epoch, "steps": steps}}
 
 
-def _experiments(request: RunRequest, processes: RankProcesses | None) -> Prepare:
-    """What makes the run's experiment: in this process, or in one for each device."""
-    if request.hardware.devices > 1 or processes is not None:
-        return partial(RanksExperiment, processes=processes)
-    # Here: what brings Lightning, 4 s, need not be there to say that a run is finished already.
-    from convscope.training.experiment import Experiment
-
-    return lambda *arguments: nullcontext(Experiment(*arguments))
-
-
-def _free_memory(request: RunRequest, processes: RankProcesses | None) -> None:
-    """Free what a run took in this process; others free theirs."""
-    if processes is None:
-        from convscope.training.devices import free_memory
-
-        free_memory(request.hardware)
-
-
 def _one_line(error: Exception, train_log: Path) -> str:
+    if isinstance(error, UserError):
+        return str(error)
     text = next(iter(str(error).strip().splitlines()), "no message")
     # The type of an error in another process is told by its text.
     kind = "" if isinstance(error, DeviceFailed) else f"{type(error).__name__}: "
     return f"{kind}{text} (see {train_log})"
-
-
-def _develop(request: RunRequest, processes: RankProcesses | None) -> RunRecord:
-    """A few batches of everything; nothing is left on disk."""
-    record = first_record(request)
-    if request.variant.impossible is not None:
-        return _skipped(record, request.variant.impossible)
-    prepare = _experiments(request, processes)
-    with logged_to(logging.NullHandler()):
-        ended = _try(request, record, prepare)
-        _free_memory(request, processes)
-    if ended.status == "finished":
-        log.info("fast_dev_run: nothing was written")
-    return ended
-
-
-def _try(request: RunRequest, record: RunRecord, prepare: Prepare) -> RunRecord:
-    with Signals() as signals:
-        try:
-            with prepare(request, signals, None) as experiment:
-                metrics = experiment.run()
-        except Interrupted as stop:
-            return replace(record, status="interrupted", reason=stop.signum.name)
-    return replace(record, status="finished", metrics=metrics, ended_at=utc_now())

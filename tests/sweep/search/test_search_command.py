@@ -176,7 +176,7 @@ def test_without_optuna_it_says_what_to_install(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["optuna.py"]
 
 
-ALONE = (
+SINGLE_PROCESS = (
     "a search chooses among values of conv.kernel_size, conv.stride, conv.padding,"
     " conv.dilation, conv.padding_mode alone,"
 )
@@ -219,12 +219,12 @@ ALONE = (
         ("-m hydra/sweeper=optuna conv.stride=1,0", "conv.stride must be at least 1, got 0"),
         (
             "-m hydra/sweeper=optuna conv.stride=1,2 optim.lr=0.1,0.2",
-            f"{ALONE} got optim.lr=0.1,0.2\n"
+            f"{SINGLE_PROCESS} got optim.lr=0.1,0.2\n"
             "search with one optim.lr, then sweep the best variants with -m optim.lr=0.1,0.2",
         ),
         (
             "-m hydra/sweeper=optuna conv=k3-s1-p1,k5-s2-p2",
-            f"{ALONE} got conv=k3-s1-p1,k5-s2-p2\n"
+            f"{SINGLE_PROCESS} got conv=k3-s1-p1,k5-s2-p2\n"
             "search with one conv, then sweep the best variants with -m conv=k3-s1-p1,k5-s2-p2",
         ),
         ("-m hydra/sweeper=optuna conv.stride=1,2 trials=0", "trials must be at least 1, got 0"),

@@ -6,7 +6,7 @@ import pytest
 
 from convscope.errors import UserError
 from convscope.sweep.search.space import candidates_of, space_of
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 from .planted import FIXED, IMPOSSIBLE, KEYS
 
@@ -66,7 +66,7 @@ def test_what_is_one_variant_is_one_candidate(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     space = space_of(KEYS)
-    candidates = candidates_of(space, FIXED, Resolver())
+    candidates = candidates_of(space, FIXED, RunResolver())
     by_variant = {one.run.request.variant.label: one for one in candidates}
     assert len(by_variant) == len(candidates) == 21
     assert sorted(point for one in candidates for point in one.points) == sorted(space.points())

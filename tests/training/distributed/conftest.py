@@ -61,7 +61,7 @@ def ranks(monkeypatch: pytest.MonkeyPatch) -> "list[subprocess.Popen[bytes]]":
 
     def start(arguments, **options):  # type: ignore[no-untyped-def]
         process = popen(arguments, **options)
-        if "convscope.training.distributed.rank" in arguments:
+        if "convscope.training.distributed.worker" in arguments:
             started.append(process)
         return process
 

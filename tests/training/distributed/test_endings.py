@@ -26,7 +26,7 @@ PATIENCE_S = 180
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
-Ranks = list["subprocess.Popen[bytes]"]
+ProcessGroup = list["subprocess.Popen[bytes]"]
 Scalars = dict[str, list[tuple[int, float]]]
 
 
@@ -52,7 +52,7 @@ def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
     ask: Callable[..., RunRequest],
     two: tuple[str, ...],
     trained: RunRequest,
-    ranks: Ranks,
+    ranks: ProcessGroup,
     scalars: Callable[[Path], Scalars],
     tmp_path: Path,
 ) -> None:
@@ -104,7 +104,7 @@ def test_after_a_rank_that_died_and_a_signal_it_ends_as_one_undisturbed(
 
 
 def test_a_loss_that_diverges_says_so_as_on_one_device(
-    ask: Callable[..., RunRequest], ranks: Ranks, tmp_path: Path
+    ask: Callable[..., RunRequest], ranks: ProcessGroup, tmp_path: Path
 ) -> None:
     request = ask(tmp_path, "trainer.devices=2", "optim.lr=1e30")
     record = train(request)
@@ -112,7 +112,7 @@ def test_a_loss_that_diverges_says_so_as_on_one_device(
     assert record.reason is not None
     assert record.reason.startswith("the loss is nan at step ")
     assert record.reason.endswith("; the learning rate is the likely cause: try optim.lr=1e+29")
-    assert "tracker.py" in request.directory.train_log.read_text()
+    assert "metrics.py" in request.directory.train_log.read_text()
     assert [rank.poll() is not None for rank in ranks] == [True, True]
 
 
@@ -176,8 +176,8 @@ def test_a_rank_ends_at_once_with_the_command() -> None:
     """What it is about does not matter: here it sleeps."""
     code = (
         "import time\n"
-        "from convscope.training.distributed.rank import Command\n"
-        "print('not a message', Command().next_asked())\n"
+        "from convscope.training.distributed.worker import Command\n"
+        "print('not a message', Command().next_instruction())\n"
         "time.sleep(100)"
     )
     rank = subprocess.Popen(

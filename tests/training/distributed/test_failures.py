@@ -10,24 +10,24 @@ from torch import nn
 
 from convscope.errors import UserError
 from convscope.streams import terminal_lines
+from convscope.training.callbacks.equal_weights import EqualWeights, fingerprint
 from convscope.training.distributed import experiment as under_test
-from convscope.training.distributed.experiment import RanksExperiment
-from convscope.training.distributed.lightning import EqualWeights, fingerprint
-from convscope.training.distributed.messages import Begun, Ended, Failed, Logged
-from convscope.training.distributed.processes import DeviceFailed, Said
-from convscope.training.process_group import Ranks
+from convscope.training.distributed.experiment import DistributedExperiment
+from convscope.training.distributed.messages import Failed, Finished, LogRecord, Started
+from convscope.training.distributed.processes import DeviceFailed, Received
+from convscope.training.process_group import ProcessGroup
 from convscope.training.signals import Signals
 
 ECHO = Failed("RuntimeError: Connection closed by peer", False, "in all_reduce")
 EXPLAINED = Failed("the disk is full", True, "in write")
 DIED = "the process of device 2 of 2 was killed by SIGKILL"
-BEGUN = (0, Begun(3, "about to train"))
+BEGUN = (0, Started(3, "about to train"))
 
 
 class Scripted:
     """Ranks that say what is written, and no more."""
 
-    def __init__(self, said: list[Said]) -> None:
+    def __init__(self, said: list[Received]) -> None:
         self.said = list(said)
         self.shown: list[int] = []
         self.ended = False
@@ -35,43 +35,43 @@ class Scripted:
     def start(self, parts: object) -> None:
         pass
 
-    def next_said(self, seconds: float) -> Said | None:
+    def receive(self, seconds: float) -> Received | None:
         return self.said.pop(0) if self.said else None
 
-    def tell_shown(self, rank: int) -> None:
+    def acknowledge(self, rank: int) -> None:
         self.shown.append(rank)
 
-    def how_ended(self, rank: int) -> str:
+    def describe_exit(self, rank: int) -> str:
         return "was killed by SIGKILL"
 
     def end(self) -> None:
         self.ended = True
 
 
-Play = Callable[[list[Said]], tuple[RanksExperiment, Scripted, list[str]]]
+Play = Callable[[list[Received]], tuple[DistributedExperiment, Scripted, list[str]]]
 
 
-def logged(text: str) -> Logged:
-    return Logged(logging.makeLogRecord({"name": "convscope", "msg": text, "levelno": 20}))
+def logged(text: str) -> LogRecord:
+    return LogRecord(logging.makeLogRecord({"name": "convscope", "msg": text, "levelno": 20}))
 
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     told: list[str] = []
 
-    def make(said: list[Said]) -> tuple[RanksExperiment, Scripted, list[str]]:
+    def make(said: list[Received]) -> tuple[DistributedExperiment, Scripted, list[str]]:
         scripted = Scripted(said)
-        monkeypatch.setattr(under_test, "RankProcesses", lambda: scripted)
-        monkeypatch.setattr(under_test, "_LAST_WORDS_S", 0.1)
+        monkeypatch.setattr(under_test, "WorkerProcesses", lambda: scripted)
+        monkeypatch.setattr(under_test, "SHUTDOWN_GRACE_S", 0.1)
         request = SimpleNamespace(hardware=SimpleNamespace(devices=2))
-        return RanksExperiment(request, Signals(), None), scripted, told  # type: ignore[arg-type]
+        return DistributedExperiment(request, Signals(), None), scripted, told  # type: ignore[arg-type]
 
     with terminal_lines(told.append):
         yield make
 
 
 def test_the_metrics_are_those_of_the_first_and_its_lines_are_shown(play: Play) -> None:
-    first, second = Ended({"test_accuracy": 0.5}), Ended({})
+    first, second = Finished({"test_accuracy": 0.5}), Finished({})
     experiment, ranks, told = play(
         [BEGUN, (0, logged("epoch 1/1")), (1, second), (1, None), (0, first), (0, None)]
     )
@@ -96,12 +96,12 @@ def test_the_metrics_are_those_of_the_first_and_its_lines_are_shown(play: Play) 
         ([(1, None), (0, EXPLAINED)], UserError, "the disk is full"),
         ([(0, EXPLAINED)], UserError, "the disk is full"),
         ([(0, ECHO), (0, None), (1, ECHO)], DeviceFailed, ECHO.reason),
-        ([(0, Ended({})), (0, None), (1, None)], UserError, DIED),
-        ([(0, Ended({})), (1, ECHO), (0, None)], DeviceFailed, ECHO.reason),
+        ([(0, Finished({})), (0, None), (1, None)], UserError, DIED),
+        ([(0, Finished({})), (1, ECHO), (0, None)], DeviceFailed, ECHO.reason),
     ],
 )
 def test_why_a_run_failed(
-    play: Play, said: list[Said], error: type[Exception], reason: str
+    play: Play, said: list[Received], error: type[Exception], reason: str
 ) -> None:
     experiment, ranks, _ = play([BEGUN, *said])
     with pytest.raises(error) as raised, experiment:
@@ -134,8 +134,8 @@ def test_a_bit_of_a_weight_or_of_a_running_mean_is_noticed() -> None:
 
 
 def test_unequal_weights_end_the_run() -> None:
-    class Unequal(Ranks):
-        def agree(self, value: int, device: torch.device) -> bool:
+    class Unequal(ProcessGroup):
+        def all_equal(self, value: int, device: torch.device) -> bool:
             return False
 
     module = SimpleNamespace(state_dict=dict, device=torch.device("cpu"))

@@ -17,7 +17,7 @@ from convscope.runs.history import History, Row
 from convscope.runs.record import RunRecord, read_record
 from convscope.training.model import ConvNet
 from convscope.training.request import RunRequest
-from convscope.training.step.schedule import one_cycle
+from convscope.training.schedule import one_cycle
 
 EPOCHS, STEPS, BATCH = 4, 12, 30
 

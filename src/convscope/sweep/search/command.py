@@ -32,7 +32,7 @@ from convscope.sweep.search.trials import (
 from convscope.sweep.show import write_reports
 from convscope.tables import RESUME, new_console, print_line, print_list, tensorboard_command
 from convscope.text import counted
-from convscope.training.resolve import OF_A_SEARCH, Resolver
+from convscope.training.resolve import OF_A_SEARCH, RunResolver
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def search(
     from convscope.sweep.search.sampler import Sampler
 
     sampler = Sampler(space, objectives, config.seed)
-    resolver = Resolver(executor.hardware, executor.in_process)
+    resolver = RunResolver(executor.hardware, executor.in_process)
     candidates = candidates_of(space, _of_runs(fixed), resolver)
     log.info(space_text(space, candidates))
     _check_measured(candidates, objectives)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
 from convscope.sweep.plan import PlannedRun, plan_runs
-from convscope.training.resolve import Resolver
+from convscope.training.resolve import RunResolver
 
 LARGEST = 10_000
 """Combinations; each takes some milliseconds to be worked out before the first run."""
@@ -112,7 +112,7 @@ def _refusal(key: str, values: Sequence[str]) -> str:
     )
 
 
-def candidates_of(space: Space, fixed: Sequence[str], resolver: Resolver) -> list[Candidate]:
+def candidates_of(space: Space, fixed: Sequence[str], resolver: RunResolver) -> list[Candidate]:
     """Return every distinct run of the space, impossible ones too, with its record on disk.
 
     Args:

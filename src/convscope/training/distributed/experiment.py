@@ -1,4 +1,4 @@
-"""As `convscope.training.experiment`, in processes of its own: on several devices, or on one."""
+"""An experiment in worker processes: one for each device of the run."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Self
 
 from convscope.errors import UserError
 from convscope.runs.lock import Claim
-from convscope.training.distributed.messages import Begun, Ended, Failed, Logged, Part
+from convscope.training.distributed.messages import Failed, Finished, LogRecord, Started, WorkerSpec
 from convscope.training.distributed.processes import (
     POLL_S,
     DeviceFailed,
-    RankProcesses,
-    Said,
+    Received,
+    WorkerProcesses,
     error_of,
 )
 from convscope.training.request import RunRequest, to_remote
 from convscope.training.signals import Signals
 
-_LAST_WORDS_S = 10.0
-"""For the other ranks to say what they know, and for the first to close its files."""
+SHUTDOWN_GRACE_S = 10.0
+"""Time for the other ranks to say how they ended, and for the first to close its files."""
 
 
-class RanksExperiment:
-    """An `Experiment` by a process per device.
+class DistributedExperiment:
+    """An `Experiment` that worker processes run, one per device.
 
     Args:
         signals: asked often; what they raise ends the processes.
@@ -45,22 +45,22 @@ class RanksExperiment:
         request: RunRequest,
         signals: Signals,
         claim: Claim | None,
-        processes: RankProcesses | None = None,
+        processes: WorkerProcesses | None = None,
     ) -> None:
         self._request = request
         self._signals = signals
         self._claim = claim
         self._size = request.hardware.devices
         self._are_kept = processes is not None
-        self._processes = processes or RankProcesses()
+        self._processes = processes or WorkerProcesses()
         self._are_idle = False
-        self._ended: dict[int, Ended] = {}
+        self._finished: dict[int, Finished] = {}
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="convscope-")
         try:
-            self._processes.start(map(self._part, range(self._size)))
-            self._begun = self._until_begun()
+            self._processes.start(map(self._spec, range(self._size)))
+            self._started = self._wait_for_start()
         except BaseException:
             self.__exit__()
             raise
@@ -73,80 +73,80 @@ class RanksExperiment:
 
     @property
     def resumed_from_epoch(self) -> int:
-        return self._begun.resumed_from_epoch
+        return self._started.resumed_from_epoch
 
     def headline(self) -> str:
-        return self._begun.headline
+        return self._started.headline
 
     def run(self) -> dict[str, float]:
         """As `Experiment.run`."""
-        while len(self._ended) < self._size:
+        while len(self._finished) < self._size:
             rank, message = self._next()
-            if isinstance(message, Ended):
-                self._ended[rank] = message
+            if isinstance(message, Finished):
+                self._finished[rank] = message
         self._are_idle = True
-        return self._ended[0].metrics
+        return self._finished[0].metrics
 
-    def _part(self, rank: int) -> Part:
-        meeting = Path(self._folder.name) / "meeting"
+    def _spec(self, rank: int) -> WorkerSpec:
+        rendezvous = Path(self._folder.name) / "rendezvous"
         remote = to_remote(self._request)
-        # The working directory there may be another.
+        # The worker may have another working directory.
         claim = self._claim and replace(self._claim, run_dir=remote.directory.path)
-        return Part(remote, self._request.hardware, rank, self._size, meeting, claim)
+        return WorkerSpec(remote, self._request.hardware, rank, self._size, rendezvous, claim)
 
-    def _until_begun(self) -> Begun:
+    def _wait_for_start(self) -> Started:
         while True:
             _, message = self._next()
-            if isinstance(message, Begun):
+            if isinstance(message, Started):
                 return message
 
-    def _next(self) -> tuple[int, Begun | Ended]:
-        """What a rank says next; what it logs is logged here meanwhile."""
+    def _next(self) -> tuple[int, Started | Finished]:
+        """Return the next message of a rank; log here what ranks log meanwhile."""
         while True:
-            said = self._heard()
-            if said is None:
+            received = self._receive()
+            if received is None:
                 continue
-            rank, message = said
-            if isinstance(message, Logged):
+            rank, message = received
+            if isinstance(message, LogRecord):
                 logging.getLogger(message.record.name).handle(message.record)
-                self._processes.tell_shown(rank)
-            elif isinstance(message, Begun | Ended):
+                self._processes.acknowledge(rank)
+            elif isinstance(message, Started | Finished):
                 return rank, message
-            elif rank not in self._ended:
+            elif rank not in self._finished:
                 assert message is None or isinstance(message, Failed)
                 raise self._failure(rank, message)
 
-    def _heard(self) -> Said | None:
-        """What a rank says next; None where none says anything for a moment."""
+    def _receive(self) -> Received | None:
+        """Return the next message of a rank; None where none came for a moment."""
         self._signals.check()
-        return self._processes.next_said(POLL_S)
+        return self._processes.receive(POLL_S)
 
     def _failure(self, rank: int, message: Failed | None) -> UserError | DeviceFailed:
-        """Why the run failed: what is explained, else a death; other errors may be its echo."""
-        last = {rank: message} | self._last_words(besides=rank)
-        for words in last.values():
-            if words is not None and words.explained:
+        """Return why the run failed: an explained error, else a death that caused the others."""
+        final = {rank: message} | self._final_messages(besides=rank)
+        for failed in final.values():
+            if failed is not None and failed.explained:
                 self._are_idle = self._size == 1
-                return error_of(words)
-        for dead, words in last.items():
-            if words is None:
-                how = self._processes.how_ended(dead)
+                return error_of(failed)
+        for dead, failed in final.items():
+            if failed is None:
+                how = self._processes.describe_exit(dead)
                 of = f" of device {dead + 1} of {self._size}" if self._size > 1 else ""
                 return UserError(f"the process{of} {how}")
         assert message is not None
         return error_of(message)
 
-    def _last_words(self, besides: int) -> dict[int, Failed | None]:
-        """How the other ranks end, where they do before long; None where one does not say."""
-        words: dict[int, Failed | None] = {}
-        others = set(range(self._size)) - self._ended.keys() - {besides}
-        give_up = time.monotonic() + _LAST_WORDS_S
+    def _final_messages(self, besides: int) -> dict[int, Failed | None]:
+        """Return how the other ranks end, where they do in time; None for one that does not say."""
+        final: dict[int, Failed | None] = {}
+        others = set(range(self._size)) - self._finished.keys() - {besides}
+        give_up = time.monotonic() + SHUTDOWN_GRACE_S
         while others and time.monotonic() < give_up:
-            said = self._heard()
-            if said is None:
+            received = self._receive()
+            if received is None:
                 continue
-            rank, message = said
+            rank, message = received
             if rank in others and (message is None or isinstance(message, Failed)):
-                words[rank] = message
+                final[rank] = message
                 others.remove(rank)
-        return words
+        return final

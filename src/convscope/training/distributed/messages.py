@@ -1,4 +1,4 @@
-"""What a command and the processes it starts tell each other: pickles, over stdin and stdout."""
+"""Messages between a command and its worker processes: pickles, over stdin and stdout."""
 
 from __future__ import annotations
 
@@ -13,39 +13,38 @@ from convscope.training.request import RemoteRequest
 
 
 @dataclass(frozen=True)
-class Part:
-    """A rank's part in a run, to be trained."""
+class WorkerSpec:
+    """What a worker, one rank of a run, is to train."""
 
     remote: RemoteRequest
     hardware: Hardware
     rank: int
-    size: int
-    """How many ranks there are."""
-    meeting: Path
-    """A file that is not there yet, through which the ranks find each other."""
+    world_size: int
+    rendezvous_file: Path
+    """Path of a file that does not exist yet, through which the ranks find each other."""
     claim: Claim | None
     """The command's, on the run's folder."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function to call there."""
+    """A function that the worker is to call."""
 
     function: str
-    """Its place, `package.module:name`: the command need not import what the function needs."""
+    """`package.module:name`: the command need not import what the function needs."""
     arguments: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The command's answer to `Logged`."""
+class Acknowledged:
+    """The command's answer to `LogRecord`."""
 
 
-Asked = Part | Call | Shown
+Instruction = WorkerSpec | Call | Acknowledged
 
 
 @dataclass(frozen=True)
-class Begun:
+class Started:
     """The first rank is about to train."""
 
     resumed_from_epoch: int
@@ -53,14 +52,14 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Logged:
+class LogRecord:
     """A message that the first rank logs; it waits until the command has logged it."""
 
     record: logging.LogRecord
 
 
 @dataclass(frozen=True)
-class Ended:
+class Finished:
     metrics: dict[str, float]
     """The summary's; those of the first rank count."""
 
@@ -80,4 +79,4 @@ class Failed:
     trace: str
 
 
-Message = Begun | Logged | Ended | Returned | Failed
+Message = Started | LogRecord | Finished | Returned | Failed

@@ -1,4 +1,4 @@
-"""The ranks' processes as the command sees them: started, listened to, ended.
+"""Worker processes of a command: started, listened to, ended.
 
 `torch.multiprocessing`, and PyTorch's elastic launch with it, would run the script that called
 `convscope.train` again in every process; Lightning's launcher would run the whole command again.
@@ -21,16 +21,16 @@ from typing import Any
 from convscope.errors import UserError
 from convscope.runs.environment import PACKAGE
 from convscope.training.distributed.messages import (
-    Asked,
+    Acknowledged,
     Call,
     Failed,
+    Instruction,
     Message,
-    Part,
     Returned,
-    Shown,
+    WorkerSpec,
 )
 
-Said = tuple[int, Message | None]
+Received = tuple[int, Message | None]
 """Rank and message; None where the rank's process has ended."""
 POLL_S = 0.2
 """How long a signal may wait."""
@@ -40,11 +40,11 @@ class DeviceFailed(Exception):
     """A rank ended with an error that nobody has explained."""
 
 
-class RankTraceback(Exception):
+class WorkerTraceback(Exception):
     """The cause of an error that a rank raised, as the log shows it."""
 
 
-class RankProcesses:
+class WorkerProcesses:
     """A process per rank; messages come in the order in which they were sent.
 
     Args:
@@ -54,14 +54,14 @@ class RankProcesses:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = dict(environment or {})
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
+        self._received: queue.SimpleQueue[Received] = queue.SimpleQueue()
 
-    def start(self, parts: Iterable[Part]) -> None:
-        """Have a process train each part."""
-        listed = list(parts)
+    def start(self, specs: Iterable[WorkerSpec]) -> None:
+        """Have a process train each rank's part."""
+        listed = list(specs)
         self._start_processes(len(listed))
-        for process, part in zip(self._processes, listed, strict=True):
-            _write(process, part)
+        for process, spec in zip(self._processes, listed, strict=True):
+            _write(process, spec)
 
     def call(self, function: str, *arguments: Any) -> Any:
         """Have the one process there is call a function, `package.module:name`.
@@ -70,21 +70,21 @@ class RankProcesses:
             UserError: the function raised one, or its process died.
             DeviceFailed: the function raised another error.
         """
-        said = None
+        received = None
         self._start_processes(1)
         _write(self._processes[0], Call(function, arguments))
         try:
-            while said is None:
-                said = self.next_said(POLL_S)
-            _, message = said
+            while received is None:
+                received = self.receive(POLL_S)
+            _, message = received
             if isinstance(message, Failed):
                 raise error_of(message)
             if message is None:
-                raise UserError(f"the process {self.how_ended(0)}")
+                raise UserError(f"the process {self.describe_exit(0)}")
             assert isinstance(message, Returned)
             return message.value
         finally:
-            if said is None or not isinstance(said[1], Returned):
+            if received is None or not isinstance(received[1], Returned):
                 # Interrupted, or nobody knows what it has left in memory.
                 self.end()
 
@@ -94,31 +94,31 @@ class RankProcesses:
         if len(self._processes) == number and still_live:
             return
         self.end()
-        self._said = queue.SimpleQueue()
+        self._received = queue.SimpleQueue()
         for rank in range(number):
             with _signals_blocked():
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "convscope.training.distributed.rank"],
+                    [sys.executable, "-P", "-m", "convscope.training.distributed.worker"],
                     env=os.environ | {"PYTHONPATH": _source_first()} | self._environment,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                 )
             self._processes.append(process)
-            arguments = (rank, process, self._said)
+            arguments = (rank, process, self._received)
             threading.Thread(target=_listen, args=arguments, daemon=True).start()
 
-    def next_said(self, seconds: float) -> Said | None:
-        """What a rank says next; None where none does by then."""
+    def receive(self, seconds: float) -> Received | None:
+        """Return the next message of any rank; None where none comes in time."""
         with suppress(queue.Empty):
-            return self._said.get(timeout=seconds)
+            return self._received.get(timeout=seconds)
         return None
 
-    def tell_shown(self, rank: int) -> None:
-        """Answer what a rank has logged."""
-        _write(self._processes[rank], Shown())
+    def acknowledge(self, rank: int) -> None:
+        """Tell a rank that its message is logged."""
+        _write(self._processes[rank], Acknowledged())
 
-    def how_ended(self, rank: int) -> str:
-        """How a process ended that says no more, in words."""
+    def describe_exit(self, rank: int) -> str:
+        """Return how a process ended, as part of a sentence."""
         code = self._processes[rank].wait()
         if code >= 0:
             return f"ended with exit code {code}"
@@ -138,29 +138,31 @@ class RankProcesses:
 
 
 def error_of(failed: Failed) -> UserError | DeviceFailed:
-    """The error that a rank raised, to be raised here."""
+    """Return the error that a rank raised, to be raised here."""
     error = (UserError if failed.explained else DeviceFailed)(failed.reason)
-    error.__cause__ = RankTraceback(failed.trace)
+    error.__cause__ = WorkerTraceback(failed.trace)
     return error
 
 
 @cache
-def child() -> RankProcesses:
-    """The process that trains a command's runs one by one, so that a crash costs one of them.
+def child() -> WorkerProcesses:
+    """Return the process that trains a command's runs one by one: a crash costs only one of them.
 
     It starts when it is first asked for something, goes on from run to run, since its imports take
     seconds, and ends with this process.
     """
     # Below the bar of the sweep.
-    return RankProcesses({"TQDM_POSITION": "1"})
+    return WorkerProcesses({"TQDM_POSITION": "1"})
 
 
-def _listen(rank: int, process: subprocess.Popen[bytes], said: queue.SimpleQueue[Said]) -> None:
+def _listen(
+    rank: int, process: subprocess.Popen[bytes], received: queue.SimpleQueue[Received]
+) -> None:
     assert process.stdout is not None
     with process.stdout as stdout, suppress(EOFError, pickle.UnpicklingError):
         while True:
-            said.put((rank, pickle.load(stdout)))
-    said.put((rank, None))
+            received.put((rank, pickle.load(stdout)))
+    received.put((rank, None))
 
 
 @contextmanager
@@ -181,7 +183,7 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _write(process: subprocess.Popen[bytes], message: Asked) -> None:
+def _write(process: subprocess.Popen[bytes], message: Instruction) -> None:
     assert process.stdin is not None
     # A rank that is gone is told of by the thread that listens to it.
     with suppress(BrokenPipeError):

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 from torchvision.utils import make_grid
 
 from convscope.geometry import NetworkGeometry
@@ -22,29 +21,24 @@ _MOST_NUMBERED_CLASSES = 20
 
 
 def layer_outputs(network: ConvNet, layers: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """Outputs of named modules of `network.features` on images (batch, channels, height, width).
+    """Return the outputs of named modules of `network.features`, in evaluation mode.
 
-    Leaves hooks and train mode as they were.
+    Args:
+        images: (batch, channels, height, width).
     """
     outputs: dict[str, Tensor] = {}
-
-    def keep(name: str) -> RemovableHandle:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            outputs[name] = output.detach().clone()
-
-        return network.features.get_submodule(name).register_forward_hook(hook)
-
-    handles = [keep(name) for name in layers]
     training = network.training
     network.eval()
     try:
-        # A run looks twice: not worth compiling for.
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            network(images.to(network.head.weight.device))
+        with torch.no_grad():
+            values = images.to(network.head.weight.device)
+            for name, module in network.features.named_children():
+                values = module(values)
+                if name in layers:
+                    # A ReLU that comes next works in place.
+                    outputs[name] = values.clone()
     finally:
         network.train(training)
-        for handle in handles:
-            handle.remove()
     return outputs
 
 
@@ -76,14 +70,13 @@ def filter_picture(weight: Tensor) -> Tensor:
 def map_picture(maps: Tensor) -> Tensor:
     """Feature maps (channels, height, width) as one picture (3, height, width), each 0 to 1."""
     tiles = maps[:_MOST_MAPS].detach().float().cpu()[:, None]
-    low, high = tiles.amin(dim=(2, 3), keepdim=True), tiles.amax(dim=(2, 3), keepdim=True)
-    return _tiles((tiles - low) / (high - low).clamp_min(1e-12))
+    return _tiles(tiles, normalize=True, scale_each=True)
 
 
-def _tiles(tiles: Tensor) -> Tensor:
+def _tiles(tiles: Tensor, **options: bool) -> Tensor:
     scale = max(1, _TILE_PIXELS // max(tiles.shape[2:]))
     tiles = tiles.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    picture: Tensor = make_grid(tiles, nrow=8, padding=4, pad_value=1.0)
+    picture: Tensor = make_grid(tiles, nrow=8, padding=4, pad_value=1.0, **options)
     return picture
 
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 import torch
 
-from convscope.training.process_group import Ranks
-from convscope.training.tracking import throughput
-from convscope.training.tracking.throughput import Rate, Stopwatch, Throughput, synchronizer
+from convscope.training.callbacks import throughput
+from convscope.training.callbacks.throughput import Rate, Stopwatch, Throughput, synchronizer
+from convscope.training.process_group import ProcessGroup
 
 MODULE = cast(Any, None)
 
@@ -112,7 +112,7 @@ def test_the_images_of_all_ranks_are_counted(
     device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throughput, "synchronizer", lambda _: device.synchronize)
-    measured = Throughput(torch.device("cpu"), device.clock, Ranks(1, 3))
+    measured = Throughput(torch.device("cpu"), device.clock, ProcessGroup(1, 3))
     validate(measured, device, (5, 1.0), (2, 0.5))
     assert measured.images == Rate(21, 1.5)
 

@@ -1,45 +1,44 @@
-"""The callback that writes a run's history and TensorBoard scalars as it trains."""
+"""The callback that logs a run's metrics and writes its history as it trains."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import Logger
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
-from convscope.training.tracking.events import cut_back, event_sizes
-from convscope.training.tracking.hparams import close_row
-from convscope.training.tracking.throughput import Throughput
+from convscope.training.callbacks.throughput import Throughput
+from convscope.training.tensorboard.logger import event_sizes
 
 
-class Diverged(UserError):
-    """The loss is no number any more."""
+class LossDiverged(UserError):
+    """A loss is NaN or infinite."""
 
 
-class RunTracker(Callback):
-    """Writes `train/ val/ optim/ throughput/ memory/` scalars and history.csv.
+class RunMetrics(Callback):
+    """Logs `train/ val/ optim/ throughput/ memory/` to all loggers, and writes history.csv.
 
     Losses are read from the device one chunk late, when they are long there, so that reading does
     not hold up the device. The sizes of the event files travel in the checkpoint: a resumed run
-    cuts them, and the history, back to it.
+    cuts them back to it.
 
     Args:
         throughput: measured by the callback of that name, which must come before this one.
         batch_size: training images per optimizer step.
         learning_rate: of an optimizer step.
         peak_lr: the largest of them, what to lower where the loss diverges.
-        started: called when the files are open, before the first step.
+        loggers: the trainer's.
 
     Raises:
-        Diverged: from the end of a chunk or of a validation, when a loss was NaN or infinite.
+        LossDiverged: from the end of a chunk or of a validation, when a loss was NaN or infinite.
     """
 
     def __init__(
@@ -49,45 +48,34 @@ class RunTracker(Callback):
         batch_size: int,
         learning_rate: Callable[[int], float],
         peak_lr: float,
-        started: Callable[[SummaryWriter], None],
+        loggers: Sequence[Logger],
     ) -> None:
         self.directory = directory
         self.throughput = throughput
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.peak_lr = peak_lr
-        self._started = started
-        self._history = History(directory.history)
+        self.loggers = loggers
         self.epochs = 0
         """Epochs finished."""
-        self._sizes: dict[str, int] = {}
         self._pending: tuple[range, LateCopy] | None = None
         self._epoch_values: list[Tensor] = []
-        self._writer: SummaryWriter | None = None
 
     @property
-    def writer(self) -> SummaryWriter:
-        if self._writer is None:
-            raise RuntimeError("no event file is open before training starts")
-        return self._writer
+    @override
+    def state_key(self) -> str:
+        """The key in checkpoints: that of version 0.1.0, whose interrupted runs resume."""
+        return "RunTracker"
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        self.writer.flush()
+        for logger in self.loggers:
+            logger.save()
         return {"epochs": self.epochs, "event_sizes": event_sizes(self.directory.path)}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.epochs = int(state_dict["epochs"])
-        self._sizes = dict(state_dict["event_sizes"])
-
-    @override
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        cut_back(self.directory.path, self._sizes)
-        self._history.cut_back(self.epochs + 1)
-        self._writer = SummaryWriter(str(self.directory.path))
-        if not self._sizes:
-            self._started(self._writer)
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -102,13 +90,13 @@ class RunTracker(Callback):
         batch: range,
         batch_idx: int,
     ) -> None:
-        self._write_pending()
+        self._log_pending()
         values = LateCopy(torch.stack([outputs["losses"], outputs["accuracies"]]))
         self._pending = batch, values
         if trainer.is_last_batch or trainer.should_stop:
-            self._write_pending()
+            self._log_pending()
 
-    def _write_pending(self) -> None:
+    def _log_pending(self) -> None:
         if self._pending is None:
             return
         chunk, copy = self._pending
@@ -119,36 +107,38 @@ class RunTracker(Callback):
             first = int((~values[0].isfinite()).nonzero()[0])
             raise self._diverged("loss", float(values[0, first]), chunk[first] + 1)
         self._epoch_values.append(values)
-        for tag, value in (
-            ("train/loss", loss),
-            ("train/accuracy", accuracy),
-            ("optim/lr", self.learning_rate(chunk.stop)),
-        ):
-            self.writer.add_scalar(tag, value, chunk.stop, new_style=True)
+        rate = self.learning_rate(chunk.stop)
+        self._log({"train/loss": loss, "train/accuracy": accuracy, "optim/lr": rate}, chunk.stop)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not math.isfinite(val_loss := float(trainer.callback_metrics["val/loss"])):
-            raise self._diverged("validation loss", val_loss, trainer.global_step)
+        step = trainer.global_step
+        evaluated = {
+            tag: float(trainer.callback_metrics[tag]) for tag in ("val/loss", "val/accuracy")
+        }
+        if not math.isfinite(evaluated["val/loss"]):
+            raise self._diverged("validation loss", evaluated["val/loss"], step)
+        measured = evaluated | self._measured(pl_module.device)
+        self._log(measured, step)
+        self.epochs += 1
         loss, accuracy = torch.cat(self._epoch_values, dim=1).mean(dim=1).tolist()
-        row: dict[str, float] = {
+        trained = {
             "train/loss": loss,
             "train/accuracy": accuracy,
-            "optim/lr": self.learning_rate(trainer.global_step),
+            "optim/lr": self.learning_rate(step),
         }
-        for tag in ("val/loss", "val/accuracy"):
-            row[tag] = float(trainer.callback_metrics[tag])
-        row |= self._measured(pl_module.device)
-        for tag, value in row.items():
-            if not tag.startswith(("train/", "optim/")):
-                self.writer.add_scalar(tag, value, trainer.global_step, new_style=True)
-        self.epochs += 1
-        self._history.append({"epoch": self.epochs, "step": trainer.global_step, **row})
+        History(self.directory.history).append(
+            {"epoch": self.epochs, "step": step, **trained, **measured}
+        )
 
-    def _diverged(self, name: str, loss: float, step: int) -> Diverged:
-        return Diverged(
+    def _log(self, metrics: Mapping[str, float], step: int) -> None:
+        for logger in self.loggers:
+            logger.log_metrics(dict(metrics), step)
+
+    def _diverged(self, name: str, loss: float, step: int) -> LossDiverged:
+        return LossDiverged(
             f"the {name} is {loss:.0f} at step {step}; the learning rate is the likely cause:"
-            f" try optim.lr={lr_below(self.peak_lr)}"
+            f" try optim.lr={suggest_lower_lr(self.peak_lr)}"
         )
 
     def _measured(self, device: torch.device) -> dict[str, float]:
@@ -162,15 +152,6 @@ class RunTracker(Callback):
         if device.type == "cuda":
             measured["memory/peak_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
         return measured
-
-    def fail(self) -> None:
-        """Say in HPARAMS that the run failed; nothing happens where no event file is open."""
-        if self._writer is not None:
-            close_row(self._writer, succeeded=False)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 class LateCopy:
@@ -186,11 +167,12 @@ class LateCopy:
             self._event.record()
 
     def read(self) -> Tensor:
+        """Wait for the copy and return it, on the CPU."""
         if self._event is not None:
             self._event.synchronize()
         return self._values.cpu()
 
 
-def lr_below(lr: float) -> str:
-    """A tenth of a learning rate, in as few digits as serve."""
+def suggest_lower_lr(lr: float) -> str:
+    """Return a tenth of a learning rate, in as few digits as serve."""
     return f"{lr / 10:.1g}"

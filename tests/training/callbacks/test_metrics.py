@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,10 +16,14 @@ from torch.utils.tensorboard import SummaryWriter
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, read_record
+from convscope.training.callbacks.metrics import LateCopy, RunMetrics, suggest_lower_lr
+from convscope.training.callbacks.throughput import Throughput
 from convscope.training.request import RunRequest
-from convscope.training.tracking.events import cut_back, event_sizes
-from convscope.training.tracking.throughput import Throughput
-from convscope.training.tracking.tracker import LateCopy, RunTracker, lr_below
+from convscope.training.tensorboard.logger import (
+    RunTensorBoardLogger,
+    cut_back,
+    event_sizes,
+)
 from convscope.training.train import train
 
 Points = list[tuple[int, float]]
@@ -167,14 +170,12 @@ def test_a_checkpoint_knows_the_size_of_all_that_was_written_before_it(
 
     monkeypatch.setattr(RecordWriter, "write", slowly)
     throughput = Throughput(torch.device("cpu"))
-    tracker = RunTracker(
-        RunDirectory(tmp_path), throughput, 32, lambda step: 0.01, 0.01, lambda writer: None
-    )
-    tracker.on_fit_start(cast(Any, None), cast(Any, None))
+    logger = RunTensorBoardLogger(str(tmp_path))
+    metrics = RunMetrics(RunDirectory(tmp_path), throughput, 32, lambda step: 0.01, 0.01, [logger])
     for step in range(10):
-        tracker.writer.add_scalar("a", step, step)
-    state = tracker.state_dict()
-    tracker.close()
+        logger.log_metrics({"a": step}, step)
+    state = metrics.state_dict()
+    logger.close()
     assert state == {"epochs": 0, "event_sizes": event_sizes(tmp_path)}
 
 
@@ -194,4 +195,4 @@ def test_a_late_copy_from_a_device_is_read_when_it_is_there() -> None:
     ("lr", "lower"), [(0.01, "0.001"), (1.0, "0.1"), (0.03, "0.003"), (1e6, "1e+05"), (20, "2")]
 )
 def test_a_lower_learning_rate_is_a_tenth(lr: float, lower: str) -> None:
-    assert lr_below(lr) == lower
+    assert suggest_lower_lr(lr) == lower

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from convscope.training.step.schedule import one_cycle
+from convscope.training.schedule import one_cycle
 
 
 @pytest.mark.parametrize("warmup", [0.05, 0.1, 0.3, 0.9, 0.99])

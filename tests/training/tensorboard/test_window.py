@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from convscope.geometry import LayerGeometry, network_geometry
-from convscope.training.tracking.window import (
+from convscope.training.tensorboard.window import (
     COVERED,
     PADDING,
     SKIPPED,

@@ -15,13 +15,19 @@ from convscope.data.order import BatchOrder
 from convscope.geometry import network_geometry
 from convscope.streams import terminal_lines
 from convscope.training.model import ConvNet
-from convscope.training.process_group import ALONE, Ranks
-from convscope.training.step.captured import Capture, CapturedSteps
-from convscope.training.step.schedule import one_cycle
-from convscope.training.step.stepper import Stepper, graph_capture
-from convscope.training.step.update import Update, make_optimizer
+from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
+from convscope.training.schedule import one_cycle
+from convscope.training.train_step import (
+    Capture,
+    CudaGraphRunner,
+    EagerRunner,
+    StepRunner,
+    TrainStep,
+    make_optimizer,
+    step_runner,
+)
 
-from ...convs import parse_conv
+from ..convs import parse_conv
 
 CHUNKS = [range(10), range(10, 17), range(17, 29), range(29, 40), range(40, 41), range(41, 53)]
 """Of many lengths, across an epoch's end at step 40."""
@@ -47,26 +53,24 @@ def network(kernel_size: int = 3, stride: int = 1) -> nn.Module:
 Taken = tuple[nn.Module, Tensor, Tensor]
 
 
+def learning_rate(step: int) -> float:
+    return one_cycle(step, 53, 0.02, 0.3)
+
+
 def trained(
     net: nn.Module,
     batches: TrainBatches,
     capture: Capture | None,
     after_step: Callable[[], None] = lambda: None,
-    ranks: Ranks = ALONE,
+    ranks: ProcessGroup = SINGLE_PROCESS,
 ) -> Taken:
     """Train a copy through all chunks: the network, every loss, every accuracy."""
     net = deepcopy(net)
     # Its learning rate is a tensor, as on CUDA.
     optimizer = torch.optim.AdamW(net.parameters(), lr=torch.tensor(0.02), fused=True)
-    stepper = Stepper(
-        Update(net, optimizer, None, ranks),
-        batches,
-        lambda step: one_cycle(step, 53, 0.02, 0.3),
-        capacity=12,
-        capture=capture,
-        after_step=after_step,
-    )
-    losses, accuracies = zip(*map(stepper.take, CHUNKS), strict=True)
+    eager = EagerRunner(TrainStep(net, optimizer, None, ranks), batches, learning_rate, after_step)
+    runner: StepRunner = eager if capture is None else CudaGraphRunner(eager, 12, capture)
+    losses, accuracies = zip(*map(runner.run, CHUNKS), strict=True)
     return net, torch.cat(losses), torch.cat(accuracies)
 
 
@@ -130,13 +134,13 @@ def test_a_step_that_cannot_be_captured_is_taken_plainly_and_told_once() -> None
     assert torch.equal(refused.head.weight, plain.head.weight)
 
 
-class OthersCannot(Ranks):
+class OthersCannot(ProcessGroup):
     """The first of two, whose other rank has the same batches and could not capture its step."""
 
-    def average(self, tensors: Iterable[Tensor]) -> None:
+    def all_reduce_mean(self, tensors: Iterable[Tensor]) -> None:
         pass
 
-    def all(self, here: bool, device: torch.device) -> bool:
+    def all_true(self, condition: bool, device: torch.device) -> bool:
         return False
 
 
@@ -168,19 +172,16 @@ def test_a_learning_rate_restored_elsewhere_is_on_the_device_when_a_step_is_capt
         captured.extend(group["lr"].device.type for group in restored.param_groups)
         return step
 
-    CapturedSteps(
-        Update(net, restored, None),
-        TrainBatches(images, source.order),
-        source.inputs(range(2)),
-        capacity=12,
-        capture=capture,
-        after_step=lambda: None,
-    )
+    batches = TrainBatches(images, source.order)
+    eager = EagerRunner(TrainStep(net, restored, None), batches, learning_rate, lambda: None)
+    CudaGraphRunner(eager, 12, capture).capture_step(source.inputs(range(2)))
     assert captured == ["meta"]
 
 
 def test_nothing_is_captured_off_cuda() -> None:
-    assert graph_capture(train_batches(None)) is None
+    train_step = TrainStep(network(), torch.optim.AdamW([torch.zeros(1)]), None)
+    eager = EagerRunner(train_step, train_batches(None), learning_rate, lambda: None)
+    assert step_runner(eager, 12) is eager
 
 
 def test_the_optimizer_is_fused_and_has_a_plain_learning_rate_on_the_cpu() -> None:
@@ -200,28 +201,21 @@ def test_a_cuda_graph_takes_the_plain_steps(augmentation: Augmentation | None) -
     images = DeviceImages(pixels, source.images._labels.numpy(), [120.0], [60.0], "cuda")
     order = BatchOrder(torch.arange(640), 16, seed=3, device=images.index_device)
     batches = TrainBatches(images, order, augmentation)
-    capture = graph_capture(batches)
-    assert capture is not None
 
-    def weights(capture: Capture | None) -> Taken:
+    def weights(*, captured: bool) -> Taken:
         net = network().cuda()
         optimizer = make_optimizer(net, OptimConfig(0.02, 0.01, 0.3), torch.device("cuda"))
-        stepper = Stepper(
-            Update(net, optimizer, None),
-            batches,
-            lambda step: one_cycle(step, 53, 0.02, 0.3),
-            capacity=12,
-            capture=capture,
-            after_step=lambda: None,
-        )
-        losses, accuracies = zip(*map(stepper.take, CHUNKS), strict=True)
+        eager = EagerRunner(TrainStep(net, optimizer, None), batches, learning_rate, lambda: None)
+        runner = step_runner(eager, 12)
+        assert isinstance(runner, CudaGraphRunner)
+        losses, accuracies = zip(*map((runner if captured else eager).run, CHUNKS), strict=True)
         return net, torch.cat(losses), torch.cat(accuracies)
 
     # Else convolutions add in an order of their own.
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)  # type: ignore[no-untyped-call]
     with exact, warnings.catch_warnings():
         warnings.simplefilter("error")
-        captured, losses, _ = weights(capture)
-        plain, expected, _ = weights(None)
+        captured, losses, _ = weights(captured=True)
+        plain, expected, _ = weights(captured=False)
     torch.testing.assert_close(losses, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(captured.head.weight, plain.head.weight, atol=1e-5, rtol=0)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from convscope.text import count, percent
-from convscope.training.tracking.throughput import Throughput
+from convscope.training.callbacks.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class EpochProgress(LightningProgressBar):
     Args:
         total_steps, epochs: of the whole run.
         throughput: what measured the epoch that a line tells of.
-        show_bar: draw the bar; it is drawn on a terminal alone.
+        show_bar: draw the bar; it is drawn only on a terminal.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class EpochProgress(LightningProgressBar):
         )
 
     def step(self) -> None:
-        """One optimizer step more."""
+        """Count one optimizer step."""
         if self._bar is not None:
             self._bar.update()
 

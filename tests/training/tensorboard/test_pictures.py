@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from convscope.geometry import NetworkGeometry, network_geometry
 from convscope.training.model import ConvNet
-from convscope.training.tracking.pictures import (
+from convscope.training.tensorboard.pictures import (
     check_shapes,
     confusion_picture,
     filter_picture,

@@ -1,4 +1,4 @@
-"""samples/s: training samples over the wall time of the training steps alone."""
+"""samples/s: training samples over the wall time of the training steps only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from convscope.training.process_group import ALONE, Ranks
+from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Throughput(Callback):
     checkpoints lie outside the window.
 
     Attributes:
-        steps: of the epoch's training; None where it had the warm-up alone.
+        steps: of the epoch's training; None where it had only the warm-up.
         images: of the last validation.
     """
 
@@ -77,9 +77,9 @@ class Throughput(Callback):
         self,
         device: torch.device,
         clock: Callable[[], float] = time.perf_counter,
-        ranks: Ranks = ALONE,
+        process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self._ranks = ranks
+        self._process_group = process_group
         self._training = Stopwatch(clock, synchronizer(device))
         self._evaluation = Stopwatch(clock, synchronizer(device))
         self._warm = False
@@ -126,7 +126,7 @@ class Throughput(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         # The other ranks have as many, or one less.
-        self._evaluation.count(len(batch[1]) * self._ranks.size)
+        self._evaluation.count(len(batch[1]) * self._process_group.world_size)
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -134,6 +134,6 @@ class Throughput(Callback):
 
 
 def synchronizer(device: torch.device) -> Callable[[], None]:
-    """What waits for a device: nothing to wait for on the CPU."""
+    """Return what waits until a device has done all that it was given; the CPU has done it."""
     waits = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     return waits.get(device.type, lambda: None)

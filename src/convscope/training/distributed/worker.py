@@ -1,4 +1,4 @@
-"""A rank's process, `python -m convscope.training.distributed.rank`: does what it is asked for.
+"""A rank's process, `python -m convscope.training.distributed.worker`: does what it is told.
 
 It claims nothing and writes no record: that is the command's, which hears the signals and ends it.
 What else a run leaves on disk the first rank writes.
@@ -18,14 +18,14 @@ from typing import Any
 
 from convscope.errors import UserError
 from convscope.training.distributed.messages import (
+    Acknowledged,
     Call,
-    Ended,
     Failed,
-    Logged,
+    Finished,
+    LogRecord,
     Message,
-    Part,
     Returned,
-    Shown,
+    WorkerSpec,
 )
 
 
@@ -33,16 +33,16 @@ def main() -> None:
     command = Command()
     # Here: they take seconds, in which the command may end, and this process with it.
     from convscope.training.devices import free_memory
-    from convscope.training.distributed.part import train_part
+    from convscope.training.distributed.train_worker import train_worker
 
     while True:
         # Also when it has trained its part: gloo may abort a rank whose peer is gone.
-        asked = command.next_asked()
+        instruction = command.next_instruction()
         try:
-            if isinstance(asked, Part):
-                command.send(Ended(train_part(asked, command)))
+            if isinstance(instruction, WorkerSpec):
+                command.send(Finished(train_worker(instruction, command)))
             else:
-                command.send(Returned(_call(asked)))
+                command.send(Returned(_call(instruction)))
         except UserError as error:
             command.send(Failed(str(error), True, traceback.format_exc()))
         except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
@@ -50,8 +50,8 @@ def main() -> None:
             command.send(Failed(reason, False, traceback.format_exc()))
             # Nobody knows what it has left in memory.
             return
-        if isinstance(asked, Part):
-            free_memory(asked.hardware)
+        if isinstance(instruction, WorkerSpec):
+            free_memory(instruction.hardware)
 
 
 class Command:
@@ -61,8 +61,8 @@ class Command:
         self._out = os.fdopen(os.dup(1), "wb")
         # What else is printed must not get among the messages.
         os.dup2(2, 1)
-        self._asked: queue.SimpleQueue[Part | Call] = queue.SimpleQueue()
-        self._shown: queue.SimpleQueue[Shown] = queue.SimpleQueue()
+        self._instructions: queue.SimpleQueue[WorkerSpec | Call] = queue.SimpleQueue()
+        self._acknowledgements: queue.SimpleQueue[Acknowledged] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, message: Message) -> None:
@@ -71,19 +71,22 @@ class Command:
 
     def log(self, record: logging.LogRecord) -> None:
         """Have the command log it, and wait until it has."""
-        self.send(Logged(record))
-        self._shown.get()
+        self.send(LogRecord(record))
+        self._acknowledgements.get()
 
-    def next_asked(self) -> Part | Call:
-        """Wait for what is asked for next."""
-        return self._asked.get()
+    def next_instruction(self) -> WorkerSpec | Call:
+        """Wait for the next instruction."""
+        return self._instructions.get()
 
     def _listen(self) -> None:
         with open(0, "rb", closefd=False) as stdin, suppress(EOFError, pickle.UnpicklingError):
             while True:
-                said = pickle.load(stdin)
-                (self._shown if isinstance(said, Shown) else self._asked).put(said)
-        # Nobody holds the claim on the run any more.
+                message = pickle.load(stdin)
+                if isinstance(message, Acknowledged):
+                    self._acknowledgements.put(message)
+                else:
+                    self._instructions.put(message)
+        # The command is gone, and with it the claim on the run.
         os._exit(1)
 
 

@@ -1,0 +1,1 @@
+"""What happens during a run besides training, one Lightning callback per file."""

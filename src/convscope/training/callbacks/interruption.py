@@ -1,0 +1,29 @@
+"""Signals, acted on between two batches that are evaluated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning import Callback
+from typing_extensions import override
+
+from convscope.training.signals import Signals
+
+
+class Interruption(Callback):
+    """Acts on a signal when a batch has been evaluated.
+
+    Args:
+        signals: raise Interrupted where one has come.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self.signals = signals
+
+    @override
+    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
+        self.signals.check()
+
+    @override
+    def on_test_batch_end(self, *_: Any, **__: Any) -> None:
+        self.signals.check()

@@ -1,1 +1,0 @@
-"""Optimizer steps: one on a batch, and many without overhead."""

@@ -1,1 +1,0 @@
-"""What training writes: TensorBoard, history, throughput, feature maps."""
