@@ -22,7 +22,7 @@ _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def resolve_hardware(trainer: TrainerConfig) -> Hardware:
-    """Settle what `auto` means on this machine.
+    """Resolve what `auto` means on this machine.
 
     Raises:
         UserError: a device that is not there.
@@ -61,19 +61,17 @@ def free_memory(hardware: Hardware) -> None:
 
 
 def _accelerator(asked: str) -> str:
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked == "auto":
-        return next((kind for kind, found in there.items() if found), "cpu")
-    if asked == "gpu":
-        found = next((kind for kind, found in there.items() if found), None)
-    else:
-        found = asked if asked == "cpu" or there[asked] else None
-    if found is None:
+    modules = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    there = [kind for kind, module in modules.items() if module.is_available()]
+    if asked == "cpu" or (asked == "auto" and not there):
+        return "cpu"
+    fitting = there if asked in ("auto", "gpu") else [kind for kind in there if kind == asked]
+    if not fitting:
         raise UserError(
             f"trainer.accelerator={asked}: this machine has none that PyTorch can use\n"
             "leave it out, or set trainer.accelerator=cpu"
         )
-    return found
+    return fitting[0]
 
 
 def _available(accelerator: str) -> int:

@@ -144,7 +144,7 @@ class Experiment:
         self._signals.check()
 
     def _read_checkpoint(self) -> dict[str, Any]:
-        """What last.ckpt says of the metrics that were logged before it; {} without one."""
+        """Return the state of `RunMetrics` in last.ckpt; {} without one."""
         directory, run = self.request.directory, self.request.id
         if self._develops or not directory.last.exists():
             return {}
@@ -195,7 +195,7 @@ class Experiment:
         )
 
     def headline(self) -> str:
-        """What is about to be trained, in one line."""
+        """Return what is about to be trained, in one line."""
         request, hardware = self.request, self.request.hardware
         resumed = f", resumed after epoch {self.resumed_from_epoch}" * bool(self.resumed_from_epoch)
         threads = (
@@ -210,7 +210,7 @@ class Experiment:
         )
 
     def run(self) -> dict[str, float]:
-        """Train, test the best weights once, and write what TensorBoard shows of them.
+        """Train, test the best weights once, and log the results.
 
         Returns:
             The summary's metrics, by the tags of `summary/` without that prefix.
@@ -281,6 +281,6 @@ class Experiment:
         describe(self._loggers, self.network, self.request, self._example())
 
     def _example(self) -> torch.Tensor:
-        """The one test image whose feature maps are shown: (1, channels, height, width)."""
+        """Return the test image whose feature maps are shown: (1, channels, height, width)."""
         image, _ = self._test.batch(torch.zeros(1, dtype=torch.long))
         return image

@@ -35,7 +35,7 @@ class Hardware:
 
     @property
     def strategy(self) -> str:
-        """How its devices share a run, in the words of `trainer.strategy`."""
+        """How its devices share a run, as `trainer.strategy` says it."""
         return "ddp" if self.devices > 1 else "auto"
 
     @property

@@ -34,7 +34,7 @@ def check(config: TrainConfig, overrides: Sequence[str], facts: Facts | None = N
     """Work out a config's geometry and hold it against its data set.
 
     Args:
-        facts: the data set's outline, where it is known better than from its name and place;
+        facts: the data set's outline, where it is known better than from its name and folder;
             `data.name=auto` has that of MNIST, whose shape digits share and whose size is larger.
 
     Raises:
@@ -71,7 +71,7 @@ def _check_sizes(config: TrainConfig, facts: Facts) -> None:
 
 
 def _with_sizes(error: UserError, config: TrainConfig) -> UserError:
-    """The error, and in a second line that images differ in size: it would be the next one."""
+    """Add in a second line that images differ in size, which would be the next error."""
     if config.data.name != "image_folder" or config.data.image_size is not None:
         return error
     from convscope.data.image_folder import differing_size
@@ -81,7 +81,7 @@ def _with_sizes(error: UserError, config: TrainConfig) -> UserError:
 
 
 def fitted(config: TrainConfig, typed: Collection[str], facts: Facts) -> TrainConfig:
-    """The config with a batch and a validation share that a small data set allows.
+    """Return the config with a batch and a validation share that a small data set allows.
 
     What was typed stays, and so does what is possible: the batch is changed only where it has more
     images than there are to train on, the share only where it is less than an image of any class.
@@ -177,7 +177,7 @@ def request_run(
         # The same run under the name that it has where it was trained with 0.1.0's defaults.
         earlier = directory(replace(defaults, data=replace(defaults.data, flip=True, shift=2)))
         current = earlier if earlier.path.exists() else current
-    return _settled(variant, images, hardware, key, current)
+    return _planned(variant, images, hardware, key, current)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class RemoteRequest:
     test_batches: int
 
     def materialize(self, hardware: Hardware) -> RunRequest:
-        """The same run, here.
+        """Return the same run in this process.
 
         Raises:
             UserError: data that cannot be had, or data or hardware that make it another run.
@@ -211,9 +211,9 @@ class RemoteRequest:
                 f"{data.name} under {self.data_root}, or the device ({hardware.device}), is not"
                 " here what it is where the command was typed"
             )
-        settled = _settled(self.variant, images, hardware, self.id, self.directory)
+        request = _planned(self.variant, images, hardware, self.id, self.directory)
         return replace(
-            settled,
+            request,
             steps=self.steps,
             val_batches=self.val_batches,
             test_batches=self.test_batches,
@@ -221,7 +221,7 @@ class RemoteRequest:
 
 
 def to_remote(request: RunRequest) -> RemoteRequest:
-    """What another process needs to train this run."""
+    """Return what another process needs to train this run."""
     cache = request.config.data.cache
     return RemoteRequest(
         request.variant,
@@ -235,7 +235,7 @@ def to_remote(request: RunRequest) -> RemoteRequest:
     )
 
 
-def _settled(
+def _planned(
     variant: Variant, images: Images, hardware: Hardware, key: str, directory: RunDirectory
 ) -> RunRequest:
     # Here: help and a mistake in the options need not wait for NumPy.

@@ -122,7 +122,7 @@ class RunResolver:
         ]
 
     def _fitted(self, overrides: Sequence[str], config: TrainConfig) -> tuple[TrainConfig, Facts]:
-        """The config on its data set, with what the overrides do not set fitted to it."""
+        """Return the config, fitted to its data set where overrides allow it, and the outline."""
         facts = self._facts(config.data.name, config.data.root, config.data.image_size)
         used = fitted(config, as_written(overrides), facts)
         _, height, width = facts.input_shape
@@ -180,8 +180,8 @@ class RunResolver:
     def _composed_on(self, variant: Variant, name: str) -> Variant:
         """Return the variant that the overrides ask for on the data set `name`."""
         others = [word for word in variant.overrides if not _DATA_CHOICE.match(word)]
-        settled = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
-        return check(replace(settled, seed=variant.config.seed), variant.overrides)
+        config = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
+        return check(replace(config, seed=variant.config.seed), variant.overrides)
 
     def _load(self, config: TrainConfig) -> Images:
         from convscope.data.sources import load

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def describe(
     loggers: Sequence[Logger], network: ConvNet, request: RunRequest, image: Tensor
 ) -> None:
-    """Write what is known before the first step: the geometry, held against the network.
+    """Log what is known before the first step: hyperparameters and the geometry, once checked.
 
     Args:
         image: (1, channels, height, width), normalised.

@@ -63,12 +63,13 @@ def limited(batches: int, limit: int | float, key: str) -> int:
 
 
 def longest_chunk(chunk_steps: int) -> int:
-    """Steps of the longest chunk that `StepChunks` gives."""
+    """Return the steps of the longest chunk that `StepChunks` gives."""
     return max(chunk_steps, WARMUP_STEPS)
 
 
+@dataclass(frozen=True)
 class StepChunks:
-    """An epoch's steps as ranges of global step, a function of where training stands alone.
+    """An epoch's steps as ranges of global step, a function of the global step only.
 
     An epoch's first chunk is short: throughput is counted from the end of a process's first. That
     it is so in every epoch lets a resumed run average its losses over the chunks of one that never
@@ -83,10 +84,9 @@ class StepChunks:
         global_step: optimizer steps taken so far.
     """
 
-    def __init__(self, plan: StepPlan, chunk_steps: int, global_step: Callable[[], int]) -> None:
-        self.plan = plan
-        self.chunk_steps = chunk_steps
-        self.global_step = global_step
+    plan: StepPlan
+    chunk_steps: int
+    global_step: Callable[[], int]
 
     def __iter__(self) -> Iterator[range]:
         step = self.global_step()
@@ -103,13 +103,14 @@ _FIRST, _LAST = 1 / 25, 1 / 25e4
 
 
 def one_cycle(step: int, total_steps: int, peak: float, warmup: float) -> float:
-    """The learning rate of optimizer step `step`, from 0: up to `peak` and down, along cosines.
+    """Return the learning rate of optimizer step `step`, from 0: along cosines up and down.
 
     The 1cycle policy (Smith and Topin, 2017, arXiv:1708.07120) as `torch.optim.lr_scheduler.
     OneCycleLR(total_steps=total_steps + 1, cycle_momentum=False)` computes it; the point after the
     last step is the end of its descent.
 
     Args:
+        peak: the largest learning rate.
         warmup: share of the steps over which it climbs.
     """
     top = warmup * (total_steps + 1) - 1

@@ -91,6 +91,7 @@ class StepRunner(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class EagerRunner:
     """Runs steps one after the other, as plain PyTorch does.
 
@@ -99,17 +100,10 @@ class EagerRunner:
         after_step: called after each step; must not read the device.
     """
 
-    def __init__(
-        self,
-        train_step: TrainStep,
-        batches: TrainBatches,
-        learning_rate: Callable[[int], float],
-        after_step: Callable[[], None],
-    ) -> None:
-        self.train_step = train_step
-        self.batches = batches
-        self.learning_rate = learning_rate
-        self.after_step = after_step
+    train_step: TrainStep
+    batches: TrainBatches
+    learning_rate: Callable[[int], float]
+    after_step: Callable[[], None]
 
     def run(self, chunk: range) -> tuple[Tensor, Tensor]:
         """See `StepRunner.run`."""

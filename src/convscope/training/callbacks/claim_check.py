@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning import Callback
@@ -10,6 +11,7 @@ from typing_extensions import override
 from convscope.runs.lock import Claim
 
 
+@dataclass(eq=False)
 class ClaimCheck(Callback):
     """Checks the run's claim before anything is written; to be the first callback.
 
@@ -17,8 +19,7 @@ class ClaimCheck(Callback):
         claim: raises ClaimLost where the run's folder was deleted, moved or replaced.
     """
 
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
+    claim: Claim
 
     @override
     def on_fit_start(self, *_: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
@@ -12,6 +13,7 @@ from convscope.errors import UserError
 from convscope.training.process_group import ProcessGroup
 
 
+@dataclass(eq=False)
 class EqualWeights(Callback):
     """Makes sure, once an epoch, that all ranks have the same network, bit for bit.
 
@@ -19,8 +21,7 @@ class EqualWeights(Callback):
         UserError: from the start of a validation, on every rank, where they have not.
     """
 
-    def __init__(self, process_group: ProcessGroup) -> None:
-        self.process_group = process_group
+    process_group: ProcessGroup
 
     @override
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

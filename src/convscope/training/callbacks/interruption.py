@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning import Callback
@@ -10,6 +11,7 @@ from typing_extensions import override
 from convscope.training.signals import Signals
 
 
+@dataclass(eq=False)
 class Interruption(Callback):
     """Acts on a signal when a batch has been evaluated.
 
@@ -17,8 +19,7 @@ class Interruption(Callback):
         signals: raise Interrupted where one has come.
     """
 
-    def __init__(self, signals: Signals) -> None:
-        self.signals = signals
+    signals: Signals
 
     @override
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ class LossDiverged(UserError):
     """A loss is NaN or infinite."""
 
 
+@dataclass(eq=False)
 class RunMetrics(Callback):
     """Logs `train/ val/ optim/ throughput/ memory/` to all loggers, and writes history.csv.
 
@@ -41,21 +43,14 @@ class RunMetrics(Callback):
         LossDiverged: from the end of a chunk or of a validation, when a loss was NaN or infinite.
     """
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        throughput: Throughput,
-        batch_size: int,
-        learning_rate: Callable[[int], float],
-        peak_lr: float,
-        loggers: Sequence[Logger],
-    ) -> None:
-        self.directory = directory
-        self.throughput = throughput
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.peak_lr = peak_lr
-        self.loggers = loggers
+    directory: RunDirectory
+    throughput: Throughput
+    batch_size: int
+    learning_rate: Callable[[int], float]
+    peak_lr: float
+    loggers: Sequence[Logger]
+
+    def __post_init__(self) -> None:
         self.epochs = 0
         """Epochs finished."""
         self._pending: tuple[range, LateCopy] | None = None

@@ -53,7 +53,7 @@ class Stopwatch:
             self._items += items
 
     def stop(self) -> Rate | None:
-        """The rate since `start`; None if it was not started, or nothing was counted."""
+        """Return the rate since `start`; None if it was not started, or nothing was counted."""
         if self._started is None:
             return None
         self._synchronize()

@@ -79,7 +79,7 @@ class DistributedExperiment:
         return self._started.headline
 
     def run(self) -> dict[str, float]:
-        """As `Experiment.run`."""
+        """See `Experiment.run`."""
         while len(self._finished) < self._size:
             rank, message = self._next()
             if isinstance(message, Finished):

@@ -167,10 +167,10 @@ def _listen(
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """A process started within never gets the signals that end a run.
+    """Start processes that never get the signals that end a run.
 
     At a terminal all would get them, and how a run ends is for the command to decide. Ignoring them
-    would not do: Lightning puts a handler of its own in the place of that.
+    would not do: Lightning puts a handler of its own instead.
     """
     if sys.platform == "win32":
         yield

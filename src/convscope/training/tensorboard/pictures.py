@@ -56,7 +56,7 @@ def check_shapes(network: ConvNet, geometry: NetworkGeometry, images: Tensor) ->
 
 
 def filter_picture(weight: Tensor) -> Tensor:
-    """Filters (out, in, height, width) as one picture (3, height, width), 0 to 1; grey is zero.
+    """Draw filters (out, in, height, width) as a picture (3, height, width), 0 to 1; grey is 0.
 
     Filters of one or three input channels are drawn in grey or colour, others by their mean.
     """
@@ -68,7 +68,7 @@ def filter_picture(weight: Tensor) -> Tensor:
 
 
 def map_picture(maps: Tensor) -> Tensor:
-    """Feature maps (channels, height, width) as one picture (3, height, width), each 0 to 1."""
+    """Draw feature maps (channels, height, width) as a picture (3, height, width), each 0 to 1."""
     tiles = maps[:_MOST_MAPS].detach().float().cpu()[:, None]
     return _tiles(tiles, normalize=True, scale_each=True)
 
@@ -82,7 +82,7 @@ def _tiles(tiles: Tensor, **options: bool) -> Tensor:
 
 @plain_text()
 def confusion_picture(confusion: Tensor, classes: Sequence[str]) -> Figure:
-    """Counts (true class, predicted class) as a matrix shaded by the share of the true class."""
+    """Draw counts (true class, predicted class), shaded by their share of the true class."""
     counts = confusion.cpu()
     shares = counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
     figure = Figure(figsize=(6.4, 6), layout="constrained", dpi=100)

@@ -32,7 +32,7 @@ _DPI = 110
 
 @plain_text()
 def window_picture(layer: LayerGeometry) -> Figure:
-    """The padded input with the first window, its two neighbours and the last; then the output.
+    """Draw the padded input with the first window, its two neighbours and the last; the output.
 
     Skipped pixels and the unused border have shades of their own, and each window has a dot at its
     centre. Two corners of a large input are drawn once more, enlarged.
