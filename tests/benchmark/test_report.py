@@ -126,7 +126,7 @@ def test_remarks_say_on_what_and_how_it_was_measured() -> None:
         "Medians of 3 rounds",
         "A CPU (cpu, 1 thread), Linux; a and b in bf16-mixed; peaks 120 GMAC/s and 20.5 GB/s.",
         "\ntorch 2.14.1, python 3.11.7\n",
-        "Prompt to prompt: 12.3 s for `python scripts/train.py`\n",
+        "End to end: 12.3 s for `python scripts/train.py`\n",
         "Command: `python scripts/benchmark.py --quick`",
         "Williams, Waterman and Patterson 2009",
     ):

@@ -82,7 +82,7 @@ def test_a_benchmark_is_printed_and_written(benchmark: Benchmark, tmp_path: Path
         (["--fast"], "unrecognized arguments: --fast: see --help"),
         (["--rounds", "0"], "--rounds must be a number from 1 to 9999, got 0"),
         (["--rounds="], "--rounds must be a number from 1 to 9999, got nothing"),
-        (["--json", "nowhere/x.json"], "--json must name a file in a folder that is there"),
+        (["--json", "nowhere/x.json"], "--json must name a file in an existing folder"),
         (["--markdown", "/dev/null"], "--markdown must name a file"),
         (["trainer.max_epochs=3"], "trainer.max_epochs cannot be given"),
         (["conv.stride=0"], "conv.stride must be at least 1, got 0"),

@@ -259,7 +259,7 @@ def test_places(compare: Compare, study: Path) -> None:
         (["--report", "report.pdf"], "must end in .html or .md, got report.pdf"),
         (["--report", "outputs"], "--report must name a file, got outputs"),
         (["--all"], "unrecognized arguments: --all: see --help"),
-        (["diff", "one"], "diff must have two variants or runs behind it, got 1"),
+        (["diff", "one"], "diff must be followed by two variants or runs, got 1"),
         (["diff", "a", "b", "--runs"], "--runs is not for diff: see --help"),
         (["diff", "a", "b"], "run must be a run in outputs or its folder, got 'a'"),
     ],

@@ -1,1 +1,1 @@
-"""How fast training is, against what an expert writes by hand and against the usual pipeline."""
+"""The benchmark of training speed, against a loop written by hand and the usual pipeline."""

@@ -1,4 +1,4 @@
-"""What is measured: each variant and batch size of a grid."""
+"""The cases to measure: each variant and batch size of a grid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from convscope.training.request import RunRequest
 from convscope.training.resolve import RunResolver
 
 DEFAULTS = {"conv": ["k3-s2-p1", "k3-s1-p1", "k5-s2-p2"], "data.batch_size": ["256", "64"]}
-"""The values of a key that is not given; a quick benchmark takes the first one."""
+"""Values of the keys that are not given; a quick benchmark uses only the first."""
 COMMON = (
     "data.flip=false",
     "data.shift=0",
@@ -23,7 +23,7 @@ COMMON = (
     "trainer.fast_dev_run=false",
     "trainer.devices=1",
 )
-"""Overrides of every run: what the baselines do not do either."""
+"""Overrides of every run, which turn off what the baselines do not do."""
 _SET_HERE = {
     *(override.partition("=")[0] for override in COMMON),
     *("trainer.max_epochs", "trainer.limit_train_batches"),
@@ -33,26 +33,37 @@ _SET_HERE = {
 
 @dataclass(frozen=True)
 class Case:
-    """A variant at a batch size: the overrides that ask for it, and a run of it here."""
+    """A variant at a batch size.
+
+    Attributes:
+        overrides: the overrides that select it.
+        request: its run on this machine.
+    """
 
     overrides: tuple[str, ...]
     request: RunRequest
 
     @property
     def variant(self) -> str:
+        """The variant's label."""
         return self.request.variant.label
 
     @property
     def batch_size(self) -> int:
+        """Images per training step."""
         return self.request.config.data.batch_size
 
 
 def cases(overrides: Sequence[str], quick: bool, resolver: RunResolver) -> list[Case]:
-    """Return every combination of the values given; a key that is not given has its default grid.
+    """Return every combination of the given values; keys that are not given have `DEFAULTS`.
+
+    Args:
+        overrides: as for a sweep, with several values separated by commas.
+        quick: whether to use only the first default of each key.
+        resolver: prepares the runs.
 
     Raises:
-        UserError: a key that the benchmark sets itself, a value that no run could have, or an
-            impossible variant.
+        UserError: a key that the benchmark sets itself, an invalid value, or an impossible variant.
     """
     given = expand(overrides)
     keys = {one.key for one in given}

@@ -1,4 +1,4 @@
-"""(c): the usual Lightning pipeline, as tutorials write it.
+"""Contender (c): the usual Lightning pipeline, as tutorials write it.
 
 torchvision's data set, a transform per image, a DataLoader with workers, and a LightningModule that
 logs its loss at every step, in a Trainer with its defaults.
@@ -33,7 +33,7 @@ _WARMUP_STEPS = 10
 
 
 class BaselineModule(LightningModule):
-    """Cross-entropy, AdamW, a one-cycle schedule: automatic optimisation."""
+    """Cross-entropy, AdamW and a one-cycle schedule, with automatic optimisation."""
 
     def __init__(self, network: nn.Module, optim: OptimConfig, total_steps: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class BaselineModule(LightningModule):
 
 
 class Clock(Callback):
-    """Reads the time after the given steps, when the device has done them."""
+    """Reads the time after the given steps, once the device has finished them."""
 
     def __init__(self, device: torch.device, *steps: int) -> None:
         self.readings: list[float] = []
@@ -74,10 +74,13 @@ class Clock(Callback):
 
 
 def samples_per_second(case: Case, images: Dataset[Any], steps: int, workers: int) -> float:
-    """Train from scratch, and time so many steps after the first ones, which start the workers.
+    """Train from scratch and return training samples/s after warm-up steps.
 
     Args:
-        images: a torchvision data set that gives (image, label).
+        case: the variant and batch size.
+        images: a torchvision data set of (image, label).
+        steps: number of steps that are timed.
+        workers: number of the DataLoader's worker processes.
     """
     request, batch_size = case.request, case.batch_size
     total_steps = _WARMUP_STEPS + steps
@@ -107,19 +110,19 @@ def samples_per_second(case: Case, images: Dataset[Any], steps: int, workers: in
         try:
             trainer.fit(module, loader)
         except SystemExit as end:
-            # What Lightning makes of Ctrl-C.
+            # Lightning turns Ctrl-C into SystemExit.
             raise (end.__context__ or KeyboardInterrupt()) from None
     began, ended = clock.readings
     return steps * batch_size / (ended - began)
 
 
 def rates_by_workers(case: Case, images: Dataset[Any], steps: int) -> dict[int, float]:
-    """Return samples/s by number of workers: none, then one, and doubled up to the cores."""
+    """Return samples/s by number of workers, see `worker_counts`."""
     return {n: samples_per_second(case, images, steps, n) for n in worker_counts(cores())}
 
 
 def torchvision_images(case: Case) -> Dataset[Any] | None:
-    """Return torchvision's reader of the case's data; None where it has none, or no file of it."""
+    """Return torchvision's data set of the case; None if it has none or its files are missing."""
     images = case.request.images
     known = DATASETS.get(images.name)
     if known is None or not known.torchvision:
@@ -136,5 +139,5 @@ def torchvision_images(case: Case) -> Dataset[Any] | None:
 
 
 def worker_counts(cores: int) -> list[int]:
-    """0, 1, 2, 4, … and the number of cores."""
+    """Return the numbers of workers to try: 0, 1, 2, 4, … and the number of cores."""
     return [0, *(2**power for power in range(cores.bit_length()) if 2**power < cores), cores]

@@ -1,4 +1,4 @@
-"""Measures one case: its contenders are prepared, then take turns."""
+"""The measurement of one case: its contenders are prepared, then take turns."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from convscope.benchmark.torch_baseline import TensorData, Trial, compile_choice
 from convscope.training.resolve import RunResolver
 
 Turn = Callable[[], Mapping[str, float | None]]
-"""Measures one contender once: figures by name."""
+"""Measures one contender once and returns figures by name."""
 
 _TRIAL_STEPS = 30
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long is measured.
+    """How long the contenders are measured.
 
     Attributes:
-        rounds: turns of each contender.
-        window_s: seconds that one turn of (b) takes, about; (a) takes as many steps, (c) as many
-            seconds.
-        try_compile: whether (b) is tried through `torch.compile` too.
-        epochs: of the end-to-end run.
+        rounds: number of measurements of each contender.
+        window_s: approximate seconds of one measurement of (b); (a) takes as many steps, (c) as
+            many seconds.
+        try_compile: whether (b) is also tried with `torch.compile`.
+        epochs: epochs of the end-to-end run.
     """
 
     rounds: int
@@ -42,17 +42,21 @@ QUICK = Effort(rounds=3, window_s=1, try_compile=False, epochs=1)
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a case; its fields are keys of the JSON file.
+    """The measurements of a case; the fields are keys of the JSON file.
 
     Attributes:
-        steps: of a turn of (a) and of (b).
-        compiled: whether (a) and (b) go through `torch.compile`, because it is faster.
-        plain: what was tried for (b).
+        variant: the variant's label.
+        batch_size: images per step.
+        steps: steps of one measurement of (a) and of (b).
+        compiled: whether (a) and (b) use `torch.compile`, because it is faster.
+        plain: the forms of (b) that were tried.
         workers: samples/s of (c) by number of workers; empty where (c) was not measured.
-        rounds: samples/s by name: `project` as the run of (a) reports it, `slope` by wall clock
-            between a short and a long run, `plain` of (b), `usual` of (c); and `project_other_s`,
-            the seconds of the long run besides its steps.
-        roofline_s: least seconds of a step, and `bound`, what it is bound by.
+        rounds: per round, samples/s by name: `project` as the run of (a) reports it, `slope` by
+            wall clock between a short and a long run, `plain` of (b), `usual` of (c); and
+            `project_other_s`, the seconds of the long run outside its training steps.
+        cost: MACs and bytes of a step.
+        roofline_s: minimum seconds of a step.
+        bound: the limit that gives this minimum, `compute` or `bandwidth`.
     """
 
     variant: str
@@ -68,7 +72,13 @@ class Measured:
 
 
 def measure(case: Case, resolver: RunResolver, peaks: Peaks, effort: Effort) -> Measured:
-    """Prepare a case's contenders and let them take turns.
+    """Prepare a case's contenders and measure them in turns.
+
+    Args:
+        case: the variant and batch size.
+        resolver: prepares the runs of (a).
+        peaks: the device's limits.
+        effort: how long to measure.
 
     Raises:
         UserError: a run failed.
@@ -114,10 +124,9 @@ def measure(case: Case, resolver: RunResolver, peaks: Peaks, effort: Effort) -> 
 
 
 def interleave(turns: list[Turn], rounds: int) -> list[dict[str, float | None]]:
-    """Return the figures of each round, in which all contenders take a turn.
+    """Return the figures of each round, in which every contender is measured once.
 
-    What the machine does meanwhile, it does to all of them. Who begins moves on by one from round
-    to round.
+    So other load on the machine affects all contenders alike. Each round starts with the next one.
     """
     measured = []
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""(a): this project's training as people run it."""
+"""Contender (a): this project's training as users run it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from convscope.training.resolve import RunResolver
 from convscope.training.schedule import WARMUP_STEPS
 from convscope.training.train import train
 
-# What scripts/train.py does, also where ConvScope is installed without its scripts.
+# In place of scripts/train.py, which is missing where ConvScope is installed as a wheel.
 _TRAIN = "from convscope.cli.train import main; main()"
 
 
 @dataclass(frozen=True)
 class TimedRun:
-    """A run's training images, its own samples/s, and the seconds that it took in all."""
+    """A timed run.
+
+    Attributes:
+        samples: training images over all epochs.
+        samples_per_second: the rate that the run reports.
+        seconds: wall time of the whole run.
+    """
 
     samples: int
     samples_per_second: float
@@ -35,10 +41,13 @@ class TimedRun:
 
 
 def run_lengths(case: Case, steps: int) -> tuple[int, int, int]:
-    """Return epochs, and the steps of an epoch in a long and in a short run.
+    """Return the number of epochs, and the steps per epoch of a long and of a short run.
 
-    The long run has about so many steps in all. The short one has as many epochs, so validation and
-    checkpoints cost what they cost in the long one.
+    Both have the same number of epochs, so validation and checkpoints cost the same in both.
+
+    Args:
+        case: the variant and batch size.
+        steps: approximate number of steps of the long run.
 
     Raises:
         UserError: an epoch has fewer than two steps.
@@ -49,7 +58,7 @@ def run_lengths(case: Case, steps: int) -> tuple[int, int, int]:
             "data.batch_size must leave at least 2 steps of an epoch to be measured,"
             f" got {case.batch_size}"
         )
-    # Two epochs at least: the first may be all warm-up.
+    # At least two epochs, because the first may be all warm-up.
     epochs = max(2, -(-steps // per_epoch))
     long = min(per_epoch, max(2, steps // epochs))
     return epochs, long, min(WARMUP_STEPS, long // 2)
@@ -58,7 +67,14 @@ def run_lengths(case: Case, steps: int) -> tuple[int, int, int]:
 def timed_run(
     resolver: RunResolver, case: Case, epochs: int, steps_per_epoch: int, compiled: bool
 ) -> TimedRun:
-    """Train a case from scratch, in a folder that is removed.
+    """Train a case from scratch, in a temporary folder.
+
+    Args:
+        resolver: prepares the run.
+        case: the variant and batch size.
+        epochs: number of epochs.
+        steps_per_epoch: training steps of each epoch.
+        compiled: whether to use `torch.compile`.
 
     Raises:
         UserError: the run failed.
@@ -87,9 +103,9 @@ def timed_run(
 
 
 def wall_slope(short: TimedRun, long: TimedRun) -> float | None:
-    """Return samples/s between two runs by wall clock; None where the long one was not the longer.
+    """Return samples/s from the difference of two runs; None if the long one was not slower.
 
-    What both do besides training, start and end, validation and checkpoints, cancels out.
+    Start, end, validation and checkpoints take the same time in both runs and cancel out.
     """
     seconds = long.seconds - short.seconds
     return (long.samples - short.samples) / seconds if seconds > 0 else None
@@ -97,14 +113,18 @@ def wall_slope(short: TimedRun, long: TimedRun) -> float | None:
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """A command and the seconds of wall time that it took."""
+    """A command and its wall time in seconds."""
 
     command: str
     seconds: float
 
 
 def end_to_end(overrides: Sequence[str], epochs: int) -> EndToEnd:
-    """Time `scripts/train.py` as a process of its own, imports, data and results included.
+    """Time `scripts/train.py` as a separate process, including imports, data and results.
+
+    Args:
+        overrides: the overrides that select the variant.
+        epochs: number of epochs.
 
     Raises:
         UserError: the run failed.
@@ -140,7 +160,7 @@ class _NullTerminal(io.TextIOBase):
 
 @contextmanager
 def null_terminal() -> Iterator[None]:
-    """Print to a terminal that shows nothing: progress bars are drawn, and cost what they cost."""
+    """Redirect output to a terminal that discards it: progress bars cost their usual time."""
     terminal = _NullTerminal()
     with redirect_stdout(terminal), redirect_stderr(terminal):
         yield

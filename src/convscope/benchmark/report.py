@@ -1,4 +1,4 @@
-"""What was measured, for the terminal, for Markdown and for programs."""
+"""The benchmark's results as tables for the terminal, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from convscope.text import MISSING, count, counted
 
 @dataclass(frozen=True)
 class Report:
-    """A whole benchmark; its fields are keys of the JSON file.
+    """The results of a benchmark; the fields are keys of the JSON file.
 
     Attributes:
+        command: the command line that was typed.
+        quick: whether `--quick` was given.
         machine: hardware, precision, threads and versions, as in a run's record.
+        peaks: the device's limits.
+        cases: the measurements of each case.
         prompt: the end-to-end run of the first case.
     """
 
@@ -41,15 +45,17 @@ class Spread:
     most: float
 
     def text(self, digits: int) -> str:
+        """Return `median (minimum–maximum)` with so many digits after the decimal point."""
         median, least, most = (f"{x:.{digits}f}" for x in (self.median, self.least, self.most))
         return f"{median} ({least}–{most})"
 
 
 def summaries(case: Measured) -> dict[str, Spread | None]:
-    """Summarize rates and ratios over a case's rounds; None where none was measured.
+    """Summarize rates and ratios over a case's rounds; None for figures that were not measured.
 
-    A ratio is of two figures of the same round. `reported_to_slope` is near 1 where a run reports
-    what the wall clock says. `roofline_share` is of (a).
+    A ratio is between two figures of the same round. `reported_to_slope` is near 1 if the rate that
+    a run reports agrees with the wall clock. `roofline_share` is the share of the roofline that
+    (a) reaches.
     """
     names = ["project", "slope", "plain", "usual", "project_other_s"]
     rounds = DataFrame(case.rounds, columns=names, dtype=float)
@@ -70,11 +76,12 @@ def summaries(case: Measured) -> dict[str, Spread | None]:
 
 
 def speed_table(report: Report) -> Table:
+    """Return the table of rates and ratios, a row per case."""
     return _table([_speed_cells(case) for case in report.cases])
 
 
 def preparation_table(report: Report) -> Table:
-    """What the rates leave out, and what was tried before (b) and (c) were chosen."""
+    """Return the table of times outside the rates and of the trials behind (b) and (c)."""
     return _table([_preparation_cells(case) for case in report.cases])
 
 
@@ -121,57 +128,58 @@ def _preparation_cells(case: Measured) -> list[tuple[str, str]]:
     return [
         ("<variant", case.variant),
         ("batch", str(case.batch_size)),
-        ("a besides, s", MISSING if other is None else f"{other.median:.1f}"),
-        ("b as written, samples/s", trials[False][0]),
-        ("ready in, s", trials[False][1]),
+        ("a outside steps, s", MISSING if other is None else f"{other.median:.1f}"),
+        ("b eager, samples/s", trials[False][0]),
+        ("warm-up, s", trials[False][1]),
         ("b compiled, samples/s", trials[True][0]),
-        ("ready in, s", trials[True][1]),
+        ("warm-up, s", trials[True][1]),
         ("<c by workers, samples/s", workers or MISSING),
     ]
 
 
 def remarks(report: Report) -> list[str]:
-    """What the tables mean and what they were measured on, a line each."""
+    """Return lines that explain the tables and name hardware, versions and commands."""
     machine, peaks = report.machine, report.peaks
     rounds = len(report.cases[0].rounds)
     versions = machine["versions"]
     names = ("convscope", "torch", "torchvision", "pytorch-lightning", "python")
     captured = "; both forms of b are one CUDA graph" * (machine["accelerator"] == "cuda")
     quick = [
-        "Quick: few rounds and short windows, torch.compile not tried; leave --quick out for"
-        " figures to rely on."
+        "Quick: few rounds and short windows, torch.compile not tried; omit --quick for reliable"
+        " figures."
     ]
     return [
         *quick * report.quick,
-        f"Medians of {counted(rounds, 'round')}, in brackets the least and the most; a ratio is of"
-        " two figures of the same round.",
-        "a: this project's run. b: the plain loop by hand. c: torchvision, DataLoader and Lightning"
+        f"Medians of {counted(rounds, 'round')}, minimum and maximum in brackets; a ratio is of two"
+        " figures of the same round.",
+        "a: this project's run. b: a plain loop by hand. c: torchvision, DataLoader and Lightning"
         " with its defaults, in float32.",
-        "compiled: a with compile=true and b through torch.compile, where b is the faster for it.",
-        "a/wall: the samples/s that a run reports, over those between a short and a long run by"
-        " wall clock.",
-        "of roofline: the least time of a step over that of a. MACs of convolutions and head,"
+        "compiled: a with compile=true and b with torch.compile, where that makes b faster.",
+        "a/wall: the samples/s that a run reports, over the additional samples per additional"
+        " second of a long run compared with a short one.",
+        "of roofline: the minimum time of a step over that of a. MACs of convolutions and head,"
         " forward and both gradients, at the peak of a matrix product; their operands and results"
         " at the peak of a copy (Williams, Waterman and Patterson 2009).",
-        "a besides: seconds of a run besides its steps, warm-up among them. ready in: building,"
-        f" compilation and the first 10 steps{captured}.",
+        "a outside steps: seconds of a run outside its timed steps, including warm-up. warm-up:"
+        f" building, compilation and the first 10 steps{captured}.",
         f"Measured on {machine['device']} ({machine['accelerator']},"
         f" {counted(machine['threads'], 'thread')}), {machine['platform']}; a and b in"
         f" {machine['precision']}; peaks {peaks.macs_per_second / 1e9:,.0f} GMAC/s and"
         f" {peaks.bytes_per_second / 1e9:,.1f} GB/s.",
         ", ".join(f"{name} {versions[name]}" for name in names if name in versions),
-        f"Prompt to prompt: {report.prompt.seconds:.1f} s for `{report.prompt.command}`",
+        f"End to end: {report.prompt.seconds:.1f} s for `{report.prompt.command}`",
         f"Command: `{report.command}`",
     ]
 
 
 def as_markdown(report: Report) -> str:
+    """Return tables and remarks as Markdown."""
     tables = markdown(speed_table(report)), markdown(preparation_table(report))
     return "\n\n".join([*tables, *remarks(report)]) + "\n"
 
 
 def as_json(report: Report) -> str:
-    """Everything, each round included; `summary` by case as in `summaries`."""
+    """Return the report as JSON, including every round; each case has a `summary`."""
     document = asdict(report)
     for entry, case in zip(document["cases"], report.cases, strict=True):
         found = summaries(case)

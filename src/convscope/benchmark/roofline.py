@@ -1,13 +1,13 @@
-"""The least time that a training step can take, from its geometry and the machine's two limits.
+"""The minimum time of a training step, from its geometry and the machine's two limits.
 
 S. Williams, A. Waterman, D. Patterson, "Roofline: An Insightful Visual Performance Model for
-Multicore Architectures", Communications of the ACM 52 (2009): work takes at least as long as its
-arithmetic at the peak rate, and as its traffic at the peak bandwidth.
+Multicore Architectures", Communications of the ACM 52 (2009): a computation takes at least as long
+as its arithmetic at the peak rate, and as its memory traffic at the peak bandwidth.
 
-Counted is what no implementation can leave out, so the share of the roofline is a floor too:
-convolutions and head, forward, gradient of the weights and, except in the first layer, gradient of
-the input; each reads its two operands and writes its result once. Batch norm, ReLU, pooling, loss
-and optimizer count nothing, as if they were done in passing.
+Only work that no implementation can avoid is counted, so the reported share of the roofline is a
+lower bound: for convolutions and head the forward pass, the gradient of the weights and, except in
+the first layer, the gradient of the input. Each reads its two operands and writes its result once.
+Batch norm, ReLU, pooling, loss and optimizer are not counted.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from convscope.geometry import NetworkGeometry
 from convscope.training.callbacks.throughput import synchronizer
 
 _REPEATS = 12
-_ENOUGH_S = 10.0
-"""After which nothing is repeated: a product of bfloat16 matrices takes PyTorch half a minute on a
-processor that has no instructions for it."""
+_MOST_SECONDS = 10.0
+"""Time after which nothing is repeated: a product of bfloat16 matrices takes half a minute on a
+processor without instructions for it."""
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """What the device reaches, in the dtype and with the threads of the training."""
+    """The device's measured limits, in the dtype and with the threads of the training."""
 
     macs_per_second: float
     bytes_per_second: float
@@ -38,13 +38,13 @@ class Peaks:
 
 @dataclass(frozen=True)
 class StepCost:
-    """Work and traffic of one training step of a whole batch."""
+    """MACs and memory traffic, in bytes, of one training step."""
 
     macs: int
     bytes: int
 
     def bound(self, peaks: Peaks) -> tuple[float, str]:
-        """Return the roofline, the least seconds of a step, and what it is bound by."""
+        """Return the minimum seconds of a step, and its limit: `compute` or `bandwidth`."""
         compute, bandwidth = self.macs / peaks.macs_per_second, self.bytes / peaks.bytes_per_second
         return max((compute, "compute"), (bandwidth, "bandwidth"))
 
@@ -53,11 +53,13 @@ def step_cost(geometry: NetworkGeometry, batch_size: int, value_bytes: int) -> S
     """Count MACs and bytes of a training step.
 
     Args:
-        value_bytes: of one activation or weight: 2 in bfloat16, 4 in float32.
+        geometry: the network.
+        batch_size: images per step.
+        value_bytes: bytes of one activation or weight: 2 in bfloat16, 4 in float32.
     """
     convs = [layer for layer in geometry.layers if layer.kind == "conv"]
     features = geometry.layers[-1].out_shape[0]
-    # Per layer: MACs of one sample, values of its input and output of one sample, weights.
+    # Per layer: MACs, input values and output values per sample, and weights.
     layers = [(c.macs, prod(c.in_shape), prod(c.out_shape), c.params) for c in convs]
     head = features * geometry.classes
     layers.append((head, features, geometry.classes, head))
@@ -70,11 +72,11 @@ def step_cost(geometry: NetworkGeometry, batch_size: int, value_bytes: int) -> S
 
 
 def measure_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
-    """Time a large matrix product and a large copy with PyTorch's threads; takes about a second.
+    """Measure a large matrix product and a large copy with PyTorch's threads.
 
-    Where the processor has no instructions for this type, about a minute.
+    Takes about a second; a minute on a processor without instructions for this dtype.
     """
-    # Large enough that neither matrices nor copy fit into a cache.
+    # So large that neither matrices nor copy fit into a cache.
     side, copied = (2048, 1 << 28) if device.type == "cpu" else (8192, 1 << 30)
     left, right, product = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(3))
     source = torch.ones(copied, dtype=torch.uint8, device=device)
@@ -92,10 +94,12 @@ def shortest(
     synchronize: Callable[[], None],
     clock: Callable[[], float] = timeit.default_timer,
 ) -> float:
-    """Return seconds of the quickest of several repeats after a warm-up: the peak, not the mean.
+    """Return the seconds of the fastest of several repeats after a warm-up.
 
     Args:
-        synchronize: waits until the device has done all that it was given.
+        work: the computation to time.
+        synchronize: waits until the device has finished all queued work.
+        clock: returns the time in seconds.
     """
 
     def finished() -> None:
@@ -103,5 +107,5 @@ def shortest(
         synchronize()
 
     timer = timeit.Timer(finished, synchronize, clock)
-    repeats = int(_ENOUGH_S / timer.timeit(1))
+    repeats = int(_MOST_SECONDS / timer.timeit(1))
     return min(timer.repeat(max(1, min(repeats, _REPEATS)), number=1))

@@ -1,7 +1,7 @@
-"""(b): a PyTorch loop over a tensor in memory, written by hand and only for speed.
+"""Contender (b): a PyTorch loop over a tensor in memory, written by hand and only for speed.
 
-The yardstick: it shares the network, the images and the recipe with the project's own step, and no
-line of code.
+It uses the same network, images and hyperparameters as the project's training step, but none of its
+code.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from convscope.training.model import ConvNet
 
 _WARMUP_STEPS = 10
 _BEFORE_CAPTURE = 3
-"""Steps before a capture, which PyTorch's notes ask for: some kernels are chosen on first use."""
+"""Steps before a capture, as PyTorch's notes require: some kernels are chosen on first use."""
 _TRIALS = 3
 _TRIAL_STEPS = 50
-_CLEARLY = 1.02
-"""By how much `torch.compile` must be faster to be taken: noise must not choose it."""
+_MIN_SPEEDUP = 1.02
+"""Speedup from which `torch.compile` is used, so that noise does not decide."""
 
 
 class TensorData:
@@ -45,7 +45,7 @@ class TensorData:
         self._scale = scale.float().repeat(pixels).to(device)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W) float32, normalised, channels_last, and labels (B,)."""
+        """Return a batch: images (B, C, H, W) float32, normalised, channels_last; labels (B,)."""
         rows = self.rows.index_select(0, indices).float().sub_(self._mean).mul_(self._scale)
         images = rows.view(-1, *self.size).permute(0, 3, 1, 2)
         return images, self.labels.index_select(0, indices)
@@ -55,16 +55,18 @@ class TorchLoop:
     """Trains a network step by step.
 
     Args:
-        network: images (B, C, H, W) to class scores (B, classes); trained in place.
+        network: from images (B, C, H, W) to class scores (B, classes); trained in place.
+        data: the training images.
         shuffled: from an epoch's number to its batches, (steps, B) int64 indices on the CPU.
-        total_steps: over which the one-cycle schedule stretches.
-        dtype: bfloat16 trains under autocast.
-        compiled: through `torch.compile`.
+        optim: learning rate, weight decay and warm-up.
+        total_steps: length of the one-cycle schedule.
+        dtype: bfloat16 trains with autocast.
+        compiled: whether to use `torch.compile`.
 
     Attributes:
-        losses: (total_steps,) of the steps taken, on the device.
-        taken: steps so far.
-        prepared_seconds: that it took to get warm, see `warm_loop`.
+        losses: (total_steps,) losses of the steps so far, on the device.
+        taken: number of steps so far.
+        prepared_seconds: time until it was warm, see `warm_loop`.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class TorchLoop:
         return torch.optim.AdamW(weights, weight_decay=self.optim.weight_decay, fused=True)
 
     def samples_per_second(self, steps: int) -> float:
-        """Take the next steps, and time them."""
+        """Take the next steps and return training samples/s."""
         self.synchronize()
         began = time.perf_counter()
         self.run(steps)
@@ -136,11 +138,11 @@ class TorchLoop:
 
 
 class GraphLoop(TorchLoop):
-    """On CUDA: the whole step in one graph, so that a replay is all that a step costs.
+    """The loop on CUDA: the whole step is one graph, so a step costs only its replay.
 
     As in PyTorch's notes on CUDA semantics, "Whole-network capture": warm up on a side stream,
-    capture with static buffers. Position, learning rate and losses are on the device too; between
-    two replays the host writes nothing.
+    capture with static buffers. Batch index, learning rate and losses are on the device too, so the
+    host writes nothing between two replays.
     """
 
     _graph: torch.cuda.CUDAGraph | None = None
@@ -163,7 +165,7 @@ class GraphLoop(TorchLoop):
         with torch.cuda.stream(side):
             self.run(_BEFORE_CAPTURE)
         torch.cuda.current_stream().wait_stream(side)
-        # Gradients are then made in the graph's own memory, and written anew by each replay.
+        # So gradients are allocated in the graph's memory and overwritten by each replay.
         self._optimizer.zero_grad()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
@@ -191,12 +193,12 @@ class GraphLoop(TorchLoop):
 
 
 def one_cycle(optim: OptimConfig, total_steps: int) -> list[float]:
-    """Return the learning rate of each step, worked out beforehand by PyTorch's own schedule."""
+    """Return the learning rate of each step, computed by PyTorch's schedule."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=optim.lr)
     schedule = OneCycleLR(
         optimizer,
         optim.lr,
-        # The project's schedule ends after the last step, not with it.
+        # The project's schedule ends after the last step, not at it.
         total_steps=total_steps + 1,
         pct_start=optim.warmup,
         cycle_momentum=False,
@@ -210,7 +212,7 @@ def one_cycle(optim: OptimConfig, total_steps: int) -> list[float]:
 
 
 def shuffled_batches(case: Case) -> Callable[[int], Tensor]:
-    """Return what draws the batches of an epoch, (steps, B) indices of training images."""
+    """Return a function from an epoch's number to its batches, (steps, B) indices of images."""
     indices = torch.from_numpy(case.request.train_indices)
     steps = len(indices) // case.batch_size
     draws = torch.Generator().manual_seed(case.request.config.seed)
@@ -223,7 +225,14 @@ def shuffled_batches(case: Case) -> Callable[[int], Tensor]:
 
 
 def warm_loop(case: Case, data: TensorData, steps: int, compiled: bool = False) -> TorchLoop:
-    """Return a case's loop after its first steps, ready for so many more; a graph on CUDA."""
+    """Return a case's loop after its warm-up steps; a `GraphLoop` on CUDA.
+
+    Args:
+        case: the variant and batch size.
+        data: the training images.
+        steps: number of steps after the warm-up.
+        compiled: whether to use `torch.compile`.
+    """
     request, total_steps = case.request, _WARMUP_STEPS + steps
     began = time.perf_counter()
     torch.manual_seed(request.config.seed)
@@ -246,18 +255,20 @@ def warm_loop(case: Case, data: TensorData, steps: int, compiled: bool = False) 
 
 
 def window_steps(case: Case, data: TensorData, seconds: float) -> int:
-    """Return how many optimizer steps take the loop about so many seconds."""
+    """Return the number of optimizer steps that the loop takes in about `seconds`."""
     rate = warm_loop(case, data, _TRIAL_STEPS).samples_per_second(_TRIAL_STEPS)
     return max(_TRIAL_STEPS, round(seconds * rate / case.batch_size))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One form of the loop, tried.
+    """A trial of one form of the loop.
 
     Attributes:
-        samples_per_second: None where it did not run, for the reason in `failure`.
-        prepared_seconds: until it was warm: building, compilation, capture and first steps.
+        compiled: whether it used `torch.compile`.
+        samples_per_second: the highest rate measured; None where it failed.
+        prepared_seconds: time until it was warm: building, compilation, capture and first steps.
+        failure: why it failed; None where it did not.
     """
 
     compiled: bool
@@ -269,9 +280,16 @@ class Trial:
 def compile_choice(
     case: Case, data: TensorData, steps: int, try_compile: bool
 ) -> tuple[TorchLoop, list[Trial]]:
-    """Return the faster loop, with or without `torch.compile`, and what each form did.
+    """Choose the faster loop, with or without `torch.compile`.
 
-    The loop is ready for so many more steps.
+    Args:
+        case: the variant and batch size.
+        data: the training images.
+        steps: number of steps that the returned loop can still take.
+        try_compile: whether to try `torch.compile`.
+
+    Returns:
+        The faster loop, warmed up, and the trial of each form.
     """
     forget_compiled()
     loops: dict[bool, TorchLoop] = {}
@@ -281,7 +299,7 @@ def compile_choice(
         try:
             loops[compiled] = warm_loop(case, data, _TRIALS * _TRIAL_STEPS + steps, compiled)
         except RuntimeError as error:
-            # PyTorch's compiler raises these, and a capture of what it made.
+            # PyTorch's compiler raises these, and so does a capture of compiled code.
             if not compiled:
                 raise
             reason = str(error).strip().splitlines()[0]
@@ -291,4 +309,4 @@ def compile_choice(
         for compiled, loop in loops.items():
             rates[compiled] = max(rates[compiled], loop.samples_per_second(_TRIAL_STEPS))
     trials = [Trial(form, rates[form], loop.prepared_seconds) for form, loop in loops.items()]
-    return loops[rates.get(True, 0) > _CLEARLY * rates[False]], trials + failures
+    return loops[rates.get(True, 0) > _MIN_SPEEDUP * rates[False]], trials + failures

@@ -1,6 +1,7 @@
-"""`python scripts/benchmark.py`: measures, prints, writes, sets the exit code.
+"""The command `python scripts/benchmark.py`: options, output and exit code.
 
-Exit codes: 0 done, 2 bad input or a run that failed, 1 nobody reads on, 128 + n ended by signal n.
+Exit codes: 0 done, 1 standard output could not be written, 2 bad input or a failed run, 128 + n
+ended by signal n.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from convscope.tables import new_console, print_line, print_table
 from convscope.training.resolve import RunResolver
 
 HELP = """\
-How fast training is, against a loop written by hand and against the usual pipeline.
+How fast training is, compared with a loop written by hand and with the usual pipeline.
 
   python scripts/benchmark.py
       Three variants at batch 256 and 64, 7 rounds: about a quarter of an hour on 2 cores.
@@ -29,19 +30,19 @@ How fast training is, against a loop written by hand and against the usual pipel
   python scripts/benchmark.py conv.stride=1,2 data.batch_size=256 --json speed.json
       Any grid, its values separated by commas as in a sweep; --markdown FILE writes its table.
 
-Compared are, on the same network, images, batch size, device and threads:
+Compared on the same network, images, batch size, device and threads:
   a  a run of this project as train.py makes it: Lightning, TensorBoard, checkpoints, progress bar
-  b  the plain PyTorch loop over a tensor in memory, at its best on this device: fused AdamW,
+  b  a plain PyTorch loop over a tensor in memory, in its fastest form on this device: fused AdamW,
      channels_last, bfloat16 where the hardware has it, torch.compile where that is faster (then a
      has compile=true), on CUDA the whole step as one graph
   c  torchvision's data set, a transform per image, a DataLoader with its best number of workers, a
-     pytorch_lightning Trainer with its defaults, float32 among them
+     pytorch_lightning Trainer with its defaults, including float32
 
-a, b and c take turns. Warm-up and compilation are not in the rates; they are reported separately.
+a, b and c take turns. The rates exclude warm-up and compilation, which are reported separately.
 
 --quick          fewer variants and rounds, shorter windows
---rounds N       turns that each takes; 7 by default, 3 with --quick
---json FILE      write every round and what it was measured on
+--rounds N       measurements of each; 7 by default, 3 with --quick
+--json FILE      write every round, with hardware and versions
 --markdown FILE  write the tables
 
 All keys and groups: python scripts/train.py --help
@@ -50,7 +51,7 @@ All keys and groups: python scripts/train.py --help
 
 @dataclass(frozen=True)
 class Args:
-    """What was typed; `rounds` is None where the effort's own number is taken."""
+    """The options; `rounds` is None for the default number."""
 
     overrides: list[str]
     help: bool
@@ -73,7 +74,7 @@ def _command() -> None:
     resolver = RunResolver()
     wanted = cases(args.overrides, args.quick, resolver)
 
-    # Here: torch, for which help and a mistake in the options need not wait.
+    # Imported here, so that --help and errors in the options need not wait for torch.
     from convscope.benchmark import measure, project, report, roofline
     from convscope.training.record import environment
 
@@ -97,7 +98,7 @@ def _command() -> None:
         measured,
         prompt,
     )
-    # Files first: a reader that goes away must not cost them.
+    # Files are written first: a reader that closes its pipe must not prevent that.
     for path, write in ((args.json, report.as_json), (args.markdown, report.as_markdown)):
         if path is not None:
             replace_file(path, write(found).encode())
@@ -110,16 +111,16 @@ def _command() -> None:
 
 
 def parse(arguments: Sequence[str]) -> Args:
-    """Read the options; `--help` goes before any mistake in the others.
+    """Parse the options; with `--help`, errors in the others are ignored.
 
     Raises:
-        UserError: an option that there is not, or with a value that means nothing.
+        UserError: an unknown option, or an invalid value.
     """
     parser = Parser("overrides", flags=("quick",), values=("rounds", "json", "markdown"))
     typed = vars(parser.parse_intermixed_args(list(arguments)))
     if not typed["help"]:
         typed["rounds"] = _count("rounds", typed["rounds"])
-        # A folder that is not there is told now, not after a quarter of an hour.
+        # A missing folder is an error now, not after a quarter of an hour.
         for name in ("json", "markdown"):
             typed[name] = output_file(name, typed[name], folder_exists=True)
     return Args(**typed)

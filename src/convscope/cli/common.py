@@ -1,4 +1,4 @@
-"""What the commands share: how options are read, and files that are written."""
+"""Parsing of options and output files, shared by the commands."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from convscope.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads options and other arguments in any order; a mistake in them is a UserError.
+    """Parses options and other arguments in any order; raises UserError for invalid ones.
 
     Args:
-        arguments: what those that are no options are called in the result.
+        arguments: attribute of the result that holds the arguments other than options.
         flags: options without a value.
-        values: options with one, as text; None where one is not given.
+        values: options with a value, which is text, or None where the option is not given.
     """
 
     def __init__(
@@ -43,24 +43,24 @@ def output_file(option: str, text: str | None, *, folder_exists: bool = False) -
     """Return the file that an option names; None where the option is not given.
 
     Args:
-        option: its name, without dashes.
-        text: its value.
-        folder_exists: also refuse a file in a folder that is not there.
+        option: the option's name, without dashes.
+        text: the option's value.
+        folder_exists: also refuse a file in a folder that does not exist.
 
     Raises:
-        UserError: no file can be written there.
+        UserError: the value does not name a file that can be written.
     """
     if text is None:
         return None
     path = Path(text)
-    # A device or pipe would be replaced by a file.
+    # A device or pipe is refused, because it would be replaced by a file.
     if not path.name or (path.exists() and not path.is_file()):
         raise UserError(f"--{option} must name a file, got {text or 'nothing'}")
     if folder_exists and not path.parent.is_dir():
-        raise UserError(f"--{option} must name a file in a folder that is there, got {text}")
+        raise UserError(f"--{option} must name a file in an existing folder, got {text}")
     return path
 
 
 def typed_command(script: str) -> str:
-    """Return what was typed, as `python scripts/NAME.py …`."""
+    """Return the command line that was typed, as `python scripts/NAME.py …`."""
     return shlex.join(["python", f"scripts/{script}.py", *sys.argv[1:]])

@@ -1,6 +1,6 @@
-"""`python scripts/compare.py`: reads the runs asked for, prints or writes, sets the exit code.
+"""The command `python scripts/compare.py`: options, output and exit code.
 
-Exit codes: 0 done, 2 bad input, 1 nobody reads on, 128 + n ended by signal n.
+Exit codes: 0 done, 1 standard output could not be written, 2 bad input, 128 + n ended by signal n.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ HELP = """\
 Which variants are better, by how much, and at what cost.
 
   python scripts/compare.py
-      All runs below outputs: one line per variant, over its seeds, the highest
+      All runs below outputs: one line per variant, with means over its seeds, the highest
       validation accuracy first.
   python scripts/compare.py STUDY
-      One study; also several, a run's name, or any folder that holds some.
+      One study; also several studies, a run's name, or any folder with runs below it.
   python scripts/compare.py STUDY --runs
       One line per run.
   python scripts/compare.py STUDY --where "stride == 2 and test_accuracy > 0.98"
-      Some lines alone: ==, !=, <, <=, >, >=, in [1, 2], and, or, not, parentheses; numbers,
+      Only some lines: ==, !=, <, <=, >, >=, in [1, 2], and, or, not, parentheses; numbers,
       text in quotes, true, false, null. Columns are those of --format json, and config keys
-      (optim.lr, or lr alone). Without --runs a metric is the mean over seeds.
+      (optim.lr, or just lr). Without --runs a metric is the mean over seeds.
   python scripts/compare.py STUDY --sort macs
-      Another order; with a - in front the largest first: --sort -train_samples_per_sec
+      Another order; with a leading - the largest first: --sort -train_samples_per_sec
   python scripts/compare.py diff k3-s1-p1 k3-s2-p1
       Two variants side by side: their means, the difference with its simultaneous 95 % interval
       and p-value, then what differs in config, geometry and environment. STUDY/k3-s1-p1 is the
       variant of one study, 'k3-s1-p1 (lr 0.01)' of one setting; a run's name or folder is that run.
   python scripts/compare.py STUDY --report report.html
-      Also write figures and words to one file to send; report.md for Markdown with pictures.
+      Also write tables, findings and figures to one file; report.md for Markdown with pictures.
 
 --runs               one line per run instead of one per variant and setting
---where EXPRESSION   the lines for which it holds
+--where EXPRESSION   only the lines for which it is true
 --sort COLUMN        -best_val_accuracy by default: the test accuracy is for the report, not for
                      the choice
 --format FORMAT      table (default), csv, json (a list of rows) or markdown
 --report FILE        write FILE.html or FILE.md
 
-Runs that differ in their seed alone make one line. Statistics and report are of the runs behind
-the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
+Runs that differ only in their seed make one line. Statistics and report cover the runs of the
+lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
 """
 
 _FORMATS = ("table", "csv", "json", "markdown")
@@ -61,7 +61,7 @@ def _command() -> None:
     if given.help:
         print(HELP, end="")
         return
-    # Here: pandas, for which neither --help nor a mistyped option waits.
+    # Imported here, so that --help and errors in the options need not wait for pandas.
     from convscope.report import commands
 
     if given.names[:1] == ["diff"]:
@@ -94,13 +94,13 @@ def _parse(arguments: Sequence[str]) -> Namespace:
                 raise UserError(f"--{name} is not for diff: see --help")
         if len(given.names) != 3:
             raise UserError(
-                f"diff must have two variants or runs behind it, got {len(given.names) - 1}"
+                f"diff must be followed by two variants or runs, got {len(given.names) - 1}"
             )
     return given
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """`--sort -macs` as `--sort=-macs`: argparse takes what begins with `-` for an option."""
+    """Replace `--sort -macs` by `--sort=-macs`, because argparse takes `-macs` for an option."""
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] == "--sort":

@@ -1,4 +1,4 @@
-"""Where the commands start: signals are answered before what takes seconds is imported."""
+"""Entry points of the commands: signal handlers are installed before slow imports begin."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from types import FrameType
 from typing import NoReturn
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Ctrl-C, the end that a system asks for, a closed terminal; Windows has not all of them."""
-
+"""Ctrl-C, termination, a closed terminal; Windows lacks some of them."""
 
 _COMMANDS = {
     "train": "train one variant, or sweep a grid with -m",
     "explain": "what kernel size, stride and padding do, without training",
     "compare": "which variants are better, by how much, and at what cost",
-    "predict": "which class a trained run takes images for",
+    "predict": "the class that a trained run predicts for each image",
     "benchmark": "how fast training is",
 }
 _USAGE = (
     "convscope COMMAND ...\n\n"
     + "".join(f"  {name:<10} {what}\n" for name, what in _COMMANDS.items())
-    + "\nconvscope COMMAND --help says more."
+    + "\nconvscope COMMAND --help explains a command."
 )
 
 
 def main() -> None:
-    """`convscope COMMAND ...`: what `python scripts/COMMAND.py ...` does."""
+    """Run `convscope COMMAND ...`, which does the same as `python scripts/COMMAND.py ...`."""
     command = sys.argv[1] if len(sys.argv) > 1 else "nothing"
     if command in _COMMANDS:
         del sys.argv[1]
@@ -41,37 +40,37 @@ def main() -> None:
 
 
 def train() -> None:
-    """`convscope-train`."""
+    """Run `convscope-train`."""
     run("train")
 
 
 def explain() -> None:
-    """`convscope-explain`."""
+    """Run `convscope-explain`."""
     run("explain")
 
 
 def compare() -> None:
-    """`convscope-compare`."""
+    """Run `convscope-compare`."""
     run("compare")
 
 
 def benchmark() -> None:
-    """`convscope-benchmark`."""
+    """Run `convscope-benchmark`."""
     run("benchmark")
 
 
 def predict() -> None:
-    """`convscope-predict`."""
+    """Run `convscope-predict`."""
     run("predict")
 
 
 def run(command: str) -> NoReturn:
-    """Import a command's module, call its `main`, and exit with the code that this returns."""
+    """Import a command's module, call its `main`, and exit with the code that it returns."""
     signals = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    # What whoever started the command has it ignore, as nohup does, stays ignored.
-    answered = [one for one in signals if signal.getsignal(one) != signal.SIG_IGN]
-    for one in answered:
-        signal.signal(one, _interrupt)
+    # A signal that was ignored when the command started, as by nohup, stays ignored.
+    handled = [signum for signum in signals if signal.getsignal(signum) != signal.SIG_IGN]
+    for signum in handled:
+        signal.signal(signum, _interrupt)
     from convscope.errors import interrupted_code
 
     try:
@@ -84,20 +83,20 @@ def run(command: str) -> NoReturn:
     except KeyboardInterrupt as stop:
         code = interrupted_code(stop)
     finally:
-        # All is done and told: what Python still tears down is not worth a traceback.
-        for one in answered:
-            signal.signal(one, _exit)
+        # The command is done: a signal during Python's shutdown must not print a traceback.
+        for signum in handled:
+            signal.signal(signum, _exit)
     sys.exit(code)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    # Raised in the middle of an import, KeyboardInterrupt comes out of C extensions as another
-    # error, or is printed and passed over. Nothing that is being imported has work to undo.
+    # During an import, C extensions turn KeyboardInterrupt into another error, or print and ignore
+    # it. Modules that are being imported have nothing to clean up, so exit at once.
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             _exit(signum)
         frame = frame.f_back
-    # Also for SIGTERM: by default nothing would be tidied up, a half-written file among it.
+    # Also for SIGTERM, whose default would skip all cleanup and leave half-written files.
     raise KeyboardInterrupt(signum)
 
 

@@ -1,7 +1,7 @@
-"""`python scripts/explain.py`: reads the command line, calls a command of the lesson.
+"""The command `python scripts/explain.py`: options, output and exit code.
 
-Exit codes: 0 done, 2 bad input or an impossible variant, 1 nobody reads on, 128 + n ended by signal
-n.
+Exit codes: 0 done, 1 standard output could not be written, 2 bad input or an impossible variant,
+128 + n ended by signal n.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ HELP = """\
 What kernel size, stride and padding do, without training.
 
   python scripts/explain.py sample
-      The tutorial's sample: three convolutions of a 5x5 input, by nn.Conv2d itself.
+      The tutorial's sample: three convolutions of a 5x5 input, computed by nn.Conv2d.
   python scripts/explain.py sample conv.kernel_size=2 conv.stride=3 --input 7x9
-      The same for any layer and input. What is not given is as in training: padding is 1.
+      The same for any layer and input. What is not given has its default of training: padding 1.
   python scripts/explain.py conv.stride=2 data=cifar10 model=deep
       Any network: sizes, receptive fields and costs per layer, and what stands out.
   python scripts/explain.py diff conv.stride=1 vs conv.kernel_size=5 conv.stride=2
-      Two networks side by side, the differences marked. Each side is written in full.
+      Two networks side by side, with differences marked. Each side is typed in full.
   python scripts/explain.py grid conv.kernel_size=1,3,5 conv.stride=1,2 conv.padding=0,half
-      Which variants are worth training: equal ones folded, impossible ones told.
+      Which variants are worth training: equal ones are merged, impossible ones listed.
   python scripts/explain.py rules
-      When something stands out: each rule, its threshold and its source.
+      When something stands out: each rule with its threshold, meaning and source.
   python scripts/explain.py conv.stride=2 --html page.html
-      One layer to play with, in a browser. With diff, both sides in step.
+      An interactive page of one layer; with diff, of two layers whose windows move together.
 
 conv.kernel_size, conv.stride, conv.padding: one value for every layer, or '[2,1,1]' with one
 per layer; a value is an integer or height x width, 3x5; padding also valid, half, full or same.
 All keys and groups: python scripts/train.py --help
 
 --input HxW   input of the sample or the page, in pixels; 5x5 by default
---html FILE   write a page: the layer to play with, or a grid's heat maps
+--html FILE   write a page: an interactive layer, or a grid's heat maps
 --run RUN     with --html: that run's trained filters and a test image, such as
               outputs/default/mnist-k3-s1-p1-seed0-1a2b3c4d
---png FILE    write a grid's heat maps as a picture
+--png FILE    write a grid's heat maps as a PNG picture
 --json        print JSON for programs
 
 An output size that is not whole is rounded down, as PyTorch does; some visualisers call it
@@ -63,10 +63,16 @@ _INPUT = re.compile(r"([0-9]{1,9})(?:x([0-9]{1,9}))?")
 
 @dataclass(frozen=True)
 class Args:
-    """A command, the overrides behind it (and `vs`), and its options.
+    """The command line.
 
     Attributes:
-        command: `network` where none is named, or `sample`, `diff`, `grid`, `rules`, `help`.
+        command: `sample`, `diff`, `grid`, `rules`, `help`, or `network` if none of them is typed.
+        overrides: the overrides, and `vs` between those of `diff`.
+        json: whether to print JSON.
+        html: page to write.
+        png: picture to write.
+        input_size: height and width of the input, in pixels.
+        run: folder of a trained run.
     """
 
     command: str
@@ -88,7 +94,7 @@ def _command() -> None:
     if args.command == "help":
         print(HELP, end="")
         return
-    # Here: Hydra and Rich take half a second, which neither --help nor a mistyped option waits for.
+    # Imported here, so that --help and errors in the options need not wait for Hydra and Rich.
     from convscope.lesson import commands
 
     match args.command:
@@ -105,10 +111,10 @@ def _command() -> None:
 
 
 def parse(arguments: Sequence[str]) -> Args:
-    """Return what was asked for.
+    """Parse the command line.
 
     Raises:
-        UserError: an option that the command does not take, or with a value that means nothing.
+        UserError: an option that the command does not take, or an invalid value.
     """
     parser = Parser("overrides", flags=("json",), values=("input", "html", "png", "run"))
     given = parser.parse_intermixed_args(list(arguments))

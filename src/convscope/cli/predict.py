@@ -1,6 +1,6 @@
-"""`python scripts/predict.py`: which class a trained run takes each image for.
+"""The command `python scripts/predict.py`: options, output and exit code.
 
-Exit codes: 0 done, 2 bad input, 1 nobody reads on, 128 + n ended by signal n.
+Exit codes: 0 done, 1 standard output could not be written, 2 bad input, 128 + n ended by signal n.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from convscope.streams import run_command
 from convscope.text import percent
 
 HELP = """\
-Which class a trained run takes each image for, and with what probability.
+The class that a trained run predicts for each image, and its probability.
 
   python scripts/predict.py RUN IMAGE ...
       RUN is a run's folder, STUDY/RUN below outputs, or a run's name in any study there. Images
-      of any size are scaled and cropped as those that it was trained on.
+      of any size are scaled and cropped like the run's training images.
 """
 _OUTPUTS = Path("outputs")
-_AT_ONCE = 256
+_BATCH_SIZE = 256
 """Images in memory at a time."""
 
 
@@ -46,9 +46,9 @@ def _predict(arguments: Sequence[str]) -> None:
 
     variant = load(run, _OUTPUTS)
     rows = []
-    for start in range(0, len(images), _AT_ONCE):
-        some = images[start : start + _AT_ONCE]
-        probabilities, labels = variant.scores(some).max(dim=1)
-        for image, label, share in zip(some, labels.tolist(), probabilities.tolist(), strict=True):
+    for start in range(0, len(images), _BATCH_SIZE):
+        batch = images[start : start + _BATCH_SIZE]
+        probabilities, labels = variant.scores(batch).max(dim=1)
+        for image, label, share in zip(batch, labels.tolist(), probabilities.tolist(), strict=True):
             rows.append((image, variant.classes[label], percent(share)))
     print_table(Table(("<image", "<class", "probability"), tuple(rows)), new_console())

@@ -1,4 +1,4 @@
-"""The command line: runs what was asked for, prints what came of it, sets the exit code.
+"""The command `python scripts/train.py`: options, output and exit code.
 
 Exit codes: 0 done, 1 a run failed, 2 bad input, 128 + n ended by signal n.
 """
@@ -40,7 +40,7 @@ _HYDRA_KEY = re.compile(r"[+~]*(hydra(?!/sweeper=|[./]launcher\b)(?:[./@][^=]*)?
 
 
 def main() -> None:
-    """`python scripts/train.py`: train one variant, or with -m a grid of them."""
+    """Run `python scripts/train.py`: train one variant, or with -m a grid of them."""
     with command_streams() as out:
         try:
             _train()
@@ -49,23 +49,23 @@ def main() -> None:
         except SystemExit as end:
             sys.stdout.flush()
             if not end.code and out is not None and out.error is not None:
-                # Help, a config or a plan: what was printed was all there was to do.
+                # Help, a config or a plan was to be printed, and could not be.
                 sys.exit(CANNOT_WRITE)
             raise
 
 
 class _Trained(SystemExit):
-    """The exit code says how runs ended, whether or not that could be printed."""
+    """An exit code that shows how the runs ended, whether or not the output could be printed."""
 
 
 def _train() -> None:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Errors are explained below, not by Hydra.
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # `user_errors` formats errors, not Hydra.
     register_schema()
     version.setbase("1.3")
     try:
         parser = get_args_parser()
         arguments = _parse(parser, sys.argv[1:])
-        # As hydra.main does, which takes options before or after all overrides alone.
+        # In place of hydra.main, which does not accept options between overrides.
         with user_errors(sys.argv[1:]):
             _run_hydra(arguments, parser, _run_job, str(config_dir()), CONFIG_NAME)
     except UserError as error:
@@ -77,10 +77,10 @@ def _train() -> None:
 
 
 def _parse(parser: ArgumentParser, typed: Sequence[str]) -> Namespace:
-    """Options and overrides, in any order.
+    """Parse options and overrides, in any order.
 
     Raises:
-        UserError: what Hydra would answer with its usage, or use to write files.
+        UserError: unknown options, and those with which Hydra would write files.
     """
     parser.error = _unknown_option  # type: ignore[method-assign]
     arguments = parser.parse_intermixed_args(list(typed))
@@ -105,7 +105,7 @@ def _parse(parser: ArgumentParser, typed: Sequence[str]) -> Namespace:
 
 
 def _check_presets(folder: Path) -> None:
-    """Raise UserError where a file would not be taken: Hydra takes ours of the same name."""
+    """Raise UserError for a file that Hydra would ignore in favour of ours of the same name."""
     for ours in config_dir().rglob("*.yaml"):
         theirs = folder / ours.relative_to(config_dir())
         if theirs.is_file() and not filecmp.cmp(ours, theirs, shallow=False):
@@ -126,7 +126,7 @@ def _refuse(error: UserError) -> NoReturn:
 
 def _run_job(config: DictConfig) -> None:
     hydra_config = cast(DictConfig, HydraConfig.get())
-    # As typed: an interpolation in a value is the config's to resolve, not this list's.
+    # Not resolved: interpolations are resolved when the config is composed.
     typed = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
     overrides = cast(list[str], typed)
     try:
@@ -140,7 +140,7 @@ def _run_job(config: DictConfig) -> None:
             raise UserError(f"hydra/launcher={launcher} is for many runs: add -m, or repeat=N")
         record = train_one(overrides)
     except UserError as error:
-        # Here, as below, rather than in `train`: Hydra would print a line of its own before.
+        # Not in `_train`, because Hydra would print a line of its own first.
         _refuse(error)
     except Interrupted as stop:
         sys.exit(128 + stop.signum)
@@ -149,12 +149,16 @@ def _run_job(config: DictConfig) -> None:
 
 
 def run_sweep(jobs: Sequence[Sequence[str]], hydra_config: DictConfig) -> NoReturn:
-    """Do a sweep's jobs, lists of overrides, and exit; `hydra_config` names the launcher.
+    """Train a sweep's jobs and exit.
+
+    Args:
+        jobs: the overrides of each job.
+        hydra_config: names the launcher and has its options.
 
     Raises:
         UserError: bad input in any job, before the first one starts.
     """
-    # Here: one run needs none of it.
+    # Imported here, because a single run does not need it.
     from convscope.sweep.command import sweep
 
     _run_many(partial(sweep, jobs), hydra_config)
@@ -163,7 +167,12 @@ def run_sweep(jobs: Sequence[Sequence[str]], hydra_config: DictConfig) -> NoRetu
 def run_search(
     fixed: Sequence[str], swept: Mapping[str, Sequence[str]], hydra_config: DictConfig
 ) -> NoReturn:
-    """Search among the values of each swept key, and exit; `fixed` are the other overrides.
+    """Search among the values of each swept key, and exit.
+
+    Args:
+        fixed: overrides of all runs.
+        swept: the values to choose from, by key.
+        hydra_config: names the launcher and has its options.
 
     Raises:
         UserError: bad input, or Optuna is not installed.
@@ -174,7 +183,7 @@ def run_search(
 
 
 def _run_many(
-    do: Callable[[Executor, str], Sequence[RunRecord]],
+    train: Callable[[Executor, str], Sequence[RunRecord]],
     hydra_config: DictConfig,
 ) -> NoReturn:
     from convscope.sweep.executors.choice import make_executor
@@ -182,20 +191,19 @@ def _run_many(
     options = cast(dict[str, Any], OmegaConf.to_container(hydra_config.launcher, resolve=True))
     executor = make_executor(launcher_choice(hydra_config), options)
     try:
-        command = typed_command("train")
-        records = do(executor, command)
+        records = train(executor, typed_command("train"))
     finally:
         executor.close()
     raise _Trained(exit_code(records)) if records else SystemExit(0)
 
 
 def launcher_choice(hydra_config: DictConfig) -> str:
-    """Return the choice of `hydra/launcher`, which names an executor."""
+    """Return the value of `hydra/launcher`, which names an executor."""
     return str(hydra_config.runtime.choices["hydra/launcher"])
 
 
 def exit_code(records: Sequence[RunRecord]) -> int:
-    """Return 0 where all is done, 1 where a run failed, 128 + n where signal n ended one."""
+    """Return 0 if all runs are done, 1 if one failed, 128 + n if signal n ended one."""
     for record in records:
         reason = record.reason or ""
         if record.status == "interrupted" and reason in signal.Signals.__members__:
