@@ -1,6 +1,7 @@
 """Speed measured again, with nothing beside it."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,18 @@ def test_a_measurement_is_of_some_hundred_steps(
     monkeypatch.setattr(TrainBatches, "make", lambda *a: made.append(a) or make(*a))
     remeasure_throughput(shared)
     assert len(made) == STEPS["cpu"] == 300
+
+
+def test_no_logger_gets_the_metrics_of_a_measurement(
+    ask: Callable[..., RunRequest], tmp_path: Path
+) -> None:
+    request = ask(tmp_path, "logger=csv", "trainer.max_epochs=1")
+    assert train(request).status == "finished"
+    logged = request.directory.path / "csv" / "version_0" / "metrics.csv"
+    before = logged.read_bytes()
+    assert remeasure_throughput(request) == on_disk(request)
+    assert logged.read_bytes() == before
+    assert not list(request.directory.path.glob("events.*"))
 
 
 def test_a_run_that_another_process_holds_is_left_alone(shared: RunRequest) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from convscope.metrics import speeds
-from convscope.runs.directory import RunDirectory
+from convscope.runs.directory import EVENT_FILES, RunDirectory
 from convscope.runs.lock import RunLock, RunLocked
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.isolated import train_isolated
@@ -27,7 +27,8 @@ def remeasure_throughput(
     """Train a few hundred steps of a finished run in another folder; record their throughput.
 
     The record's `environment.alone` says with how many threads, and holds what was measured while
-    the run was trained. TensorBoard's summary gets the new values too.
+    the run was trained. TensorBoard's summary, if there is one, gets the new
+    values too.
 
     Args:
         request: a finished run.
@@ -53,9 +54,10 @@ def remeasure_throughput(
         with RunLock(path):
             record = _with_speed(read_record(request.directory.record), measured, request)
             write_record(request.directory.record, record)
-            with SummaryWriter(str(path)) as writer:
-                for name, value in measured.items():
-                    writer.add_scalar(f"summary/{name}", value, new_style=True)
+            if any(path.glob(EVENT_FILES)):
+                with SummaryWriter(str(path)) as writer:
+                    for name, value in measured.items():
+                        writer.add_scalar(f"summary/{name}", value, new_style=True)
     except RunLocked:
         return None
     return record
@@ -63,8 +65,11 @@ def remeasure_throughput(
 
 def _shortened(request: RunRequest, path: Path) -> RunRequest:
     steps = STEPS[request.hardware.accelerator]
+    # Its metrics are none of the run's: no logger gets them.
+    config = replace(request.config, logger={})
     return replace(
         request,
+        variant=replace(request.variant, config=config),
         steps=StepPlan(steps, steps),
         val_batches=1,
         test_batches=1,
