@@ -3,7 +3,7 @@
 import pytest
 
 from convscope.errors import UserError
-from convscope.lesson.diff import differs_in_data, rows, sentences, split, table
+from convscope.lesson.diff import data_warning, rows, sentences, split, table
 from convscope.variant import Variant, VariantComposer
 
 
@@ -93,6 +93,6 @@ def test_sentences_of_one_and_of_both() -> None:
 def test_two_that_differ_in_data_unasked_are_told(
     first: list[str], second: list[str], warning: str | None
 ) -> None:
-    told = differs_in_data((first, second), (composed(first), composed(second)))
+    told = data_warning((first, second), (composed(first), composed(second)))
     assert (told is None) == (warning is None)
     assert told is None or (warning or "") in told

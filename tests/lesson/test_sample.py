@@ -46,7 +46,7 @@ def test_the_tutorial_s_lessons() -> None:
         "Height and width: floor((5 + 0 + 0 - 3) / 1) + 1 = 3.",
     ]
     assert strided == [
-        "A stride above 1 shrinks the output: the window moves 2 pixels at a time, to 2x2 places"
+        "A stride above 1 shrinks the output: the window moves 2 pixels at a time, to 2x2 positions"
         " instead of the 3x3 at stride 1.",
         "Height and width: floor((5 + 0 + 0 - 3) / 2) + 1 = 2.",
     ]
@@ -120,17 +120,17 @@ def test_a_sample_that_would_take_long_is_refused() -> None:
 @pytest.mark.parametrize(
     ("typed", "size", "sentence"),
     [
-        ((3, 1, 0), (5, 5), "Stride 1: the window moves pixel by pixel, over 3x3 places."),
+        ((3, 1, 0), (5, 5), "Stride 1: the window moves pixel by pixel, over 3x3 positions."),
         (
             (5, 2, 0),
             (5, 5),
-            "Stride 2 changes nothing: the window fits in one place only.",
+            "Stride 2 changes nothing: the window has only one position.",
         ),
         (
             (2, "3x2", 0),
             (8, 8),
             "A stride above 1 shrinks the output: the window moves 3 down and 2 across at a time,"
-            " to 3x4 places instead of the 7x7 at stride 1.",
+            " to 3x4 positions instead of the 7x7 at stride 1.",
         ),
         ((1, 1, 0), (5, 5), "Without padding: a 1x1 kernel needs none."),
         (
@@ -155,7 +155,7 @@ def test_a_sample_that_would_take_long_is_refused() -> None:
         (
             ("5x3", "2x1", 0),
             (5, 5),
-            "Stride 2x1 changes nothing: in height the window fits in one place only.",
+            "Stride 2x1 changes nothing: in height the window has only one position.",
         ),
         # windows at 0-2 and 3-5: a 7th row would be the start of the next
         (

@@ -1,4 +1,4 @@
-"""The lesson on kernel size, stride and padding: what a geometry does, in sentences and pictures.
+"""The lesson on kernel size, stride and padding: sentences, tables, heat maps and a page.
 
-Starts without torch; only `sample`, which shows `torch.nn.Conv2d`'s own values, imports it.
+Only `sample`, which shows the outputs of `torch.nn.Conv2d`, imports torch.
 """

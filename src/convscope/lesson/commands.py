@@ -1,4 +1,4 @@
-"""What each command of `explain.py` does: prints for a person or a program, or writes a file."""
+"""The commands of `explain.py`: each prints text or JSON, or writes a file."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from convscope.lesson.sample import Sample
 
 PRESETS = ("k3-s1-p0", "k5-s2-p0", "k3-s1-p1")
-"""The tutorial's three constructor examples, as files of `configs/conv`."""
-MOST_ROWS = 20
+"""The tutorial's three constructors, as presets in `configs/conv`."""
+_MOST_ROWS = 20
 _GAP = "..."
 
 
@@ -45,12 +45,17 @@ def network(
     input_size: Pair | None,
     run: Path | None,
 ) -> None:
-    """Print the geometry of one variant, or write the page to play with its first layer.
+    """Print the geometry of one variant, or write the interactive page of its first layer.
 
-    Of an impossible variant the layers before are printed.
+    Args:
+        overrides: the overrides that select the variant.
+        as_json: whether to print JSON.
+        html: page to write.
+        input_size: height and width of the page's input.
+        run: folder of a trained run, whose filters the page shows.
 
     Raises:
-        ImpossibleVariant: after these.
+        ImpossibleVariant: the variant is impossible; the layers before the refused one are printed.
     """
     if html is not None:
         _write_page(html, [overrides] if overrides else [], input_size, run)
@@ -68,13 +73,20 @@ def network(
 def compare(
     overrides: Sequence[str], as_json: bool, html: Path | None, input_size: Pair | None
 ) -> None:
-    """Print two variants side by side, those before and after `vs`, or write the page with both."""
+    """Print two variants side by side, or write the interactive page with both.
+
+    Args:
+        overrides: those of both variants, with `vs` between them.
+        as_json: whether to print JSON.
+        html: page to write.
+        input_size: height and width of the page's input.
+    """
     sides = diff.split(overrides)
     if html is not None:
         _write_page(html, sides, input_size)
         return
     first, second = _variants(*sides)
-    warning = diff.differs_in_data(sides, (first, second))
+    warning = diff.data_warning(sides, (first, second))
     if warning is not None:
         print(warning, file=sys.stderr)
     if as_json:
@@ -91,11 +103,18 @@ def compare(
 
 
 def grid(overrides: Sequence[str], as_json: bool, html: Path | None, png: Path | None) -> None:
-    """Print every distinct variant of a grid, and draw its heat maps where files are named."""
+    """Print every distinct variant of a grid, and draw its heat maps if files are named.
+
+    Args:
+        overrides: as for a sweep, with several values separated by commas.
+        as_json: whether to print JSON.
+        html: page to write.
+        png: picture to write.
+    """
     found = examine_grid(overrides)
     contents: dict[Path, bytes] = {}
     if html is not None or png is not None:
-        # Here: a table in the terminal waits for no Matplotlib.
+        # Imported here, because only pictures need Matplotlib.
         from convscope.lesson.heat import grid_html, grid_png
 
         contents |= {html: grid_html(found)} if html is not None else {}
@@ -118,13 +137,17 @@ def grid(overrides: Sequence[str], as_json: bool, html: Path | None, png: Path |
 
 
 def sample(overrides: Sequence[str], input_size: Pair | None) -> None:
-    """Print the tutorial's three convolutions; of overrides or an input size, the one they ask for.
+    """Print the tutorial's three convolutions, or the one that overrides and input size select.
+
+    Args:
+        overrides: overrides of `conv` and `model`.
+        input_size: height and width of the input; 5x5 by default.
 
     Raises:
         ImpossibleVariant: no window fits.
-        UserError: overrides of more than a layer, or an input so large that it would take long.
+        UserError: other overrides, or an input so large that it would take long.
     """
-    # Here: no other command waits for PyTorch.
+    # Imported here, because no other command needs PyTorch.
     from convscope.lesson import sample as samples
 
     console = new_console()
@@ -141,8 +164,8 @@ def sample(overrides: Sequence[str], input_size: Pair | None) -> None:
         train = f"python scripts/train.py experiment=tutorial conv={PRESETS[1]}"
         print_paragraph(console, f"Train one with: {train}")
         return
-    one = samples.sample(input_size or samples.TUTORIAL_INPUT, first_layer(overrides))
-    _show_samples(console, [one], "conv1 = ")
+    single = samples.sample(input_size or samples.TUTORIAL_INPUT, first_layer(overrides))
+    _show_samples(console, [single], "conv1 = ")
 
 
 def rules(overrides: Sequence[str]) -> None:
@@ -150,7 +173,7 @@ def rules(overrides: Sequence[str]) -> None:
     if overrides:
         raise UserError(f"rules takes no arguments, got {overrides[0]}")
     console = new_console()
-    print_paragraph(console, "What explain.py says of a network, and from which threshold on:")
+    print_paragraph(console, "The findings that explain.py reports, and their thresholds:")
     for rule in RULES:
         print_line(console)
         print_line(console, f"{rule.title}: {rule.threshold}")
@@ -167,10 +190,11 @@ def _write_page(
 
 
 def first_layer(overrides: Sequence[str]) -> ConvSpec:
-    """Return the first layer of a variant: what the sample and the page show.
+    """Return the first conv layer of a variant, which the sample and the page show.
 
     Raises:
-        UserError: overrides of anything but `conv` and `model`.
+        UserError: an override of another group than `conv` and `model`.
+        ImpossibleVariant: the layer has no pixels, as `same` at a stride above 1.
     """
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
@@ -215,25 +239,25 @@ def _show_variant(console: Console, variant: Variant) -> None:
 
 
 def _show_samples(console: Console, samples: Sequence[Sample], name: str = "") -> None:
-    """Print the input that samples share, and each one's output and sentences."""
+    """Print the samples' common input, and the output and sentences of each."""
     numbers = samples[0].input
     shape = [1, 1, len(numbers), len(numbers[0])]
     print_line(console, f"Input {shape}, the numbers 0 to {numbers[-1][-1]}:")
     _print_matrix(console, numbers)
-    for one in samples:
+    for sample in samples:
         print_line(console)
-        sizes = f"{size(shape[2:])} to {size(one.output_shape[2:])}"
-        output = f"output {list(one.output_shape)}"
-        print_line(console, f"{name}{one.constructor}: {sizes}, {output}:")
-        _print_matrix(console, one.output)
-        first_sum = [f"First output: {one.first_sum}"] if one.first_sum else []
-        for sentence in (*one.sentences, *first_sum):
+        sizes = f"{size(shape[2:])} to {size(sample.output_shape[2:])}"
+        output = f"output {list(sample.output_shape)}"
+        print_line(console, f"{name}{sample.constructor}: {sizes}, {output}:")
+        _print_matrix(console, sample.output)
+        first_sum = [f"First output: {sample.first_sum}"] if sample.first_sum else []
+        for sentence in (*sample.sentences, *first_sum):
             print_paragraph(console, sentence, first="- ", rest="  ")
 
 
 def _print_matrix(console: Console, rows: Sequence[Sequence[int]]) -> None:
-    """Whole numbers in columns; the middle is left out where it does not fit."""
-    shown = [list(map(str, row)) for row in _elided(rows, MOST_ROWS, [_GAP] * len(rows[0]))]
+    """Print integers in columns; rows and columns that do not fit are left out in the middle."""
+    shown = [list(map(str, row)) for row in _elided(rows, _MOST_ROWS, [_GAP] * len(rows[0]))]
     width = max(len(cell) for row in shown for cell in row) + 2
     fitting = max(console.width // width - 1, 2)
     for row in shown:
@@ -241,7 +265,7 @@ def _print_matrix(console: Console, rows: Sequence[Sequence[int]]) -> None:
 
 
 def _elided(items: Sequence[Any], most: int, gap: Any) -> Sequence[Any]:
-    """The first and the last `most` items, and between them the gap; all where they are fewer."""
+    """Return at most `most` items: the first ones, `gap` in place of the middle, the last ones."""
     if len(items) <= most:
         return items
     head = most // 2

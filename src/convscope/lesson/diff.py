@@ -1,4 +1,4 @@
-"""Two variants side by side."""
+"""The comparison of two variants, layer by layer."""
 
 from __future__ import annotations
 
@@ -35,24 +35,27 @@ _COLUMNS = (
     *(PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING),
 )
 _NOTHING = {"0", "0 %", MISSING}
-"""Where neither variant has more, a row is left out."""
+"""Values of which a row is left out if neither variant has another."""
 
 LEGEND = (
     f"{DIFFERENT} differs, xN: the second over the first;"
     f" {'; '.join(column.full_legend for column in _COLUMNS if column.meaning)}."
 )
-"""What the rows and marks of `table` mean."""
+"""Legend of the rows and marks of `table`."""
 
 _Cell = tuple[str, int | None]
-"""A quantity as text, and as a number where it is a count."""
+"""A quantity as text, and as a number if it is a count."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity of one layer (or of the network: ""), as text for both variants.
+    """One quantity of both variants.
 
     Attributes:
-        factor: second over first, where both are counts and differ.
+        layer: name of the layer; "" for a quantity of the whole network.
+        quantity: title of the quantity.
+        texts: its value in the first and in the second variant.
+        factor: second value over first, if they are counts and differ.
     """
 
     layer: str
@@ -62,7 +65,7 @@ class Row:
 
     @property
     def differs(self) -> bool:
-        """Whether the texts do."""
+        """Whether the variants differ in the quantity."""
         return self.texts[0] != self.texts[1]
 
 
@@ -70,7 +73,7 @@ def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the overrides before and after `vs`.
 
     Raises:
-        UserError: not exactly one `vs`.
+        UserError: there is not exactly one `vs`.
     """
     if overrides.count(SEPARATOR) != 1:
         raise UserError(
@@ -81,23 +84,28 @@ def split(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(overrides[:middle]), list(overrides[middle + 1 :])
 
 
-def differs_in_data(
+def data_warning(
     sides: tuple[Sequence[str], Sequence[str]], variants: tuple[Variant, Variant]
 ) -> str | None:
-    """Return a warning where `data` was typed on one side only, and the two now differ in it."""
+    """Return a warning if only one side has overrides of `data`, and the data sets differ.
+
+    Args:
+        sides: the overrides of both variants.
+        variants: both variants.
+    """
     typed = [[one for one in side if key_of(one).partition(".")[0] == "data"] for side in sides]
     first, second = (variant.facts for variant in variants)
     if first == second or all(typed):
         return None
     where, data = ("first", typed[0]) if typed[0] else ("second", typed[1])
     return (
-        f"only the {where} has {' '.join(data)}: the two differ in their data too"
-        f" ({first.name} and {second.name}); write it on both sides of {SEPARATOR} to compare alike"
+        f"only the {where} has {' '.join(data)}: the two use different data ({first.name} and"
+        f" {second.name}); write it on both sides of {SEPARATOR} to use the same"
     )
 
 
 def rows(first: Variant, second: Variant) -> list[Row]:
-    """Return the network's rows, then each layer's; what one side lacks reads as missing."""
+    """Return the rows of the network, then of each layer; a layer that one lacks is a dash."""
     networks = _network(first), _network(second)
     found = [_row("", title, networks[0][title], networks[1][title]) for title in networks[0]]
     layers = [
@@ -111,7 +119,7 @@ def rows(first: Variant, second: Variant) -> list[Row]:
 
 
 def table(first: Variant, second: Variant) -> Table:
-    """Rows that differ are marked `*`, counts with their factor."""
+    """Return the rows as a table; those that differ are marked `*`, counts also with the factor."""
     drawn, before = [], ""
     for row in rows(first, second):
         factor = "" if row.factor is None else f" x{row.factor:.3g}"
@@ -122,20 +130,20 @@ def table(first: Variant, second: Variant) -> Table:
 
 
 def sentences(first: Variant, second: Variant) -> dict[str, list[str]]:
-    """What stands out in the first only, in the second only, and in both."""
-    mine, theirs = (
+    """Return the findings by heading: of the first only, of the second only, and of both."""
+    of_first, of_second = (
         list(findings(variant.geometry).values()) if variant.geometry else []
         for variant in (first, second)
     )
     return {
-        f"Only the first, {first.label}:": [one for one in mine if one not in theirs],
-        f"Only the second, {second.label}:": [one for one in theirs if one not in mine],
-        "Both:": [one for one in mine if one in theirs],
+        f"Only the first, {first.label}:": [text for text in of_first if text not in of_second],
+        f"Only the second, {second.label}:": [text for text in of_second if text not in of_first],
+        "Both:": [text for text in of_first if text in of_second],
     }
 
 
 def _network(variant: Variant) -> dict[str, _Cell]:
-    """The quantities of a whole network, by title."""
+    """Return the quantities of the whole network by title."""
     facts, geometry = variant.facts, variant.geometry
     known: dict[str, _Cell] = {
         "data": (f"{facts.name} {size(facts.input_shape)}", None),
@@ -159,6 +167,6 @@ def _cell(layer: Layer | None, column: Column) -> _Cell:
 
 
 def _row(layer: str, quantity: str, first: _Cell, second: _Cell) -> Row:
-    one, other = first[1], second[1]
-    factor = other / one if one and other is not None and one != other else None
-    return Row(layer, quantity, (first[0], second[0]), factor)
+    (text, number), (other_text, other) = first, second
+    factor = other / number if number and other is not None and other != number else None
+    return Row(layer, quantity, (text, other_text), factor)

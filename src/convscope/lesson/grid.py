@@ -1,4 +1,4 @@
-"""A grid of variants before hours are spent on it: equal ones folded, impossible ones listed."""
+"""The preview of a grid of variants: equal ones are merged, impossible ones listed."""
 
 from __future__ import annotations
 
@@ -24,47 +24,48 @@ GRID_LEGEND = (
     " padding, share of outputs in the conv layer where it is largest; equal: other ways to type"
     " the same variant"
 )
-"""What the columns of `grid_table` mean."""
+"""Legend of the columns of `grid_table`."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One distinct variant.
+    """One distinct variant of a grid.
 
     Attributes:
-        forms: each way in which the grid types it: a value by key of the grid.
+        variant: the variant.
+        forms: every combination of typed values that selects it: a value per key of the grid.
     """
 
     variant: Variant
     forms: tuple[dict[str, str], ...]
 
     def typed(self, key: str) -> str:
-        """Every value of a key that makes this variant: `0 = half`."""
+        """Return the values of a key that select this variant: `0 = half`."""
         return " = ".join(dict.fromkeys(form[key] for form in self.forms))
 
     @property
     def equal(self) -> str:
-        """`padding 0 = half`: values of `conv` that make one variant; "" where only one does."""
-        unlike = {
+        """Equivalent values of `conv`: `padding 0 = half`; "" if there are none."""
+        names = {
             key: key.removeprefix("conv.")
             for key in self.forms[0]
             if _is_conv(key) and len({form[key] for form in self.forms}) > 1
         }
-        if len(unlike) == 1:
-            return "".join(f"{name} {self.typed(key)}" for key, name in unlike.items())
+        if len(names) == 1:
+            return "".join(f"{name} {self.typed(key)}" for key, name in names.items())
         forms = dict.fromkeys(
-            ", ".join(f"{name} {form[key]}" for key, name in unlike.items()) for form in self.forms
+            ", ".join(f"{name} {form[key]}" for key, name in names.items()) for form in self.forms
         )
         return " = ".join(forms)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Every combination of the values given.
+    """All combinations of the typed values.
 
     Attributes:
-        values: each key with several values, and these as typed.
-        variants: by their values, one per key.
+        values: the typed values of each key that has several.
+        variants: the variants by their combination of values, one per key.
     """
 
     values: dict[str, tuple[str, ...]]
@@ -72,7 +73,7 @@ class Grid:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Distinct variants in the order of the grid."""
+        """The distinct variants, in the order of the grid."""
         forms: dict[object, list[tuple[str, ...]]] = {}
         for form, variant in self.variants.items():
             forms.setdefault(_pixels(variant), []).append(form)
@@ -86,17 +87,17 @@ class Grid:
 
     @property
     def impossible(self) -> list[Row]:
-        """The rows of impossible variants."""
+        """The impossible variants."""
         return [row for row in self.rows if row.variant.geometry is None]
 
     @property
     def other_keys(self) -> list[str]:
-        """Keys besides `conv`."""
+        """Keys of the grid outside `conv`."""
         return [key for key in self.values if not _is_conv(key)]
 
     @property
     def summary(self) -> str:
-        """`36 combinations make 30 variants, 4 of them impossible`."""
+        """The numbers: `36 combinations make 30 variants, 4 of them impossible`."""
         combinations, variants = len(self.variants), len(self.rows)
         return (
             f"{counted(combinations, 'combination')} {'make' if combinations > 1 else 'makes'}"
@@ -105,10 +106,10 @@ class Grid:
 
 
 def examine_grid(overrides: Sequence[str]) -> Grid:
-    """Work out every combination of comma-separated values, expanded as a sweep expands them.
+    """Compute the variants of all combinations of values, expanded as in a sweep.
 
     Raises:
-        UserError: a key, group or value that no run could have, or too many combinations.
+        UserError: an unknown key or group, an invalid value, or too many combinations.
     """
     choices = expand(overrides)
     several = [len(one.overrides) > 1 for one in choices]
@@ -123,17 +124,17 @@ def examine_grid(overrides: Sequence[str]) -> Grid:
 
 
 def require_single(overrides: Sequence[str]) -> None:
-    """Check that overrides name one variant.
+    """Check that the overrides select a single variant.
 
     Raises:
-        UserError: several values, as for a sweep, or text that is no override.
+        UserError: a key with several values, as in a sweep, or text that is not an override.
     """
     check_typed(overrides)
     for override in overrides:
         try:
             several = OverridesParser.create().parse_override(override).is_sweep_override()
         except HydraException:
-            # Composing tells what is wrong with it.
+            # Composing the config raises a better message.
             continue
         if several:
             raise UserError(
@@ -143,7 +144,7 @@ def require_single(overrides: Sequence[str]) -> None:
 
 
 def grid_table(grid: Grid) -> Table:
-    """Return the possible variants; keys besides conv have a column of their own."""
+    """Return a table of the possible variants, with a column for each key outside `conv`."""
     others = grid.other_keys
     heads = ("<variant", *(f"<{key}" for key in others), "final map", "RF", "MACs", "params")
     rows = []
@@ -167,7 +168,7 @@ def grid_table(grid: Grid) -> Table:
 
 
 def impossible_sentences(grid: Grid) -> list[str]:
-    """Which variant, what is wrong with it, and what would make it possible."""
+    """Return a sentence per impossible variant: its name, the reason and the smallest fix."""
     sentences = []
     for row in grid.impossible:
         others = [f"{key} {row.typed(key)}" for key in grid.other_keys]
@@ -181,7 +182,7 @@ def _is_conv(key: str) -> bool:
 
 
 def _pixels(variant: Variant) -> object:
-    """What makes a variant: equal for all ways to type it."""
+    """Return a key that is equal for all ways to type the same variant and network."""
     model, facts = variant.config.model, variant.facts
     network = facts.input_shape, facts.classes, *map(tuple, (model.channels, model.pool_after))
     return network, variant.geometry and variant.geometry.convs, variant.label

@@ -1,4 +1,4 @@
-"""A grid as heat maps, kernel size by stride: final map, MACs and receptive field."""
+"""Heat maps of a grid, kernel size by stride: final map, MACs and receptive field."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from convscope.text import MISSING, abbreviated, size
 
 MOST_MAPS = 40
 MOST_VALUES = 30
-"""Of a picture."""
+"""Largest number of maps per quantity, and of rows or columns of a map, in a picture."""
 SCALE = "Darker is larger, on a logarithmic scale"
-"""What the colours of all maps mean."""
+"""Legend of the colours of all maps."""
 LIGHT, DARK, INK = "#e6f0fa", "#4a97cf", "#10151c"
-"""The ink has a contrast of 4.5 at least on every colour between them (WCAG 2.2, 1.4.3)."""
+"""Ink has a contrast of at least 4.5 on every colour from light to dark (WCAG 2.2, 1.4.3)."""
 COLOURS = LinearSegmentedColormap.from_list("cells", (LIGHT, DARK))
 _ROWS, _COLUMNS = "conv.kernel_size", "conv.stride"
 _STYLE = Path(__file__).with_name("heat.css")
@@ -42,10 +42,10 @@ class Cell:
     """One variant in one map.
 
     Attributes:
-        text: the quantity; a dash where the variant is impossible.
-        level: its place between the smallest and the largest of all maps of the quantity, on a
-            logarithmic scale, 0 to 1; None where the variant is impossible.
-        hint: the variant's label and, where it is impossible, the reason.
+        text: the quantity's value; a dash if the variant is impossible.
+        level: the value's level on a logarithmic scale, from 0 for the smallest to 1 for the
+            largest value of the quantity's maps; None if the variant is impossible.
+        hint: the variant's label and, if it is impossible, the reason.
     """
 
     text: str
@@ -55,7 +55,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Cells by row and column, for one choice of the grid's other keys."""
+    """The cells of one quantity, for one combination of the values of the grid's other keys.
+
+    Attributes:
+        facet: this combination as text; "" if there are no other keys.
+        row_name: name of the rows' key.
+        rows: its values.
+        column_name: name of the columns' key.
+        columns: its values.
+        cells: the cells by row and column.
+    """
 
     facet: str
     row_name: str
@@ -74,11 +83,11 @@ _QUANTITIES: dict[str, _Quantity] = {
         lambda g: pair_token(g.layers[-1].receptive_field),
     ),
 }
-"""What the maps show by title: its value, for the colour, and its text."""
+"""The quantities by title: the value that decides the colour, and its text."""
 
 
 def heat_maps(grid: Grid) -> dict[str, list[HeatMap]]:
-    """Return each quantity's maps by its title, one per choice of keys besides rows and columns."""
+    """Return the maps by quantity, one per combination of the keys outside rows and columns."""
     return {
         title: list(_maps(grid, _cells(grid, *quantity))) for title, quantity in _QUANTITIES.items()
     }
@@ -124,12 +133,12 @@ def _maps(grid: Grid, cells: dict[tuple[str, ...], Cell]) -> Iterator[HeatMap]:
 
 
 def _key_text(key: str) -> str:
-    """`conv.kernel_size` as `kernel size`; other keys as typed."""
+    """Return a key as text: `conv.kernel_size` as `kernel size`, other keys unchanged."""
     return key.removeprefix("conv.").replace("_", " ") if key.startswith("conv.") else key
 
 
 def _axes(keys: list[str]) -> tuple[str, str]:
-    """Keys of rows and columns: kernel size and stride if swept, else the first others; or ""."""
+    """Return the keys of rows and columns: kernel size and stride if swept, else others, or ""."""
     left = [key for key in keys if key not in (_ROWS, _COLUMNS)]
     column = _COLUMNS if _COLUMNS in keys else (left.pop(0) if left else "")
     row = _ROWS if _ROWS in keys else (left.pop(0) if left and column == _COLUMNS else "")
@@ -137,14 +146,14 @@ def _axes(keys: list[str]) -> tuple[str, str]:
 
 
 def _ends(maps: Iterable[HeatMap]) -> tuple[str, str] | None:
-    """The smallest and the largest value of a quantity's maps; None where all are impossible."""
+    """Return the smallest and the largest value of some maps; None if all cells are impossible."""
     cells = (cell for drawn in maps for row in drawn.cells for cell in row)
     texts = {cell.level: cell.text for cell in cells if cell.level is not None}
     return (texts[min(texts)], texts[max(texts)]) if texts else None
 
 
 def grid_html(grid: Grid) -> bytes:
-    """Return heat maps and table as one page, which needs no network and no script."""
+    """Return heat maps and table as one HTML page without scripts, which needs no network."""
     sections = "".join(
         f"<section><h2>{escape(title)}</h2>{_html_legend(maps)}"
         f"<div class=maps>{''.join(map(_html_map, maps))}</div></section>"
@@ -165,7 +174,7 @@ def grid_html(grid: Grid) -> bytes:
 
 
 def _html_legend(maps: list[HeatMap]) -> str:
-    """The colours from the smallest to the largest value, and the mark of the impossible."""
+    """Return the colours from the smallest to the largest value, and the mark for impossible."""
     parts = []
     found = _ends(maps)
     if found is not None:
@@ -215,10 +224,10 @@ def _html_table(table: Table) -> str:
 
 @plain_text()
 def grid_png(grid: Grid) -> bytes:
-    """Return one row of maps per choice of the keys besides kernel size and stride.
+    """Return a PNG with a row of maps for each combination of the keys outside rows and columns.
 
     Raises:
-        UserError: more than fits a picture.
+        UserError: the maps do not fit in a picture.
     """
     maps = heat_maps(grid)
     by_facet = list(zip(*maps.values(), strict=True))
@@ -243,8 +252,8 @@ def grid_png(grid: Grid) -> bytes:
         squeeze=False,
         height_ratios=[*[heights] * len(by_facet), _LEGEND],
     )
-    for legend, of_quantity in zip(legends, maps.values(), strict=True):
-        _draw_legend(legend, _ends(of_quantity))
+    for legend, quantity_maps in zip(legends, maps.values(), strict=True):
+        _draw_legend(legend, _ends(quantity_maps))
     for row, facet in zip(axes, by_facet, strict=True):
         for cell, title, drawn in zip(row, maps, facet, strict=True):
             _draw(cell, drawn)
@@ -256,7 +265,7 @@ def grid_png(grid: Grid) -> bytes:
 
 
 def _draw_legend(axes: Axes, ends: tuple[str, str] | None) -> None:
-    """The colours from the smallest to the largest value of a quantity."""
+    """Draw the colours from the smallest to the largest value of a quantity."""
     axes.set_visible(ends is not None)
     axes.imshow([np.linspace(0, 1, 256)], cmap=COLOURS, aspect="auto", extent=(0, 1, 0, 1))
     axes.set_xticks([0, 1], ends or ("", ""), fontsize=8)
@@ -270,13 +279,13 @@ def _draw_legend(axes: Axes, ends: tuple[str, str] | None) -> None:
 def _draw(axes: Axes, drawn: HeatMap) -> None:
     levels = [[nan if one.level is None else one.level for one in row] for row in drawn.cells]
     axes.pcolormesh(levels, cmap=COLOURS, vmin=0, vmax=1, edgecolors="white", linewidth=1)
-    # Seen where a variant is impossible: there is no cell.
+    # The background is visible where a variant is impossible, because its cell is not drawn.
     axes.patch.set(facecolor="#f2f2f2", edgecolor="#b0b0b0", hatch="///")
     for y, cells in enumerate(drawn.cells):
         for x, cell in enumerate(cells):
             if cell.level is not None:
-                at = x + 0.5, y + 0.5
-                axes.text(*at, cell.text, ha="center", va="center", fontsize=8, color=INK)
+                centre = x + 0.5, y + 0.5
+                axes.text(*centre, cell.text, ha="center", va="center", fontsize=8, color=INK)
     axes.invert_yaxis()
     axes.set_xlabel(drawn.column_name, fontsize=8)
     axes.set_ylabel(drawn.row_name, fontsize=8)

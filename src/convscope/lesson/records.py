@@ -1,4 +1,4 @@
-"""What `--json` prints: plain values, for programs."""
+"""The JSON output of `explain.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convscope.variant import Variant
 
 
 def variant_record(variant: Variant) -> dict[str, Any]:
-    """One variant; `status` is `possible` or `impossible`, each with its own keys."""
+    """Return a variant's record; its keys depend on `status`, `possible` or `impossible`."""
     record: dict[str, Any] = {
         "overrides": list(variant.overrides),
         "dataset": variant.facts.name,
@@ -43,7 +43,7 @@ def variant_record(variant: Variant) -> dict[str, Any]:
 
 
 def diff_record(first: Variant, second: Variant) -> dict[str, Any]:
-    """Both variants, and the rows in which they differ as the table shows them."""
+    """Return both variants' records, and the rows of the table in which they differ."""
     return {
         "variants": [variant_record(first), variant_record(second)],
         "differences": [
@@ -55,7 +55,7 @@ def diff_record(first: Variant, second: Variant) -> dict[str, Any]:
 
 
 def grid_record(grid: Grid) -> dict[str, Any]:
-    """One entry per distinct variant, with every way to type it."""
+    """Return a record per distinct variant, with all combinations of values that select it."""
     return {
         "keys": list(grid.values),
         "variants": [

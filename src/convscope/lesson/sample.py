@@ -1,4 +1,4 @@
-"""The tutorial's sample: numbers 0, 1, 2, … convolved by `torch.nn.Conv2d` with weights 1."""
+"""The tutorial's sample: the numbers 0, 1, 2, … convolved by `torch.nn.Conv2d` with weights 1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TUTORIAL = (
     (ConvSpec((3, 3), (2, 2), symmetric((0, 0))), about_stride),
     (ConvSpec((3, 3), (1, 1), symmetric((1, 1))), about_padding),
 )
-"""The three convolutions, each with the sentence on what it shows."""
+"""The tutorial's three convolutions, each with the function that explains it."""
 PRESET_CHANNELS = (1, 10)
 PRESET_INPUT = (28, 28)
 
@@ -36,19 +36,20 @@ _PADS = {
     "replicate": nn.ReplicationPad2d,
     "circular": nn.CircularPad2d,
 }
-"""Of each padding mode, the layer that pads so."""
+"""The padding layer of each padding mode."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One convolution of the numbers 0, 1, 2, …, row by row.
+    """A convolution of the numbers 0, 1, 2, …, row by row.
 
     Attributes:
         constructor: the layer as written in Python.
-        input: height rows of width values.
-        output: height rows of width values.
-        first_sum: the first output as a sum of its window; "" where the window is large.
-        sentences: what changed and why.
+        input: rows of the input (height, width).
+        output_shape: (batch, channels, height, width).
+        output: rows of the output (height, width).
+        first_sum: the sum that gives the first output; "" for a window of more than 16 values.
+        sentences: explanations of the output.
     """
 
     constructor: str
@@ -60,7 +61,7 @@ class Sample:
 
 
 def tutorial() -> list[Sample]:
-    """Return the tutorial's three convolutions, each with the sentence on what it shows."""
+    """Return the tutorial's three convolutions, each with the sentence that explains it."""
     samples = []
     for conv, about in TUTORIAL:
         layer = one_layer(TUTORIAL_INPUT, conv).layers[0]
@@ -69,11 +70,15 @@ def tutorial() -> list[Sample]:
 
 
 def sample(input_size: Pair, conv: ConvSpec) -> Sample:
-    """Return one convolution of an input of (height, width), with all sentences on it.
+    """Return a convolution with all sentences that explain it.
+
+    Args:
+        input_size: height and width of the input.
+        conv: the convolution.
 
     Raises:
-        ImpossibleVariant: the output would be empty.
-        UserError: so large that it would take long.
+        ImpossibleVariant: PyTorch would refuse the layer.
+        UserError: the computation would take long.
     """
     macs = one_layer(input_size, conv).layers[0].macs
     if macs > _MOST_MACS:
@@ -85,16 +90,16 @@ def sample(input_size: Pair, conv: ConvSpec) -> Sample:
 
 
 def preset_shapes(conv: ConvSpec) -> tuple[str, tuple[int, ...]]:
-    """Return constructor and output shape of 10 filters on one grey 28x28 image."""
+    """Return constructor and output shape of 10 filters on one 28x28 image of one channel."""
     with torch.no_grad():
         output = _layers(conv, *PRESET_CHANNELS)(torch.zeros(1, 1, *PRESET_INPUT))
     return constructor(conv, *PRESET_CHANNELS), tuple(output.shape)
 
 
 def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
-    """`nn.Conv2d(1, 10, 5, stride=2)`: what equals torch's default is left out.
+    """Return the layer's Python code without defaults: `nn.Conv2d(1, 10, 5, stride=2)`.
 
-    With a layer before it where the sides of the padding differ, which `nn.Conv2d` cannot.
+    A padding layer comes first if the sides of the padding differ, which `nn.Conv2d` cannot do.
     """
     pad = _PADS[conv.padding_mode].__name__
     first, conv = _padded_first(conv)
@@ -110,7 +115,7 @@ def constructor(conv: ConvSpec, in_channels: int, out_channels: int) -> str:
 
 
 def _layers(conv: ConvSpec, in_channels: int, out_channels: int) -> nn.Sequential:
-    """The layers that `constructor` writes."""
+    """Return the layers whose code `constructor` returns."""
     pad = _PADS[conv.padding_mode]
     first, conv = _padded_first(conv)
     layer = nn.Conv2d(in_channels, out_channels, **_arguments(conv))
@@ -118,7 +123,7 @@ def _layers(conv: ConvSpec, in_channels: int, out_channels: int) -> nn.Sequentia
 
 
 def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
-    """Pixels (left, right, top, bottom) that are padded before, and the rest."""
+    """Return the pixels (left, right, top, bottom) of the padding layer, and the conv after it."""
     (top, bottom), (left, right) = conv.padding
     if short_padding(conv) == "same" or (top == bottom and left == right):
         return (0, 0, 0, 0), conv
@@ -127,13 +132,13 @@ def _padded_first(conv: ConvSpec) -> tuple[tuple[int, int, int, int], ConvSpec]:
 
 
 def _arguments(conv: ConvSpec) -> dict[str, Any]:
-    """The conv's arguments as `torch.nn.Conv2d` takes them."""
+    """Return the conv's arguments for `torch.nn.Conv2d`."""
     values = {factor.key: _argument(getattr(conv, factor.key)) for factor in FACTORS}
     return values | ({"padding": "same"} if short_padding(conv) == "same" else {})
 
 
 def _argument(value: Any) -> Any:
-    """A pair, or a padding with equal sides: one number where both axes agree."""
+    """Return a pair, or a padding with equal sides, as one number if both axes agree."""
     if not isinstance(value, tuple):
         return value
     height, width = (side[0] if isinstance(side, tuple) else side for side in value)
@@ -141,13 +146,13 @@ def _argument(value: Any) -> Any:
 
 
 def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sample:
-    # float64 holds every sum exactly.
+    # float64 represents every sum exactly.
     numbers = torch.arange(prod(input_size), dtype=torch.float64).reshape(1, 1, *input_size)
     layer = _layers(conv, 1, 1).double()
     nn.init.ones_(layer[-1].weight)  # type: ignore[arg-type]
     nn.init.zeros_(layer[-1].bias)  # type: ignore[arg-type]
     with torch.no_grad(), warnings.catch_warnings():
-        # Torch warns that it copies the input for `same` with an even kernel.
+        # PyTorch warns that it copies the input for `same` with an even kernel.
         warnings.simplefilter("ignore", UserWarning)
         output = layer(numbers)
     return Sample(

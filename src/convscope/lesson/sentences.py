@@ -1,4 +1,4 @@
-"""The sentences of the sample: what kernel size, stride and padding do in one layer.
+"""Sentences that explain what kernel size, stride and padding do in one layer.
 
 The terms are those of Dumoulin and Visin, "A guide to convolution arithmetic for deep learning"
 (2016), and of torch.nn.Conv2d's documentation.
@@ -20,7 +20,6 @@ from convscope.geometry import (
 from convscope.geometry.factors import symmetric
 from convscope.geometry.rules import (
     even_kernel,
-    findings,
     padding_only_outputs,
     skipped_pixels,
     unused_border,
@@ -32,26 +31,27 @@ _ONE_LAYER_RULES = (unused_border, skipped_pixels, padding_only_outputs, even_ke
 
 
 def one_layer(input_size: Pair, conv: ConvSpec) -> NetworkGeometry:
-    """Geometry of one filter on one channel.
+    """Return the geometry of one filter on an input of one channel.
 
     Raises:
-        ImpossibleVariant: the output would be empty.
+        ImpossibleVariant: PyTorch would refuse the layer.
     """
     return network_geometry((1, *input_size), (conv,), channels=(1,), pool_after=(), classes=1)
 
 
 def lesson(input_size: Pair, conv: ConvSpec) -> list[str]:
-    """A sentence each on kernel, stride, padding and size; then what stands out."""
+    """Return sentences on kernel size, stride, padding and output size, then the findings."""
     geometry = one_layer(input_size, conv)
     layer = geometry.layers[0]
-    said = findings(geometry)
-    notes = [said[rule.__name__] for rule in _ONE_LAYER_RULES if rule.__name__ in said]
-    always = [about_kernel(layer), about_stride(layer), about_padding(layer), layer.size_formula]
-    return [*always, *notes]
+    found = [sentence for rule in _ONE_LAYER_RULES if (sentence := rule(geometry)) is not None]
+    return [
+        *(about_kernel(layer), about_stride(layer), about_padding(layer), layer.size_formula),
+        *found,
+    ]
 
 
 def about_kernel(layer: LayerGeometry) -> str:
-    """What the kernel size is."""
+    """Return the sentence on the kernel size."""
     kernel = size(layer.conv.kernel_size)
     return (
         "The kernel size is the area of the input that one output is computed from: with weights 1"
@@ -60,26 +60,31 @@ def about_kernel(layer: LayerGeometry) -> str:
 
 
 def about_stride(layer: LayerGeometry) -> str:
-    """What stride does to the number of windows."""
-    places, unit = _outputs(layer, layer.conv.padding), _outputs(layer, layer.conv.padding, (1, 1))
+    """Return the sentence on what the stride does to the number of windows."""
+    windows = _outputs(layer, layer.conv.padding)
+    at_stride_1 = _outputs(layer, layer.conv.padding, (1, 1))
     if layer.conv.stride == (1, 1):
-        return f"Stride 1: the window moves pixel by pixel, over {size(places)} places."
-    if places == unit:
+        return f"Stride 1: the window moves pixel by pixel, over {size(windows)} positions."
+    if windows == at_stride_1:
         axes = [axis for axis, stride in enumerate(layer.conv.stride) if stride > 1]
         where = f"in {('height', 'width')[axes[0]]} " if len(axes) == 1 else ""
         stride = pair_token(layer.conv.stride)
-        return f"Stride {stride} changes nothing: {where}the window fits in one place only."
+        return f"Stride {stride} changes nothing: {where}the window has only one position."
     height, width = layer.conv.stride
     steps = f"{height} pixels" if height == width else f"{height} down and {width} across"
     return (
         f"A stride above 1 shrinks the output: the window moves {steps} at a time, to"
-        f" {size(places)} places instead of the {size(unit)} at stride 1."
+        f" {size(windows)} positions instead of the {size(at_stride_1)} at stride 1."
     )
 
 
 def about_padding(layer: LayerGeometry) -> str:
-    """What padding does to the size of the output and to the corner pixels."""
-    inside, padded = layer.size, _padded(layer)
+    """Return the sentence on what padding does to the output size and to the corner pixels."""
+    height, width = (
+        pixels + axis.before + axis.after
+        for axis, pixels in zip(layer.conv.axes, layer.size, strict=True)
+    )
+    inside, padded = layer.size, (height, width)
     corners = _corners(layer, layer.conv.padding)
     if padded == inside:
         if layer.conv.kernel_size == (1, 1):
@@ -111,17 +116,9 @@ def _padding_effect(layer: LayerGeometry) -> str:
 
 
 def _outputs(layer: LayerGeometry, padding: Sides, stride: Pair | None = None) -> Pair:
-    """Height and width of the output with another padding, or another stride."""
+    """Return height and width of the output with another padding, or another stride."""
     conv = replace(layer.conv, stride=stride or layer.conv.stride, padding=padding)
     return conv.output_size(layer.size)
-
-
-def _padded(layer: LayerGeometry) -> Pair:
-    height, width = (
-        pixels + axis.before + axis.after
-        for axis, pixels in zip(layer.conv.axes, layer.size, strict=True)
-    )
-    return height, width
 
 
 def _corners(layer: LayerGeometry, padding: Sides) -> str:
@@ -132,7 +129,7 @@ def _corners(layer: LayerGeometry, padding: Sides) -> str:
 
 
 def _corner_windows(layer: LayerGeometry, padding: Sides) -> Pair:
-    """Least and most of the windows that cover each of the input's four corner pixels."""
+    """Return the fewest and the most windows that cover a corner pixel of the input."""
     rows, columns = (
         [
             sum(pixel in axis.window(output) for output in range(axis.outputs(pixels)))

@@ -1,4 +1,4 @@
-"""The page to play with: one HTML file that opens from disk, without network or server."""
+"""The interactive page: one HTML file that opens from disk, without network or server."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from convscope.errors import UserError
 from convscope.files import replace_file
-from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
+from convscope.geometry import FACTORS, ConvSpec, Pair, Sides, pair_token
 from convscope.geometry.factors import PADDING, Factor, symmetric
 from convscope.geometry.label import short_padding
 
 LARGEST = 64
-"""Largest side of the input, kernel size, stride and padding on the page, pixels."""
+"""Largest input side, kernel size, stride and padding on the page, in pixels."""
 
 _FIRST = ConvSpec(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((0, 0)))
 _SECOND_STRIDE = 2
@@ -39,18 +39,20 @@ def write_page(
     second: ConvSpec | None = None,
     run: Path | None = None,
 ) -> None:
-    """Write the page, at most 300 kB, replacing `path` whole or not at all.
+    """Write the page, at most 300 kB, replacing an existing file atomically.
 
     Args:
+        path: file to write.
         conv: the first setting; by default conv1 of `run`, else kernel 3, stride 1, no padding.
-        input_size: (height, width) of the input of numbers 0, 1, 2, …; by default 5x5.
-        second: the setting to compare with, shown at once. By default the page starts with the
-            first only, and offers it at stride 2; with `run` it starts with both, at stride 3.
+        input_size: height and width of the input of numbers 0, 1, 2, …; by default 5x5.
+        second: the second setting, shown from the start. By default it is the first one at stride
+            2, shown on demand; with `run` at stride 3, shown from the start.
         run: a trained run's folder. The page starts with a test image and one of the run's conv1
-            filters; `conv` and `second`, if given, must have their kernel size. Reads the data set.
+            filters; `conv` and `second`, if given, must have their kernel size. The data set is
+            read.
 
     Raises:
-        UserError: a value too large for the page, a run without a usable checkpoint or data, or
+        UserError: a value is too large for the page, the run has no usable checkpoint or data, or
             `path` cannot be written.
     """
     trained = None
@@ -60,16 +62,16 @@ def write_page(
         trained = read_trained(run)
     first = conv or (trained.conv if trained else _FIRST)
     stride = _SECOND_STRIDE_TRAINED if trained else _SECOND_STRIDE
-    other = second or replace(first, stride=(stride, stride), padding=_even(first))
+    other = second or replace(first, stride=(stride, stride), padding=_symmetric_padding(first))
     size = input_size or (5, 5)
     if max(size) > LARGEST:
         raise _too_large("--input", pair_token(size))
-    for shape in (first, other):
-        _check_conv(shape)
-        if trained and shape.kernel_size != trained.conv.kernel_size:
+    for setting in (first, other):
+        _check_conv(setting)
+        if trained and setting.kernel_size != trained.conv.kernel_size:
             raise UserError(
                 f"conv.kernel_size must be {pair_token(trained.conv.kernel_size)}, that of the "
-                f"filters of {run}, got {pair_token(shape.kernel_size)}"
+                f"filters of {run}, got {pair_token(setting.kernel_size)}"
             )
     content = {
         "largest": LARGEST,
@@ -82,8 +84,8 @@ def write_page(
     replace_file(path, _document(content))
 
 
-def _even(conv: ConvSpec) -> tuple[Pair, Pair]:
-    """The padding, where its sides differ the smaller one: only `same` differs, at stride 1."""
+def _symmetric_padding(conv: ConvSpec) -> Sides:
+    """Return the padding with the smaller side on both, because `same` needs stride 1."""
     (top, bottom), (left, right) = conv.padding
     return symmetric((min(top, bottom), min(left, right)))
 
@@ -111,16 +113,16 @@ def _factor(factor: Factor) -> dict[str, object]:
 
 
 def _setting(conv: ConvSpec) -> dict[str, str]:
-    """What one would type for each factor."""
+    """Return the text that a user would type for each factor."""
     typed = {factor.key: factor.token(getattr(conv, factor.key)) for factor in FACTORS}
     return typed | {PADDING.key: short_padding(conv)}
 
 
 def _document(content: object) -> bytes:
-    """Return `page.html` as UTF-8, with style, scripts and `content` (JSON-ready) inlined."""
+    """Return the page as UTF-8: `page.html` with style, scripts and `content`, as JSON, inlined."""
     folder = files("convscope.lesson.page")
     scripts = "\n".join(folder.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
-    # In a script element only `<` could end it, or start a comment.
+    # `<` is escaped, because it could end the script element or start a comment.
     data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = folder.joinpath("page.html").read_text("utf-8")
     style = folder.joinpath("page.css").read_text("utf-8")

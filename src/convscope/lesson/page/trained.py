@@ -1,4 +1,4 @@
-"""What the page shows of a trained run: conv1's filters and some test images."""
+"""The trained run's part of the page: conv1's filters and some test images."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _LARGEST_SIDE = 64
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's part of the page.
+    """A trained run's part of the page.
 
     Attributes:
-        conv: conv1 as trained.
-        content: JSON-ready; arrays as base64: `filters` float32 (n, channels, height, width),
-            `images` uint8 (height, width, channels) each.
+        conv: the run's conv1.
+        content: values for JSON; arrays are base64: `filters` float32 (n, channels, height, width),
+            each of `images` uint8 (height, width, channels).
     """
 
     conv: ConvSpec
@@ -40,12 +40,13 @@ class Trained:
 
 
 def read_trained(run: Path) -> Trained:
-    """The first test image of each of the first classes, and the filters of the best checkpoint.
+    """Read a test image of each of the first classes, and conv1 of the best checkpoint.
 
-    Of images larger than 64 pixels the middle; as many filters as fit on the page, in order.
+    Images larger than 64 pixels are cropped to the middle. The first filters that fit on the page
+    are taken.
 
     Raises:
-        UserError: no checkpoint, a damaged one, or other data than the run was trained on.
+        UserError: the checkpoint is missing or damaged, or the data are not those of the run.
     """
     record = current_record(run)
     filters = _filters(RunDirectory(run), record)
@@ -81,11 +82,11 @@ def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
 
 
 def _images(record: RunRecord) -> Images:
-    """The images that the run was trained on, where they still lie there."""
+    """Return the images that the run was trained on, if they are still there unchanged."""
     with reading(record):
         data = record.config["data"]
-        place = data["name"], data["root"], data["image_size"], data.get("cache")
-    images = load(*place)
+        source = data["name"], data["root"], data["image_size"], data.get("cache")
+    images = load(*source)
     if images.fingerprint != record.dataset["fingerprint"]:
         raise UserError(
             f"the {images.name} images under data.root={data['root']} are not those that "
@@ -99,16 +100,16 @@ def _shown(images: Images) -> dict[str, Any]:
     chosen = [int(index) for index in first[:_MOST_IMAGES]]
     height, width = images.test_images.shape[1:3]
     rows, columns = _middle(height), _middle(width)
-    cut = images.test_images[chosen][:, rows, columns]
+    cropped = images.test_images[chosen][:, rows, columns]
     return {
         "dataset": images.name,
         "full_size": [height, width],
-        "size": list(cut.shape[1:3]),
+        "size": list(cropped.shape[1:3]),
         "mean": images.mean,
         "std": images.std,
         "images": [
             {"label": images.classes[images.test_labels[index]], "pixels": _base64(pixels)}
-            for index, pixels in zip(chosen, cut, strict=True)
+            for index, pixels in zip(chosen, cropped, strict=True)
         ],
     }
 
