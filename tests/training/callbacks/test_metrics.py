@@ -196,3 +196,11 @@ def test_a_late_copy_from_a_device_is_read_when_it_is_there() -> None:
 )
 def test_a_lower_learning_rate_is_a_tenth(lr: float, lower: str) -> None:
     assert suggest_lower_lr(lr) == lower
+
+
+def test_checkpoints_have_the_keys_of_0_1_0(trained: Trained) -> None:
+    """So a run that was interrupted with an older version resumes."""
+    checkpoint = torch.load(trained.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    names = sorted(key.partition("{")[0] for key in checkpoint["callbacks"])
+    assert names == ["MovableCheckpoint", "MovableCheckpoint", "RunTracker"]
+    assert set(checkpoint["callbacks"]["RunTracker"]) == {"epochs", "event_sizes"}
