@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
+from convscope.cli.train import run_search, run_sweep
 from convscope.config.expand import expand, jobs_of
 from convscope.errors import UserError
 from convscope.runs.presets import is_preset, preset
@@ -74,8 +75,6 @@ class ConvScopeSweeper(Sweeper):
 
     @override
     def sweep(self, arguments: list[str]) -> Any:
-        from convscope.cli.train import run_sweep
-
         return run_sweep(jobs_of([*self.preset, *arguments]), self.hydra_config)
 
 
@@ -84,8 +83,6 @@ class SearchSweeper(ConvScopeSweeper):
 
     @override
     def sweep(self, arguments: list[str]) -> Any:
-        from convscope.cli.train import run_search
-
         found = expand([*self.preset, *arguments])
         for earlier, later in itertools.combinations(found, 2):
             sets_below = later.overrides and later.values[0].lstrip().startswith("{")

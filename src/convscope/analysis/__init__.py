@@ -6,6 +6,7 @@ at every start.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,6 @@ def load(*paths: str | Path) -> DataFrame:
     Raises:
         UserError: there is no such folder.
     """
-    import warnings
-
     from convscope.analysis.frame import Reader, results_first
 
     runs, unreadable = Reader([Path(path) for path in paths or ("outputs",)]).read()

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from convscope import load
 from convscope.cli.common import Parser
 from convscope.errors import UserError
 from convscope.streams import run_command
+from convscope.tables import Table, new_console, print_table
 from convscope.text import percent
 
 HELP = """\
@@ -41,9 +43,6 @@ def _predict(arguments: Sequence[str]) -> None:
             f"name a run and at least one image, got {len(given.run_and_images)}: see --help"
         )
     run, *images = given.run_and_images
-    from convscope import load
-    from convscope.tables import Table, new_console, print_table
-
     variant = load(run, _OUTPUTS)
     rows = []
     for start in range(0, len(images), _BATCH_SIZE):

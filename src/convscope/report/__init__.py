@@ -46,18 +46,15 @@ def write(
         raise UserError(f"a report must end in {' or '.join(_SUFFIXES)}, got {path.name}")
     if runs.empty:
         raise UserError("a report must have a run to tell of, got none")
-    from convscope.report.contents import contents
+    # Here: Plotly, which a table at the terminal does without.
+    from convscope.report import contents, html, markdown
 
-    document = contents(runs, unreadable, command)
+    document = contents.contents(runs, unreadable, command)
     if path.suffix == ".html":
-        from convscope.report.html import html_report
-
-        replace_file(path, html_report(document, _mark(runs["record"], unreadable)))
+        replace_file(path, html.html_report(document, _mark(runs["record"], unreadable)))
         return
-    from convscope.report.markdown import markdown_report
-
     folder = path.with_name(f"{path.stem}_files")
-    text, pictures = markdown_report(document, folder.name)
+    text, pictures = markdown.markdown_report(document, folder.name)
     for name, picture in pictures.items():
         _make(folder)
         replace_file(folder / name, picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,8 @@ from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.streams import print_stderr
 from convscope.tables import new_console, print_line
+
+log = logging.getLogger(__name__)
 
 PAGE, TEXT = "report.html", "report.md"
 _MOST_UNREADABLE = 20
@@ -109,6 +112,23 @@ def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
     best_first = select_runs(runs, None, None, single=False)
     print_line(console)
     show(compared(best_first, single=False, width=console.width), console)
+
+
+def write_reports(studies: Sequence[Path], command: str, console: Console) -> None:
+    """Write the report of each study, and print where it is; a failure is logged.
+
+    Args:
+        studies: their folders.
+        command: what the user typed.
+    """
+    for study in studies:
+        try:
+            page = report_study(study, command)
+        except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
+            reason = " ".join(str(error).split()) or repr(error)
+            log.warning("%s has no new report: %s", study, reason)
+        else:
+            print_line(console, f"report: {page}")
 
 
 def report_study(study: Path, command: str) -> Path:

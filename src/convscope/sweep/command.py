@@ -11,8 +11,8 @@ from convscope.errors import UserError
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.executors.executor import Executor
-from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs
-from convscope.sweep.show import show_plan, write_reports
+from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs, studies_of
+from convscope.sweep.plan_table import show_plan
 from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.tables import RESUME, new_console, print_line, tensorboard_command
 from convscope.training.resolve import RunResolver, refuse_search
@@ -62,7 +62,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
     # Here: pandas, for which the first run need not wait.
-    from convscope.report.commands import show_comparison
+    from convscope.report.commands import show_comparison, write_reports
 
     show_comparison(records, console)
     if any(record.status == "interrupted" for record in records):
@@ -78,7 +78,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         )
     print_line(console)
     print_line(console, tensorboard_command(records[0]))
-    write_reports(runs, command, console)
+    write_reports(studies_of(runs), command, console)
     return records
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from convscope.errors import UserError
@@ -74,6 +75,13 @@ def _readable_record(request: RunRequest) -> RunRecord | None:
     with contextlib.suppress(UserError):
         return current_record(request.directory.path)
     return None
+
+
+def studies_of(runs: Sequence[PlannedRun]) -> list[Path]:
+    """Return the folder of each study that has a record of one of these runs."""
+    directories = (run.request.directory for run in runs)
+    recorded = (one.path.parent for one in directories if one.record.exists())
+    return list(dict.fromkeys(recorded))
 
 
 def done_and_left(

@@ -19,7 +19,7 @@ from convscope.runs.record import RunRecord, read_record, utc_now, write_record
 from convscope.sweep.plan import PlannedRun
 from convscope.training.hardware import Hardware
 from convscope.training.record import first_record
-from convscope.training.request import RemoteRequest, RunRequest
+from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals
 
 log = logging.getLogger(__name__)
@@ -229,31 +229,3 @@ def record_failure(request: RunRequest, reason: str, wait: bool) -> RunRecord:
         finally:
             lock.release()
     return record
-
-
-def run_job(remote: RemoteRequest, threads: int, shared: bool, exclusive: bool) -> RunRecord | None:
-    """Train a run in a job's process, or re-measure a finished one.
-
-    Args:
-        remote: the run.
-        threads: that PyTorch computes one operation with on the CPU.
-        shared: whether other runs may be trained on this machine meanwhile.
-        exclusive: as for `Executor.submit`.
-
-    Returns:
-        The run's record; None where another process trains it.
-
-    Raises:
-        UserError: this machine lacks its device or its images, or nothing can be written.
-    """
-    # Here: what submits this function needs none of it.
-    import torch
-
-    from convscope.sweep.isolated import train_isolated
-    from convscope.sweep.remeasure import remeasure_throughput
-    from convscope.training.devices import resolve_hardware
-
-    torch.set_num_threads(threads)
-    hardware = resolve_hardware(remote.variant.config.trainer)
-    request = remote.materialize(replace(hardware, shared=shared))
-    return remeasure_throughput(request) if exclusive else train_isolated(request)

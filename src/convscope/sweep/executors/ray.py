@@ -22,7 +22,8 @@ from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
 from convscope.sweep.executors.choice import RayOptions
-from convscope.sweep.executors.executor import Executor, ExecutorLost, JobFailure, Outcome, run_job
+from convscope.sweep.executors.executor import Executor, ExecutorLost, JobFailure, Outcome
+from convscope.sweep.executors.job import run_job
 from convscope.sweep.executors.ray_address import answers, check_answers
 from convscope.text import counted
 from convscope.training.devices import resolve_hardware

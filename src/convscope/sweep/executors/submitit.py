@@ -28,7 +28,8 @@ from convscope.cores import cores
 from convscope.errors import UserError
 from convscope.runs.record import RunRecord
 from convscope.sweep.executors.choice import LocalOptions, SlurmOptions
-from convscope.sweep.executors.executor import Executor, JobFailure, Outcome, run_job
+from convscope.sweep.executors.executor import Executor, JobFailure, Outcome
+from convscope.sweep.executors.job import run_job
 from convscope.training.devices import resolve_hardware
 from convscope.training.hardware import Hardware
 from convscope.training.request import RunRequest, to_remote

@@ -17,6 +17,7 @@ from convscope.runs.record import RunRecord
 from convscope.sweep.command import check_devices, tell_unreadable
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.executors.executor import Executor
+from convscope.sweep.plan import studies_of
 from convscope.sweep.progress import clock
 from convscope.sweep.search.loop import Search
 from convscope.sweep.search.space import Candidate, Space, candidates_of, space_of
@@ -29,7 +30,6 @@ from convscope.sweep.search.trials import (
     outcomes,
     values_text,
 )
-from convscope.sweep.show import write_reports
 from convscope.tables import RESUME, new_console, print_line, print_list, tensorboard_command
 from convscope.text import counted
 from convscope.training.resolve import OF_A_SEARCH, RunResolver
@@ -82,14 +82,14 @@ def search(
     found.run()
     records = _records(found)
     # Here: pandas, for which the first run need not wait.
-    from convscope.report.commands import show_comparison
+    from convscope.report.commands import show_comparison, write_reports
 
     show_comparison(records, console)
     show_found(found.trials, objectives, console)
     _tell_end(found)
     print_line(console)
     print_line(console, tensorboard_command(records[0]))
-    write_reports(runs, command, console)
+    write_reports(studies_of(runs), command, console)
     return records
 
 

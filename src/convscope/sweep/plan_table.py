@@ -1,8 +1,7 @@
-"""What a sweep shows: its plan, its table, and the reports that it leaves."""
+"""The plan of a sweep: a table of runs, and what they come to."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,8 +13,6 @@ from convscope.sweep.plan import PlannedRun, cheap_first
 from convscope.sweep.progress import clock
 from convscope.tables import Table, print_line, print_table
 from convscope.text import MISSING, count, counted
-
-log = logging.getLogger(__name__)
 
 
 def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
@@ -67,25 +64,3 @@ def plan_sentences(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str
         *sentences,
         f"{counted(len(runs), 'run')}: {counts}; about {clock(seconds)} left on this machine",
     ]
-
-
-def write_reports(runs: Sequence[PlannedRun], command: str, console: Console) -> None:
-    """Write the report of every study that has one of these runs.
-
-    Args:
-        runs: of one or more studies.
-        command: what the user typed.
-        console: where the reports' paths are printed.
-    """
-    # Here: pandas, for which a plan need not wait.
-    from convscope.report.commands import report_study
-
-    written = (run.request.directory for run in runs if run.request.directory.record.exists())
-    for study in dict.fromkeys(directory.path.parent for directory in written):
-        try:
-            page = report_study(study, command)
-        except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
-            reason = " ".join(str(error).split()) or repr(error)
-            log.warning("%s has no new report: %s", study, reason)
-        else:
-            print_line(console, f"report: {page}")
