@@ -1,18 +1,18 @@
-// Convolution arithmetic along one axis and over a whole input: no page, no state.
-// The same rules as convscope.geometry; a pair is [height, width], sides are [before, after].
+// Convolution arithmetic along one axis and over a whole input, without page and state.
+// The same rules as in convscope.geometry; a pair is [height, width], sides are [before, after].
 
-// The arguments of a convolution, as convscope.geometry.FACTORS has them.
+// The arguments of a convolution: convscope.geometry.FACTORS.
 const FACTORS = CONTENT.factors;
 
 const pairText = ([height, width]) => (height === width ? `${height}` : `${height}x${width}`);
 
-// Text such as "3" or "3x5" to a pair; null where it is neither.
+// Parses text such as "3" or "3x5" to a pair; null for other text.
 function parsePair(text) {
   const match = /^(-?(?:0|[1-9]\d*))(?:\s*[x×]\s*(-?(?:0|[1-9]\d*)))?$/.exec(text.trim());
   return match ? [Number(match[1]), Number(match[2] ?? match[1])] : null;
 }
 
-// What was typed for a factor as its value: a pair of pixels, or text; null where it is neither.
+// Parses the text typed for a factor: a pair of pixels or a name; null for other text.
 function parseValue({ key, least, names }, text) {
   if (names.includes(text)) return text;
   if (key === "padding" && /^\d+\+\d+(x\d+\+\d+)?$/.test(text)) return text;
@@ -21,7 +21,8 @@ function parseValue({ key, least, names }, text) {
 
 const valueText = (value) => (Array.isArray(value) ? pairText(value) : value);
 
-// Padding in pixels: [[top, bottom], [left, right]]. "same" and "same_tf" put the odd pixel after.
+// Returns the padding in pixels: [[top, bottom], [left, right]]. "same" and "same_tf" put an odd
+// pixel after.
 function sidesOf(setting, size) {
   const { padding } = setting;
   if (Array.isArray(padding)) return padding.map((pixels) => [pixels, pixels]);
@@ -38,7 +39,7 @@ function sidesOf(setting, size) {
   });
 }
 
-// The window along one axis: its size, its step, and where its first output is computed from.
+// Returns the window along one axis: its size, its step, and the positions it covers ("taps").
 function windowOf(setting, axis) {
   const [kernel, stride, dilation] =
     [setting.kernel_size, setting.stride, setting.dilation].map((pair) => pair[axis]);
@@ -46,16 +47,16 @@ function windowOf(setting, axis) {
   return { kernel, stride, dilation, extent: dilation * (kernel - 1) + 1, taps };
 }
 
-// The pixel whose value stands at a position outside the input; null where that is 0.
+// Returns the input pixel whose value a padding position has; null for zeros.
 function paddingPixel(mode, position, size) {
   if (mode === "reflect") return position < 0 ? -position : 2 * (size - 1) - position;
   if (mode === "replicate") return position < 0 ? 0 : size - 1;
   return mode === "circular" ? ((position % size) + size) % size : null;
 }
 
-// One axis: sizes, and for each place of the padded input which "pixel" of the input it has, null
-// where that is none, whether it is "padding", and whether it is "covered", "skipped" (between the
-// pixels that windows cover) or "unused" (after the last window).
+// Returns sizes along one axis, and for each position of the padded input: the "pixel" whose value
+// it has, null for zeros; whether it is "padding"; and its kind: "covered" by a window, "skipped"
+// (between covered positions) or "unused" (after the last window).
 function axisGeometry(size, setting, axis, [before, after]) {
   const window = windowOf(setting, axis);
   const padded = before + size + after;
@@ -64,7 +65,7 @@ function axisGeometry(size, setting, axis, [before, after]) {
   const end = out === 0 ? 0 : (out - 1) * window.stride + window.extent;
   const covered = new Set();
   for (let at = 0; at < out; at++) window.taps.forEach((tap) => covered.add(at * window.stride + tap));
-  const places = Array.from({ length: padded }, (_, at) => {
+  const positions = Array.from({ length: padded }, (_, at) => {
     const padding = at < before || at >= before + size;
     return {
       padding,
@@ -73,15 +74,15 @@ function axisGeometry(size, setting, axis, [before, after]) {
     };
   });
   const count = (kind, padding) =>
-    places.filter((place) => place.kind === kind && place.padding === padding).length;
+    positions.filter((position) => position.kind === kind && position.padding === padding).length;
   return {
-    ...window, size, before, after, padded, room, out, places,
+    ...window, size, before, after, padded, room, out, positions,
     unused: { image: count("unused", false), padding: count("unused", true) },
     skipped: count("skipped", false),
   };
 }
 
-// Both axes of a setting on an input, and its refusal, null where it is possible.
+// Returns both axes of a setting on an input, and why PyTorch refuses it; null if it does not.
 function geometryOf(setting, size) {
   const sides = sidesOf(setting, size);
   const axes = [0, 1].map((axis) => axisGeometry(size[axis], setting, axis, sides[axis]));
@@ -92,13 +93,13 @@ function geometryOf(setting, size) {
 
 function stridedSame({ stride }) {
   return {
-    reason: "Padding “same” makes the output as large as the input, which takes stride 1. PyTorch " +
+    reason: "Padding “same” makes the output as large as the input, which needs stride 1. PyTorch " +
       `refuses it with stride ${pairText(stride)}.`,
     fixes: [["Use half", { padding: "half" }], ["Use stride 1", { stride: [1, 1] }]],
   };
 }
 
-// Why there is no output, and changes that make it possible: [text, change of the setting].
+// Returns why there is no output, and changes that make it possible: [text, change of the setting].
 function refusalOf(setting, axes) {
   if (axes.every((axis) => axis.out)) return tooWide(setting, axes);
   const padding = axes.map((axis) =>
@@ -116,7 +117,8 @@ function refusalOf(setting, axes) {
   };
 }
 
-// Padding that has no values to take: there is one pixel less to reflect than the input has.
+// Returns the refusal of padding that is larger than the pixels it repeats; reflect repeats one
+// pixel less than the input has.
 function tooWide({ padding_mode: mode }, axes) {
   const most = axes.map((axis) => ({ reflect: axis.size - 1, circular: axis.size })[mode] ?? Infinity);
   if (axes.every((axis, at) => Math.max(axis.before, axis.after) <= most[at])) return null;
@@ -129,15 +131,15 @@ function tooWide({ padding_mode: mode }, axes) {
   };
 }
 
-// The places that an output is computed from, along one axis.
-const placesOf = (axis, output) =>
-  axis.taps.map((tap) => axis.places[output * axis.stride + tap]);
+// Returns the positions that an output is computed from, along one axis.
+const positionsOf = (axis, output) =>
+  axis.taps.map((tap) => axis.positions[output * axis.stride + tap]);
 
-// Every product of one window: rows of {value, weight, product, padding}, one table per channel.
+// Returns all products of one window, per channel: rows of {value, weight, product, padding}.
 function productsAt(geometry, channels, weights, index) {
   const [vertical, horizontal] = geometry.axes;
-  const rows = placesOf(vertical, Math.floor(index / horizontal.out));
-  const columns = placesOf(horizontal, index % horizontal.out);
+  const rows = positionsOf(vertical, Math.floor(index / horizontal.out));
+  const columns = positionsOf(horizontal, index % horizontal.out);
   return channels.map((pixels, channel) => rows.map((row, i) => columns.map((column, j) => {
     const outside = row.pixel === null || column.pixel === null;
     const value = outside ? 0 : pixels[row.pixel * horizontal.size + column.pixel];
@@ -146,12 +148,12 @@ function productsAt(geometry, channels, weights, index) {
   })));
 }
 
-// Every output, row by row. Cross-correlation, as in PyTorch: the kernel is not flipped.
+// Returns all outputs, row by row. As in PyTorch, the kernel is not flipped (cross-correlation).
 function convolve(geometry, channels, weights) {
   const [vertical, horizontal] = geometry.axes;
   const output = new Float64Array(geometry.count);
-  const rowsOf = Array.from({ length: vertical.out }, (_, at) => placesOf(vertical, at));
-  const columnsOf = Array.from({ length: horizontal.out }, (_, at) => placesOf(horizontal, at));
+  const rowsOf = Array.from({ length: vertical.out }, (_, at) => positionsOf(vertical, at));
+  const columnsOf = Array.from({ length: horizontal.out }, (_, at) => positionsOf(horizontal, at));
   for (let index = 0; index < output.length; index++) {
     const rows = rowsOf[Math.floor(index / horizontal.out)];
     const columns = columnsOf[index % horizontal.out];
@@ -173,7 +175,7 @@ function convolve(geometry, channels, weights) {
 
 const isEven = ({ axes }) => axes.every((axis) => axis.before === axis.after);
 
-// A factor's value in a label; of the padding its pixels, where there are any.
+// Returns a factor's value in a label; for padding its pixels, unless PyTorch refuses the setting.
 function token({ key }, setting, geometry) {
   if (key !== "padding" || geometry.refused) return valueText(setting[key]);
   if (isEven(geometry)) return pairText(geometry.axes.map((axis) => axis.before));
@@ -185,7 +187,7 @@ const variantLabel = (setting, geometry) => FACTORS
   .filter(({ key, default: usual }) => usual === null || valueText(setting[key]) !== `${usual}`)
   .map((factor) => factor.letter + token(factor, setting, geometry)).join("-");
 
-// The layer as one writes it in PyTorch, with a layer before it where the padding is uneven.
+// Returns the layer's PyTorch code, with a padding layer before it if the padding is uneven.
 function pytorchCall(setting, geometry, channels) {
   const [vertical, horizontal] = geometry.axes;
   const text = (value) => (!Array.isArray(value) ? `"${value}"`

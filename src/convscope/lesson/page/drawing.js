@@ -1,9 +1,9 @@
-// Grids on canvases. Colours come from the style sheet, so that dark and light are decided there.
+// Draws grids on canvases. Colours come from the style sheet, which knows dark and light mode.
 
-const NUMBERS_FROM = 20; // pixels of a cell from which its number is legible
-const LINES_FROM = 12; // pixels of a cell from which lines between cells help
-const PRINTED_RATIO = 3; // dots on paper per pixel
-const FULL_SHADE = 0.97; // share of the outputs whose shade tells their size; the rest are as strong
+const NUMBERS_FROM = 20; // cell size, in pixels, from which its number is legible
+const LINES_FROM = 12; // cell size, in pixels, from which lines are drawn between cells
+const PRINTED_RATIO = 3; // printed dots per pixel
+const FULL_SHADE = 0.97; // quantile of the outputs' sizes that gets the full shade
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -12,10 +12,10 @@ function colours() {
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
-// Whether the page is drawn for paper: in light colours, as wide as the paper and sharper.
+// Returns whether the page is drawn for print: in light colours, at paper width and sharper.
 const isPrinting = () => document.documentElement.classList.contains("printing");
 
-// A canvas of rows x columns cells, sharp on any screen; returns its context in CSS pixels.
+// Sizes a canvas to rows x columns cells, sharp on any screen; returns its context in CSS pixels.
 function prepare(canvas, rows, columns, cell) {
   const ratio = isPrinting() ? PRINTED_RATIO : window.devicePixelRatio || 1;
   canvas.width = Math.round(columns * cell * ratio);
@@ -29,7 +29,7 @@ function prepare(canvas, rows, columns, cell) {
   return context;
 }
 
-// The shades of the legend: lines rising (padding), lines falling (unused), dots (skipped).
+// Returns a pattern of the legend: rising lines (padding), falling lines (unused), dots (skipped).
 function pattern(context, ground, mark, kind) {
   const side = kind === "dots" ? 6 : 8;
   const tile = document.createElement("canvas");
@@ -69,7 +69,7 @@ function write(context, text, x, y, size, colour) {
   context.fillText(text, x, y);
 }
 
-// Text that stays legible on a shade.
+// Writes text with a border in the ground's colour, so that it is legible on a pattern.
 function writeOver(context, text, x, y, size, colour, ground) {
   context.strokeStyle = ground;
   context.lineWidth = 3;
@@ -86,8 +86,8 @@ function outline(context, x, y, cell, colour) {
   context.strokeRect(x + 0.5, y + 0.5, cell - 1, cell - 1);
 }
 
-// The padded input. extent: [rows, columns] of the drawing, larger than the input where the
-// kernel is.
+// Draws the padded input. extent: [rows, columns] of the drawing; larger than the padded input
+// if the kernel is.
 function drawInput(canvas, geometry, source, cell, extent) {
   const context = prepare(canvas, extent[0], extent[1], cell);
   const paint = colours();
@@ -99,7 +99,7 @@ function drawInput(canvas, geometry, source, cell, extent) {
   const [vertical, horizontal] = geometry.axes;
   const pixels = source.channels[0];
   const size = source.colour ? 0 : fontSize(cell, [String(pixels[pixels.length - 1])]);
-  vertical.places.forEach((row, i) => horizontal.places.forEach((column, j) => {
+  vertical.positions.forEach((row, i) => horizontal.positions.forEach((column, j) => {
     const [x, y] = [j * cell, i * cell];
     const outside = row.padding || column.padding;
     const isZero = row.pixel === null || column.pixel === null;
@@ -121,10 +121,10 @@ function drawInput(canvas, geometry, source, cell, extent) {
     }
     if (!source.colour || outside || left) outline(context, x, y, cell, paint.line);
     if (!source.colour && cell >= NUMBERS_FROM) {
-      const place = [x + cell / 2, y + cell / 2 + 0.5, size];
+      const middle = [x + cell / 2, y + cell / 2 + 0.5, size];
       const text = isZero ? "0" : String(pixels[at]);
-      if (outside || left) writeOver(context, text, ...place, paint.muted, left ? paint[kind] : paint.padding);
-      else write(context, text, ...place, paint.ink);
+      if (outside || left) writeOver(context, text, ...middle, paint.muted, left ? paint[kind] : paint.padding);
+      else write(context, text, ...middle, paint.ink);
     }
   }));
 }
@@ -135,8 +135,8 @@ function mixed(from, to, share) {
   return `rgb(${channel(1)},${channel(3)},${channel(5)})`;
 }
 
-// The output as far as it is known: `filled` values, row by row; the rest stays empty.
-// Numbers where they fit, but not on the feature map of an image, whose shades are to be seen.
+// Draws the first `filled` values of the output, row by row; the other cells stay empty. Numbers are
+// written where they fit, except on an image's feature map, where they would hide the shades.
 function drawOutput(canvas, { geometry, source, output }, filled, cell) {
   const [rows, columns] = geometry.axes.map((axis) => axis.out);
   const context = prepare(canvas, rows, columns, cell);
@@ -160,7 +160,7 @@ function drawOutput(canvas, { geometry, source, output }, filled, cell) {
   }
 }
 
-// A thumbnail of height x width pixels, at most `most` pixels high and wide on the page.
+// Draws a thumbnail of height x width pixels, shown at most `most` pixels high and wide.
 function thumbnail(canvas, [height, width], most, colour) {
   const scale = most / Math.max(height, width);
   const cell = scale < 1 ? scale : Math.floor(scale);
@@ -175,7 +175,7 @@ function thumbnail(canvas, [height, width], most, colour) {
   }
 }
 
-// A filter: one channel by sign, three as a colour picture around grey.
+// Draws a filter: one channel coloured by sign, three channels as a colour picture around grey.
 function drawFilter(canvas, filter, size) {
   const paint = colours();
   const largest = Math.max(...filter.map((channel) => Math.max(...channel.map(Math.abs)))) || 1;

@@ -1,4 +1,4 @@
-// One value of a setting: typed as "3" or "3x5" (padding also by name), or moved by slider.
+// The input field of one value of a setting: typed as "3" or "3x5", set by slider or chosen by name.
 
 let fieldCount = 0;
 
@@ -43,13 +43,14 @@ class Field {
       button.addEventListener("click", () => this.accept(button.dataset.name)));
   }
 
-  // Take what was typed; while typing goes on, what is not yet a value is left alone.
+  // Accepts the typed text; while the user is typing, text that is not a value is no error.
   take(finished) {
     const text = this.typed.value.trim().toLowerCase();
     const problem = this.problemWith(text);
     if (!problem) {
       const value = parseValue(this.options, text);
-      // Nothing new on leaving the field: a button that is being clicked must stay where it is.
+      // On leaving the field without a change nothing is redrawn: a button that is being clicked
+      // must not move.
       if (String(value) !== String(this.value)) this.accept(value);
       this.showError("");
       if (finished) this.typed.value = this.text;
@@ -90,7 +91,7 @@ class Field {
     this.typed.setAttribute("aria-invalid", String(Boolean(text)));
   }
 
-  // value: a pair or a name; pixels: the pair it stands for; apart: one slider per axis
+  // value: a pair or a name; pixels: the pair it stands for; apart: whether each axis has a slider
   show(value, pixels, apart, locked = false) {
     const { sliderMost } = this.options;
     this.value = value;

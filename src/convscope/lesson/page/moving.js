@@ -1,51 +1,52 @@
-// Moving a setting's window by pointer and by key.
+// Moves a setting's window by pointer and by key.
 
-// The output in a row and column, where there is one, else the nearest.
+// Returns the index of the output in a row and column, or of the nearest one.
 function indexAt([vertical, horizontal], row, column) {
   const within = (value, axis) => Math.max(0, Math.min(axis.out - 1, Math.floor(value)));
   return within(row, vertical) * horizontal.out + within(column, horizontal);
 }
 
-// The output whose window has its upper left corner nearest to a place, in cells.
+// Returns the index of the output whose window's upper left corner is nearest to a row and column
+// of the input.
 function indexNear(axes, row, column) {
   return indexAt(axes, Math.round(row / axes[0].stride), Math.round(column / axes[1].stride));
 }
 
-// Clicks and drags on a pane's input or output grid; `go` takes the index of an output.
+// Handles clicks and drags on a pane's input or output grid; `go` takes the index of an output.
 function moveByPointer(pane, grid, ofInput, go) {
   const frame = grid.querySelector(".window");
-  let hold = null; // what of the window lies under the pointer, in cells, while it is dragged
-  const placeOf = ({ clientX, clientY }) => {
+  let grabbed = null; // pointer position in the window, in cells, while it is dragged; else null
+  const cellAt = ({ clientX, clientY }) => {
     const box = grid.getBoundingClientRect();
     const cell = ofInput ? pane.cell : pane.unit;
     return [(clientY - box.top) / cell, (clientX - box.left) / cell];
   };
   const move = (event, [down, across]) => {
-    const [row, column] = placeOf(event);
+    const [row, column] = cellAt(event);
     go((ofInput ? indexNear : indexAt)(pane.geometry.axes, row - down, column - across));
   };
   const middle = () => (ofInput ? pane.geometry.axes.map((axis) => axis.extent / 2) : [0, 0]);
-  const grip = (event) => {
-    const [row, column] = placeOf(event);
+  const inWindow = (event) => {
+    const [row, column] = cellAt(event);
     const { left, top } = frame.getBoundingClientRect();
-    const [first, start] = placeOf({ clientX: left, clientY: top });
+    const [first, start] = cellAt({ clientX: left, clientY: top });
     return [row - first, column - start];
   };
   grid.addEventListener("pointerdown", (event) => {
     if (!pane.geometry.possible || event.button !== 0) return;
     const onFrame = event.target === frame;
-    // A finger beside the window may be about to scroll: it only taps, see click.
+    // A touch outside the window may begin to scroll, so only a tap moves the window, see click.
     if (event.pointerType === "touch" && !onFrame) return;
-    hold = onFrame && ofInput ? grip(event) : middle();
+    grabbed = onFrame && ofInput ? inWindow(event) : middle();
     grid.setPointerCapture(event.pointerId);
-    grid.classList.add("held");
-    move(event, hold);
+    grid.classList.add("grabbed");
+    move(event, grabbed);
   });
-  grid.addEventListener("pointermove", (event) => hold && move(event, hold));
+  grid.addEventListener("pointermove", (event) => grabbed && move(event, grabbed));
   for (const end of ["pointerup", "pointercancel"]) {
     grid.addEventListener(end, () => {
-      hold = null;
-      grid.classList.remove("held");
+      grabbed = null;
+      grid.classList.remove("grabbed");
     });
   }
   grid.addEventListener("click", (event) => {
@@ -55,7 +56,7 @@ function moveByPointer(pane, grid, ofInput, go) {
   });
 }
 
-// Arrows, Home and End on a pane's input.
+// Handles arrow keys, Home and End on a pane's input.
 function moveByKey(pane, grid, go) {
   grid.addEventListener("keydown", (event) => {
     if (!pane.geometry.possible || event.ctrlKey || event.metaKey || event.altKey) return;

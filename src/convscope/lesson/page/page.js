@@ -1,9 +1,9 @@
-// The page: what both settings share, the steps, and the keys.
+// The page: the input and steps that both settings share, and the keys.
 
-// Milliseconds per step, and for a whole output at most.
+// Milliseconds per step, and the most for a whole output.
 const PACE = { slow: [1200, 90_000], normal: [450, 24_000], fast: [120, 6_000] };
 
-// A radio button with a thumbnail; the label may be a class's name, so it is text, never HTML.
+// Returns a radio button with a thumbnail; the label may be a class's name, so it is never HTML.
 function choice(name, value, label, checked) {
   const parts = document.createElement("label");
   parts.className = "choice";
@@ -33,7 +33,7 @@ class Page {
     this.trained = decodeTrained(content.trained);
     this.size = content.input;
     this.sizeApart = content.input[0] !== content.input[1];
-    this.image = this.trained ? 0 : null; // index of the test image; null: the numbers
+    this.image = this.trained ? 0 : null; // index of the test image; null for the numbers
     this.filter = this.trained ? edgeFilter(this.trained.filters, this.trained.kernel) : 0;
     this.compare = content.compare;
     this.step = 0;
@@ -51,7 +51,7 @@ class Page {
     if (this.trained) this.go(this.steps() - 1);
   }
 
-  // What the panes ask for.
+  // The input and weights that the panes show.
   source() {
     return this.image === null ? countingInput(this.size) : this.trained.images[this.image];
   }
@@ -78,7 +78,7 @@ class Page {
     return Math.max(0, ...this.shown().map((pane) => (pane.geometry?.possible ? pane.geometry.count : 0)));
   }
 
-  // After any change of a setting or of the input. A full output stays full.
+  // Updates the page after a change of a setting or of the input; a full output stays full.
   update() {
     const full = this.steps() > 0 && this.step === this.steps() - 1 && this.step > 0;
     this.pause();
@@ -258,7 +258,7 @@ class Page {
 
 const page = new Page(CONTENT);
 
-// For programs: the state, and an output as rows of exact numbers, null where it is impossible.
+// For programs: the state, and an output as rows of exact numbers, null if it is impossible.
 window.convscope = {
   state: () => ({
     step: page.step, steps: page.steps(), playing: page.playing !== null, compare: page.compare,

@@ -1,14 +1,14 @@
-// One setting: its controls, the window on the padded input, the output, and the numbers.
+// A setting: its controls, the window on the padded input, the output, and the numbers.
 
 const GAP = 28; // pixels between input and output, side by side
-const CAPTION = 100; // pixels of a small output's caption, which is wider than the output
-const HIGHEST = 440; // pixels of a grid's height
-const PAPER = 640; // pixels of width for both grids on paper: A4 and Letter upright have a few more
-const WIDEST_TABLE = 11; // columns or rows up to which the products are listed
-const WIDEST_PRINTED = 12; // columns up to which a table of all outputs fits on paper
-const DETAILED_TABLE = 5; // columns up to which each product also shows its factors
+const CAPTION = 100; // width in pixels of a small output's caption, which is wider than the output
+const HIGHEST = 440; // maximum height of a grid in pixels
+const PAPER = 640; // width in pixels of both grids in print; fits A4 and Letter in portrait
+const WIDEST_TABLE = 11; // maximum number of columns and rows of the table of products
+const WIDEST_PRINTED = 12; // maximum number of columns of a table of all outputs in print
+const DETAILED_TABLE = 5; // maximum number of columns to show the factors of each product
 
-// A part that scrolls is reachable by key; one that does not is no stop on the way.
+// Makes an element focusable by keyboard only if it scrolls.
 function scrollable(element, label) {
   const scrolls = element.scrollWidth > element.clientWidth;
   for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", label]]) {
@@ -71,12 +71,12 @@ class Pane {
     this.app.update();
   }
 
-  // The setting with a trained filter's kernel size where one is chosen.
+  // Returns the setting, with the kernel size of the chosen trained filter, if any.
   effective() {
     return { ...this.setting, kernel_size: this.app.locked() ?? this.setting.kernel_size };
   }
 
-  // Everything that follows from the setting and the input; drawing comes after, see draw().
+  // Computes and shows everything that depends on setting and input, except the drawings: see draw().
   update(name) {
     const setting = this.effective();
     this.source = this.app.source();
@@ -105,7 +105,7 @@ class Pane {
     for (const { key, hint } of FACTORS) {
       const value = setting[key];
       const locked = key === "kernel_size" && Boolean(this.app.locked());
-      // A name of a padding stands for pixels, which its sliders show.
+      // The sliders of a named padding show its pixels.
       const pixels = Array.isArray(value) ? value : axes.map((axis) => axis.before);
       this.fields[key].show(value, pixels, this.apart, locked);
       this.fields[key].hint.textContent = locked ? "given by the trained filter" : hint;
@@ -142,18 +142,18 @@ class Pane {
       .join("");
   }
 
-  // Cells that the drawing of the input takes: the kernel may hang over it.
+  // Returns rows and columns of the input's drawing: the kernel may be larger than the padded input.
   extent() {
     return this.geometry.axes.map((axis) => Math.max(axis.padded, this.geometry.possible ? 0 : axis.extent));
   }
 
-  // How much larger than the input's the cells of the output are: of an image, so that each
-  // output is as large as the step to the next and both show the same at the same place.
+  // Returns the size of the output's cells relative to the input's. For an image it is the stride,
+  // so that both pictures have the same scale.
   enlarged() {
     return this.source.colour ? Math.min(...this.geometry.axes.map((axis) => axis.stride)) : 1;
   }
 
-  // The cell size that fits, in pixels, and whether input and output go side by side.
+  // Returns the cell size that fits, in pixels, and whether input and output are side by side.
   fit() {
     const width = isPrinting() ? PAPER : this.find(".stage").clientWidth;
     const [rows, columns] = this.extent();
@@ -182,7 +182,7 @@ class Pane {
     frame.style.width = `${axes[1].extent * cell}px`;
     frame.style.height = `${axes[0].extent * cell}px`;
     frame.classList.toggle("misfit", !geometry.possible);
-    // Where the window has gaps, a dot on each pixel that it covers.
+    // A dilated window has a dot on each pixel that it covers.
     frame.classList.toggle("dilated", axes.some((axis) => axis.dilation > 1));
     frame.style.setProperty("--cell", `${cell}px`);
     frame.style.backgroundSize = `${axes[1].dilation * cell}px ${axes[0].dilation * cell}px`;
@@ -191,7 +191,7 @@ class Pane {
     unit.style.width = unit.style.height = `${this.unit}px`;
   }
 
-  // The window after `step` steps; a setting with fewer steps waits at its last one.
+  // Shows the window after `step` steps; a setting with fewer steps stays at its last one.
   showStep(step, spoken) {
     const { geometry } = this;
     const { count } = geometry;
@@ -215,13 +215,13 @@ class Pane {
       move(column * horizontal.stride, row * vertical.stride, this.cell);
     this.find(".output .window").style.transform = move(column, row, this.unit);
     drawOutput(this.find(".output canvas"), this, index + 1, this.unit);
-    const place = `row ${row + 1}, column ${column + 1}`;
+    const position = `row ${row + 1}, column ${column + 1}`;
     const value = shortNumber(this.output[index]);
     const done = step > count - 1 ? "Finished. " : "";
     this.find(".status").innerHTML =
-      `${done}Step ${index + 1} of ${count}: output ${place} is <b>${value}</b>.`;
+      `${done}Step ${index + 1} of ${count}: output ${position} is <b>${value}</b>.`;
     for (const [name, text] of [["valuemin", 1], ["valuemax", count], ["valuenow", index + 1],
-      ["valuetext", place]]) this.inputGrid.setAttribute(`aria-${name}`, text);
+      ["valuetext", position]]) this.inputGrid.setAttribute(`aria-${name}`, text);
     this.showProducts();
   }
 
@@ -242,7 +242,7 @@ class Pane {
     scrollable(this.find(".tables"), "Products");
   }
 
-  // Every output as a table, built when it is looked at.
+  // Shows all outputs as a table, which is built only when it is opened.
   showValues() {
     const details = this.find(".values");
     if (!details.open || !this.geometry.possible) return;

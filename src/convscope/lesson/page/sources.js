@@ -1,8 +1,8 @@
-// What the kernel is laid on, and its weights: numbers and ones, or a test image and a filter.
+// Inputs and kernel weights: numbers and ones, or a test image and a trained filter.
 
 const bytesOf = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
-// A run's filters and images, decoded; null without a run.
+// Decodes a run's filters and images; null without a run.
 function decodeTrained(trained) {
   if (!trained) return null;
   const [count, depth, height, width] = trained.shape;
@@ -15,7 +15,7 @@ function decodeTrained(trained) {
   return { ...trained, kernel: [height, width], depth, filters, images };
 }
 
-// Bytes (height, width, channel) to channels normalised as in training, in single precision.
+// Converts bytes (height, width, channel) to channels, normalised as in training in single precision.
 function decodeImage({ mean, std, size }, label, pixels) {
   const depth = mean.length;
   const channels = mean.map((_, channel) => {
@@ -42,13 +42,13 @@ const onesKernel = ([height, width]) => [new Float64Array(height * width).fill(1
 
 const addUp = (numbers) => numbers.reduce((sum, number) => sum + number, 0);
 
-// How far each channel's weights are from cancelling out: 0 for an edge filter, 1 for a blur.
+// Returns how far a filter's weights are from summing to 0: 0 for an edge filter, 1 for a blur.
 function imbalance(filter) {
   const size = addUp(filter.flatMap((channel) => Array.from(channel, Math.abs)));
   return size && addUp(filter.map((channel) => Math.abs(addUp(channel)))) / size;
 }
 
-// The least and the most of the sum of factors[channel] times that channel's normalised pixel value,
+// Returns minimum and maximum of the sum of factors[channel] times the channel's normalised value,
 // over all pixels from 0 to 255.
 function rangeOf(factors, { mean, std }) {
   const ends = factors.map((factor, channel) =>
@@ -56,8 +56,8 @@ function rangeOf(factors, { mean, std }) {
   return [Math.min, Math.max].map((choose) => addUp(ends.map((pair) => choose(...pair))));
 }
 
-// Outputs of a filter on pixels from 0 to 255: `flat` where the window covers a single colour,
-// `any` over all images; each the least and the most.
+// Returns minimum and maximum of a filter's output on pixels from 0 to 255: `flat` for windows of a
+// single colour, `any` for all windows.
 function outputRanges(filter, normalisation) {
   const byWeight = Array.from(filter[0], (_, at) =>
     rangeOf(filter.map((channel) => channel[at]), normalisation));
@@ -67,8 +67,8 @@ function outputRanges(filter, normalisation) {
   };
 }
 
-// The filter most like an edge's: its weights rise across it in one direction, and cancel out in
-// each channel. A filter of zeros only is like no edge.
+// Returns the index of the filter that is most like an edge detector: its weights rise in one
+// direction and sum to 0 in each channel. A filter of only zeros is chosen last.
 function edgeFilter(filters, [height, width]) {
   const likeness = (filter) => {
     const total = { size: 0, down: 0, right: 0 };

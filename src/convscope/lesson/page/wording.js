@@ -1,10 +1,10 @@
-// What the page says of a geometry, a window and its products, as text or HTML.
+// Sentences on a geometry, a window and its products, as text or HTML.
 
 const AXES = ["height", "width"];
 const PIECES = [["row", "rows"], ["column", "columns"]];
 const COLOURS = ["red", "green", "blue"];
 const ABOUT_ZERO = 0.05; // share of the largest possible output below which an output is about 0
-const LISTED_SUM = 9; // products up to which the sum lists each
+const LISTED_SUM = 9; // maximum number of products that a sum lists one by one
 
 const times = (pair) => pair.join("\u00a0×\u00a0");
 const plural = (count, [one, many]) => `${count} ${count === 1 ? one : many}`;
@@ -12,7 +12,7 @@ const listed = (parts) => (parts.length < 2 ? parts.join("")
   : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`);
 const minus = (text) => String(text).replace("-", "−");
 
-// For reading: whole numbers as they are, others to about three digits.
+// Formats a number for reading: integers in full, others to about three digits.
 function shortNumber(value) {
   if (Number.isInteger(value)) return minus(value);
   const size = Math.abs(value);
@@ -20,7 +20,7 @@ function shortNumber(value) {
   return value < 0 && Number(text) ? `−${text}` : text;
 }
 
-// The formula with its numbers put in: one line for both axes where they agree.
+// Returns the formula with numbers, in one line if both axes agree.
 function formulaLines({ axes, refused }) {
   if (refused) return "<p>PyTorch refuses this setting before it calculates a size.</p>";
   const equal = ["size", "before", "after", "extent", "stride"].every(
@@ -66,7 +66,7 @@ function paddingText({ axes }) {
   return top === left ? `${top} on each side` : `${top} above and below, ${left} left and right`;
 }
 
-// The legend: [shade, name, what it says of this geometry].
+// Returns the legend: [shade, name, its value in this geometry].
 function legendItems(geometry, output) {
   const items = [["window", "Window", times(geometry.axes.map((axis) => axis.extent))]];
   items.push(["padding", "Padding", paddingText(geometry)]);
@@ -80,7 +80,7 @@ function legendItems(geometry, output) {
   return items;
 }
 
-// How the products of one window, a table per channel, add up to `sum`.
+// Returns the sum of one window's products as text; the products are a table per channel.
 function sumText(tables, names, sum) {
   const total = `${Number.isInteger(sum) ? "=" : "≈"} <b>${shortNumber(sum)}</b>`;
   const signed = (value) => (shortNumber(value).startsWith("−")
@@ -95,15 +95,15 @@ function sumText(tables, names, sum) {
   return `sum of the ${all[0].length.toLocaleString("en")} products ${total}`;
 }
 
-// A number in a sentence: of a small one two digits, so that it does not read as 0, unless it is
-// nothing but the rounding of sums as large as `scale`.
-function spoken(value, scale) {
+// Formats a number in a sentence. A small number has two significant digits, so that it is not shown
+// as 0, unless it is only the rounding error of sums as large as `scale`.
+function numberText(value, scale) {
   const size = Math.abs(value);
   if (size < 1e-5 * scale) return "0";
   return size < 0.1 ? minus(Number(value.toPrecision(2))) : shortNumber(value);
 }
 
-// What a filter's weights, channel by channel, make of an area of one colour.
+// Returns a sentence on a filter's output for areas of one colour, from its weights per channel.
 function flatText(filter, normalisation) {
   if (filter.every((channel) => channel.every((weight) => weight === 0))) {
     return "All its weights are 0, so every output is 0.";
@@ -111,7 +111,7 @@ function flatText(filter, normalisation) {
   const colour = filter.length === COLOURS.length;
   const { flat, any } = outputRanges(filter, normalisation);
   const largest = (range) => Math.max(...range.map(Math.abs));
-  const text = (value) => spoken(value, largest(any));
+  const text = (value) => numberText(value, largest(any));
   const sums = filter.map((channel) => text(addUp(channel)));
   const added = colour ? listed(sums.map((sum, at) => `${sum} for ${COLOURS[at]}`)) : sums[0];
   const [least, most] = flat.map(text);
