@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from convscope.files import FileTooLarge, NotRegularFile, create, open_regular, read_regular
+from convscope.files import FileTooLarge, NotRegularFile, create_file, open_regular, read_regular
 
 OddFile = Any
 """As in conftest.py."""
@@ -72,9 +72,9 @@ def test_a_new_file_takes_the_place_of_what_stood_there(tmp_path: Path, odd_file
     odd_file.make(tmp_path / "new")
     if odd_file.kind == "folder":
         with pytest.raises(IsADirectoryError, match="new is a folder"):
-            create(tmp_path / "new")
+            create_file(tmp_path / "new")
         return
-    with create(tmp_path / "new") as file:
+    with create_file(tmp_path / "new") as file:
         file.write(b"content")
     assert not (tmp_path / "new").is_symlink()
     assert (tmp_path / "new").read_bytes() == b"content"
@@ -85,7 +85,7 @@ def test_a_new_file_takes_the_place_of_what_stood_there(tmp_path: Path, odd_file
 def test_what_a_link_points_at_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
     (tmp_path / "new").symlink_to(tmp_path / "mine")
-    with create(tmp_path / "new") as file:
+    with create_file(tmp_path / "new") as file:
         file.write(b"other")
     assert (tmp_path / "mine").read_bytes() == b"mine"
 

@@ -1,7 +1,7 @@
-"""Safe reads and writes of files that others may have put there.
+"""Read and write files safely in folders that other programs write to.
 
-Regular files are read, within bounds; new ones replace what stood at their name and follow no link.
-A named pipe, a socket or a device would hold up whoever opens it, or never end.
+Only regular files are read, up to a given size; new files replace the old and follow no link.
+Opening a named pipe, a socket or a device could block or never reach an end.
 """
 
 import contextlib
@@ -16,42 +16,43 @@ from convscope.errors import UserError, on_one_line
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-"""Else opening a named pipe waits for who is at its other end; a regular file does not know it."""
+"""Without it, opening a named pipe waits for its other end; regular files ignore it."""
 _BINARY = getattr(os, "O_BINARY", 0)
 _NOT_REGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
-"""What `open` answers for a link that must not be followed, for a socket, and for a folder."""
+"""Errors of `os.open` at a link that must not be followed, a socket, and a folder."""
 
 
 class NotRegularFile(UserError):
-    """A folder, a pipe, a socket, a device, or a link where none is followed."""
+    """A folder, pipe, socket, device, or a link that is not followed, in place of a file."""
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(f"{on_one_line(str(path))} is not a regular file")
 
 
 class FileTooLarge(UserError):
-    """More bytes than the file may have."""
+    """A file that is larger than `max_bytes`."""
 
-    def __init__(self, path: str | Path, most_bytes: int) -> None:
-        super().__init__(f"{on_one_line(str(path))} has more than {most_bytes:,} bytes")
+    def __init__(self, path: str | Path, max_bytes: int) -> None:
+        super().__init__(f"{on_one_line(str(path))} has more than {max_bytes:,} bytes")
 
 
 def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, follow_links: bool = False) -> int:
-    """Open a regular file without ever waiting; the caller closes the descriptor.
+    """Open a regular file without blocking and return its descriptor; the caller closes it.
 
     Args:
-        flags: as `os.open` takes them; with `os.O_CREAT` a file is made where there is none.
-        follow_links: whether the file itself may be a link, to a regular file.
+        path: The file.
+        flags: Flags of `os.open`; `os.O_CREAT` creates the file if it is missing.
+        follow_links: Whether `path` may be a link to a regular file.
 
     Raises:
-        NotRegularFile: something else stands there.
-        OSError: as `os.open`.
+        NotRegularFile: `path` is something else.
+        OSError: As `os.open`.
     """
-    # The look before: to open a device can have effects of its own.
+    # Checked before opening: opening a device may have side effects.
     try:
         found = os.stat(path, follow_symlinks=follow_links)
     except FileNotFoundError:
-        pass  # `os.open` says so, or makes it.
+        pass  # `os.open` raises it, or creates the file.
     else:
         _check_regular(path, found)
     try:
@@ -62,7 +63,7 @@ def open_regular(path: str | Path, flags: int = os.O_RDONLY, *, follow_links: bo
             raise NotRegularFile(path) from error
         raise
     try:
-        # What stands there may be something else since the look.
+        # Checked again: the file may have been replaced since.
         _check_regular(path, os.fstat(descriptor))
     except BaseException:
         os.close(descriptor)
@@ -75,32 +76,38 @@ def _check_regular(path: str | Path, found: os.stat_result) -> None:
         raise NotRegularFile(path)
 
 
-def read_regular(path: str | Path, most_bytes: int, *, follow_links: bool = False) -> bytes:
-    """Read a regular file whole.
+def read_regular(path: str | Path, max_bytes: int, *, follow_links: bool = False) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: The file.
+        max_bytes: Largest size to accept.
+        follow_links: Whether `path` may be a link to a regular file.
 
     Raises:
-        NotRegularFile, FileTooLarge: it is none, or has more than `most_bytes`.
-        OSError: as `os.open`, or while it is read.
+        NotRegularFile: `path` is something else.
+        FileTooLarge: The file has more than `max_bytes`.
+        OSError: The file cannot be opened or read.
     """
     with os.fdopen(open_regular(path, follow_links=follow_links), "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size > most_bytes:
-            raise FileTooLarge(path, most_bytes)
-        # As many bytes as it has, for as many as it may have would be allocated.
+        if size > max_bytes:
+            raise FileTooLarge(path, max_bytes)
+        # Not `max_bytes`: Python would allocate as many.
         content = file.read(size + 1)
         if len(content) > size:
-            # It grows while it is read, or is one of /proc, which have no size.
-            content += file.read(most_bytes + 1 - len(content))
-    if len(content) > most_bytes:
-        raise FileTooLarge(path, most_bytes)
+            # The file is growing, or is in /proc, where sizes are 0.
+            content += file.read(max_bytes + 1 - len(content))
+    if len(content) > max_bytes:
+        raise FileTooLarge(path, max_bytes)
     return content
 
 
-def create(path: str | Path) -> BinaryIO:
-    """Open a new, empty file to write to; what stood at its name is removed, unless a folder.
+def create_file(path: str | Path) -> BinaryIO:
+    """Open a new, empty file for writing; remove an old one first.
 
     Raises:
-        OSError: a folder stands there, or none can be made.
+        OSError: `path` is a folder, or the file cannot be created.
     """
     try:
         os.unlink(path)
@@ -116,26 +123,26 @@ def create(path: str | Path) -> BinaryIO:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file whole: whoever reads it, at whatever moment, finds the old or the new content.
+    """Replace a file atomically: a reader finds either the old or the new content.
 
-    It is written beside `path`, flushed to the disk, and renamed over `path`.
+    The data is written to a temporary file in the same folder, flushed to the disk, and renamed.
 
-    One writer at a time: the temporary name is fixed, so that a writer killed here leaves at most
-    one stray file, which the next one removes. A run's files are written under its lock.
+    The caller ensures a single writer, by a lock: the temporary name is fixed, so that a killed
+    writer leaves at most one temporary file, which the next one removes.
 
     Raises:
-        UserError: the disk is full or not writable; what `path` held before is whole.
+        UserError: The disk is full or not writable; the old content is intact.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with create(temporary) as file:
+        with create_file(temporary) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_folder(path.parent)
     except BaseException as error:
-        # The first error is the one to tell; a stray file that stays is harmless.
+        # The first error is the one to report; a leftover temporary file is harmless.
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
@@ -144,9 +151,9 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a creation or renaming inside `folder` outlast a power cut."""
+    """Flush the names in `folder` to the disk, so that new files survive a power failure."""
     if sys.platform == "win32":
-        return  # Windows opens no folders; NTFS journals its names.
+        return  # Windows cannot open folders; NTFS journals its names.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

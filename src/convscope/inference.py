@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from convscope.checkpoint import read_best
-from convscope.data.pixels import fitted
+from convscope.data.pixels import fit_to_input
 from convscope.errors import UserError
 from convscope.geometry import convs_from_config, network_geometry
 from convscope.metrics import describe
 from convscope.runs.directory import RunDirectory
-from convscope.runs.record import RunRecord, current_record, reading
+from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import find_run
 from convscope.text import size
 from convscope.training.model import ConvNet
@@ -104,7 +104,7 @@ class TrainedVariant:
         channels, height, width = self.input_shape
         pixels = np.empty((len(several), height, width, channels), np.uint8)
         for number, image in enumerate(several):
-            pixels[number] = fitted(image, self.input_shape)
+            pixels[number] = fit_to_input(image, self.input_shape)
         return torch.from_numpy(pixels)
 
     def _other_array(self, got: str) -> UserError:
@@ -133,7 +133,7 @@ def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
     if record.status != "finished":
         raise UserError(f"{directory.path} is {record.status}: it has no trained network to load")
     weights = read_best(directory, record.id)["state_dict"]
-    with reading(record):
+    with record_errors(record):
         try:
             return _variant(record, weights)
         except RuntimeError as error:

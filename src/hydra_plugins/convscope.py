@@ -1,4 +1,4 @@
-"""Where Hydra looks for plugins: our sweepers, which write nothing, and choices without a file."""
+"""Hydra plugins: sweepers that write no files, and choices of groups that have no file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convscope.runs.presets import is_preset, preset
 
 
 class Presets(ConfigSource):
-    """Gives Hydra the choices of `runs.presets`; files come before it in the search path."""
+    """Provides the choices of `runs.presets`; files have priority in the search path."""
 
     @staticmethod
     @override
@@ -55,13 +55,13 @@ class Presets(ConfigSource):
 
 
 class ConvScopeSweeper(Sweeper):
-    """Expands `-m` into one list of overrides per job, and gives them all to the task at once.
+    """Expands `-m` into one list of overrides per job and runs them as one sweep.
 
-    Hydra's own sweeper writes multirun.yaml before it looks at the jobs.
+    Hydra's own sweeper is not used because it writes multirun.yaml before it checks the jobs.
 
     Args:
-        params: key to comma-separated values, from a preset in `configs/sweep/`; what is typed on
-            the command line comes after it and wins.
+        params: Comma-separated values by key, from a preset in `configs/sweep/`; the command line
+            overrides them.
     """
 
     def __init__(self, params: dict[str, str]) -> None:
@@ -79,7 +79,7 @@ class ConvScopeSweeper(Sweeper):
 
 
 class SearchSweeper(ConvScopeSweeper):
-    """Gives the task the values of each key: a search chooses among them."""
+    """Runs a search among the values that `-m` gives for each key."""
 
     @override
     def sweep(self, arguments: list[str]) -> Any:
@@ -87,7 +87,7 @@ class SearchSweeper(ConvScopeSweeper):
         for earlier, later in itertools.combinations(found, 2):
             sets_below = later.overrides and later.values[0].lstrip().startswith("{")
             if earlier.is_swept and sets_below and earlier.key.startswith(f"{later.key}."):
-                # Of a search all that is fixed comes first; elsewhere the last one counts.
+                # A search applies fixed values first, although the last override should win.
                 raise UserError(
                     f"{later.overrides[0]} must come before the values of {earlier.key}"
                 )

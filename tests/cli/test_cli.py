@@ -516,7 +516,7 @@ def test_a_preset_of_ones_own_without_its_header(command, tmp_path: Path, group:
             ["error: conv.stride must be at least 1, got 0"]
             if header
             else [
-                f"error: {group}=mine sets {group}.…, which is nothing of a run",
+                f"error: {group}=mine sets {group}.…, which is not a key of a run",
                 "let its file begin with the line: # @package _global_",
             ]
         )

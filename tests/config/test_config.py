@@ -11,8 +11,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from convscope.config.compose import compose_config, config_dir, register_schema
-from convscope.config.help import field_docs
-from convscope.config.schema import ConvConfig, TrainConfig, brief, dotted
+from convscope.config.help import field_meanings
+from convscope.config.schema import ConvConfig, TrainConfig, dotted, format_value
 from convscope.errors import UserError
 
 GROUPS: dict[str, Any] = {
@@ -60,8 +60,8 @@ REGISTERED = {(ConvConfig, "dilation"): 1, (ConvConfig, "padding_mode"): "zeros"
 def test_every_key_has_a_docstring_and_no_value_but_a_registered_one() -> None:
     for kind in (TrainConfig, *GROUPS.values()):
         fields = [f for f in dataclasses.fields(kind) if f.name not in GROUPS]
-        assert list(field_docs(kind)) == [f.name for f in fields], kind
-        for doc in field_docs(kind).values():
+        assert list(field_meanings(kind)) == [f.name for f in fields], kind
+        for doc in field_meanings(kind).values():
             assert doc.endswith("."), doc
         for field in dataclasses.fields(kind):
             assert field.default is REGISTERED.get((kind, field.name), dataclasses.MISSING)
@@ -157,6 +157,6 @@ def test_every_device_has_an_equal_part_of_a_batch() -> None:
 
 
 def test_brief_values_have_no_brackets() -> None:
-    assert [brief(value) for value in ([16, 32], 0.01, None, True)] == [
+    assert [format_value(value) for value in ([16, 32], 0.01, None, True)] == [
         *("16-32", "0.01", "None", "True")
     ]

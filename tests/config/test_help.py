@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import convscope
-from convscope.config.help import field_docs
+from convscope.config.help import field_meanings
 from convscope.config.schema import ConvConfig
 
 SOURCE = Path(convscope.__file__).parents[1]
@@ -56,7 +56,7 @@ def test_it_begins_with_what_it_is_for_and_four_commands(shown: tuple[str, float
 
 def test_it_tells_the_meaning_of_the_conv_keys_first(shown: tuple[str, float]) -> None:
     text = " ".join(shown[0].split())
-    docs = field_docs(ConvConfig)
+    docs = field_meanings(ConvConfig)
     assert list(docs) == ["kernel_size", "stride", "padding", "dilation", "padding_mode"]
     places = [text.index(f"conv.{key} {doc}") for key, doc in docs.items()]
     assert places == sorted(places)
@@ -77,8 +77,8 @@ def test_it_lists_the_groups(shown: tuple[str, float]) -> None:
 
 def test_it_tells_the_keys_of_a_search(shown: tuple[str, float]) -> None:
     text = " ".join(shown[0].split())
-    assert "objective What a search looks for, as TensorBoard calls it, or a list" in text
-    assert "trials Variants that a search tries in all" in text
+    assert "objective TensorBoard tag of the metric that a search optimises, or a list" in text
+    assert "trials Number of variants that a search tries" in text
 
 
 def test_no_line_is_wider_than_a_terminal_of_100_columns(shown: tuple[str, float]) -> None:

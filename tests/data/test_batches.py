@@ -191,7 +191,8 @@ def test_a_mapped_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
         # Of the first page, which can be read: a test that fails is not to kill pytest.
         images.batch(torch.tensor([0]))
     assert str(raised.value) == (
-        f"{path} was cut short by another program while it was in use; start again: it is made anew"
+        f"{path} was cut short by another program while it was in use; start again: it is made"
+        " again"
     )
 
 

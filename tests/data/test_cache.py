@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from convscope.data import cache, raw
-from convscope.data.images import PixelCounts
+from convscope.data.images import PixelHistogram
 from convscope.data.sources import load
 from convscope.errors import UserError
 
@@ -342,7 +342,7 @@ def test_of_two_processes_one_decodes_and_both_read(folder: Folder, tmp_path: Pa
 def test_statistics_are_exact_in_any_portions() -> None:
     images = np.random.RandomState(0).randint(0, 256, (50, 9, 7, 3)).astype(np.uint8)
     images[..., 2] = 40
-    counts = PixelCounts(3)
+    counts = PixelHistogram(3)
     for some in np.array_split(images, 7):
         counts.add(some)
     mean, std = counts.mean_std()

@@ -135,7 +135,7 @@ def test_file_in_place_of_the_folder(server: Server, tmp_path: Path) -> None:
 def test_a_server_that_does_not_end_is_left(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MOST_BYTES", len(CONTENT) - 1)
+    monkeypatch.setattr(download, "MAX_BYTES", len(CONTENT) - 1)
     server.give("/file.gz", CONTENT)
     with pytest.raises(DownloadError, match="127.0.0.1 sent more than 511,999 bytes"):
         fetch(archive(f"{server.url}/file.gz"), tmp_path)

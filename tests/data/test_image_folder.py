@@ -365,9 +365,9 @@ def test_a_strip_is_scaled_within_bounds(
     images = load("image_folder", tmp_path, 64)
     assert max(sizes) <= 2**25
     path = tmp_path / "train/a/00.png"
-    monkeypatch.setattr(pixels, "MOST_SCALED_PIXELS", 1 << 40)
+    monkeypatch.setattr(pixels, "MAX_SCALED_PIXELS", 1 << 40)
     whole = pixels.decode(path, path.read_bytes(), 16, 3).pixels
-    monkeypatch.setattr(pixels, "MOST_SCALED_PIXELS", 0)
+    monkeypatch.setattr(pixels, "MAX_SCALED_PIXELS", 0)
     cut = pixels.decode(path, path.read_bytes(), 16, 3).pixels
     assert images.train_images.shape[1:] == (64, 64, 3)
     assert np.abs(whole.astype(int) - cut).max() <= 1
@@ -477,8 +477,8 @@ def test_the_proposed_size_is_usual_or_that_of_small_images(
         ("train/a/self", "self", "train/a/self cannot be read: Too many levels of symbolic links"),
         ("train/a/x.png", "x.png", "train/a/x.png cannot be read: Too many levels of symbolic"),
         ("train/self", "self", "train cannot be read (Too many levels of symbolic links): "),
-        ("train/a/up", "..", "train/a/up/a is a link to a folder that it lies in"),
-        ("train/a/here", ".", "train/a/here is a link to a folder that it lies in"),
+        ("train/a/up", "..", "train/a/up/a is a link to a folder that contains it"),
+        ("train/a/here", ".", "train/a/here is a link to a folder that contains it"),
     ],
 )
 def test_links_that_loop_are_named(
@@ -613,7 +613,7 @@ def test_images_outside_of_the_classes_are_told(folder: Folder, tmp_path: Path) 
         load("image_folder", root / "flat")
     assert str(error.value) == (
         f"{root}/flat/train has no folders: each class needs one, with its images in it"
-        " (2 images lie in it directly)"
+        " (2 images are directly in it)"
     )
     for name in ("train/a/9.gif", "train/b/x/9.HEIC", "test/c/notes.txt", "train/a/Thumbs.db"):
         (root / name).parent.mkdir(exist_ok=True)
@@ -623,8 +623,8 @@ def test_images_outside_of_the_classes_are_told(folder: Folder, tmp_path: Path) 
     (notes,) = load("image_folder", root).notes
     assert notes.startswith(f"3 files are not used ({root}/test/stray.png first): ")
     assert notes.endswith(
-        ": images lie in a class's folder and are named *.jpg, *.jpeg, *.png, *.ppm, *.bmp, *.pgm,"
-        " *.tif, *.tiff, *.webp"
+        ": images must be in a class's folder and are named *.jpg, *.jpeg, *.png, *.ppm, *.bmp,"
+        " *.pgm, *.tif, *.tiff, *.webp"
     )
     assert len(load("image_folder", root).train_labels) == 7
 
@@ -635,7 +635,7 @@ def test_a_validation_folder_is_said_to_be_unused(
 ) -> None:
     folder.add(f"{name}/a/0.png")
     assert load("image_folder", tmp_path).notes == (
-        f"{tmp_path}/{name} is not used: validation images are held back from train/, a share of"
+        f"{tmp_path}/{name} is not used: validation images are taken from train/, a share of"
         " data.val_fraction",
     )
 

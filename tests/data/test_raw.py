@@ -18,7 +18,7 @@ import pytest
 
 from convscope.data import raw
 from convscope.data.datasets import DATASETS, Dataset
-from convscope.data.nearby import published_advice
+from convscope.data.nearby import advice_on_files
 from convscope.data.sources import load, resolve_auto
 from convscope.errors import UserError
 
@@ -129,7 +129,7 @@ def test_an_archive_that_holds_something_else_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if "1,999" in reason:
-        monkeypatch.setattr(raw, "MOST_BYTES", 1999)
+        monkeypatch.setattr(raw, "MAX_BYTES", 1999)
     path = tiny_mnist.known.files[0].path
     tiny_mnist.write(tmp_path, tiny_mnist.archives)
     (tmp_path / f"{path}.gz").write_bytes(change(tiny_mnist.files[path]))
@@ -202,9 +202,7 @@ def test_a_folder_of_the_files_name_is_named(tiny_mnist: Tiny, tmp_path: Path) -
     for path, content in tiny_mnist.files.items():
         tiny_mnist.write(tmp_path, {f"{path}/{Path(path).name}": content})
     path = tiny_mnist.known.files[0].path
-    told = (
-        f"{tmp_path}/{path} is a folder; put the file {Path(path).name} that is in it in its place"
-    )
+    told = f"{tmp_path}/{path} is a folder; replace it by the file {Path(path).name} inside it"
     assert refused("mnist", tmp_path) == told
     with pytest.raises(UserError) as error:
         resolve_auto(tmp_path)
@@ -262,84 +260,84 @@ CIFAR = [file.path.rpartition("/")[2] for file in CIFAR10.files]
         (
             MNIST,
             [f"MNIST/raw/{name.replace('-idx', '.idx')}" for name in IDX],
-            "{root}/MNIST/raw/t10k-images.idx3-ubyte lies there: move it to"
+            "{root}/MNIST/raw/t10k-images.idx3-ubyte is there: move it to"
             " {root}/MNIST/raw/t10k-images-idx3-ubyte, and so on with 3 more",
         ),
         (
             MNIST,
             [f"MNIST/{name}" for name in IDX],
-            "{root}/MNIST/t10k-images-idx3-ubyte lies there: move it to"
+            "{root}/MNIST/t10k-images-idx3-ubyte is there: move it to"
             " {root}/MNIST/raw/t10k-images-idx3-ubyte, and so on with 3 more",
         ),
         (
             MNIST,
             ["train-images-idx3-ubyte.gz"],
-            "{root}/train-images-idx3-ubyte.gz lies there: move it to"
+            "{root}/train-images-idx3-ubyte.gz is there: move it to"
             " {root}/MNIST/raw/train-images-idx3-ubyte.gz",
         ),
         (
             MNIST,
             ["archive/MNIST/raw/train-images-idx3-ubyte"],
-            "{root}/archive/MNIST/raw/train-images-idx3-ubyte lies there: set"
+            "{root}/archive/MNIST/raw/train-images-idx3-ubyte is there: set"
             " data.root={root}/archive",
         ),
         (
             MNIST,
             ["mnist.npz"],
-            "{root}/mnist.npz lies there, but not in the form that torchvision has:"
+            "{root}/mnist.npz is there, but not in the form that torchvision has:"
             " MNIST/raw/train-images-idx3-ubyte",
         ),
         (
             MNIST,
             [f"FashionMNIST/raw/{name}" for name in IDX],
-            "{root}/FashionMNIST/raw lies there: data=fashion_mnist takes it",
+            "{root}/FashionMNIST/raw is there: data=fashion_mnist uses it",
         ),
         (
             MNIST,
             [f"KMNIST/raw/{name}.gz" for name in IDX],
-            "{root}/KMNIST/raw lies there: data=kmnist takes it",
+            "{root}/KMNIST/raw is there: data=kmnist uses it",
         ),
         (
             FASHION_MNIST,
             [f"MNIST/raw/{name}" for name in IDX],
-            "{root}/MNIST/raw lies there: data=mnist takes it",
+            "{root}/MNIST/raw is there: data=mnist uses it",
         ),
         (
             CIFAR10,
             [f"data/cifar-10-batches-py/{name}" for name in CIFAR],
-            "{root}/data/cifar-10-batches-py/batches.meta lies there: set data.root={root}/data",
+            "{root}/data/cifar-10-batches-py/batches.meta is there: set data.root={root}/data",
         ),
         (
             CIFAR10,
             ["cifar-10-batches-py/cifar-10-python.tar.gz"],
-            "{root}/cifar-10-batches-py/cifar-10-python.tar.gz lies there: set"
+            "{root}/cifar-10-batches-py/cifar-10-python.tar.gz is there: set"
             " data.root={root}/cifar-10-batches-py",
         ),
         (
             CIFAR10,
             ["cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta"],
-            "{root}/cifar-100-python lies there: data=cifar100 takes it",
+            "{root}/cifar-100-python is there: data=cifar100 uses it",
         ),
         (
             CIFAR100,
             [f"cifar-10-batches-py/{name}" for name in CIFAR],
-            "{root}/cifar-10-batches-py lies there: data=cifar10 takes it",
+            "{root}/cifar-10-batches-py is there: data=cifar10 uses it",
         ),
         (
             CIFAR10,
             ["cifar-10-batches-bin/data_batch_1.bin"],
-            "{root}/cifar-10-batches-bin lies there, but not in the form that torchvision has:"
+            "{root}/cifar-10-batches-bin is there, but not in the form that torchvision has:"
             " cifar-10-batches-py/data_batch_1",
         ),
         (
             CIFAR10,
             ["train/cat/1.png", "test/cat/1.png"],
-            "{root} has an image folder's parts: data=image_folder takes them",
+            "{root} has an image folder's parts: data=image_folder uses them",
         ),
         (
             CIFAR10,
             ["jpeg/train/cat/1.png", "jpeg/test/cat/1.png"],
-            "{root}/jpeg is an image folder: data=image_folder data.root={root}/jpeg takes it",
+            "{root}/jpeg is an image folder: data=image_folder data.root={root}/jpeg uses it",
         ),
         (CIFAR100, ["cifar/train", "cifar/test", "notes.txt"], None),
         (MNIST, [], None),
@@ -349,17 +347,17 @@ def test_near_misses_are_named_with_what_to_do(
     known: Dataset, paths: list[str], advice: str | None, tmp_path: Path
 ) -> None:
     touch(tmp_path, *paths)
-    said = published_advice(known, tmp_path)
+    said = advice_on_files(known, tmp_path)
     assert said == (advice and advice.format(root=tmp_path))
 
 
 def test_a_root_that_points_too_deep_is_named(tmp_path: Path) -> None:
     touch(tmp_path, *(f"MNIST/raw/{name}" for name in IDX))
     for place in ("MNIST", "MNIST/raw"):
-        advice = published_advice(MNIST, tmp_path / place)
+        advice = advice_on_files(MNIST, tmp_path / place)
         assert advice is not None
         assert advice.endswith(
-            f"MNIST/raw/t10k-images-idx3-ubyte lies there: set data.root={tmp_path}"
+            f"MNIST/raw/t10k-images-idx3-ubyte is there: set data.root={tmp_path}"
         )
 
 
@@ -377,7 +375,7 @@ def test_many_files_and_links_that_loop_cost_little(
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", counted)
-    assert published_advice(MNIST, tmp_path) is None
+    assert advice_on_files(MNIST, tmp_path) is None
     assert 100 < len(looked) < 130
 
 
@@ -386,7 +384,7 @@ def test_what_lies_there_is_told_where_it_cannot_be_downloaded(
 ) -> None:
     touch(tmp_path, "MNIST/raw/train-images.idx3-ubyte")
     advice = (
-        f"{tmp_path}/MNIST/raw/train-images.idx3-ubyte lies there: move it to"
+        f"{tmp_path}/MNIST/raw/train-images.idx3-ubyte is there: move it to"
         f" {tmp_path}/MNIST/raw/train-images-idx3-ubyte"
     )
     assert refused("mnist", tmp_path) == (
@@ -408,7 +406,7 @@ def test_auto_says_what_else_lies_where_it_downloads_mnist(
         server.give(f"/{path}", content)
     touch(tmp_path, "train/ant/1.png", "test/ant/1.png")
     said = f"it was downloaded to {tmp_path}/; {tmp_path} has an image folder's parts: "
-    assert resolve_auto(tmp_path) == ("mnist", f"{said}data=image_folder takes them")
+    assert resolve_auto(tmp_path) == ("mnist", f"{said}data=image_folder uses them")
     # It is there now: whoever has both has chosen.
     assert resolve_auto(tmp_path) == ("mnist", None)
 

@@ -196,7 +196,7 @@ def test_auto_passes_over_no_damaged_file(tiny_mnist: Tiny, tmp_path: Path) -> N
     ("name", "image_size", "message"),
     [
         ("minst", None, "data.name must be one of auto, mnist, .*, image_folder, got minst"),
-        ("mnist", 32, "data.image_size serves image_folder only, got 32 with data.name=mnist"),
+        ("mnist", 32, "data.image_size applies to image_folder only, got 32 with data.name=mnist"),
         ("image_folder", 0, "data.image_size must be at least 1, got 0"),
     ],
 )

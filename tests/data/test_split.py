@@ -37,7 +37,7 @@ def test_split_is_the_same_always() -> None:
 
 
 def test_nothing_left_is_an_error() -> None:
-    with pytest.raises(UserError, match="data.val_fraction must set at least one image apart"):
+    with pytest.raises(UserError, match="data.val_fraction must select at least one image"):
         stratified_split(np.repeat([0, 1], 4), 0.1)
     with pytest.raises(UserError, match="data.val_fraction must leave every class an image"):
         stratified_split(np.array([0, 0, 0, 0, 1]), 0.5)

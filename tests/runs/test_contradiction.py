@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from convscope.geometry import convs_to_config, network_geometry
-from convscope.runs.contradiction import contradiction
+from convscope.runs.contradiction import find_contradiction
 from convscope.runs.record import RunRecord
 
 from ..convs import parse_conv
@@ -49,12 +49,12 @@ def changed(record: RunRecord, place: str, value: Any) -> RunRecord:
 
 
 def test_a_record_that_agrees_with_itself_has_none(whole: RunRecord) -> None:
-    assert contradiction(whole) is None
+    assert find_contradiction(whole) is None
 
 
 def test_an_older_record_without_its_classes_has_none(whole: RunRecord) -> None:
     dataset = {key: value for key, value in whole.dataset.items() if key != "classes"}
-    assert contradiction(dataclasses.replace(whole, dataset=dataset)) is None
+    assert find_contradiction(dataclasses.replace(whole, dataset=dataset)) is None
 
 
 @pytest.mark.parametrize(("params", "macs"), [(5178, 1), (1, 102_272), (5178, 102_304)])
@@ -64,7 +64,7 @@ def test_totals_of_an_older_record_that_no_number_of_classes_gives_are_named(
     dataset = {key: value for key, value in whole.dataset.items() if key != "classes"}
     older = dataclasses.replace(whole, dataset=dataset, params=params, macs=macs)
     says = f"no number of classes gives its {params} params and {macs} MACs"
-    assert contradiction(older) == says
+    assert find_contradiction(older) == says
 
 
 def test_an_older_record_that_calls_uneven_sides_same_has_none(whole: RunRecord) -> None:
@@ -79,7 +79,7 @@ def test_an_older_record_that_calls_uneven_sides_same_has_none(whole: RunRecord)
         params=geometry.params,
         macs=geometry.macs,
     )
-    assert contradiction(older) is None
+    assert find_contradiction(older) is None
 
 
 # By hand: 28 -> 14 by stride 2, pooled 7, then 4; 3*3*1*16 = 144 weights, 144*14*14 = 28,224 MACs;
@@ -132,12 +132,12 @@ def test_an_older_record_that_calls_uneven_sides_same_has_none(whole: RunRecord)
 def test_two_values_that_cannot_both_be_true_are_named(
     whole: RunRecord, place: str, value: Any, says: str
 ) -> None:
-    assert contradiction(changed(whole, place, value)) == says
+    assert find_contradiction(changed(whole, place, value)) == says
 
 
 def test_layers_missing_or_too_many_are_counted(whole: RunRecord) -> None:
     fewer = dataclasses.replace(whole, geometry=whole.geometry[:2])
-    assert contradiction(fewer) == "geometry has 2 layers, by its config it has 3"
+    assert find_contradiction(fewer) == "geometry has 2 layers, by its config it has 3"
 
 
 def test_what_is_not_known_of_a_run_that_did_not_finish_contradicts_nothing(
@@ -153,4 +153,4 @@ def test_what_is_not_known_of_a_run_that_did_not_finish_contradicts_nothing(
         macs=None,
         metrics={},
     )
-    assert contradiction(failed) is None
+    assert find_contradiction(failed) is None

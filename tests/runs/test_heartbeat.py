@@ -9,8 +9,8 @@ import pytest
 
 from convscope.errors import UserError
 from convscope.runs import heartbeat
-from convscope.runs.heartbeat import BEAT_S, DEAD_S
-from convscope.runs.lock import RunLock, RunLocked, is_locked, move_aside
+from convscope.runs.heartbeat import INTERVAL_S, TIMEOUT_S
+from convscope.runs.lock import RunLock, RunLocked, archive_run, is_locked
 
 ELSEWHERE = "another kernel's boot id"
 
@@ -27,21 +27,21 @@ def beaten(run: Path, seconds_ago: float, host: str = ELSEWHERE) -> Path:
 
 
 def test_a_run_whose_holder_on_another_host_lives_is_held(tmp_path: Path) -> None:
-    path = beaten(tmp_path / "run", seconds_ago=DEAD_S - 5)
+    path = beaten(tmp_path / "run", seconds_ago=TIMEOUT_S - 5)
     assert is_locked(tmp_path / "run")
     with pytest.raises(RunLocked):
         RunLock(tmp_path / "run").__enter__()
     with pytest.raises(RunLocked):
-        move_aside(tmp_path / "run")
+        archive_run(tmp_path / "run")
     assert path.read_text() == ELSEWHERE
 
 
 def test_a_run_whose_holder_on_another_host_is_dead_is_taken_over(tmp_path: Path) -> None:
-    path = beaten(tmp_path, seconds_ago=DEAD_S + 5)
+    path = beaten(tmp_path, seconds_ago=TIMEOUT_S + 5)
     assert not is_locked(tmp_path)
     with RunLock(tmp_path) as lock:
         assert lock.is_valid
-        assert path.read_text() == heartbeat.this_host()
+        assert path.read_text() == heartbeat.host_id()
         assert time.time() - path.stat().st_mtime < 5
     assert os.listdir(tmp_path) == [".lock"]
 
@@ -49,7 +49,7 @@ def test_a_run_whose_holder_on_another_host_is_dead_is_taken_over(tmp_path: Path
 def test_of_two_hosts_that_take_over_at_once_one_has_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = beaten(tmp_path, seconds_ago=DEAD_S + 5)
+    path = beaten(tmp_path, seconds_ago=TIMEOUT_S + 5)
     monkeypatch.setattr(heartbeat.time, "sleep", lambda _: path.write_text("a third host"))
     assert not RunLock(tmp_path).try_acquire()
     assert path.read_text() == "a third host"
@@ -72,14 +72,14 @@ def test_of_two_hosts_that_claim_a_new_run_at_once_one_has_it(
 
 
 def test_what_a_killed_process_of_this_host_left_is_no_claim(tmp_path: Path) -> None:
-    beaten(tmp_path, seconds_ago=1, host=heartbeat.this_host())
+    beaten(tmp_path, seconds_ago=1, host=heartbeat.host_id())
     assert not is_locked(tmp_path)
     with RunLock(tmp_path) as lock:
         assert lock.is_valid
 
 
 def test_a_holder_beats_until_it_lets_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "BEAT_S", 0.05)
+    monkeypatch.setattr(heartbeat, "INTERVAL_S", 0.05)
     path = tmp_path / ".heartbeat"
     with RunLock(tmp_path):
         then = time.time() - 1000
@@ -105,7 +105,7 @@ def test_a_clock_of_this_host_that_is_wrong_takes_no_run(
 
 def test_a_run_moved_aside_leaves_no_sign_behind(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    moved = move_aside(tmp_path / "run")
+    moved = archive_run(tmp_path / "run")
     assert moved is not None
     assert os.listdir(moved) == [".lock"]
 
@@ -120,4 +120,4 @@ def test_a_disk_that_is_full_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_six_beats_may_be_missed() -> None:
-    assert DEAD_S / BEAT_S == 6
+    assert TIMEOUT_S / INTERVAL_S == 6

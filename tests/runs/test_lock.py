@@ -13,7 +13,7 @@ import filelock
 import pytest
 
 from convscope.errors import UserError
-from convscope.runs.lock import RunLock, RunLocked, is_locked, move_aside
+from convscope.runs.lock import RunLock, RunLocked, archive_run, is_locked
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -157,7 +157,7 @@ def test_of_two_who_claim_at_once_exactly_one_wins(tmp_path: Path, start: Start)
 CLAIMS_AND_MOVES = """
 import sys
 from pathlib import Path
-from convscope.runs.lock import RunLocked, RunLock, move_aside
+from convscope.runs.lock import RunLocked, RunLock, archive_run
 print("ready", flush=True)
 run, moved = Path(sys.argv[1]), 0
 for turn in range(60):
@@ -172,7 +172,7 @@ for turn in range(60):
     lock.release()
     if turn % 3 == 0:
         try:
-            moved += move_aside(run) is not None
+            moved += archive_run(run) is not None
         except RunLocked:
             pass
 print(moved)
@@ -244,12 +244,12 @@ def test_deleting_the_folder_ends_the_claim(tmp_path: Path) -> None:
 
 def test_moved_aside_under_a_new_number_each_time(tmp_path: Path) -> None:
     run = tmp_path / "study" / "run"
-    assert move_aside(run) is None
+    assert archive_run(run) is None
     assert not run.exists()
     for number in (1, 2, 3):
         with RunLock(run):
             (run / "run.json").write_text(str(number))
-        moved = move_aside(run)
+        moved = archive_run(run)
         assert moved == tmp_path / "study" / "replaced" / f"run-{number}"
         assert not run.exists()
         assert not is_locked(moved)
@@ -278,7 +278,7 @@ HIDDEN = {
 
 
 def test_event_files_of_a_run_moved_aside_are_kept_from_tensorboard(tmp_path: Path) -> None:
-    moved = move_aside(written_run(tmp_path / "run"))
+    moved = archive_run(written_run(tmp_path / "run"))
     assert moved is not None
     assert files(moved) == HIDDEN
 
@@ -300,7 +300,7 @@ def test_a_move_that_was_killed_is_finished_by_the_next(
         run = written_run(tmp_path / str(steps))
         allowed[0] = steps
         with pytest.raises(KeyboardInterrupt):
-            move_aside(run)
+            archive_run(run)
         first = tmp_path / "replaced" / f"{steps}-1"
         assert run.exists() != first.exists()
         if run.exists():
@@ -308,7 +308,7 @@ def test_a_move_that_was_killed_is_finished_by_the_next(
         else:
             written_run(run)
         allowed[0] = 100
-        moved = move_aside(run)
+        moved = archive_run(run)
         assert moved is not None
         assert files(moved) == files(first) == HIDDEN
 
@@ -317,7 +317,7 @@ def test_a_link_among_runs_moved_aside_is_left_alone(tmp_path: Path) -> None:
     elsewhere = written_run(tmp_path / "elsewhere")
     (tmp_path / "replaced").mkdir()
     (tmp_path / "replaced" / "run-1").symlink_to(elsewhere)
-    moved = move_aside(written_run(tmp_path / "run"))
+    moved = archive_run(written_run(tmp_path / "run"))
     assert moved == tmp_path / "replaced" / "run-2"
     assert "events.out.tfevents.1.host.2.0" in files(elsewhere)
 
@@ -326,7 +326,7 @@ def test_a_run_in_training_is_not_moved(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "run"
     start(HOLDER, run)
     with pytest.raises(RunLocked, match="is being trained by another process"):
-        move_aside(run)
+        archive_run(run)
     assert os.listdir(tmp_path) == ["run"]
 
 
@@ -337,7 +337,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         "file/run": "file/run cannot be claimed: File exists; set output_dir to another folder",
         "file/study/run": "run cannot be claimed: Not a directory; set output_dir",
         "file": "file cannot be claimed: Not a directory; set output_dir",
-        "nowhere": "nowhere cannot be claimed: it does not stay in place; set output_dir",
+        "nowhere": "nowhere cannot be claimed: it is moved again and again; set output_dir",
     }.items():
         with pytest.raises(UserError, match=message):
             RunLock(tmp_path / place).try_acquire()

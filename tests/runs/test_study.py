@@ -10,7 +10,7 @@ import pytest
 
 from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
-from convscope.runs.lock import RunLock, move_aside
+from convscope.runs.lock import RunLock, archive_run
 from convscope.runs.record import KILLED, RunRecord, write_record
 from convscope.runs.study import find_run, read_study
 
@@ -69,7 +69,7 @@ def test_good_runs_are_read_and_the_rest_is_named(
 
 def test_a_run_moved_aside_is_no_longer_the_studys(tmp_path: Path, record: RunRecord) -> None:
     add(tmp_path, "a", record)
-    move_aside(tmp_path / "a")
+    archive_run(tmp_path / "a")
     assert read_study(tmp_path) == ([], [])
 
 
@@ -185,7 +185,7 @@ def test_a_run_that_is_not_there_or_twice_is_named(tmp_path: Path, record: RunRe
     with pytest.raises(UserError) as error:
         find_run("mnist-k3", tmp_path)
     assert str(error.value) == (
-        f"run 'mnist-k3' lies in more than one study; give one of the paths {first}, {second}"
+        f"run 'mnist-k3' is in more than one study; give one of the paths {first}, {second}"
     )
     with pytest.raises(UserError, match=r"got 'mnist-k4'; did you mean 'mnist-k3'\?"):
         find_run("mnist-k4", tmp_path)

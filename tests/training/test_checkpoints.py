@@ -127,7 +127,7 @@ def test_a_damaged_checkpoint_is_refused_with_the_way_out(
         assert make(whole) != whole
         path.write_bytes(make(whole))
     read, way_out = {
-        "last.ckpt": (read_last, "delete this file, and the run starts anew, or add rerun=true"),
+        "last.ckpt": (read_last, "delete this file, and the run starts again, or add rerun=true"),
         "best.ckpt": (read_best, f"delete the folder {directory.path} or add rerun=true"),
     }[name]
     told = f"cannot read {re.escape(str(path))}: missing or damaged checkpoint \\({reason}\\)"

@@ -18,7 +18,7 @@ from convscope.lesson.page import write_page
 from convscope.plots.curves import load_curves
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
-from convscope.runs.lock import RunLock, is_locked, move_aside
+from convscope.runs.lock import RunLock, archive_run, is_locked
 from convscope.runs.record import current_record
 from convscope.sweep.plan import plan_runs
 from convscope.training.module import VariantModule
@@ -127,7 +127,7 @@ def test_a_run_goes_on_or_says_which_file_is_none(
 
 def test_what_is_claimed_or_moved_is_never_held_up(run: RunDirectory, odd_file: OddFile) -> None:
     put(odd_file, run.lock)
-    for claim in (lambda: RunLock(run.path).try_acquire(), lambda: move_aside(run.path)):
+    for claim in (lambda: RunLock(run.path).try_acquire(), lambda: archive_run(run.path)):
         with pytest.raises(UserError, match=r"\.lock is not a regular file"):
             claim()
 

@@ -424,7 +424,7 @@ def test_few_images_are_fitted_exactly(
     facts = Facts("image_folder", (3, 12, 12), 3, 3 * per_class, (per_class,) * 3)
     data = fitted(config, (), facts).data
     assert (data.batch_size, data.val_fraction) == (batch, share)
-    assert facts.left_to_train(share) == left
+    assert facts.split_train_size(share) == left
 
 
 def test_the_smallest_folder_trains_or_says_what_it_lacks(tmp_path: Path) -> None:
@@ -437,7 +437,7 @@ def test_the_smallest_folder_trains_or_says_what_it_lacks(tmp_path: Path) -> Non
     with pytest.raises(UserError) as error:
         requests(own_images(tmp_path / "one", 1))
     assert str(error.value) == (
-        "some class must have at least 2 training images: one of them validates"
+        "some class must have at least 2 training images: one of them is for validation"
     )
 
 
@@ -446,7 +446,7 @@ def test_what_of_the_images_is_not_used_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "val").mkdir()
     _, told = requests(f"{command} data.batch_size=4", f"{command} data.batch_size=4 seed=1")
     assert told == [
-        f"{tmp_path}/val is not used: validation images are held back from train/, a share of"
+        f"{tmp_path}/val is not used: validation images are taken from train/, a share of"
         " data.val_fraction"
     ]
 

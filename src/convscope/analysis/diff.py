@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pandas import DataFrame
 
 from convscope.analysis.pairwise import differences_from
-from convscope.config.schema import brief, dotted
+from convscope.config.schema import dotted, format_value
 from convscope.geometry import conv_from_layer, conv_text, convs_from_config, pair_token, typed_conv
 from convscope.metrics import geometric, measured
 from convscope.runs.identity import EXCLUDED
@@ -208,4 +208,4 @@ _PARTS: tuple[tuple[Part, Callable[[RunRecord], dict[str, Plain]]], ...] = (
 
 
 def _plain(value: Any) -> Plain:
-    return brief(value) if isinstance(value, list) else value
+    return format_value(value) if isinstance(value, list) else value

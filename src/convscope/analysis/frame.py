@@ -34,7 +34,7 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.config.schema import brief, dotted
+from convscope.config.schema import dotted, format_value
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import (
     FACTORS,
@@ -45,12 +45,12 @@ from convscope.geometry import (
     variant_label,
 )
 from convscope.metrics import METRICS, Network, geometric, of_network
-from convscope.runs.contradiction import contradiction
+from convscope.runs.contradiction import find_contradiction
 from convscope.runs.directory import RunDirectory, UnreadableRun
 from convscope.runs.identity import EXCLUDED, identity
-from convscope.runs.record import RunRecord, current_record, reading
+from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import runs_below
-from convscope.runs.used import used
+from convscope.runs.usage import data_usage
 from convscope.text import MISSING
 
 _NUMBERS = (
@@ -199,10 +199,10 @@ def row(record: RunRecord) -> Row:
     Raises:
         UserError: the record does not say what was trained.
     """
-    with reading(record):
+    with record_errors(record):
         if label_tokens(record.variant) is None:
             raise ValueError(f"variant {record.variant}")
-        problem = contradiction(record)
+        problem = find_contradiction(record)
         if problem is None:
             own = _own_columns(record)
             others = {**record.metrics, **_config_columns(record)}
@@ -217,12 +217,12 @@ def _config_columns(record: RunRecord) -> Row:
         if key not in _NO_SETTING:
             # One of no group, of another version, is not taken for another column.
             name = key if "." in key or key == "compile" else f"{OF_NO_GROUP}{key}"
-            columns[name] = brief(value) if isinstance(value, list) else value
+            columns[name] = format_value(value) if isinstance(value, list) else value
     return columns
 
 
 def _own_columns(record: RunRecord) -> Row:
-    environment, uses = record.environment, used(record)
+    environment, uses = record.environment, data_usage(record)
     return {
         "study": record.study,
         "run": record.name,

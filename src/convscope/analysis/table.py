@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from convscope.analysis.frame import CONV, OF_NO_GROUP, setting_keys
 from convscope.analysis.groups import grouped, hidden_std
-from convscope.config.schema import as_typed, brief
+from convscope.config.schema import as_typed, format_value
 from convscope.metrics import METRICS, Metric, geometric, measured, metrics_of
 from convscope.tables import Table, final_map_text
 from convscope.text import MISSING, count, percent, percent_range
@@ -111,7 +111,7 @@ def _config_value(run: Record | Series, key: str) -> Any:
     if isinstance(value, dict):
         # A group where others have a value: its keys have columns of their own.
         return None
-    return brief(value) if isinstance(value, list) else value
+    return format_value(value) if isinstance(value, list) else value
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from convscope.cli.common import typed_command
 from convscope.config.compose import CONFIG_NAME, config_dir, register_schema
-from convscope.config.errors import check_sweeper, check_typed, user_errors
+from convscope.config.errors import check_overrides, check_sweeper, user_errors
 from convscope.errors import UserError, interrupted_code
 from convscope.runs.record import RunRecord
 from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, print_error
@@ -92,7 +92,7 @@ def _parse(parser: ArgumentParser, typed: Sequence[str]) -> Namespace:
             )
     if arguments.config_dir is not None:
         _check_presets(Path(arguments.config_dir))
-    check_typed(arguments.overrides)
+    check_overrides(arguments.overrides)
     check_sweeper(arguments.overrides)
     for override in arguments.overrides:
         key = _HYDRA_KEY.match(override)

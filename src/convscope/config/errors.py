@@ -1,4 +1,4 @@
-"""What a user mistyped, in one line that says what to change."""
+"""Report mistyped overrides as a `UserError`: one line that tells the user what to change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from omegaconf.errors import (
 from convscope.config.schema import TrainConfig, as_typed, dotted_types
 from convscope.errors import UserError
 
-_TYPE_WORDS: dict[object, str] = {
+_TYPE_NAMES: dict[object, str] = {
     Any: "a single value",
     bool: "true or false",
     int: "an integer",
@@ -34,9 +34,9 @@ _TYPE_WORDS: dict[object, str] = {
     str | None: "text or null",
 }
 _NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
-"""What is no name of a choice, for Hydra ends in errors that are not its own."""
+"""Values that cannot be the name of a choice; Hydra raises Python's errors for them."""
 LAUNCHER = "hydra.launcher."
-"""What the keys of a launcher's options begin with."""
+"""Prefix of the keys of a launcher's options."""
 _ADAMW = "the optimizer is AdamW: see optim.lr, optim.weight_decay and optim.warmup"
 _RANDOM = "weights are random before training: there are no pretrained ones"
 _INSTEAD = {
@@ -45,36 +45,39 @@ _INSTEAD = {
     "pretrained": _RANDOM,
     "weights": _RANDOM,
 }
-"""Keys that other tools have, and what there is instead."""
+"""Keys of other tools, and what to use instead."""
 _SWEEPERS = ("convscope", "optuna")
-"""Of those that Hydra finds, its own writes files, and others may be installed."""
+"""Sweepers that are accepted: Hydra's own writes files, and other plugins may be installed."""
 
 
-MOST_CHARACTERS = 20_000
-"""Of one override; Hydra takes a second to read twice as many."""
-MOST_DIGITS = 4_000
-"""Of a number; Python reads 4,300."""
+MAX_CHARACTERS = 20_000
+"""Most characters of an override; Hydra needs a second for twice as many."""
+MAX_DIGITS = 4_000
+"""Most digits of a number; Python's limit is 4,300."""
 _PRESETS = ("experiment", "sweep")
-"""Groups whose files set values of any group."""
+"""Groups whose files may set any key."""
 _OURS = ("convscope", "hydra_plugins")
 _COMPOSING = ("hydra", "omegaconf", "antlr4", "yaml")
-"""Packages that read what was typed, and the configs that it names."""
+"""Packages that parse overrides and compose configs."""
 
 
 @contextmanager
 def user_errors(overrides: Sequence[str]) -> Iterator[None]:
-    """Raise what Hydra refuses as a UserError.
+    """Raise Hydra's errors within this block as a UserError.
 
-    Hydra has errors of its own for most of what it cannot compose, and runs into Python's for the
-    rest: a ValueError at a group's choice that is no text, or at a number of 5,000 digits.
+    Hydra has its own exceptions for most invalid overrides, but raises Python's for others, such as
+    a ValueError for a number of 5,000 digits.
 
     Args:
-        overrides: what was typed, which messages show as it was.
+        overrides: The overrides as typed, for messages.
+
+    Raises:
+        UserError: Hydra refused the overrides.
     """
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_format_error(error, as_written(overrides))) from error
+        raise UserError(_format_error(error, typed_values(overrides))) from error
     except Exception as error:
         frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
         packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
@@ -84,27 +87,27 @@ def user_errors(overrides: Sequence[str]) -> Iterator[None]:
         raise UserError(f"Hydra refuses this command: {first_line(error)}") from error
 
 
-def check_typed(overrides: Sequence[str]) -> None:
-    """Refuse what Hydra would read for long, or answer with an error of Python's.
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Check for overrides that Hydra would parse slowly, or raise one of Python's errors for.
 
     Raises:
-        UserError: an override that is too long, or a group's choice that is no name.
+        UserError: An override is too long, or a group's choice is not a name.
     """
     for override in overrides:
-        if len(override) > MOST_CHARACTERS:
+        if len(override) > MAX_CHARACTERS:
             raise UserError(
-                f"{key_of(override)[:40]} must be written in at most {MOST_CHARACTERS:,}"
+                f"{key_of(override)[:40]} must be written in at most {MAX_CHARACTERS:,}"
                 f" characters, got {len(override):,}"
             )
         digits = max(map(len, re.findall(r"[0-9]+", override)), default=0)
-        if digits > MOST_DIGITS:
+        if digits > MAX_DIGITS:
             raise UserError(
-                f"{key_of(override)[:40]} must have numbers of at most {MOST_DIGITS:,} digits,"
+                f"{key_of(override)[:40]} must have numbers of at most {MAX_DIGITS:,} digits,"
                 f" got one of {digits:,}"
             )
     groups = [key for key, kind in _known_keys().items() if is_dataclass(kind)]
     groups += [*_PRESETS, "logger", "hydra/launcher"]
-    for key, value in as_written(overrides).items():
+    for key, value in typed_values(overrides).items():
         if not key:
             raise UserError(f"cannot read the override ={value}: write KEY=VALUE")
         if key in groups and _NO_NAME.fullmatch(value):
@@ -114,19 +117,19 @@ def check_typed(overrides: Sequence[str]) -> None:
 
 
 def check_sweeper(overrides: Sequence[str]) -> None:
-    """Refuse what makes neither a sweep nor a search of many runs.
+    """Check the choices of `sweep` and `hydra/sweeper`.
 
     Raises:
-        UserError: names the choices.
+        UserError: `sweep` has several values, or the sweeper is not one of ours.
     """
-    typed = as_written(overrides)
+    typed = typed_values(overrides)
     if "," in typed.get("sweep", ""):
         raise UserError(f"sweep must be one preset, got {typed['sweep']}")
     choice = typed.get("hydra/sweeper", _SWEEPERS[0])
     if choice not in _SWEEPERS:
         raise UserError(
             f"hydra/sweeper must be one of {', '.join(_SWEEPERS)}, got {choice}"
-            + near(choice, _SWEEPERS, prefix="hydra/sweeper=")
+            + did_you_mean(choice, _SWEEPERS, prefix="hydra/sweeper=")
         )
 
 
@@ -135,21 +138,21 @@ def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def as_written(overrides: Sequence[str]) -> dict[str, str]:
-    """Return what was written behind each key; the last one counts, as in Hydra."""
+def typed_values(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the value of each key as typed; the last one counts, as in Hydra."""
     typed: dict[str, str] = {}
     for override in overrides:
         key, (_, equals, value) = key_of(override), override.partition("=")
         if equals:
             if value.lstrip().startswith("{"):
-                # It may set keys below, which are then not as written before.
+                # A dictionary may replace values of nested keys that were typed before.
                 typed = {one: text for one, text in typed.items() if not one.startswith(f"{key}.")}
             typed[key] = as_typed(value)
     return typed
 
 
 def _format_error(error: BaseException, typed: Mapping[str, str]) -> str:
-    """One line, two where a fix is known, that says what to change."""
+    """Return what to change: one line, or two if a fix is known."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MissingConfigException):
@@ -175,7 +178,7 @@ def _format_error(error: BaseException, typed: Mapping[str, str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Of its message, or its type's name where it has none."""
+    """Return the first line of an error's message, or the name of its type if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
@@ -188,8 +191,9 @@ def _missing_config(error: MissingConfigException) -> str:
     if group == "experiment" and "/" in choice:
         return f"experiment must name an experiment or a run's folder, got {as_typed(choice)}"
     label = ", or a label such as k7-s2-p3" * (group == "conv")
-    return f"{group} must be one of {', '.join(options)}{label}, got {as_typed(choice)}" + near(
-        choice, options, prefix=f"{group}="
+    return (
+        f"{group} must be one of {', '.join(options)}{label}, got {as_typed(choice)}"
+        + did_you_mean(choice, options, prefix=f"{group}=")
     )
 
 
@@ -197,19 +201,19 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
     key = str(error.full_key).partition("[")[0]
     if key.startswith(LAUNCHER):
         if key.count(".") > LAUNCHER.count("."):
-            # Of what is handed on to its engine.
+            # A key within an option whose value is passed on to Ray or SLURM.
             return f"{key} is not set by default: write +{key}=…"
         return unknown_option(key, cast(Mapping[str, Any], error.parent_node))
     if key.startswith("logger."):
         return f"{key} is not set by default: write +{key}=…"
-    deeper = [known for known in typed if known.startswith(f"{key}.") and key in leaves()]
+    deeper = [known for known in typed if known.startswith(f"{key}.") and key in value_keys()]
     if deeper:
         return _unknown_key(deeper[0])
     message = next(iter(str(error.msg).splitlines()), "")
     if key in _PRESETS and key in typed:
-        # Hydra puts a file's values below its group's name unless told otherwise.
+        # By default Hydra nests a file's values under the name of its group.
         return (
-            f"{key}={typed[key]} sets {key}.…, which is nothing of a run\n"
+            f"{key}={typed[key]} sets {key}.…, which is not a key of a run\n"
             "let its file begin with the line: # @package _global_"
         )
     if key not in _known_keys():
@@ -222,12 +226,12 @@ def _bad_key_or_value(error: OmegaConfBaseException, typed: Mapping[str, str]) -
         return f"{key} has no value: {message}"
     value = re.search(r"Value '(.*)' of type", message)
     got = typed.get(key) or (as_typed(value[1]) if value else "")
-    words = _TYPE_WORDS.get(_known_keys()[key], "the name of one of its choices")
-    return f"{key} must be {words}" + f", got {got}" * bool(got)
+    rule = _TYPE_NAMES.get(_known_keys()[key], "the name of one of its choices")
+    return f"{key} must be {rule}" + f", got {got}" * bool(got)
 
 
 def unknown_option(key: str, options: Iterable[str]) -> str:
-    """Say what is wrong with a launcher's key that is none of its options."""
+    """Return the error message for a launcher's key that is not one of its options."""
     known = [name for name in options if name != "_target_"]
     if not known:
         return f"{key} is an engine's: choose one, such as hydra/launcher=ray"
@@ -238,47 +242,51 @@ def _unknown_key(key: str) -> str:
     parent, _, last = key.rpartition(".")
     refused = f"{key[:100]} is not a key of the config"
     siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
-    instead = next((words for name, words in _INSTEAD.items() if name in (key, last)), "")
+    instead = next((advice for name, advice in _INSTEAD.items() if name in (key, last)), "")
     if instead:
         return f"{refused}\n{instead}"
-    # A word of another group is meant where it is nearly the same; of this group sooner.
+    # A key of another group must be more similar than one of this group.
     for keys, least in ((siblings, 0.6), (_known_keys(), 0.8 if siblings else 0.6)):
-        nearest = max(keys, key=lambda known: _likeness(known, last), default="")
-        if _likeness(nearest, last) >= least:
+        nearest = max(keys, key=lambda known: _similarity(known, last), default="")
+        if _similarity(nearest, last) >= least:
             return f"{refused}\ndid you mean {nearest}?"
     return refused + f"\n{parent} has {', '.join(siblings)}" * bool(siblings)
 
 
-def _likeness(known: str, word: str) -> float:
-    return difflib.SequenceMatcher(None, known.rpartition(".")[2], word).ratio()
+def _similarity(known: str, typed: str) -> float:
+    return difflib.SequenceMatcher(None, known.rpartition(".")[2], typed).ratio()
 
 
-def near(word: str, options: Sequence[str], prefix: str) -> str:
-    """Ask, in a second line, for the option most like a word; "" where none is like it."""
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+def did_you_mean(typed: str, options: Sequence[str], prefix: str) -> str:
+    """Return a second line that suggests the option most similar to `typed`; "" if none is."""
+    close = difflib.get_close_matches(typed, options, n=1, cutoff=0.5)
     return f"\ndid you mean {prefix}{close[0]}?" if close else ""
 
 
 def check_keys(node: Mapping[str, Any], prefix: str = "") -> None:
-    """Hold a composed config to the schema's keys.
+    """Check that the schema has every key of a composed config.
+
+    Args:
+        node: The config, or a group of it.
+        prefix: Dotted key of the group, with a dot at its end.
 
     Raises:
-        UserError: a key that the schema lacks.
+        UserError: A key is not in the schema.
     """
     for name in sorted(node):
         key, value = f"{prefix}{name}", node[name]
         if key not in _known_keys():
             raise UserError(_unknown_key(key))
-        if isinstance(value, dict) and key not in leaves():
+        if isinstance(value, dict) and key not in value_keys():
             check_keys(value, f"{key}.")
 
 
 @cache
 def _known_keys() -> dict[str, object]:
-    """Every dotted key of the schema with its type."""
+    """Return every dotted key of the schema with its type."""
     return {key: of.hint for key, of in dotted_types(TrainConfig)}
 
 
-def leaves() -> set[str]:
-    """Return the dotted keys that have a value of their own, in place of a group of keys."""
-    return {key for key, kind in _known_keys().items() if kind in _TYPE_WORDS}
+def value_keys() -> set[str]:
+    """Return the dotted keys of values, without those of groups."""
+    return {key for key, kind in _known_keys().items() if kind in _TYPE_NAMES}

@@ -1,4 +1,4 @@
-"""Overrides with several values, `conv.stride=1,2`, to one list of overrides per job."""
+"""Expand overrides with several values, `conv.stride=1,2`, into one list of overrides per job."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from hydra.core.override_parser.types import (
 )
 
 from convscope.config.compose import config_loader
-from convscope.config.errors import check_typed, user_errors
+from convscope.config.errors import check_overrides, user_errors
 from convscope.config.schema import as_typed
 from convscope.errors import UserError
 
-MOST_JOBS = 10_000
-"""Jobs of one command: each takes some milliseconds to be worked out before the first starts."""
+MAX_JOBS = 10_000
+"""Most jobs of a command: planning each takes milliseconds before the first one starts."""
 
 
 @dataclass(frozen=True)
 class Alternatives:
-    """What one override may be in a job: itself as typed, or, if it is swept, one per value."""
+    """The alternatives of one override: itself as typed, or one override per value if swept."""
 
     key: str
-    """Without `+` or `++`."""
+    """The key, without `+` or `++`."""
     overrides: tuple[str, ...]
     is_swept: bool
 
     @property
     def values(self) -> list[str]:
-        """What stands behind the key, as typed."""
+        """The value of each alternative, as typed."""
         return [override.partition("=")[2] for override in self.overrides]
 
 
 def expand(overrides: Sequence[str]) -> list[Alternatives]:
-    """Return what each override may be in a job, in the order typed.
+    """Return the alternatives of each override, in the order typed.
 
-    An override with several values is left out where its key is set again later, as with a preset's
+    An override with several values is dropped if its key is set again later, such as a preset's
     values in `sweep=grid conv.stride=3`.
 
     Raises:
-        UserError: text that is no override, values that are named twice or have no end, or too many
-            combinations.
+        UserError: An override cannot be parsed, a value is repeated, a range is infinite, or there
+            are too many combinations.
     """
-    check_typed(overrides)
+    check_overrides(overrides)
     with user_errors(overrides):
-        # The parser asks the loader which files a glob means.
+        # The parser needs the loader to expand globs of choices.
         parser = OverridesParser.create(config_loader())
         return _alternatives(parser.parse_overrides(list(overrides)))
 
 
 def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
-    """Return every combination of what the overrides may be, the last one changing fastest.
+    """Return every combination of the alternatives; those of the last override change fastest.
 
     Raises:
-        UserError: as `expand`.
+        UserError: As `expand`.
     """
     return [list(job) for job in itertools.product(*(one.overrides for one in expand(overrides)))]
 
@@ -80,10 +80,10 @@ def _alternatives(overrides: Sequence[Override]) -> list[Alternatives]:
                 f"{key} must be given several values once, got {swept.count(key)} lists"
             )
     counts = [_count(override) for override in kept]
-    if math.prod(counts) > MOST_JOBS:
-        typed = " x ".join(written(count) for count in counts if count != 1)
+    if math.prod(counts) > MAX_JOBS:
+        typed = " x ".join(format_count(count) for count in counts if count != 1)
         raise UserError(
-            f"there can be at most {MOST_JOBS:,} combinations, got {written(math.prod(counts))}"
+            f"there can be at most {MAX_JOBS:,} combinations, got {format_count(math.prod(counts))}"
             + f" ({typed})" * (" x " in typed)
         )
     return [
@@ -92,18 +92,18 @@ def _alternatives(overrides: Sequence[Override]) -> list[Alternatives]:
     ]
 
 
-def written(count: int) -> str:
-    """Write a number for a message, also one of a thousand digits."""
+def format_count(count: int) -> str:
+    """Return a count for a message; large ones in powers of ten."""
     return f"{count:,}" if count < 10**15 else f"about 10^{math.floor(math.log10(count))}"
 
 
 def _replaces(later: Override, earlier: Override) -> bool:
-    """Whether a later override makes an earlier one with several values meaningless."""
+    """Return whether a later override replaces an earlier one that has several values."""
     if not earlier.is_sweep_override() or not earlier.is_discrete_sweep():
         return False
     same_key = (later.key_or_group, later.package) == (earlier.key_or_group, earlier.package)
     sets = later.type in (OverrideType.CHANGE, OverrideType.FORCE_ADD)
-    # The values of a dictionary are merged with what is there.
+    # Dictionaries are merged, not replaced.
     return same_key and sets and not _has_dictionaries(later) and not _has_dictionaries(earlier)
 
 
@@ -114,7 +114,7 @@ def _has_dictionaries(override: Override) -> bool:
 
 
 def _count(override: Override) -> int:
-    """How many values it names, without making them."""
+    """Return the number of an override's values, without generating them."""
     if not override.is_sweep_override():
         return 1
     key, value = override.key_or_group, override.value()
@@ -128,7 +128,7 @@ def _count(override: Override) -> int:
     if not isinstance(value, RangeSweep):
         return len(list(override.sweep_iterator()))
     try:
-        # Exact: the step may be too small for the steps to be counted as floats.
+        # Fractions are exact: with floats, a tiny step could give a wrong count.
         start, stop, step = map(Fraction, (value.start, value.stop, value.step))  # type: ignore[arg-type]
         return max(0, math.ceil((stop - start) / step))
     except (TypeError, ValueError, ArithmeticError) as error:  # Text, NaN, infinity, step 0.

@@ -1,4 +1,4 @@
-"""The page that `python scripts/train.py --help` prints, made of config.py's own docstrings."""
+"""The text of `python scripts/train.py --help`, generated from the docstrings in schema.py."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ See all values with --cfg job; run every combination of comma-separated values w
 
 @cache
 def help_node() -> dict[str, str]:
-    """Hydra's `help` node: `--help` prints its template."""
+    """Return Hydra's config of `--help`, which prints its template."""
     keys = "\n".join(_section(name, kind) for name, kind in _groups())
     template = f"{_HEADER}\n{keys}\n{_FOOTER}"
     return {"app_name": "convscope", "header": "", "footer": "", "template": template}
@@ -53,12 +53,12 @@ def _section(group: str, kind: type) -> str:
             doc, width=98, initial_indent=f"{prefix + key:<30}", subsequent_indent=" " * 30
         )
         + "\n"
-        for key, doc in field_docs(kind).items()
+        for key, doc in field_meanings(kind).items()
     )
 
 
-def field_docs(kind: type) -> dict[str, str]:
-    """Return what each field of a config's dataclass means, in order: the docstring under it."""
+def field_meanings(kind: type) -> dict[str, str]:
+    """Return the docstring of each field of a config's dataclass, in order."""
     if kind is config.ConvConfig:
         return {factor.key: factor.meaning for factor in FACTORS}
     (body,) = (n.body for n in ast.parse(inspect.getsource(kind)).body if hasattr(n, "body"))

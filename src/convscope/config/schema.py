@@ -1,4 +1,4 @@
-"""What a run is made of: every key with its type, range and meaning; `configs/` has the values."""
+"""Every key of the config, with its type, range and meaning; `configs/` has the values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from msgspec import Meta
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import FACTORS
 
-BEYOND_REASON = 1_000_000_000
-"""Of a count that no other bound holds: what is larger is a slip, and overflows somewhere."""
-MOST_LAYERS = 1_000
-MOST_SEED = 2**32 - 1
+MAX_COUNT = 1_000_000_000
+"""Largest count without a bound of its own: a larger one is a typing error and may overflow."""
+MAX_LAYERS = 1_000
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class NumberOf:
-    """A number of one of these types; a float is a share, at most 1.
+    """Rule for a number of one of these types; a float is a share, at most 1.
 
     OmegaConf 2.3 cannot merge a union of numbers into a nested dataclass: such a field is Any.
     """
@@ -34,16 +34,16 @@ class NumberOf:
 
 @dataclass(frozen=True)
 class AddedLater:
-    """Marks a key that older runs lack: at `default` it is left out of a run's identity.
+    """Marks a key that older runs lack: a value equal to `default` is left out of the identity.
 
-    So a new key changes the identity, and the name, of no run that there is.
+    So a new key does not change the identity and the name of existing runs.
     """
 
     default: Any
 
 
 def one_of(*choices: str) -> Meta:
-    """Return the rule for a name out of a few."""
+    """Return the rule for a value that is one of `choices`."""
     return Meta(pattern=rf"\A({'|'.join(choices)})\Z", description=f"one of {', '.join(choices)}")
 
 
@@ -66,23 +66,25 @@ ConvConfig: Any = make_dataclass(
     ],
 )
 """A value for each factor, as typed: one for all layers, or a list with one per layer."""
-ConvConfig.__module__ = __name__  # Where pickle finds it.
+ConvConfig.__module__ = __name__  # Pickle looks it up there.
 
 
 @dataclass
 class DataConfig:
+    """Data set, batches, validation split and augmentation."""
+
     name: str
-    """Data set. auto is MNIST where it can be had, else the digits that scikit-learn ships."""
+    """Data set. auto is MNIST if it is there or can be downloaded, else scikit-learn's digits."""
     root: Annotated[str, FOLDER]
     """Folder with the raw files."""
     cache: Annotated[str | None, FOLDER]
     """Folder for decoded images; null keeps them beside the raw files, in `.convscope/`."""
-    batch_size: Annotated[int, Meta(ge=1, le=BEYOND_REASON)]
+    batch_size: Annotated[int, Meta(ge=1, le=MAX_COUNT)]
     """Training images per optimizer step, over all devices."""
     val_fraction: Annotated[float, Meta(gt=0, lt=1)]
-    """Share of each class of the training set held back for validation: the same always."""
+    """Share of each class's training images used for validation, the same ones in every run."""
     image_size: Annotated[int | None, Meta(ge=1, le=4_096)]
-    """Height and width in pixels to which image_folder scales and crops; null keeps equal sizes."""
+    """Side in pixels to which image_folder scales and crops; null requires images of one size."""
     flip: bool
     """Mirror half of the training images left to right."""
     shift: Annotated[int, Meta(ge=0, le=4_096)]
@@ -93,6 +95,8 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
+    """The network, apart from the arguments of its convolutions."""
+
     channels: Annotated[list[int], Meta(ge=1, le=10_000)]
     """Output channels, one entry per conv layer."""
     pool_after: Annotated[list[int], Meta(ge=1)]
@@ -101,6 +105,8 @@ class ModelConfig:
 
 @dataclass
 class OptimConfig:
+    """Optimizer and learning-rate schedule."""
+
     lr: Annotated[float, Meta(gt=0)]
     """Peak learning rate of AdamW."""
     weight_decay: Annotated[float, Meta(ge=0)]
@@ -111,12 +117,12 @@ class OptimConfig:
 
 @dataclass
 class TrainerConfig:
-    """Arguments of `pytorch_lightning.Trainer`, with its meaning; batches are optimizer steps."""
+    """Arguments of `pytorch_lightning.Trainer`, as defined there; batches are optimizer steps."""
 
     max_epochs: Annotated[int | None, Meta(ge=1, le=1_000_000)]
-    """Stop after so many epochs; null leaves it to max_steps."""
-    max_steps: Annotated[int | None, Meta(ge=1, le=BEYOND_REASON)]
-    """Stop after so many optimizer steps; null is no limit."""
+    """Stop after this many epochs; null is no limit but max_steps."""
+    max_steps: Annotated[int | None, Meta(ge=1, le=MAX_COUNT)]
+    """Stop after this many optimizer steps; null is no limit."""
     max_time: Annotated[str | None, TIME]
     """Stop after this wall time, DD:HH:MM:SS; null is no limit."""
     accelerator: Annotated[str, one_of("auto", "cpu", "gpu", "cuda", "mps")]
@@ -124,22 +130,22 @@ class TrainerConfig:
     devices: Annotated[int, Meta(ge=1, le=1_000)]
     """Number of devices; each takes an equal part of every batch. A sweep's runs take one each."""
     strategy: Annotated[str, one_of("auto", "ddp")]
-    """How several devices share a run; auto is ddp, and one device shares with none."""
+    """How several devices share a run; auto is ddp. A single device has no use for it."""
     precision: Annotated[str, one_of("auto", "32-true", "bf16-mixed")]
     """auto is bf16-mixed where the hardware computes in bfloat16, else 32-true."""
-    limit_train_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=BEYOND_REASON)]
+    limit_train_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=MAX_COUNT)]
     """Optimizer steps per epoch, as a count (int) or a share (float)."""
-    limit_val_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=BEYOND_REASON)]
+    limit_val_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=MAX_COUNT)]
     """Validation batches, as a count (int) or a share (float)."""
-    limit_test_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=BEYOND_REASON)]
+    limit_test_batches: Annotated[Any, COUNT_OR_SHARE, Meta(gt=0, le=MAX_COUNT)]
     """Test batches, as a count (int) or a share (float)."""
-    fast_dev_run: Annotated[Any, COUNT_OR_SWITCH, Meta(ge=0, le=BEYOND_REASON)]
-    """Run so many (true: 1) batches of everything, and leave nothing on disk."""
+    fast_dev_run: Annotated[Any, COUNT_OR_SWITCH, Meta(ge=0, le=MAX_COUNT)]
+    """Run only this many (true: 1) batches of each part, and write nothing to disk."""
     gradient_clip_val: Annotated[float | None, Meta(gt=0)]
     """Largest norm of the gradient; null does not clip."""
     deterministic: bool
     """Use deterministic algorithms only (CUDA; the CPU's are)."""
-    log_every_n_steps: Annotated[int, Meta(ge=1, le=BEYOND_REASON)]
+    log_every_n_steps: Annotated[int, Meta(ge=1, le=MAX_COUNT)]
     """Optimizer steps between two points of train/loss in TensorBoard."""
     enable_progress_bar: bool
     """Show a progress bar where standard error is a terminal."""
@@ -147,6 +153,8 @@ class TrainerConfig:
 
 @dataclass
 class TrainConfig:
+    """The whole config of a command."""
+
     conv: ConvConfig
     data: DataConfig
     model: ModelConfig
@@ -154,42 +162,43 @@ class TrainConfig:
     trainer: TrainerConfig
     logger: dict[str, Any]
     """Lightning loggers that get a run's metrics too: a class and its arguments by name."""
-    seed: Annotated[int, Meta(ge=0, le=MOST_SEED)]
+    seed: Annotated[int, Meta(ge=0, le=MAX_SEED)]
     """Seed of the weights, the order of the batches and their augmentation."""
     study: str
-    """Name of the folder below output_dir that holds the runs which belong together."""
+    """Folder in output_dir for runs that belong together."""
     output_dir: Annotated[str, FOLDER]
-    """Folder of all studies; what `tensorboard --logdir` is pointed at."""
+    """Folder of all studies; pass it to `tensorboard --logdir`."""
     repeat: Annotated[int, Meta(ge=1, le=10_000)]
     """Runs of each variant, with seeds from `seed` on."""
     plan: bool
-    """Say what a sweep would do and how long it would take; train and write nothing."""
+    """Print what a sweep would do and how long it would take; train and write nothing."""
     fail_fast: bool
-    """End a sweep at its first failed run; the same command goes on with it."""
+    """End a sweep at its first failed run; the same command continues it."""
     rerun: bool
-    """Move a finished run of the same config aside and train anew."""
+    """Move a finished run of the same config to the folder `replaced` and train again."""
     compile: bool
     """Train through `torch.compile`."""
     throughput: Annotated[str, one_of("training", "exclusive")]
-    """exclusive measures runs that shared a machine again after a sweep, each exclusively."""
+    """exclusive measures runs that shared a machine again after a sweep, one at a time."""
     objective: Any
-    """What a search looks for, as TensorBoard calls it, or a list of several: a Pareto front."""
-    trials: Annotated[int, Meta(ge=1, le=BEYOND_REASON)]
-    """Variants that a search tries in all; those that its study holds already count."""
+    """TensorBoard tag of the metric that a search optimises, or a list of tags: a Pareto front."""
+    trials: Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+    """Number of variants that a search tries, including those already in its study."""
 
 
 def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
-    """Hold every value to its range.
+    """Check that every value is within its range.
 
     Args:
-        typed: values as the user wrote them, by dotted key; a message shows them so.
+        config: The composed config.
+        typed: Values as typed by the user, by dotted key, for messages.
 
     Raises:
-        UserError: names the dotted key, the rule and the value of the first that breaks it.
+        UserError: A value is invalid; the message has its dotted key, the rule and the value.
     """
     check_fields(config, typed)
     trainer, layers, pools = config.trainer, len(config.model.channels), config.model.pool_after
-    last_seed = MOST_SEED - config.repeat + 1
+    last_seed = MAX_SEED - config.repeat + 1
     for is_broken, message in (
         (
             trainer.max_epochs is None and trainer.max_steps is None,
@@ -202,8 +211,8 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
         ),
         (not layers, "model.channels must name at least one layer, got []"),
         (
-            layers > MOST_LAYERS,
-            f"model.channels must name at most {MOST_LAYERS} layers, got {layers}",
+            layers > MAX_LAYERS,
+            f"model.channels must name at most {MAX_LAYERS} layers, got {layers}",
         ),
         (
             config.seed > last_seed,
@@ -223,7 +232,7 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
 
 
 def check_fields(node: Any, typed: Mapping[str, str], prefix: str = "") -> None:
-    """Hold each field to its metadata; see `check_ranges`."""
+    """Check each field by its rules; see `check_ranges`."""
     types = field_types(type(node))  # type: ignore[arg-type]
     for entry in fields(node):
         key, value = prefix + entry.name, getattr(node, entry.name)
@@ -232,7 +241,7 @@ def check_fields(node: Any, typed: Mapping[str, str], prefix: str = "") -> None:
             continue
         rules = [rule for rule in types[entry.name].rules if not isinstance(rule, AddedLater)]
         if rules and isinstance(value, list) and any(type(item) is not int for item in value):
-            # OmegaConf takes what lies in a list as it comes.
+            # OmegaConf does not check the types of list items.
             raise UserError(f"{key} must be a list of integers, got {typed.get(key, value)}")
         for item in value if isinstance(value, list) else [value]:
             broken = next(filter(None, (_broken(rule, item) for rule in rules)), None)
@@ -241,7 +250,7 @@ def check_fields(node: Any, typed: Mapping[str, str], prefix: str = "") -> None:
 
 
 class FieldType(NamedTuple):
-    """A field's type, and its metadata: `Meta`, `NumberOf`, `AddedLater`."""
+    """A field's type, and its rules: `Meta`, `NumberOf`, `AddedLater`."""
 
     hint: Any
     rules: tuple[Any, ...]
@@ -259,7 +268,7 @@ def field_types(kind: type) -> dict[str, FieldType]:
 
 
 def dotted_types(kind: type, prefix: str = "") -> Iterator[tuple[str, FieldType]]:
-    """Every dotted key of a config's dataclass and of those within it, groups included."""
+    """Yield each dotted key of a config's dataclass, groups included, with its type."""
     for name, of in field_types(kind).items():
         yield f"{prefix}{name}", of
         if is_dataclass(of.hint):
@@ -267,7 +276,7 @@ def dotted_types(kind: type, prefix: str = "") -> Iterator[tuple[str, FieldType]
 
 
 def _broken(rule: Meta | NumberOf, value: Any) -> str | None:
-    """Say what a value must be and is not; of null only the type is checked."""
+    """Return the rule's description if a value breaks it; None if not, or if the value is null."""
     if isinstance(rule, NumberOf):
         is_good = type(value) in rule.types and not (isinstance(value, float) and value > 1)
         return None if is_good else rule.description
@@ -277,19 +286,19 @@ def _broken(rule: Meta | NumberOf, value: Any) -> str | None:
         return None if re.search(rule.pattern, value) else rule.description
     if isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
-    for holds, bound, words in (
+    for is_within, bound, relation in (
         (operator.ge, rule.ge, "at least"),
         (operator.le, rule.le, "at most"),
         (operator.gt, rule.gt, "above"),
         (operator.lt, rule.lt, "below"),
     ):
-        if bound is not None and not holds(value, bound):
-            return f"{words} {bound}"
+        if bound is not None and not is_within(value, bound):
+            return f"{relation} {bound}"
     return None
 
 
 def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a config of nested values by dotted keys."""
+    """Return the values of a nested config by dotted key."""
     flat: dict[str, Any] = {}
     for name, value in node.items():
         if isinstance(value, Mapping):
@@ -299,12 +308,12 @@ def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def brief(value: object) -> str:
-    """Write a config's value in a run's name or in a table; [16, 32] as 16-32."""
+def format_value(value: object) -> str:
+    """Return a config's value as in a run's name or a table; [16, 32] as 16-32."""
     return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def as_typed(value: object) -> str:
-    """Write a value as one types it, on one line: null, true, false."""
+    """Return a value as typed in an override, on one line: null, true, false."""
     text = {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
     return on_one_line(text)

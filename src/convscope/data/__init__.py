@@ -1,7 +1,8 @@
-"""Images: where they come from, the decoded cache, and batches made on the device.
+"""Data sets, their cache of decoded images, and batches made on the training device.
 
-Here is what a config is checked against, without NumPy or torch. `sources.load` gives the images,
-`split.stratified_split` the validation part, `batches` what a network is fed.
+This module exports what a config is checked against and imports neither NumPy nor torch.
+`sources.load` loads the images, `split.stratified_split` selects the validation images, and
+`batches` makes the network's inputs.
 """
 
 from convscope.data.datasets import DATASETS, Facts, dataset_facts

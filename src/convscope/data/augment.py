@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, from random numbers that seed and step determine."""
+"""Augmentation of a whole batch at once; its random numbers depend on seed and step only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convscope.data.order import generator
 
 
 class Draws(NamedTuple):
-    """Random numbers of one batch of B images, all (B,) int64; or (steps, B), of many batches.
+    """Random numbers of one batch of B images, each (B,) int64; of several batches, (steps, B).
 
     Attributes:
         flip: 1 where an image is mirrored, else 0.
@@ -30,12 +30,12 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Crop, then flip, then cutout: each image by its own draws.
+    """Shift, then flip, then cutout, with random numbers of its own for each image.
 
     Attributes:
-        flip: Mirror left and right, with probability 1/2.
-        shift: Pixels, at most, by which an image moves up, down, left or right. What comes in from
-            outside is black, as in torchvision's `RandomCrop(size, padding=shift)`.
+        flip: Mirror an image left to right, with probability 1/2.
+        shift: Largest shift in pixels, either way on both axes; the border is filled with black, as
+            by torchvision's `RandomCrop(size, padding=shift)`.
         cutout: Side in pixels of a square set to the mean (0 once normalised), 0 for none. Its
             centre is any pixel, so it may reach over the edge (DeVries and Taylor, 2017,
             arXiv:1708.04552).
@@ -46,10 +46,17 @@ class Augmentation:
     cutout: int = 0
 
     def draw(self, seed: int, step: int, batch_size: int, height: int, width: int) -> Draws:
-        """Draw the random numbers of optimizer step `step`, a function of the arguments only.
+        """Return the random numbers of an optimizer step, a function of the arguments only.
 
-        Drawn on the CPU, so that every device gets the same, and for the whole batch, so that a
-        rank's images get the same however many ranks there are.
+        They are drawn on the CPU, so that they do not depend on the device, and for the whole
+        batch, so that they do not depend on the number of ranks.
+
+        Args:
+            seed: The run's seed.
+            step: Optimizer step, counted from 0.
+            batch_size: Images of the whole batch, over all ranks.
+            height: Height of the images in pixels.
+            width: Width of the images in pixels.
         """
         source = generator("augment", seed, step)
 
@@ -65,17 +72,23 @@ class Augmentation:
         )
 
     def move(self, images: Tensor, draws: Draws) -> Tensor:
-        """Crop and flip raw pixels: contiguous (B, H, W, C) uint8 to the same.
+        """Return shifted and flipped images, without waiting for the device.
 
         Args:
-            draws: (B,) each, on the images' device, as for `cut`; neither waits for the device.
+            images: (B, H, W, C) uint8, contiguous.
+            draws: (B,) each, on the images' device.
         """
         if self.shift:
             images = _crop(images, self.shift, draws.top, draws.left)
         return _mirror(images, draws.flip) if self.flip else images
 
     def cut(self, images: Tensor, draws: Draws) -> Tensor:
-        """Cut squares out of normalised pixels, in place: contiguous (B, H, W, C) float."""
+        """Set a square of each image to 0, in place, without waiting for the device.
+
+        Args:
+            images: (B, H, W, C) float, normalised and contiguous.
+            draws: (B,) each, on the images' device.
+        """
         if self.cutout:
             pixels = _squares(draws.row, draws.column, self.cutout, *images.shape[1:3])
             images.view(-1, images.shape[3]).index_fill_(0, pixels, 0.0)
@@ -83,10 +96,10 @@ class Augmentation:
 
 
 def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:
-    """Windows of H x W at (top, left) of the images padded by `shift`.
+    """Return the H x W crop at (top, left) of each image padded by `shift`.
 
-    A window's row is a run of W * C bytes of the padded batch, so one index_select of overlapping
-    runs does it: about 6 times as fast on CPU as indexing pixels.
+    A row of a crop is W * C consecutive bytes of the padded batch, so a single index_select of
+    overlapping rows is enough: about 6 times as fast on a CPU as indexing pixels.
     """
     count, height, width, channels = images.shape
     padded = pad(images, (0, 0, shift, shift, shift, shift))
@@ -101,11 +114,11 @@ def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:
 
 
 def _mirror(images: Tensor, flip: Tensor) -> Tensor:
-    """Images with `flip` 1 mirrored left and right.
+    """Return the images, those with `flip` 1 mirrored left to right.
 
-    On the CPU seen as channels_last, since torch.flip has a fast path for that, and merged by whole
-    images: together about 10 times as fast as an indexed assignment. Elsewhere all are mirrored:
-    how many are chosen is not known without waiting for the device.
+    On a CPU they are viewed as channels_last, for which torch.flip has a fast path, and merged by
+    whole images: about 10 times as fast as an indexed assignment. On other devices all images are
+    mirrored, then selected: the number with `flip` 1 is not known without waiting for the device.
     """
     if images.device.type != "cpu":
         return torch.where(flip.bool()[:, None, None, None], images.flip(2), images)
@@ -119,9 +132,10 @@ def _mirror(images: Tensor, flip: Tensor) -> Tensor:
 
 
 def _squares(row: Tensor, column: Tensor, side: int, height: int, width: int) -> Tensor:
-    """Positions, in a batch of H x W pixels, of the squares about (row, column).
+    """Return the flat indices, in a batch of H x W pixels, of the squares around (row, column).
 
-    What lies outside is moved to the edge, which is in the square as its centre is in the image.
+    Indices outside the image are clamped to its edge, which is part of the square because the
+    centre is inside the image.
     """
     span = torch.arange(side, device=row.device) - side // 2
     rows = (row[:, None] + span).clamp_(0, height - 1)

@@ -1,4 +1,4 @@
-"""Batches made on the device that trains on them: selected, augmented and normalised."""
+"""Batches made on the training device: select, augment and normalise images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convscope.data.augment import Augmentation, Draws
-from convscope.data.images import check_mapped
+from convscope.data.images import check_not_truncated
 from convscope.data.order import BatchOrder
 
 Batch = tuple[Tensor, Tensor]
@@ -18,15 +18,23 @@ Batch = tuple[Tensor, Tensor]
 
 
 def placement(image_bytes: int, free_bytes: int) -> Literal["device", "host"]:
-    """Choose where images are kept: on the device if they take at most half of its free memory.
+    """Return where to keep images: on the device if they take at most half of its free memory.
 
     The other half is for weights, activations and the parts that are loaded later.
+
+    Args:
+        image_bytes: Size of the images.
+        free_bytes: Free memory of the device.
     """
     return "device" if 2 * image_bytes <= free_bytes else "host"
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes free for tensors on a device that has memory of its own."""
+    """Return the free memory of a device in bytes.
+
+    Raises:
+        ValueError: The device has no memory of its own.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
@@ -35,23 +43,24 @@ def free_memory(device: torch.device) -> int:
 
 
 def to_device_async(values: Tensor, device: torch.device) -> Tensor:
-    """Copy a CPU tensor to the device, without waiting for it."""
+    """Return a copy of a CPU tensor on the device, without waiting for the copy to finish."""
     pinned = values.pin_memory() if device.type == "cuda" else values
     return pinned.to(device, non_blocking=True)
 
 
 class DeviceImages:
-    """Images as one uint8 tensor, and batches of them on `device`.
+    """All images as one uint8 tensor, and batches of them on `device`.
 
-    On the CPU the tensor is the array itself, without a copy. On another device it is copied there,
-    or, where there is no room, it stays on the host and each batch travels through pinned memory.
+    On a CPU the tensor shares the array's memory. For another device it is copied there; if it is
+    too large, it stays on the host and each batch is copied through pinned memory.
 
     Args:
         images: (N, H, W, C) uint8.
         labels: (N,) int64.
-        mean, std: One value per channel, on the scale of 0 to 255.
-        device: The device of the batches.
-        location: Where the images are kept; by default `placement` decides.
+        mean: One value per channel, on the scale of 0 to 255.
+        std: One value per channel, on the scale of 0 to 255.
+        device: Device of the batches.
+        location: Where to keep the images; None lets `placement` decide.
     """
 
     def __init__(
@@ -69,9 +78,9 @@ class DeviceImages:
             location = placement(images.nbytes, free_memory(self.device)) if own else "device"
         self.location = location
         self.index_device = self.device if location == "device" else torch.device("cpu")
-        """The device of the indices that `batch` takes without a copy."""
+        """Device on which `batch` uses indices without copying them."""
         self.height, self.width, self.channels = images.shape[1:]
-        # One row per image: arithmetic over a short innermost axis of C values is 5 times slower.
+        # One row per image: arithmetic over an innermost axis of only C values is 5 times slower.
         rows = torch.from_numpy(images.reshape(len(images), -1))
         self._rows = rows.to(self.index_device)
         self._labels = torch.from_numpy(labels).to(self.index_device)
@@ -87,10 +96,15 @@ class DeviceImages:
     def batch(
         self, indices: Tensor, augmentation: Augmentation | None = None, draws: Draws | None = None
     ) -> Batch:
-        """Return the images at `indices` (B,) int64, augmented by `draws` where both are given.
+        """Return the batch of the images at `indices`, augmented if `draws` are given.
+
+        Args:
+            indices: (B,) int64.
+            augmentation: Used together with `draws`.
+            draws: (B,) each.
 
         Raises:
-            UserError: The file that they are mapped from was cut short.
+            UserError: Another program truncated the file that the images are mapped from.
         """
         rows, labels = self._select(indices.to(self.index_device))
         if augmentation is not None and draws is not None:
@@ -102,12 +116,12 @@ class DeviceImages:
 
     def _select(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         if self.index_device.type == "cpu":
-            check_mapped(self._source)
+            check_not_truncated(self._source)
         if self.location == "device":
             return self._rows.index_select(0, indices), self._labels.index_select(0, indices)
-        return self._gathered(self._rows, indices), self._gathered(self._labels, indices)
+        return self._gather(self._rows, indices), self._gather(self._labels, indices)
 
-    def _gathered(self, source: Tensor, indices: Tensor) -> Tensor:
+    def _gather(self, source: Tensor, indices: Tensor) -> Tensor:
         # PyTorch's allocator of pinned memory reuses the buffer only after the copy has run.
         buffer = torch.empty(
             (len(indices), *source.shape[1:]),
@@ -122,22 +136,22 @@ class DeviceImages:
 
 
 class BatchInputs(NamedTuple):
-    """What determines the training batches of some steps.
+    """Indices and random numbers that determine the training batches of several steps.
 
     Attributes:
-        indices: (steps, B) int64, of the images; on `DeviceImages.index_device`.
-        draws: (steps, B) each, of the augmentation; None where images are not augmented.
+        indices: (steps, B) int64, indices of images, on `DeviceImages.index_device`.
+        draws: (steps, B) each, random numbers of the augmentation; None without augmentation.
     """
 
     indices: Tensor
     draws: Draws | None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> BatchInputs:
-        """Apply `change` to every tensor."""
+        """Return the inputs with `change` applied to every tensor."""
         return BatchInputs(change(self.indices), self.draws and Draws(*map(change, self.draws)))
 
     def step(self, number: int) -> BatchInputs:
-        """Return the inputs of one of the steps, (B,) each."""
+        """Return the inputs of one step, (B,) each; `number` is its index in these inputs."""
         return self.map(lambda values: values[number])
 
     def tensors(self) -> list[Tensor]:
@@ -146,14 +160,13 @@ class BatchInputs(NamedTuple):
 
 
 class TrainBatches:
-    """Training batches by optimizer step; the same in whatever order they are asked for.
+    """Training batches by optimizer step, independent of the order in which they are made.
 
     Args:
         images: The train part of the data set.
-        order: Built with `device=images.index_device`.
-        augmentation: Its draws depend on `order.seed` and the step only.
-        steps_per_epoch: Fewer than all full batches for a limited epoch, which takes the first
-            batches of its order.
+        order: Created with `device=images.index_device`.
+        augmentation: Its random numbers depend on `order.seed` and the step only.
+        steps_per_epoch: Limits an epoch to its first batches; None is all full batches.
     """
 
     def __init__(
@@ -169,7 +182,7 @@ class TrainBatches:
         self.steps_per_epoch = steps_per_epoch or order.steps_per_epoch
 
     def inputs(self, steps: Iterable[int]) -> BatchInputs:
-        """Return the inputs of this rank's parts of the batches of these steps, counted from 0."""
+        """Return the inputs of this rank's parts of these steps' batches, counted from 0."""
         numbers = [self._number(step) for step in steps]
         indices = torch.stack([self.order.batch_indices(number) for number in numbers])
         if self.augmentation is None:
@@ -177,35 +190,36 @@ class TrainBatches:
         order, images = self.order, self.images
         size = (order.batch_size, images.height, images.width)
         drawn = [self.augmentation.draw(order.seed, number, *size) for number in numbers]
-        # Contiguous, for pinned memory: a rank's part of each batch.
+        # This rank's part of each batch, contiguous for pinned memory.
         parts = (torch.stack(of)[:, order.part].contiguous() for of in zip(*drawn, strict=True))
         draws = Draws(*(to_device_async(part, images.device) for part in parts))
         return BatchInputs(indices, draws)
 
     def _number(self, step: int) -> int:
-        """The number of a step's batch in an order of whole epochs."""
+        """Return the index of a step's batch in `order`, whose epochs are not limited."""
         epoch, offset = divmod(step, self.steps_per_epoch)
         return epoch * self.order.steps_per_epoch + offset
 
     def make(self, inputs: BatchInputs) -> Batch:
-        """Make the batch of one step from its inputs, (B,) each."""
+        """Return the batch of one step, made from its inputs, (B,) each."""
         return self.images.batch(inputs.indices, self.augmentation, inputs.draws)
 
     def batch(self, step: int) -> Batch:
-        """Make this rank's part of the batch of optimizer step `step`, counted from 0."""
+        """Return this rank's part of the batch of optimizer step `step`, counted from 0."""
         return self.make(self.inputs([step]).step(0))
 
 
 class EvalBatches:
-    """Every image at `indices` once per iteration, in order and not augmented.
+    """Iterable batches of every image at `indices` once, in order and not augmented.
 
-    The last batch may be short.
+    The last batch may have fewer images.
 
     Args:
         images: The train part or the test part of the data set.
         indices: (N,) int64.
         batch_size: Images per batch of this rank.
-        rank, world_size: Each of several ranks takes its own share of `indices`.
+        rank: This process's rank.
+        world_size: Number of ranks, among which the indices are divided.
     """
 
     def __init__(

@@ -1,12 +1,11 @@
-"""Decoded images on disk: made once, whole or not at all, and verified whenever they are loaded.
+"""The cache of decoded images on disk: written atomically, verified at each load.
 
 `<folder>/<name>-<first 12 of the fingerprint>/{train,test}_{images,labels}.npy` with meta.json,
-where `<folder>` is `<root>/.convscope`, or below `data.cache`. It may be deleted at any time
-between runs.
+where `<folder>` is `<root>/.convscope` or a folder in `data.cache`. The cache may be deleted at any
+time between runs.
 
-A file that is mapped into memory and cut short by another program kills the process (SIGBUS), so
-that images are mapped only where they would take much memory; `images.check_mapped` looks at such a
-file's size before each batch.
+Truncating a file that is mapped into memory kills the process (SIGBUS). So only large data sets are
+mapped, and `images.check_not_truncated` checks the file's size before each batch.
 """
 
 from __future__ import annotations
@@ -28,27 +27,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.data.images import Images, PixelCounts
+from convscope.data.images import Images, PixelHistogram
 from convscope.data.lock import exclusive
 from convscope.errors import UserError
-from convscope.files import create, open_regular, read_regular, sync_folder
+from convscope.files import create_file, open_regular, read_regular, sync_folder
 
 FOLDER = ".convscope"
 FORMAT = 2
 IN_MEMORY_BYTES = 1 << 28
-"""Most bytes of a data set, train and test together, that are read; larger ones are mapped."""
+"""Largest data set, train and test, that is read into memory, bytes; larger ones are mapped."""
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
-_MOST_META_BYTES = 1 << 26
+_MAX_META_BYTES = 1 << 26
 _PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class DecodedPart:
-    """Train or test part on its way to disk.
+    """The train or test part of a decoded data set, to be stored.
 
     Attributes:
         labels: (N,) int64.
-        chunks: Images in order, as (n, H, W, C) uint8 arrays that sum up to N.
+        chunks: The N images in order, as arrays of (n, H, W, C) uint8.
     """
 
     labels: NDArray[np.int64]
@@ -57,11 +56,14 @@ class DecodedPart:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A data set on its way to disk.
+    """A decoded data set, to be stored.
 
     Attributes:
         shape: (height, width, channels).
-        fingerprint, notes: Called once all chunks are taken.
+        classes: Names of the classes, by label.
+        train, test: The two parts.
+        fingerprint: Returns the hash of the content, in hex; called after all chunks are stored.
+        notes: Returns `Images.notes`; called after all chunks are stored.
     """
 
     shape: tuple[int, int, int]
@@ -72,11 +74,15 @@ class Decoded:
     notes: Callable[[], tuple[str, ...]] = tuple
 
 
-def folder_of(root: Path, cache: Path | None) -> Path:
-    """Return where the decoded images of the data under `root` lie.
+def cache_folder(root: Path, cache: Path | None) -> Path:
+    """Return the cache's folder for the data under `root`.
 
-    Below `cache` each root has a folder of its own: files of two roots may be alike in names,
+    In `cache` each root has its own folder, since the files of two roots may have equal names,
     sizes and times.
+
+    Args:
+        root: `data.root`.
+        cache: `data.cache`; None puts the folder into `root`.
     """
     if cache is None:
         return root / FOLDER
@@ -85,8 +91,8 @@ def folder_of(root: Path, cache: Path | None) -> Path:
     return cache / f"{real.name or 'root'}-{digest[:12]}"
 
 
-def listing_of(what: str, root: Path, paths: Iterable[str]) -> str:
-    """Return a hash of what is decoded and of its files' names, sizes and times.
+def hash_sources(what: str, root: Path, paths: Iterable[str]) -> str:
+    """Return a hash, in hex, of the source files' names, sizes and times, and of `what`.
 
     Args:
         what: What else the decoded images depend on, as text.
@@ -94,7 +100,7 @@ def listing_of(what: str, root: Path, paths: Iterable[str]) -> str:
         paths: All source files, relative to `root`.
 
     Raises:
-        OSError: One of them has gone.
+        OSError: A file was removed.
     """
     lines = [what]
     for path in paths:
@@ -104,15 +110,16 @@ def listing_of(what: str, root: Path, paths: Iterable[str]) -> str:
 
 
 def find(folder: Path, name: str, listing: str) -> Images | None:
-    """Load the cached images whose sources were as `listing` says.
+    """Return the cached images whose source files are unchanged.
 
     Args:
-        folder: The cache, from `folder_of`.
+        folder: The cache, from `cache_folder`.
         name: Name of the data set.
-        listing: Hash of the sources, from `listing_of`.
+        listing: Hash of the source files, from `hash_sources`.
 
     Returns:
-        None where there is no such cache, or it is incomplete or damaged: it is made anew.
+        The images; None if they are not in the cache, or the cache is incomplete or damaged: it is
+        to be written again.
     """
     for path in sorted(folder.glob(f"{name}-*")):
         meta = _meta(path)
@@ -123,7 +130,7 @@ def find(folder: Path, name: str, listing: str) -> Images | None:
 
 @contextmanager
 def lock(folder: Path, name: str) -> Iterator[None]:
-    """Be the only process that writes the cache of `name` within this block.
+    """Hold the exclusive right to write the cache of `name` within this block.
 
     Raises:
         UserError: `folder` cannot be written.
@@ -137,27 +144,30 @@ def lock(folder: Path, name: str) -> Iterator[None]:
 
 
 def store(folder: Path, name: str, listing: str, decoded: Decoded) -> Images:
-    """Write `decoded` and load it; to be called within `lock`.
+    """Write `decoded` to the cache and return it as loaded from there; call it within `lock`.
 
     Args:
-        folder, name, listing: As for `find`.
-        decoded: The data set; its chunks are taken as they are written.
+        folder: As for `find`.
+        name: As for `find`.
+        listing: As for `find`.
+        decoded: The data set; its chunks are iterated while they are written.
 
     Raises:
-        UserError: The disk is full or cannot be written; nothing is left behind.
+        UserError: The disk is full or not writable; no partial files are left.
     """
     temporary = folder / f".{name}.tmp"
     replaced = folder / f".{name}.old.tmp"
     try:
-        # What a killed writer left: none lives, or it would hold the lock.
+        # Left by a writer that was killed; a live one would hold the lock.
         for stale in (temporary, replaced):
             _remove(stale)
         temporary.mkdir()
         try:
             meta = _write(temporary, name, listing, decoded)
             final = folder / f"{name}-{meta['fingerprint'][:12]}"
-            if _holds(final, meta):
-                # Same content under new dates, perhaps in use elsewhere: only the dates change.
+            if _has_same_content(final, meta):
+                # Equal content, perhaps mapped by another process: only the hash of the sources
+                # is updated.
                 os.replace(temporary / "meta.json", final / "meta.json")
             else:
                 if os.path.lexists(final):
@@ -175,8 +185,8 @@ def store(folder: Path, name: str, listing: str, decoded: Decoded) -> Images:
     return images
 
 
-def _holds(folder: Path, meta: dict[str, Any]) -> bool:
-    """Whether the folder has the images that `meta` describes, whole."""
+def _has_same_content(folder: Path, meta: dict[str, Any]) -> bool:
+    """Return whether the folder has the images that `meta` describes, undamaged."""
     found = _meta(folder)
     return (
         found is not None
@@ -193,7 +203,7 @@ def _remove(path: Path) -> None:
 
 
 def _write(folder: Path, name: str, listing: str, decoded: Decoded) -> dict[str, Any]:
-    counts = PixelCounts(decoded.shape[2])
+    counts = PixelHistogram(decoded.shape[2])
     checksums = {}
     for part, content in (("train", decoded.train), ("test", decoded.test)):
         size = len(content.labels)
@@ -229,7 +239,7 @@ def _write_array(
         header, {"descr": dtype, "fortran_order": False, "shape": shape}
     )
     checksum = 0
-    # Written in order, not through a memory map: a full disk would kill the process there.
+    # Not through a memory map: on a full disk, that would kill the process.
     with _synced(path) as file:
         for piece in chain(
             [header.getbuffer()], (np.ascontiguousarray(chunk, dtype).data for chunk in chunks)
@@ -240,13 +250,13 @@ def _write_array(
 
 
 def _meta(folder: Path) -> dict[str, Any] | None:
-    """The content of the folder's meta.json, if it is as it was written."""
+    """Return the content of the folder's meta.json; None if it is missing or damaged."""
     try:
-        meta = json.loads(read_regular(folder / "meta.json", _MOST_META_BYTES))
+        meta = json.loads(read_regular(folder / "meta.json", _MAX_META_BYTES))
         if meta["format"] == FORMAT and meta.pop("sha256") == _digest(meta):
             return dict(meta)
     except (OSError, UserError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        pass  # There is none, or it is damaged: a cache is made anew.
+        pass  # Missing or damaged: the caller writes the cache again.
     return None
 
 
@@ -255,7 +265,7 @@ def _digest(meta: dict[str, Any]) -> str:
 
 
 def _images(folder: Path, meta: dict[str, Any]) -> Images | None:
-    """The folder's images, if every file has the length and checksum that meta.json says."""
+    """Return the folder's images; None unless all lengths and checksums match meta.json."""
     large = sum(meta["bytes"].values()) > IN_MEMORY_BYTES
     arrays = {}
     for file, size in meta["bytes"].items():
@@ -279,9 +289,9 @@ def _images(folder: Path, meta: dict[str, Any]) -> Images | None:
 
 
 def _array(path: Path, size: int, checksum: int, mapped: bool) -> NDArray[Any] | None:
-    """The array in a file that has this length and checksum, or None."""
+    """Return the array in a file; None unless its length and checksum match."""
     found, length = 0, 0
-    # Read first, not through a map: that would kill the process where the file is cut short.
+    # Verified by reading, not through a map: a truncated file would kill the process.
     with os.fdopen(open_regular(path), "rb") as file:
         while piece := file.read(_PIECE_BYTES):
             found, length = zlib.crc32(piece, found), length + len(piece)
@@ -294,7 +304,7 @@ def _array(path: Path, size: int, checksum: int, mapped: bool) -> NDArray[Any] |
 
 @contextmanager
 def _synced(path: Path) -> Iterator[Any]:
-    with create(path) as file:
+    with create_file(path) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())

@@ -1,7 +1,7 @@
-"""The registry of data sets: an entry of `DATASETS` each, and what is known before loading.
+"""The registry of data sets, `DATASETS`, and what is known of each before it is loaded.
 
-Starts without NumPy or torch, for an error in a config must not wait for them. Folders, mirrors and
-archives' checksums are torchvision's, so that files which it left are found.
+Imports neither NumPy nor torch: an error in a config must not wait for them. Folders, mirrors and
+archives' checksums are torchvision's, so that files downloaded by torchvision are found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from convscope.errors import UserError
 
 @dataclass(frozen=True)
 class Archive:
-    """A file as it is published.
+    """A published file that is downloaded.
 
     Attributes:
         path: Path relative to the data root.
@@ -32,14 +32,14 @@ class Archive:
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file that is decoded.
+    """A file that is decoded, extracted from an archive.
 
     Attributes:
         path: Path relative to the data root.
-        md5: Checksum of the file as extracted, so that archives packed anew serve as well; None
-            where only the archive's is published: the file is read out of the archive then, and
-            not extracted.
-        archive: The archive that contains it under its own file name.
+        md5: Checksum of the extracted file, so that repacked archives are accepted; None if only
+            the archive's checksum is published: the file is then read from the archive and not
+            extracted.
+        archive: The archive that contains the file, under the same file name.
     """
 
     path: str
@@ -49,16 +49,15 @@ class RawFile:
 
 @dataclass(frozen=True)
 class Facts:
-    """The outline of a data set, known before it is loaded: enough to check a config against.
+    """Shape and sizes of a data set, known before it is loaded, to check a config against.
 
     Attributes:
         name: The value of `data.name`.
-        input_shape: (channels, height, width). For an `image_folder` it is that of the first image;
-            the loaded images have the last word (a folder that starts with a grey image and goes on
-            in colour is loaded in colour).
+        input_shape: (channels, height, width). For an `image_folder`, the shape of its first image;
+            the loaded images may differ (if any image has colours, all are loaded in colour).
         classes: Number of classes.
-        train_size: Number of images in the train part, validation included.
-        class_sizes: Number of these in each class; empty where only the files tell.
+        train_size: Number of training images, including those for validation.
+        class_sizes: Number of training images of each class; empty if unknown before loading.
     """
 
     name: str
@@ -67,8 +66,8 @@ class Facts:
     train_size: int
     class_sizes: tuple[int, ...] = ()
 
-    def left_to_train(self, val_fraction: float) -> int:
-        """Return the number of images to train on: exact where the sizes of classes are known."""
+    def split_train_size(self, val_fraction: float) -> int:
+        """Return the number of images to train on; approximate if `class_sizes` is empty."""
         if not self.class_sizes:
             return int(self.train_size * (1 - val_fraction))
         return sum(size - validation_size(size, val_fraction) for size in self.class_sizes)
@@ -81,17 +80,17 @@ def validation_size(class_size: int, val_fraction: float) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Facts):
-    """A data set whose outline is known whatever lies on the disk.
+    """An entry of `DATASETS`: a data set with a fixed shape and fixed sizes.
 
     Attributes:
-        test_size: Number of images in the test part.
-        files: Files to download, verify and decode; none for a set that `loader` returns.
-        layout: How `files` are written: `idx` (train images, train labels, test images, test
+        test_size: Number of test images.
+        files: Files to download, verify and decode; none if `loader` is given.
+        layout: Format and order of `files`: `idx` (train images, train labels, test images, test
             labels) or `pickle` (train batches, one test batch, class names).
         label_key, names_key: Keys of the labels and of the class names in the pickles.
-        class_names: Names by label, where the files have none.
-        torchvision: Name of its class in `torchvision.datasets`, for the benchmark.
-        loader: `module:function` that returns the `Images` of a set without files.
+        class_names: Names by label, if the files have none.
+        torchvision: Name of the class in `torchvision.datasets`, for the benchmark.
+        loader: `module:function` that returns the `Images` of a data set without files.
     """
 
     test_size: int
@@ -105,7 +104,7 @@ class Dataset(Facts):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the content, in hex, from the files' checksums."""
+        """SHA-256 over the files' checksums, in hex."""
         md5s = [file.md5 or file.archive.md5 for file in self.files]
         return hashlib.sha256(" ".join([self.name, *md5s]).encode()).hexdigest()
 
@@ -122,10 +121,13 @@ def _like_mnist(
     mirrors: tuple[str, ...],
     md5s: tuple[tuple[str | None, str], ...],
 ) -> Dataset:
-    """A set of 60,000 and 10,000 grey images in MNIST's file format.
+    """Return a data set of 60,000 and 10,000 grey images in MNIST's file format.
 
     Args:
-        torchvision: Name of its class, which is that of its folder.
+        name: The value of `data.name`.
+        torchvision: Name of its class in torchvision, and of its folder.
+        class_names: Names by label.
+        mirrors: URLs of the folders that the files are downloaded from.
         md5s: Checksums (of the file, of its archive) of the train images, train labels, test images
             and test labels.
     """
@@ -154,7 +156,15 @@ def _like_mnist(
 def _like_cifar(
     classes: int, folder: str, archive_md5: str, labels: str, md5s: dict[str, str]
 ) -> Dataset:
-    """A set of 50,000 and 10,000 images in colour; `labels` names a label in its pickles."""
+    """Return a data set of 50,000 and 10,000 colour images in CIFAR's file format.
+
+    Args:
+        classes: Number of classes, which is part of all its names.
+        folder: Folder of the extracted files.
+        archive_md5: Checksum of the archive.
+        labels: Name of a label, in the singular, in the keys of the pickles.
+        md5s: Checksum of each file, by name: train batches, the test batch, class names.
+    """
     tar = f"cifar-{classes}-python.tar.gz"
     archive = Archive(tar, archive_md5, (f"https://www.cs.toronto.edu/~kriz/{tar}",))
     return Dataset(
@@ -201,7 +211,7 @@ DATASETS = {
                 ("15d484375f8d13e6eb1aabb0c3f46965", "bb300cfdad3c16e7a12a480ee83cd310"),
             ),
         ),
-        # Its files' own checksums are nowhere published.
+        # Only the checksums of its archives are published.
         _like_mnist(
             "kmnist",
             "KMNIST",
@@ -253,9 +263,9 @@ DATASETS = {
 
 
 def dataset_facts(name: str, root: str | Path, image_size: int | None = None) -> Facts:
-    """Return the outline of a data set from `DATASETS`, or of a folder from its file names.
+    """Return the facts of a data set from `DATASETS`, or of an image folder from its files.
 
-    The outline of `auto` is MNIST's, whose shape the digits share.
+    The facts of `auto` are MNIST's, whose shape the digits share.
 
     Args:
         name: The value of `data.name`.
@@ -263,28 +273,28 @@ def dataset_facts(name: str, root: str | Path, image_size: int | None = None) ->
         image_size: `data.image_size`, in pixels.
 
     Raises:
-        UserError: Unknown name, `image_size` where it has no meaning, or a folder without images.
+        UserError: `name` is unknown, `image_size` does not apply to it, or there are no images.
     """
     check_name(name, image_size)
     if known := DATASETS.get("mnist" if name == "auto" else name):
         return known
-    # Here, for it brings NumPy and Pillow.
+    # Imported here: these import NumPy and Pillow.
     from convscope.data.image_folder import list_images
-    from convscope.data.pixels import outline
+    from convscope.data.pixels import image_shape
 
     listing = list_images(Path(root))
-    input_shape = outline(Path(root, listing.train[0].path), image_size)
+    input_shape = image_shape(Path(root, listing.train[0].path), image_size)
     return Facts(name, input_shape, len(listing.classes), len(listing.train), listing.class_sizes)
 
 
 def check_name(name: str, image_size: int | None) -> None:
-    """Raise UserError where `name` is no data set, or takes no `data.image_size`."""
+    """Raise UserError if `name` is not a data set, or `image_size` does not apply to it."""
     names = ("auto", *DATASETS, "image_folder")
     if name not in names:
         raise UserError(f"data.name must be one of {', '.join(names)}, got {as_typed(name)}")
     if image_size is not None and name != "image_folder":
         raise UserError(
-            f"data.image_size serves image_folder only, got {image_size} with data.name={name}"
+            f"data.image_size applies to image_folder only, got {image_size} with data.name={name}"
         )
     if image_size is not None and image_size < 1:
         raise UserError(f"data.image_size must be at least 1, got {image_size}")

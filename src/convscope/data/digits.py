@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn ships: no file, no network, nothing written."""
+"""The handwritten digits that are part of scikit-learn; nothing is downloaded or written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from convscope.data.images import Images, PixelCounts
+from convscope.data.images import Images, PixelHistogram
 from convscope.data.split import stratified_split
 
 TEST_FRACTION = 0.2
@@ -19,17 +19,17 @@ _FILE = "sklearn/datasets/data/digits.csv.gz"
 
 
 def load_digits() -> Images:
-    """Return 1,797 digits of 8 x 8 pixels, 0 to 16, scaled to 28 x 28, 0 to 255 (bilinear).
+    """Return 1,797 digits, scaled (bilinear) from 8 x 8 pixels, 0 to 16, to 28 x 28, 0 to 255.
 
-    scikit-learn ships them without a test set: a fifth of each class, the same in every run, is
-    taken for it (see `stratified_split`).
+    scikit-learn has no test set: a fifth of each class, the same in every run, is used as one (see
+    `stratified_split`).
     """
-    # scikit-learn's own function brings SciPy and pandas: a second of imports.
+    # scikit-learn's own function imports SciPy and pandas, which takes a second.
     table = np.loadtxt(str(distribution("scikit-learn").locate_file(_FILE)), delimiter=",")
     labels = table[:, -1].astype(np.int64)
     images = np.stack([_scale(image) for image in table[:, :-1].reshape(-1, 8, 8)])[..., None]
     train, test = stratified_split(labels, TEST_FRACTION)
-    counts = PixelCounts(1)
+    counts = PixelHistogram(1)
     counts.add(images[train])
     mean, std = counts.mean_std()
     return Images(

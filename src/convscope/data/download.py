@@ -1,7 +1,7 @@
-"""Download one published file over http or https: bounded in time, verified, whole or not at all.
+"""Download one published file over HTTP: with time limits, verified, and written atomically.
 
-urllib bounds neither a name look-up nor a download as a whole, so that both are bounded here; nor
-do requests and pooch.
+urllib, requests and pooch limit neither the time of a name look-up nor of a whole download, so both
+are limited here.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from convscope.data.lock import exclusive
 from convscope.errors import UserError
 from convscope.files import open_regular, replace_file
 
-MOST_BYTES = 1 << 28
-"""Most bytes of an archive; CIFAR's have 170 million."""
+MAX_BYTES = 1 << 28
+"""Largest archive, in bytes; CIFAR's have 170 million."""
 CONNECT_SECONDS = 3.0
-"""Longest wait for a connection: name look-up, TCP and TLS together."""
+"""Time limit for a connection: name look-up, TCP and TLS together."""
 READ_SECONDS = 30.0
-"""Longest wait for the next byte."""
+"""Time limit for the next byte."""
 _CHUNK_BYTES = 1 << 16
 
 
@@ -41,10 +41,10 @@ class DownloadError(UserError):
     """A file that could not be downloaded.
 
     Attributes:
-        target: The file's path.
-        url: Where it can be downloaded by hand.
-        reason: Why it failed, in a few words.
-        advice: What to do about files that lie there instead, where some do.
+        target: Path that the file was to have.
+        url: Address to download it from by hand.
+        reason: Why the download failed, as a short phrase.
+        advice: What to do with misplaced files; None if there are none.
     """
 
     def __init__(self, target: Path, url: str, reason: str, advice: str | None = None) -> None:
@@ -58,44 +58,45 @@ class DownloadError(UserError):
         self.advice = advice
 
 
-class _NoAnswer(Exception):
-    """The server cannot be reached, refuses, stalls, breaks off or sends something else."""
+class _TransferError(Exception):
+    """The server cannot be reached, refuses, is too slow, or sends incomplete or wrong data."""
 
 
 def fetch(
     archive: Archive, root: Path, *, deadline: float | None = None, progress: bool = True
 ) -> Path:
-    """Download `archive` below `root` unless it is there; return its path.
+    """Download `archive` to its path under `root` unless it is there, and return the path.
 
-    Mirrors are tried in order. Nothing is written but a lock once one answers, which lets one
-    process download and the others wait, and then the whole file, once its checksum is right.
+    Mirrors are tried in order. Nothing is written until one responds: then a lock, so that one
+    process downloads while others wait, and finally the whole file if its checksum matches.
 
     Args:
         archive: What to download, and its mirrors.
-        root: `data.root`; folders are made below it.
-        deadline: Of `time.monotonic()`, in seconds, by which all must be done. With it, connecting
-            takes at most CONNECT_SECONDS over all mirrors, else that long for each.
-        progress: Draw a bar, on a terminal.
+        root: `data.root`; missing folders are created.
+        deadline: Time by `time.monotonic()`, in seconds, by which to finish; `CONNECT_SECONDS` then
+            applies to all mirrors together. None sets no limit to the whole, and
+            `CONNECT_SECONDS` applies to each mirror.
+        progress: Draw a progress bar on stderr if it is a terminal.
 
     Raises:
-        DownloadError: No mirror gave the right file in time, or it could not be written.
+        DownloadError: No mirror sent the right file in time, or it could not be written.
     """
     target = root / archive.path
     connect_by = None if deadline is None else time.monotonic() + CONNECT_SECONDS
     reasons: list[str] = []
     for url in archive.urls:
-        patience = CONNECT_SECONDS if connect_by is None else connect_by - time.monotonic()
-        if patience <= 0:
+        timeout = CONNECT_SECONDS if connect_by is None else connect_by - time.monotonic()
+        if timeout <= 0:
             break
         try:
             with (
-                closing(_Transfer(url, patience, deadline)) as transfer,
+                closing(_Transfer(url, timeout, deadline)) as transfer,
                 exclusive(target, deadline),
             ):
                 if not (target.exists() and md5_of(target) == archive.md5):
                     _write(target, url, transfer.body(archive, progress))
             return target
-        except (_NoAnswer, TimeoutError) as error:
+        except (_TransferError, TimeoutError) as error:
             reasons.append(str(error))
         except OSError as error:
             reason = f"{error.filename or target.parent} cannot be written: {error.strerror}"
@@ -111,38 +112,38 @@ def _write(target: Path, url: str, content: bytes) -> None:
 
 
 def md5_of(path: Path) -> str:
-    """Return a file's md5, in hex."""
+    """Return the MD5 checksum of a file's content, in hex."""
     with os.fdopen(open_regular(path, follow_links=True), "rb") as file:
-        # For damage, not for secrets: said so that FIPS builds of OpenSSL allow it.
+        # FIPS builds of OpenSSL allow MD5 only if it is declared not to be for security.
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 class _Transfer:
-    """A server's answer. Raises _NoAnswer for whatever the network does.
+    """An open HTTP response; network failures are raised as _TransferError.
 
     Args:
-        url: http or https; proxies are taken from the environment.
-        patience: Seconds for a connection.
-        deadline: Of `time.monotonic()`, by which all must have come.
+        url: An address of HTTP or HTTPS; proxies are taken from the environment.
+        connect_timeout: Time limit for the connection, seconds.
+        deadline: Time by `time.monotonic()`, in seconds, by which to finish; None is no limit.
     """
 
-    def __init__(self, url: str, patience: float, deadline: float | None) -> None:
+    def __init__(self, url: str, connect_timeout: float, deadline: float | None) -> None:
         self._host = urlsplit(url).hostname or url
         self._deadline = deadline
         self._sockets: list[socket.socket] = []
-        with self._explained():
-            opener = urllib.request.build_opener(*_handlers(patience, self._sockets))
+        with self._network_errors():
+            opener = urllib.request.build_opener(*_handlers(connect_timeout, self._sockets))
             self._response = opener.open(url, timeout=self._read_seconds())
 
     def close(self) -> None:
         self._response.close()
 
     def body(self, archive: Archive, progress: bool) -> bytes:
-        """Read all of it, which must be the archive's content."""
+        """Return the whole content, verified to be the archive's."""
         length = self._response.headers.get("Content-Length")
         content = bytearray()
         with (
-            self._explained(),
+            self._network_errors(),
             tqdm(
                 total=None if length is None else int(length),
                 desc=Path(archive.path).name,
@@ -155,13 +156,13 @@ class _Transfer:
             while chunk := self._chunk():
                 content += chunk
                 bar.update(len(chunk))
-                if len(content) > MOST_BYTES:
-                    raise _NoAnswer(f"{self._host} sent more than {MOST_BYTES:,} bytes")
+                if len(content) > MAX_BYTES:
+                    raise _TransferError(f"{self._host} sent more than {MAX_BYTES:,} bytes")
         if length is not None and len(content) != int(length):
-            raise _NoAnswer(f"{self._host} closed after {len(content)} of {length} bytes")
+            raise _TransferError(f"{self._host} closed after {len(content)} of {length} bytes")
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != archive.md5:
-            raise _NoAnswer(f"{self._host} sent other bytes: md5 {found}")
+            raise _TransferError(f"{self._host} sent other bytes: md5 {found}")
         return bytes(content)
 
     def _chunk(self) -> bytes:
@@ -178,15 +179,15 @@ class _Transfer:
         return min(READ_SECONDS, left)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _network_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, http.client.HTTPException) as error:
-            raise _NoAnswer(_reason(error, self._host)) from error
+            raise _TransferError(_reason(error, self._host)) from error
 
 
 def _reason(error: Exception, host: str) -> str:
-    """Why it failed, in a few words."""
+    """Return why the transfer failed, as a short phrase."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} from {host}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -200,18 +201,18 @@ def _reason(error: Exception, host: str) -> str:
 
 
 def _handlers(
-    patience: float, sockets: list[socket.socket]
+    connect_timeout: float, sockets: list[socket.socket]
 ) -> tuple[urllib.request.BaseHandler, urllib.request.BaseHandler]:
-    """Handlers of http and https that bound the whole connection and keep its socket."""
+    """Return handlers of HTTP and HTTPS that limit the time to connect and append each socket."""
 
     class Plain(http.client.HTTPConnection):
         def connect(self) -> None:
-            _within(patience, super().connect)
+            _call_with_timeout(connect_timeout, super().connect)
             sockets.append(self.sock)
 
     class Secure(http.client.HTTPSConnection):
         def connect(self) -> None:
-            _within(patience, super().connect)
+            _call_with_timeout(connect_timeout, super().connect)
             sockets.append(self.sock)
 
     class PlainHandler(urllib.request.HTTPHandler):
@@ -225,15 +226,15 @@ def _handlers(
     return PlainHandler(), SecureHandler()
 
 
-def _within(seconds: float, act: Callable[[], None]) -> None:
-    """Do `act`, or raise TimeoutError after so long: a name look-up has no time-out of its own."""
+def _call_with_timeout(seconds: float, act: Callable[[], None]) -> None:
+    """Call `act` in a thread; raise TimeoutError after `seconds` (a name look-up has no limit)."""
     done: Future[None] = Future()
 
     def work() -> None:
         try:
             act()
             done.set_result(None)
-        except BaseException as error:  # noqa: BLE001 (raised again by the thread that waits)
+        except BaseException as error:  # noqa: BLE001 (raised again by the waiting thread)
             done.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()

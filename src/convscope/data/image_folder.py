@@ -1,9 +1,9 @@
-"""A folder of images, `<root>/{train,test}/<class>/**/<image>`: listed, and decoded in parallel.
+"""List and decode, in parallel, a folder of images: `<root>/{train,test}/<class>/**/<image>`.
 
-As torchvision's ImageFolder has it: classes are the sorted folder names, images are the files with
-its extensions in its order. Hidden files and folders are passed over, since they are never meant,
-and so is what macOS's archiver adds. torchvision's own class would need torch to list files, passes
-over folders that cannot be read, and counts images again where links loop.
+Classes, extensions and order are those of torchvision's `ImageFolder`: classes are the sorted
+folder names. Hidden files and folders, and what macOS's archiver adds, are ignored. torchvision's
+class is not used because it needs torch to list files, skips folders that cannot be read, and
+counts images repeatedly if links form a loop.
 """
 
 from __future__ import annotations
@@ -28,27 +28,34 @@ from convscope.config.schema import as_typed
 from convscope.cores import cores
 from convscope.data import cache
 from convscope.data.images import Images
-from convscope.data.nearby import few, folder_advice, folders_in, parts_beside
-from convscope.data.pixels import ColouredImage, Picture, decode, outline, read, without_warnings
+from convscope.data.nearby import advice_on_folders, folders_in, misnamed_parts, name_some
+from convscope.data.pixels import (
+    ColouredImage,
+    Picture,
+    decode,
+    image_shape,
+    read,
+    without_warnings,
+)
 from convscope.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _OTHER_FORMATS = (".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".tga", ".svg")
-_NEVER_MEANT = ("__MACOSX",)
+_IGNORED = ("__MACOSX",)
 CHUNK = 64
-"""Most images per task: so many that handing a task over costs nothing in comparison."""
+"""Most images per task; enough that the cost of submitting a task is negligible."""
 CHUNK_BYTES = 1 << 23
-"""Most bytes of pixels per task that has more than one image."""
-AHEAD = 4
-"""Most tasks per worker that wait to be stored; bounds the memory in use."""
-USUAL_SIDE = 64
-"""Size in pixels that is proposed where images are larger."""
-LOOKED_AT = 16
-"""Number of images whose size is looked at before all are decoded."""
+"""Most bytes of pixels per task of more than one image."""
+QUEUED_PER_WORKER = 4
+"""Most unfinished or unstored tasks per worker; bounds the memory in use."""
+SUGGESTED_SIDE = 64
+"""Largest `data.image_size` that error messages suggest, pixels."""
+SIZE_SAMPLES = 16
+"""Most images that `differing_size` compares."""
 
 
 class ImageFile(NamedTuple):
-    """A file as it was found; `path` is relative to the root, with forward slashes."""
+    """An image file and its class; `path` is relative to the root, with forward slashes."""
 
     path: str
     label: int
@@ -56,12 +63,13 @@ class ImageFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of an image folder, class by class, sorted.
+    """The files of an image folder, sorted by class and path.
 
     Attributes:
         root: `data.root`.
-        classes: Their names, by label.
-        notes: What lies there and is not used, a line each.
+        classes: Names of the classes, by label.
+        train, test: The image files of each part.
+        notes: Which files are not used, one line each.
     """
 
     root: Path
@@ -76,38 +84,41 @@ class Listing:
         return tuple(len(list(files)) for _, files in groupby(self.train, lambda file: file.label))
 
     def digest(self, image_size: int | None) -> str:
-        """Return a hash that no longer matches once a file is added, removed or changed.
+        """Return a hash, in hex, that changes when a file is added, removed or changed.
+
+        Args:
+            image_size: Side in pixels to which images are scaled, or None.
 
         Raises:
-            UserError: A file has gone, or is a link to nothing.
+            UserError: A file was removed, or is a broken link.
         """
         paths = (file.path for file in (*self.train, *self.test))
         try:
-            return cache.listing_of(f"{image_size} {self.classes}", self.root, paths)
+            return cache.hash_sources(f"{image_size} {self.classes}", self.root, paths)
         except OSError as error:
             raise _unreadable(error.filename, error) from error
 
 
 def list_images(root: Path) -> Listing:
-    """Find the images under `root` by their names only.
+    """Return the image files under `root`, found by name without opening them.
 
     Raises:
         UserError: A part is missing, a class has no image, the parts differ in classes, or there is
-            one class only.
+            only one class.
     """
     unused: list[str] = []
     train, test = (_class_names(root, part, unused) for part in ("train", "test"))
     _check_classes(root, train, test)
     train_files, test_files = (_images(root, part, train, unused) for part in ("train", "test"))
     notes = [
-        f"{as_typed(root / name)} is not used: validation images are held back from train/, a share"
+        f"{as_typed(root / name)} is not used: validation images are taken from train/, a share"
         " of data.val_fraction"
-        for name in parts_beside(root, "val")
+        for name in misnamed_parts(root, "val")
     ]
     if unused:
         notes.append(
-            f"{len(unused)} files are not used ({as_typed(root / unused[0])} first): images lie in"
-            f" a class's folder and are named *{', *'.join(EXTENSIONS)}"
+            f"{len(unused)} files are not used ({as_typed(root / unused[0])} first): images must be"
+            f" in a class's folder and are named *{', *'.join(EXTENSIONS)}"
         )
     return Listing(root, train, train_files, test_files, tuple(notes))
 
@@ -126,7 +137,9 @@ def _check_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) ->
         )
     if len(train) == 1:
         inside = folders_in(root / "train" / train[0])
-        advice = f"; if its folders ({few(inside)}) are the classes, move them up" * bool(inside)
+        advice = f"; if its folders ({name_some(inside)}) are the classes, move them up" * bool(
+            inside
+        )
         raise UserError(
             f"{as_typed(root / 'train')} has one class only, {as_typed(train[0])}: two are needed"
             f"{advice}"
@@ -134,11 +147,11 @@ def _check_classes(root: Path, train: tuple[str, ...], test: tuple[str, ...]) ->
 
 
 def _scan(folder: str | Path) -> tuple[list[str], list[str], list[str]]:
-    """Names in a folder: of folders, of images, and of images in formats that are not read."""
+    """Return the names of folders, of images, and of images in unsupported formats."""
     folders, images, others = [], [], []
     with os.scandir(folder) as scan:
         for entry in scan:
-            if entry.name.startswith(".") or entry.name in _NEVER_MEANT:
+            if entry.name.startswith(".") or entry.name in _IGNORED:
                 continue
             if entry.is_dir():
                 folders.append(entry.name)
@@ -150,19 +163,19 @@ def _scan(folder: str | Path) -> tuple[list[str], list[str], list[str]]:
 
 
 def _class_names(root: Path, part: str, unused: list[str]) -> tuple[str, ...]:
-    """The folders in a part; images that lie beside them are added to `unused`."""
+    """Return the names of a part's folders; add images outside of them to `unused`."""
     folder = root / part
     try:
         names, images, others = _scan(folder)
     except OSError as error:
         raise UserError(
             f"{as_typed(folder)} cannot be read ({error.strerror}): image_folder wants "
-            f"{as_typed(root)}/{{train,test}}/<class>/<image>; {folder_advice(root)}"
+            f"{as_typed(root)}/{{train,test}}/<class>/<image>; {advice_on_folders(root)}"
         ) from error
     loose = [f"{part}/{name}" for name in images + others]
     unused += loose
     if not names:
-        lie = f" ({len(loose)} images lie in it directly)" if loose else ""
+        lie = f" ({len(loose)} images are directly in it)" if loose else ""
         raise UserError(
             f"{as_typed(folder)} has no folders: each class needs one, with its images in it{lie}"
         )
@@ -189,9 +202,9 @@ def _images(
 
 
 def _walk(root: Path, folder: str, unused: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """(folder relative to `root`, names of its images), of `folder` and of all below it.
+    """Yield `folder` and all folders below it, relative to `root`, with the names of their images.
 
-    Links are followed.
+    Links are followed; images in unsupported formats are added to `unused`.
 
     Raises:
         UserError: A folder cannot be read, or links to one that it lies in.
@@ -204,7 +217,7 @@ def _walk(root: Path, folder: str, unused: list[str]) -> Iterator[tuple[str, lis
             found = os.stat(path)
             key = (found.st_dev, found.st_ino)
             if key in above:
-                raise UserError(f"{as_typed(path)} is a link to a folder that it lies in")
+                raise UserError(f"{as_typed(path)} is a link to a folder that contains it")
             folders, images, others = _scan(path)
         except OSError as error:
             raise _unreadable(error.filename, error) from error
@@ -219,13 +232,13 @@ def _unreadable(path: str, error: OSError) -> UserError:
 
 
 def load_folder(root: Path, folder: Path, image_size: int | None, progress: bool) -> Images:
-    """Load the images under `root`, from the cache in `folder` or into it.
+    """Return the images under `root`, from the cache if they have been decoded before.
 
     Args:
         root: `data.root`.
-        folder: Of the cache, by `cache.folder_of`.
-        image_size: Side in pixels to which they are scaled; None wants all of one size.
-        progress: Draw a bar on stderr, where it is a terminal.
+        folder: Folder of the cache, from `cache.cache_folder`.
+        image_size: Side in pixels to which images are scaled; None requires images of equal size.
+        progress: Draw a progress bar on stderr if it is a terminal.
 
     Raises:
         UserError: A folder or file cannot be used, or the cache cannot be written.
@@ -237,15 +250,15 @@ def load_folder(root: Path, folder: Path, image_size: int | None, progress: bool
         with cache.lock(folder, name):
             images = cache.find(folder, name, digest)
             if images is None:
-                images = _stored(listing, folder, name, digest, image_size, progress)
+                images = _decode_and_store(listing, folder, name, digest, image_size, progress)
     return replace(images, notes=(*listing.notes, *images.notes))
 
 
-def _stored(
+def _decode_and_store(
     listing: Listing, folder: Path, name: str, digest: str, image_size: int | None, progress: bool
 ) -> Images:
-    """Decode the images into the cache."""
-    channels, _, _ = outline(listing.root / listing.train[0].path, image_size)
+    """Decode the images and store them in the cache; return them."""
+    channels, _, _ = image_shape(listing.root / listing.train[0].path, image_size)
     total = len(listing.train) + len(listing.test)
     hidden = None if progress else True
     with (
@@ -256,7 +269,7 @@ def _stored(
             decoded = decode_folder(listing, image_size, channels, bar.update)
             return cache.store(folder, name, digest, decoded)
         except ColouredImage:
-            # Grey at first, coloured later on: all of it in colour.
+            # The first image is grey, a later one is not: decode all in colour.
             bar.reset()
             decoded = decode_folder(listing, image_size, 3, bar.update)
             return cache.store(folder, name, digest, decoded)
@@ -265,43 +278,44 @@ def _stored(
 def decode_folder(
     listing: Listing, image_size: int | None, channels: int, done: Callable[[int], object]
 ) -> cache.Decoded:
-    """Return a folder's images, ready to be stored; files are decoded as the chunks are taken.
+    """Return a folder's images for `cache.store`; its chunks decode files when iterated.
 
-    The chunks raise UserError where a file cannot be decoded or differs in size from the first, and
-    ColouredImage where `channels` is 1 and a file is not grey. The fingerprint is that of the
-    files' paths and contents, and of which were turned by their EXIF orientation.
+    Iterating the chunks raises UserError if a file cannot be decoded or differs in size from the
+    first, and ColouredImage if `channels` is 1 and a file is not grey. The fingerprint covers the
+    files' paths and contents, and which images were rotated by their EXIF orientation.
 
     Args:
+        listing: The files, from `list_images`.
         image_size: Side in pixels to which images are scaled, or None.
-        channels: 1 for grey images, 3 for any.
-        done: Called with the number of images of each chunk.
+        channels: 1 if all images are grey, 3 for any.
+        done: Called with the number of images of each chunk once it is stored.
     """
     first = listing.train[0]
-    _, height, width = outline(listing.root / first.path, image_size)
+    _, height, width = image_shape(listing.root / first.path, image_size)
     content = hashlib.sha256(f"{image_size} {listing.classes}".encode(errors="surrogateescape"))
     transparent: list[str] = []
 
-    def one(file: ImageFile) -> tuple[Picture, bytes]:
+    def decode_file(file: ImageFile) -> tuple[Picture, bytes]:
         path = f"{listing.root}/{file.path}"
         raw = read(path)
         picture = decode(path, raw, image_size, channels)
-        # Here, not once a chunk is whole: images of any size would be in memory until then.
+        # Checked per file: a whole chunk of images of any size could fill the memory.
         if picture.pixels.shape[:2] != (height, width):
             raise UserError(_sizes_differ(path, picture.pixels.shape[:2], first, (height, width)))
         return picture, hashlib.sha256(raw).digest()
 
     def chunks(files: Sequence[ImageFile]) -> Iterator[NDArray[np.uint8]]:
         size = min(CHUNK, max(1, CHUNK_BYTES // (height * width * channels)))
-        with closing(_in_order(one, files, size)) as stream:
-            for some, results in stream:
-                for file, (picture, digest) in zip(some, results, strict=True):
+        with closing(_decode_in_order(decode_file, files, size)) as stream:
+            for chunk, results in stream:
+                for file, (picture, digest) in zip(chunk, results, strict=True):
                     content.update(file.path.encode(errors="surrogateescape") + b"\0" + digest)
                     if picture.turned:
                         content.update(b"turned")
                     if picture.transparent:
                         transparent.append(file.path)
                 yield np.stack([picture.pixels for picture, _ in results])
-                done(len(some))
+                done(len(chunk))
 
     def part(files: Sequence[ImageFile]) -> cache.DecodedPart:
         return cache.DecodedPart(np.array([file.label for file in files], np.int64), chunks(files))
@@ -327,17 +341,18 @@ def decode_folder(
 
 
 def differing_size(root: Path) -> str | None:
-    """Return the message of `decode_folder` for an image of another size than the first, or None.
+    """Return the error message for an image of another size than the first; None if none is found.
 
-    A few images are looked at, spread over the train part: such folders rarely have two alike.
+    At most `SIZE_SAMPLES` training images are compared, equally spaced: where sizes differ, most
+    images usually differ.
 
     Raises:
         UserError: The folder or one of these files cannot be used.
     """
     first, *_ = files = list_images(root).train
     expected = None
-    for file in files[:: -(-len(files) // LOOKED_AT)]:
-        size = outline(root / file.path, None)[1:]
+    for file in files[:: -(-len(files) // SIZE_SAMPLES)]:
+        size = image_shape(root / file.path, None)[1:]
         expected = expected or size
         if size != expected:
             return _sizes_differ(f"{root}/{file.path}", size, first, expected)
@@ -350,33 +365,36 @@ def _sizes_differ(
     found, expected = ("x".join(map(str, one)) for one in (size, first_size))
     return (
         f"{as_typed(path)} has {found} pixels (height x width), {as_typed(first.path)} has"
-        f" {expected}; data.image_size={min(*first_size, USUAL_SIDE)} scales all to one size"
+        f" {expected}; data.image_size={min(*first_size, SUGGESTED_SIDE)} scales all to one size"
     )
 
 
-def _in_order(
-    one: Callable[[ImageFile], tuple[Picture, bytes]], files: Sequence[ImageFile], size: int
+def _decode_in_order(
+    decode_file: Callable[[ImageFile], tuple[Picture, bytes]], files: Sequence[ImageFile], size: int
 ) -> Generator[tuple[Sequence[ImageFile], list[tuple[Picture, bytes]]], None, None]:
-    """Chunks of files with their results, as listed. Pillow lets threads decode side by side."""
-    workers = cores()
-    parts = (files[start : start + size] for start in range(0, len(files), size))
-    waiting: deque[tuple[Sequence[ImageFile], Future[list[tuple[Picture, bytes]]]]] = deque()
-    is_over = Event()
+    """Yield chunks of files with their results, in order, decoded by several threads.
 
-    def every(some: Sequence[ImageFile]) -> list[tuple[Picture, bytes]]:
-        # Nobody waits for the rest of a task after Ctrl-C or an error: it may take minutes.
-        return [one(file) for file in takewhile(lambda _: not is_over.is_set(), some)]
+    Threads run in parallel, since Pillow releases the GIL while it decodes.
+    """
+    workers = cores()
+    chunks = (files[start : start + size] for start in range(0, len(files), size))
+    waiting: deque[tuple[Sequence[ImageFile], Future[list[tuple[Picture, bytes]]]]] = deque()
+    stop = Event()
+
+    def decode_chunk(chunk: Sequence[ImageFile]) -> list[tuple[Picture, bytes]]:
+        # After Ctrl-C or an error the rest of a chunk is skipped: it may take minutes.
+        return [decode_file(file) for file in takewhile(lambda _: not stop.is_set(), chunk)]
 
     def submit(count: int) -> None:
-        waiting.extend((some, pool.submit(every, some)) for some in islice(parts, count))
+        waiting.extend((chunk, pool.submit(decode_chunk, chunk)) for chunk in islice(chunks, count))
 
     pool = ThreadPoolExecutor(workers)
     try:
-        submit(workers * AHEAD)
+        submit(workers * QUEUED_PER_WORKER)
         while waiting:
-            some, future = waiting.popleft()
-            yield some, future.result()
+            chunk, future = waiting.popleft()
+            yield chunk, future.result()
             submit(1)
     finally:
-        is_over.set()
+        stop.set()
         pool.shutdown(cancel_futures=True)

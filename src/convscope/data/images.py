@@ -1,4 +1,4 @@
-"""A data set in memory, or mapped into it where it is large, and its statistics."""
+"""A decoded data set, in memory or memory-mapped, and its pixel statistics."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ class Images:
     """A decoded data set.
 
     Attributes:
+        name: The value of `data.name`.
         train_images, test_images: (N, height, width, channels) uint8; may be memory maps
-            (copy-on-write: what is written to them stays in this process).
+            (copy-on-write: changes stay in this process).
         train_labels, test_labels: (N,) int64.
         classes: Names of the classes, by label.
         mean, std: One value per channel, of the train images, on the scale of 0 to 255.
         fingerprint: Hash of the content, in hex.
-        notes: What a user should know of the files, a line each.
+        notes: What a user should know about the files, one line each.
     """
 
     name: str
@@ -50,10 +51,10 @@ class Images:
         return tuple(np.bincount(self.train_labels, minlength=len(self.classes)).tolist())
 
 
-def check_mapped(images: NDArray[Any]) -> None:
-    """Check the size of the file that images are mapped from, without reading it.
+def check_not_truncated(images: NDArray[Any]) -> None:
+    """Check that the file behind memory-mapped images still has its full size.
 
-    To read what another program has cut off would kill the process (SIGBUS).
+    Reading beyond the end of a truncated file would kill the process (SIGBUS).
 
     Raises:
         UserError: The file is shorter than the images.
@@ -63,27 +64,27 @@ def check_mapped(images: NDArray[Any]) -> None:
     if images.base.size() < images.offset + images.nbytes:
         raise UserError(
             f"{as_typed(str(images.filename))} was cut short by another program while it was in"
-            " use; start again: it is made anew"
+            " use; start again: it is made again"
         )
 
 
-class PixelCounts:
-    """How often each channel takes each of its 256 values: exact for any number of images."""
+class PixelHistogram:
+    """Counts of each of the 256 values per channel: exact statistics of any number of images."""
 
     def __init__(self, channels: int) -> None:
         self._counts = np.zeros((channels, 256), np.int64)
 
     def add(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Count (N, H, W, C) images, and return them."""
-        for some in np.array_split(images, max(1, images.nbytes >> 20)):
+        """Count the pixels of (N, H, W, C) images, and return the images."""
+        for chunk in np.array_split(images, max(1, images.nbytes >> 20)):
             for channel, counts in enumerate(self._counts):
-                counts += np.bincount(some[..., channel].ravel(), minlength=256)
+                counts += np.bincount(chunk[..., channel].ravel(), minlength=256)
         return images
 
     def mean_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and population standard deviation per channel, on the scale 0 to 255.
+        """Return mean and population standard deviation per channel, on the scale of 0 to 255.
 
-        A constant channel has the deviation 1: it says nothing and must not become NaN.
+        The deviation of a constant channel is given as 1, so that normalising it gives 0, not NaN.
         """
         values = np.arange(256)
         total = self._counts.sum(1)

@@ -1,6 +1,6 @@
-"""Which images make a batch: a function of seed and position only.
+"""The order of training images: a function of the seed and the step only.
 
-So a resumed run meets the same batches as one that never stopped, and ranks need not talk.
+So a resumed run gets the same batches as an uninterrupted one, and ranks need not communicate.
 """
 
 from __future__ import annotations
@@ -14,29 +14,32 @@ from convscope.errors import UserError
 
 
 def generator(purpose: str, seed: int, position: int) -> torch.Generator:
-    """Return a CPU generator, another one for each (purpose, seed, position)."""
+    """Return a CPU generator with a seed of its own for each (purpose, seed, position)."""
     digest = hashlib.blake2b(f"{purpose} {seed} {position}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest))
 
 
 def permutation(size: int, seed: int, epoch: int) -> Tensor:
-    """Return the order of an epoch: (size,) int64, on the CPU."""
+    """Return an epoch's permutation of the images: (size,) int64, on the CPU."""
     return torch.randperm(size, generator=generator("order", seed, epoch))
 
 
 class BatchOrder:
-    """Batches of indices, by optimizer step.
+    """Image indices of each training batch, by optimizer step.
 
-    An epoch is `floor(N / batch_size)` full batches; the images left over differ by epoch. A
-    batch is cut into `world_size` equal parts, one per rank.
+    An epoch has `floor(N / batch_size)` full batches; each epoch drops other images. A batch is
+    split into `world_size` equal parts, one per rank.
 
     Args:
-        indices: (N,) int64, the images to shuffle: the train part of the split.
-        batch_size: Images of the whole batch, over all ranks.
-        device: The device of the indices that are returned.
+        indices: (N,) int64, the images to shuffle: the training part of the split.
+        batch_size: Images per batch, over all ranks.
+        seed: The run's seed.
+        rank: This process's rank.
+        world_size: Number of ranks.
+        device: Device of the returned indices.
 
     Raises:
-        UserError: `batch_size` is above N, or no multiple of `world_size`.
+        UserError: `batch_size` is above N or not a multiple of `world_size`.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class BatchOrder:
         self._order = self._indices
 
     def batch_indices(self, step: int) -> Tensor:
-        """Return this rank's (batch_size / world_size,) int64 indices of optimizer step `step`."""
+        """Return this rank's indices of a step's batch: (batch_size / world_size,) int64."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             shuffled = self._indices[permutation(len(self._indices), self.seed, epoch)]

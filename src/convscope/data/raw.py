@@ -1,7 +1,7 @@
-"""The raw files of a data set: found, extracted or downloaded, verified, and decoded.
+"""Find, extract or download, verify and decode the raw files of a data set.
 
-A file is judged by its own checksum, whatever packed it. It is decoded only once that has matched,
-which vouches for its structure too.
+A file is verified by its own checksum, however it was packed. It is decoded only if the checksum
+matches, so the decoders need not check its structure.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from convscope.data.cache import Decoded, DecodedPart
 from convscope.data.datasets import DATASETS, Archive, Dataset, RawFile
 from convscope.data.download import DownloadError, fetch, md5_of
 from convscope.data.lock import exclusive
-from convscope.data.nearby import published_advice
+from convscope.data.nearby import advice_on_files
 from convscope.errors import UserError
 from convscope.files import NotRegularFile, open_regular, read_regular, replace_file
 
-MOST_BYTES = 1 << 28
-"""Most bytes of a raw file; the largest, CIFAR-100's training part, has 155 million."""
-_MOST_ARCHIVE_BYTES = 1 << 30
-"""Most bytes that an archive unpacks to."""
+MAX_BYTES = 1 << 28
+"""Largest raw file, in bytes; CIFAR-100's training part, the largest, has 155 million."""
+_MAX_ARCHIVE_BYTES = 1 << 30
+"""Largest total size of an archive's unpacked content, in bytes."""
 
 
-def source_of(file: RawFile, root: Path) -> Path:
-    """Return the file's own path where it lies there extracted, else its archive's."""
+def source_path(file: RawFile, root: Path) -> Path:
+    """Return the path of the extracted file if it exists, else of its archive."""
     extracted = root / file.path
     return extracted if file.md5 and extracted.is_file() else root / file.archive.path
 
 
-def present(known: Dataset, root: Path) -> bool:
-    """Return whether every file, or else its archive, lies under `root`."""
-    return all(source_of(file, root).is_file() for file in known.files)
+def is_present(known: Dataset, root: Path) -> bool:
+    """Return whether every file of `known` is under `root`, extracted or in its archive."""
+    return all(source_path(file, root).is_file() for file in known.files)
 
 
 def ensure(
@@ -51,33 +51,35 @@ def ensure(
     progress: bool = True,
     extract: bool = True,
 ) -> None:
-    """Put every file of `known` under `root`: from its archive there, or from the network.
+    """Make every file of `known` available under `root`, downloading archives that are missing.
 
     Args:
+        known: The data set.
         root: `data.root`.
-        deadline, progress: As for `fetch`.
-        extract: Else an archive will do: `decode` reads files out of it.
+        deadline: As for `fetch`.
+        progress: As for `fetch`.
+        extract: Extract the archives; if False, `decode` reads the files from them.
 
     Raises:
-        DownloadError: See `fetch`; it names what lies there under other names.
+        DownloadError: See `fetch`; the message names files that are there under other names.
         UserError: An archive is damaged, or a file cannot be written.
     """
     for archive in known.archives:
         files = [file for file in known.files if file.archive == archive]
         if all(_is_extracted(file, root) for file in files):
             continue
-        if not _is_there(root / archive.path):
+        if not _file_exists(root / archive.path):
             try:
                 fetch(archive, root, deadline=deadline, progress=progress)
             except DownloadError as error:
-                advice = published_advice(known, root)
+                advice = advice_on_files(known, root)
                 raise DownloadError(error.target, error.url, error.reason, advice) from error
         if extract:
             _extract(archive, [file for file in files if file.md5], root)
 
 
 def decode(known: Dataset, root: Path) -> Decoded:
-    """Decode the files of `known`.
+    """Return the decoded images and labels of `known`, from its files under `root`.
 
     Raises:
         UserError: A file is missing or damaged.
@@ -87,7 +89,7 @@ def decode(known: Dataset, root: Path) -> Decoded:
         classes = known.class_names
         train, test = _idx_part(known, *contents[:2]), _idx_part(known, *contents[2:])
     else:
-        # Written by Python 2.
+        # Python 2 wrote these pickles.
         *batches, last, meta = (pickle.loads(content, encoding="latin1") for content in contents)
         classes = tuple(meta[known.names_key])
         train, test = _pickle_part(known, batches), _pickle_part(known, [last])
@@ -96,21 +98,25 @@ def decode(known: Dataset, root: Path) -> Decoded:
 
 
 def _idx_part(known: Dataset, images: bytes, labels: bytes) -> DecodedPart:
-    """IDX: two zero bytes, type, rank, that many big-endian sizes, then bytes in C order."""
+    """Decode a pair of IDX files.
+
+    IDX is two zero bytes, the type, the rank, one big-endian size per dimension, then the values in
+    C order.
+    """
     channels, height, width = known.input_shape
     pixels = np.frombuffer(images, np.uint8, offset=16).reshape(-1, height, width, channels)
     return DecodedPart(np.frombuffer(labels, np.uint8, offset=8).astype(np.int64), [pixels])
 
 
 def _pickle_part(known: Dataset, batches: Sequence[dict[str, Any]]) -> DecodedPart:
-    """Pickles of `data`: (n, C * H * W) uint8, planes in turn, and a list of labels."""
+    """Decode CIFAR's batches: `data` is (n, C * H * W) uint8, channel by channel."""
     labels = np.concatenate([batch[known.label_key] for batch in batches]).astype(np.int64)
     planes = (batch["data"].reshape(-1, *known.input_shape) for batch in batches)
     return DecodedPart(labels, [images.transpose(0, 2, 3, 1) for images in planes])
 
 
 def read_all(known: Dataset, root: Path) -> list[bytes]:
-    """Read the content of every file, which is what was published, in the order of `known.files`.
+    """Return the verified content of every file, in the order of `known.files`.
 
     Raises:
         UserError: A file is missing or damaged.
@@ -125,33 +131,33 @@ def read_all(known: Dataset, root: Path) -> list[bytes]:
 
 
 def read_verified(file: RawFile, root: Path) -> bytes:
-    """Read an extracted file's content, which is what was published.
+    """Return the verified content of an extracted file.
 
     Raises:
         UserError: The file is missing or damaged.
     """
     path = root / file.path
-    _is_there(path)
+    _file_exists(path)
     try:
-        content = read_regular(path, MOST_BYTES, follow_links=True)
+        content = read_regular(path, MAX_BYTES, follow_links=True)
     except OSError as error:
         raise _unreadable(path, error) from error
-    if wrong := _other_md5(content, file):
+    if wrong := _md5_mismatch(content, file):
         raise _damaged(path, f"its md5 is {wrong}")
     return content
 
 
 def _is_extracted(file: RawFile, root: Path) -> bool:
-    return bool(file.md5) and _is_there(root / file.path)
+    return bool(file.md5) and _file_exists(root / file.path)
 
 
-def _is_there(path: Path) -> bool:
-    """Whether a file lies there; raise UserError where something else does."""
+def _file_exists(path: Path) -> bool:
+    """Return whether `path` is a file; raise UserError if it is something else."""
     if path.is_file():
         return True
     if (path / path.name).is_file():
-        # As some unpackers leave it.
-        raise UserError(f"{path} is a folder; put the file {path.name} that is in it in its place")
+        # Some programs unpack `name.gz` to `name/name`.
+        raise UserError(f"{path} is a folder; replace it by the file {path.name} inside it")
     if os.path.lexists(path):
         raise NotRegularFile(path)
     return False
@@ -174,7 +180,7 @@ def _extract(archive: Archive, files: Sequence[RawFile], root: Path) -> None:
 def _unpack(
     archive: Archive, files: Sequence[RawFile], root: Path
 ) -> Iterator[tuple[RawFile, bytes]]:
-    """The content of each of `files` as `archive` holds it, verified."""
+    """Yield each of `files` with its verified content, read from `archive`."""
     if not files:
         return
     path = root / archive.path
@@ -184,13 +190,13 @@ def _unpack(
         if not all(file.md5 for file in files) and (found := md5_of(path)) != archive.md5:
             raise _damaged(path, f"its md5 is {found}, not {archive.md5}")
         for name, content in _members(path, wanted):
-            wrong = _other_md5(content, wanted[name])
+            wrong = _md5_mismatch(content, wanted[name])
             if wrong is None:
                 yield wanted.pop(name), content
             else:
                 reasons[name] = f"the md5 of {name} in it is {wrong}"
     except OSError as error:
-        if error.errno is None:  # Of gzip and tarfile, not of the system.
+        if error.errno is None:  # Raised by gzip or tarfile, not by the operating system.
             raise _damaged(path, str(error)) from error
         raise _unreadable(path, error) from error
     except (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError) as error:
@@ -200,29 +206,32 @@ def _unpack(
 
 
 def _members(path: Path, wanted: dict[str, RawFile]) -> Iterator[tuple[str, bytes]]:
-    """The files that an archive holds under these names, as long as they are wanted."""
+    """Yield the name and content of the archive's files whose names are in `wanted`.
+
+    The caller removes a name once its content is verified: an archive may repeat a name.
+    """
     with os.fdopen(open_regular(path, follow_links=True), "rb") as packed:
         if path.suffixes[-2:] != [".tar", ".gz"]:
             with gzip.open(packed) as unpacked:
-                yield path.stem, _bounded(path, unpacked.read(MOST_BYTES + 1))
+                yield path.stem, _bounded(path, unpacked.read(MAX_BYTES + 1))
             return
         with tarfile.open(fileobj=packed) as tar:
             for member in tar:
-                if member.offset_data + member.size > _MOST_ARCHIVE_BYTES:
-                    raise _damaged(path, f"it unpacks to more than {_MOST_ARCHIVE_BYTES:,} bytes")
+                if member.offset_data + member.size > _MAX_ARCHIVE_BYTES:
+                    raise _damaged(path, f"it unpacks to more than {_MAX_ARCHIVE_BYTES:,} bytes")
                 name = PurePosixPath(member.name).name
                 if name in wanted and member.isreg() and (file := tar.extractfile(member)):
-                    yield name, _bounded(path, file.read(MOST_BYTES + 1))
+                    yield name, _bounded(path, file.read(MAX_BYTES + 1))
 
 
 def _bounded(path: Path, content: bytes) -> bytes:
-    if len(content) > MOST_BYTES:
-        raise _damaged(path, f"it unpacks to more than {MOST_BYTES:,} bytes")
+    if len(content) > MAX_BYTES:
+        raise _damaged(path, f"it unpacks to more than {MAX_BYTES:,} bytes")
     return content
 
 
-def _other_md5(content: bytes, file: RawFile) -> str | None:
-    """What the content's checksum is in place of the file's, and which file has it; else None."""
+def _md5_mismatch(content: bytes, file: RawFile) -> str | None:
+    """Describe the checksum of `content` if it is not the file's; None if it is."""
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found == file.md5 or file.md5 is None:
         return None

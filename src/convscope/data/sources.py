@@ -1,4 +1,4 @@
-"""A data set by name: which one `auto` is, and its images, from the cache or into it."""
+"""Load a data set by its name, through the cache; choose the one that `auto` stands for."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from convscope.data.images import Images
 from convscope.data.nearby import other_data
 
 AUTO_SECONDS = 30.0
-"""Longest time that `auto` spends on downloading MNIST."""
+"""Time limit for the download of MNIST by `auto`, seconds."""
 
 
 def resolve_auto(root: str | Path) -> tuple[str, str | None]:
-    """Return the data set that `auto` stands for: `("mnist", None)` or `("digits", reason)`.
+    """Return the name of the data set that `auto` stands for, and a message for the user or None.
 
-    MNIST where it lies under `root` or can be downloaded, with CONNECT_SECONDS to connect and
-    AUTO_SECONDS in all. Writes nothing where no server answers.
+    It is `mnist` if MNIST is under `root` or can be downloaded (within `CONNECT_SECONDS` to connect
+    and `AUTO_SECONDS` in all), else `digits`. Nothing is written if no server answers.
 
-    The reason says what else lies there, for the user may have meant that; where MNIST was
-    downloaded beside other data, so that `auto` could have meant them, there is one too.
+    The message says why it is `digits`, or, if MNIST was downloaded, which other data sets are
+    under `root`, since the user may have meant those.
 
     Raises:
-        UserError: A part of MNIST lies there, but is damaged: that is not to be passed over.
+        UserError: A file of MNIST is under `root`, but damaged.
     """
     root, known = Path(root), DATASETS["mnist"]
-    if raw.present(known, root):
+    if raw.is_present(known, root):
         return "mnist", None
     for file in known.files:
         if (root / file.path).exists():
@@ -51,33 +51,33 @@ def load(
     cache_root: str | Path | None = None,
     progress: bool = True,
 ) -> Images:
-    """Load the images of `name`, decoded at most once per data root.
+    """Return the images of a data set, from the cache if they have been decoded before.
 
     Args:
-        name: One of `DATASETS`, or image_folder; `auto` must be resolved before.
-        root: `data.root`: holds the files and the cache. `digits` does not touch it.
-        image_size: Side in pixels to which an `image_folder` is scaled.
-        cache_root: `data.cache`: holds the cache; by default it lies under `root`.
-        progress: Draw bars on stderr, where it is a terminal.
+        name: A key of `DATASETS`, or image_folder; not `auto`, see `resolve_auto`.
+        root: `data.root`, the folder of the raw files; `digits` has none.
+        image_size: Side in pixels to which the images of an `image_folder` are scaled.
+        cache_root: `data.cache`, the folder of the cache; None puts it under `root`.
+        progress: Draw progress bars on stderr if it is a terminal.
 
     Raises:
         UserError: A file is missing, damaged or cannot be written.
     """
     check_name(name, image_size)
     root = Path(root)
-    folder = cache.folder_of(root, None if cache_root is None else Path(cache_root))
+    folder = cache.cache_folder(root, None if cache_root is None else Path(cache_root))
     if name == "image_folder":
         return load_folder(root, folder, image_size, progress)
     known = DATASETS[name]
     if known.loader:
-        made: Images = resolve_name(known.loader)()
-        return made
-    if raw.present(known, root) and (found := cache.find(folder, name, _listing(known, root))):
+        images: Images = resolve_name(known.loader)()
+        return images
+    if raw.is_present(known, root) and (found := cache.find(folder, name, _listing(known, root))):
         return found
-    # With a cache of its own, the root may be for reading only.
+    # With a cache elsewhere, `root` may be read-only: files are read from their archives.
     raw.ensure(known, root, progress=progress, extract=cache_root is None)
     with cache.lock(folder, name):
-        # Before the files are read: whatever changes later makes the cache out of date.
+        # Hashed before the files are read: a later change makes the cache out of date.
         listing = _listing(known, root)
         return cache.find(folder, name, listing) or cache.store(
             folder, name, listing, raw.decode(known, root)
@@ -85,5 +85,5 @@ def load(
 
 
 def _listing(known: Dataset, root: Path) -> str:
-    paths = (raw.source_of(file, root).relative_to(root).as_posix() for file in known.files)
-    return cache.listing_of(repr(known), root, paths)
+    paths = (raw.source_path(file, root).relative_to(root).as_posix() for file in known.files)
+    return cache.hash_sources(repr(known), root, paths)

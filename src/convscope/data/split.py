@@ -1,4 +1,4 @@
-"""Which training images serve as validation: the same ones in every run."""
+"""The split into training and validation images, the same in every run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from convscope.data.datasets import validation_size
 from convscope.errors import UserError
 
-# Not the run's seed: runs of different seeds must be judged on the same images.
+# Not the run's seed: runs with different seeds are validated on the same images.
 SPLIT_SEED = 20_240_229
 
 
 def stratified_split(
     labels: NDArray[Any], fraction: float, key: str = "data.val_fraction"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Part the images class by class.
+    """Split the images of each class at random into two parts.
 
     Of a class with n images, `floor(n * fraction + 1/2)` go to the second part. They are drawn by
-    NumPy's `RandomState`, whose stream is frozen (NEP 19), from `SPLIT_SEED` only.
+    NumPy's `RandomState(SPLIT_SEED)`, whose stream never changes (NEP 19).
 
     Args:
         labels: (N,) class of each image.
         fraction: Share of the second part, between 0 and 1.
-        key: What an error calls `fraction`.
+        key: Name of `fraction` in error messages.
 
     Returns:
         Indices of the first and of the second part, each (n,), ascending.
@@ -47,9 +47,11 @@ def stratified_split(
         first.append(members[taken:])
         second.append(members[:taken])
     if all(len(members) + len(others) < 2 for members, others in zip(first, second, strict=True)):
-        raise UserError("some class must have at least 2 training images: one of them validates")
+        raise UserError(
+            "some class must have at least 2 training images: one of them is for validation"
+        )
     if not any(len(members) for members in second):
         raise UserError(
-            f"{key} must set at least one image apart, got {fraction} of {len(labels)} images"
+            f"{key} must select at least one image, got {fraction} of {len(labels)} images"
         )
     return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))

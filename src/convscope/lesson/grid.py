@@ -10,7 +10,7 @@ from itertools import compress, product
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from convscope.config.errors import check_typed
+from convscope.config.errors import check_overrides
 from convscope.config.expand import expand
 from convscope.errors import UserError
 from convscope.geometry import pair_token
@@ -129,7 +129,7 @@ def require_single(overrides: Sequence[str]) -> None:
     Raises:
         UserError: a key with several values, as in a sweep, or text that is not an override.
     """
-    check_typed(overrides)
+    check_overrides(overrides)
     for override in overrides:
         try:
             several = OverridesParser.create().parse_override(override).is_sweep_override()

@@ -1,1 +1,1 @@
-"""A run on disk: its identity, directory, lock, record and history. No torch, no Hydra."""
+"""A run on disk: identity, directory, lock, record and history. Imports no torch, no Hydra."""

@@ -1,6 +1,6 @@
-"""What a record says more than once, and whether it says the same each time.
+"""Check a record's redundant values against each other.
 
-A damaged record, or one copied together from two, may hold to every rule of its schema.
+A damaged record, or one pieced together from two, may satisfy its schema and still be wrong.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from convscope.geometry import (
     variant_label,
 )
 from convscope.runs.record import RunRecord
-from convscope.runs.used import used
+from convscope.runs.usage import data_usage
 from convscope.text import shorten
 
 _SHOWN = 60
-"""Characters of a value."""
+"""Most characters of a value in a message."""
 _INEXACT = ("start", "padding_share")
-"""Of a layer: fractions, which another version may have rounded otherwise."""
+"""Fractions among a layer's values, which another version may have rounded differently."""
 
 
-def contradiction(record: RunRecord) -> str | None:
-    """Say which two values of a record cannot both be true; None where all agree.
+def find_contradiction(record: RunRecord) -> str | None:
+    """Return which two values of a record contradict each other; None if all agree.
 
     Raises:
-        LookupError, TypeError, ValueError: the record lacks what its values are compared with.
+        LookupError, TypeError, ValueError: A value that is needed for the comparison is missing.
     """
     parts = _of_status(record), _of_keys(record.config), _of_data(record), _of_geometry(record)
     return next(chain.from_iterable(parts), None)
@@ -48,7 +48,7 @@ def _of_status(record: RunRecord) -> Iterator[str]:
 
 
 def _of_keys(config: Mapping[str, Any]) -> Iterator[str]:
-    """`optim.lr` is the key lr within optim, and nothing else."""
+    """Check that no key has a dot: `optim.lr` always means the key lr within optim."""
     for key, value in config.items():
         if "." in key or not key:
             yield f"config has a key named {key!r}"
@@ -57,13 +57,13 @@ def _of_keys(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_data(record: RunRecord) -> Iterator[str]:
-    """Compare with the data set that the config names, and images used with those there are."""
+    """Compare the data set with the config's, and the images used with those available."""
     dataset, config = record.dataset, record.config["data"]
     for key in ("name", "fingerprint"):
         here, there = dataset[key], config.get(key)
         if here is not None and there is not None and here != there:
             yield _two(f"dataset.{key}", here, f"config.data.{key}", there)
-    uses = used(record)
+    uses = data_usage(record)
     bounds = [(part, f"dataset.{part}", dataset[part]) for part in ("train", "val", "test")]
     for part, name, most in [*bounds, ("most_frequent", "dataset.used.test", uses["test"])]:
         number = uses[part]
@@ -77,11 +77,11 @@ def _of_data(record: RunRecord) -> Iterator[str]:
 def _of_geometry(record: RunRecord) -> Iterator[str]:
     conv = record.config["conv"]
     if "same" in conv["padding"]:
-        # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
+        # `same` with a stride above 1, which PyTorch refuses, has no padding in pixels.
         return
     convs = convs_from_config(conv)
     variant = variant_label(convs)
-    # Older records write `same` where the sides differ.
+    # Older records have `same` in place of padding that differs between sides.
     if record.variant != variant and "same" not in record.variant:
         yield _two("variant", record.variant, "config.conv", variant)
     if not record.geometry:
@@ -113,7 +113,7 @@ def _expected(record: RunRecord, convs: tuple[ConvSpec, ...]) -> Expected:
     network = (channels, height, width), convs, tuple(model["channels"]), tuple(model["pool_after"])
     if "classes" in record.dataset:
         return _geometry(*network, len(record.dataset["classes"]))
-    # Older records lack them: the head's MACs tell how many.
+    # Older records lack the classes: their number follows from the head's MACs.
     one, _ = _geometry(*network, 1)
     return _geometry(*network, 1 + ((record.macs or 0) - one.macs) // model["channels"][-1])
 
@@ -121,7 +121,7 @@ def _expected(record: RunRecord, convs: tuple[ConvSpec, ...]) -> Expected:
 Expected = tuple[NetworkGeometry, list[dict[str, object]]]
 
 
-# The runs of a study have few geometries among them.
+# Many runs of a study share a geometry.
 @lru_cache(maxsize=1_000)
 def _geometry(
     shape: tuple[int, int, int],
@@ -130,7 +130,7 @@ def _geometry(
     pool_after: tuple[int, ...],
     classes: int,
 ) -> Expected:
-    """Return a network, and its layers as records have them."""
+    """Return a network's geometry, and its layers as in a record."""
     geometry = network_geometry(shape, convs, channels, pool_after, classes)
     return geometry, geometry.as_records()
 

@@ -1,4 +1,4 @@
-"""Where a run lies, what it is called, and which runs a study holds."""
+"""The paths and the name of a run, and the runs of a study."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from convscope.errors import UserError
 MAX_STUDY_BYTES = 100
 MAX_RUN_BYTES = 180
 REPLACED = "replaced"
-"""Folder of a study for runs that were replaced; no run and no study has its name."""
+"""Folder of a study for replaced runs; no run or study may have this name."""
 EVENT_FILES = "events.out.tfevents.*"
-"""A run's event files; TensorBoard reads whatever has `tfevents` in its name."""
+"""Pattern of a run's event files; TensorBoard reads any file with `tfevents` in its name."""
 
 _DATASET_BYTES = 32
 _VARIANT_BYTES = 64
@@ -29,7 +29,7 @@ _WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
 
 
 class _Below:
-    """A path below a run's folder."""
+    """A path relative to a run's folder."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,7 +40,7 @@ class _Below:
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The paths of one run; nothing is created or read."""
+    """The paths of a run; nothing is created or read."""
 
     path: Path
     record = _Below("run.json")
@@ -55,24 +55,25 @@ class RunDirectory:
 
     @property
     def name(self) -> str:
+        """Name of the run's folder."""
         return self.path.name
 
 
 class UnreadableRun(NamedTuple):
-    """What lies in a study's folder and cannot be read as a run; `reason` names the path too."""
+    """An entry of a study's folder that cannot be read as a run; `reason` names the path too."""
 
     path: Path
     reason: str
 
 
 def study_runs(study: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
-    """List the folders of `study` that hold a record, by name; `read_study` reads the records too.
+    """Return the folders of `study` that have a record, by name; `read_study` reads the records.
 
-    Links in it are not followed, so neither loops nor folders outside are entered. A folder
-    without a record (a claim that was killed at once, `REPLACED`) is no run and is passed over.
+    Links are not followed, which avoids loops and folders outside the study. Folders without a
+    record (`REPLACED`, or of a run that was killed at its start) are ignored.
 
     Raises:
-        UserError: `study` is no folder, or may not be listed.
+        UserError: `study` is not a folder, or cannot be listed.
     """
     try:
         with os.scandir(study) as scan:
@@ -105,14 +106,17 @@ def _has_record(run: RunDirectory) -> bool:
 def run_name(
     dataset: str, variant: str, differences: Sequence[str], seed: int, identity: str
 ) -> str:
-    """Name a run's folder: `<dataset>-<variant>[-<difference>…]-seed<n>-<8 digits of identity>`.
+    """Return a run's name: `<dataset>-<variant>[-<difference>…]-seed<n>-<8 digits of identity>`.
 
-    The name is for people: whatever does not fit in `MAX_RUN_BYTES` is cut (`~`, `and2more`), and
-    only the identity tells runs apart.
+    The name is for people: it is shortened to `MAX_RUN_BYTES` (`~`, `and2more`), and only the
+    identity distinguishes runs.
 
     Args:
-        differences: What differs from the defaults besides conv, data and seed: `optim.lr=0.01`
-            becomes `lr0.01`.
+        dataset: Name of the data set.
+        variant: The variant's label.
+        differences: Other settings that differ from the defaults: `optim.lr=0.01` becomes `lr0.01`.
+        seed: The run's seed.
+        identity: The run's identity, in hex.
     """
     head = [
         _cut(_safe(dataset).strip("._-") or "data", _DATASET_BYTES),
@@ -132,12 +136,12 @@ def run_name(
 def _short(difference: str) -> str:
     key, _, value = difference.partition("=")
     value = _safe(value)
-    # No '=': Hydra would not take such a path as a value on its command line.
+    # No '=': Hydra does not accept a path with one as a value.
     return _safe(key.rpartition(".")[2]) + (value if value[:1].isdigit() else f"_{value}")
 
 
 def _safe(text: str) -> str:
-    """Letters and digits of any script, joined by dots where there were lists and by `_` else."""
+    """Return the text with commas replaced by dots, and all else but letters and digits by `_`."""
     text = re.sub(r"[\[\]'\"]", "", unicodedata.normalize("NFC", text))
     text = re.sub(r"\s*,\s*", ".", text)
     text = "".join(c if c.isalnum() or c in "._-" else "_" for c in text)
@@ -150,10 +154,10 @@ def _cut(text: str, limit: int) -> str:
 
 
 def check_study_name(name: str) -> None:
-    """Refuse what is not one folder name on Linux, macOS and Windows alike.
+    """Check that a study's name is a valid folder name on Linux, macOS and Windows.
 
     Raises:
-        UserError: `study must be …, got …`.
+        UserError: It is not; the message names the rule.
     """
     problem = _study_problem(name)
     if problem:
@@ -165,11 +169,11 @@ def _study_problem(name: str) -> str | None:
         return "not be empty"
     if "/" in name or "\\" in name or name in (".", ".."):
         return "be one folder name, not a path"
-    # Also lone surrogates and characters that turn the direction of a line.
+    # Including unpaired surrogates and characters that change the direction of writing.
     if not name.isprintable():
         return "have no control or invisible characters"
     if name == REPLACED:
-        return f"not be {REPLACED}, where runs that were moved aside lie"
+        return f"not be {REPLACED}, the folder of replaced runs"
     if name[0] in ". " or name[-1] in ". ":
         return "not begin or end with a dot or a space"
     if any(character in _WINDOWS_CHARACTERS for character in name):

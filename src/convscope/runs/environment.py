@@ -1,4 +1,4 @@
-"""What made a run, as far as it can be told without importing torch."""
+"""Versions, source code and Git state that a run was made with, without importing torch."""
 
 import contextlib
 import functools
@@ -20,11 +20,11 @@ DISTRIBUTIONS = (
     "scikit-learn",
     "tensorboard",
 )
-_GIT_PATIENCE_S = 5
+_GIT_TIMEOUT_S = 5
 
 
 def source_versions() -> dict[str, str]:
-    """Return the versions of Python and of each installed one of `DISTRIBUTIONS`."""
+    """Return the versions of Python and of those `DISTRIBUTIONS` that are installed."""
     versions = {"python": platform.python_version()}
     for name in DISTRIBUTIONS:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -34,7 +34,7 @@ def source_versions() -> dict[str, str]:
 
 @functools.cache
 def source_fingerprint(package: Path = PACKAGE) -> str:
-    """sha256 over paths and contents of a package's .py files, in a checkout or installed."""
+    """Return the SHA-256, in hex, over paths and contents of a package's .py files."""
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
         content = file.read_bytes()
@@ -44,10 +44,10 @@ def source_fingerprint(package: Path = PACKAGE) -> str:
 
 
 def git_state(package: Path = PACKAGE) -> dict[str, str | bool] | None:
-    """`{"commit": …, "dirty": …}` of the checkout that tracks `package`, else None.
+    """Return `{"commit": …, "dirty": …}` of the Git checkout that tracks `package`, else None.
 
-    `dirty` says whether the package's own files differ from the commit. An environment that lies
-    inside somebody else's checkout is not tracked by it, so a wheel there gives None.
+    `dirty` is whether the package's files differ from the commit. A package that is installed in an
+    environment inside another project's checkout is not tracked there, which gives None.
     """
     if _git(package, "ls-files", "--error-unmatch", "--", "__init__.py") is None:
         return None
@@ -59,7 +59,8 @@ def git_state(package: Path = PACKAGE) -> dict[str, str | bool] | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    # A hook's GIT_DIR would name another checkout; optional locks would disturb the user's git.
+    # GIT_DIR, as set in a hook, may name another checkout; optional locks could make the user's
+    # own Git commands fail.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(
@@ -71,7 +72,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             check=False,
             text=True,
             errors="replace",
-            timeout=_GIT_PATIENCE_S,
+            timeout=_GIT_TIMEOUT_S,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -1,7 +1,8 @@
-"""Signs of life of a run's holder, for hosts whose locks do not reach each other.
+"""The heartbeat of a process that trains a run, for hosts that do not share locks.
 
-On some shared disks (NFS mounted with `local_lock`, Lustre with `localflock`) a host's locks are
-its own. What its process claims is therefore also shown by a file that is written again and again.
+On some shared disks (NFS mounted with `local_lock`, Lustre with `localflock`) a lock is effective
+on its own host only. So the process that has claimed a run also rewrites a file every
+`INTERVAL_S`.
 """
 
 import contextlib
@@ -15,81 +16,85 @@ from pathlib import Path
 from convscope.files import open_regular, read_regular
 from convscope.runs.directory import RunDirectory
 
-BEAT_S = 15.0
-DEAD_S = 90.0
-"""Without a sign of life: hosts' clocks may differ by as much less what lies between two beats."""
+INTERVAL_S = 15.0
+TIMEOUT_S = 90.0
+"""Age of the last beat after which a process counts as dead; clocks of hosts may differ by
+`TIMEOUT_S - INTERVAL_S`."""
 _SETTLE_S = 0.5
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_MOST_BYTES = 1024
-"""Of a host's name, many times over."""
+_MAX_BYTES = 1024
+"""Most bytes of a heartbeat file, far more than a host's identifier has."""
 
 
 @functools.cache
-def this_host() -> str:
-    """One for all processes of a kernel, whose locks see each other."""
+def host_id() -> str:
+    """Return an identifier shared by all processes of this kernel, which share its locks."""
     return _BOOT.read_text().strip() if _BOOT.exists() else f"{uuid.getnode():x}"
 
 
-def beats_elsewhere(run_dir: Path, now: float | None = None) -> bool:
-    """Whether a process of another host has claimed this run and lives.
+def is_alive_elsewhere(run_dir: Path, now: float | None = None) -> bool:
+    """Return whether a live process of another host has claimed this run.
 
     Args:
-        now: by the clock of the disk, seconds since 1970; by default this host's.
+        run_dir: The run's folder.
+        now: Time by the disk's clock, seconds since 1970; None takes this host's clock.
 
     Raises:
-        OSError: the sign may not be read.
-        UserError: it is no regular file.
+        OSError: The heartbeat file cannot be read.
+        UserError: It is not a regular file.
     """
     try:
-        # Opened, not only looked at: NFS then asks the server for the time of the last beat.
+        # Opened, not only examined by `stat`: NFS then asks the server for the current time stamp.
         file = open_regular(RunDirectory(run_dir).heartbeat)
         try:
-            host, beaten = os.read(file, _MOST_BYTES), os.fstat(file).st_mtime
+            host, beaten = os.read(file, _MAX_BYTES), os.fstat(file).st_mtime
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return host not in (b"", this_host().encode()) and (now or time.time()) - beaten < DEAD_S
+    return host not in (b"", host_id().encode()) and (now or time.time()) - beaten < TIMEOUT_S
 
 
 def start_heartbeat(run_dir: Path, now: float) -> "Heartbeat | None":
-    """Begin to beat; None where a process of another host lives, or took the run just now.
+    """Start and return a heartbeat; None if a live process of another host has claimed the run.
 
-    To be called by who holds the run's lock on this host.
+    The caller has the run's lock on this host.
 
     Args:
-        now: by the clock of the disk, seconds since 1970.
+        run_dir: The run's folder.
+        now: Time by the disk's clock, seconds since 1970.
 
     Raises:
-        OSError: the sign cannot be written.
+        OSError: The heartbeat file cannot be written.
     """
-    if beats_elsewhere(run_dir, now):
+    if is_alive_elsewhere(run_dir, now):
         return None
     path = RunDirectory(run_dir).heartbeat
     is_new = not os.path.lexists(path)
-    is_takeover = not is_new and _host_of(path) != this_host()
+    is_takeover = not is_new and _host_of(path) != host_id()
     try:
         heartbeat = Heartbeat(path, is_new)
     except FileExistsError:
-        # Another host was quicker.
+        # Another host has just created it.
         return None
     if is_takeover:
-        # Two hosts may see the same one dead at once: who wrote last has the run.
+        # Two hosts may find a third one dead at once: the last to write gets the run.
         time.sleep(_SETTLE_S)
-        if _host_of(path) != this_host():
+        if _host_of(path) != host_id():
             return None
     return heartbeat
 
 
 class Heartbeat:
-    """Beats until it is stopped, or until it or its process is gone.
+    """A thread that rewrites a heartbeat file until it is stopped or garbage-collected.
 
     Args:
-        is_new: whether nobody has left a sign there.
+        path: The heartbeat file.
+        is_new: Whether the file does not exist yet.
 
     Raises:
-        FileExistsError: somebody has by now.
-        OSError: the sign cannot be written.
+        FileExistsError: `is_new`, but the file exists by now.
+        OSError: The file cannot be written.
     """
 
     def __init__(self, path: Path, is_new: bool) -> None:
@@ -106,7 +111,7 @@ class Heartbeat:
         threading.Thread(target=_beat_until, args=(self._file, self._ended), daemon=True).start()
 
     def stop(self) -> None:
-        """Take the sign away, where it is still this one."""
+        """Stop and delete the file, unless it was replaced by another process."""
         self._ended.set()
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self._identity, os.lstat(self._path)):
@@ -118,21 +123,21 @@ class Heartbeat:
 
 def _host_of(path: Path) -> str:
     try:
-        return read_regular(path, _MOST_BYTES).decode(errors="replace")
+        return read_regular(path, _MAX_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return ""
 
 
 def _beat(file: int) -> None:
     os.lseek(file, 0, os.SEEK_SET)
-    os.write(file, this_host().encode())
-    # Else the disk's time of the beat may be that of a later moment.
+    os.write(file, host_id().encode())
+    # Flushed: otherwise the time stamp may be that of a later write.
     os.fsync(file)
 
 
 def _beat_until(file: int, ended: threading.Event) -> None:
-    while not ended.wait(BEAT_S):
-        # A beat that fails is a beat that is missed: a full disk may have room at the next.
+    while not ended.wait(INTERVAL_S):
+        # Ignored, since the next beat may succeed: a full disk may have room again by then.
         with contextlib.suppress(OSError):
             _beat(file)
     os.close(file)

@@ -19,46 +19,46 @@ METRICS = (
 )
 COLUMNS = ("epoch", "step", *METRICS)
 _HEADER = ",".join(COLUMNS) + "\n"
-_MOST_BYTES = 2**28
-"""A million epochs."""
+_MAX_BYTES = 2**28
+"""Largest history, enough for a million epochs."""
 _LARGEST = 2**53
-"""Epoch or step: up to it a float has every whole number."""
+"""Largest epoch or step: up to it a float represents every integer."""
 
 Row = dict[str, float | int | None]
 
 
 class History:
-    """The rows of one run; written under the run's lock.
+    """The rows of a run's history.csv; the caller has the run's lock when it writes.
 
-    A row holds `epoch` (counted from 1: epoch 3 is the third, finished), `step` (optimizer steps
-    so far) and `METRICS` under their TensorBoard tags; a metric that was not measured is an empty
-    cell. Numbers are written as `repr` gives them and read back bit-equal, NaN included.
+    A row has `epoch` (finished epochs, counted from 1), `step` (optimizer steps so far) and
+    `METRICS`, named by their TensorBoard tags; a metric that was not measured is an empty cell.
+    Numbers are written by `repr`, so that they are read back bit-equal, NaN included.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, row: Mapping[str, float | int | None]) -> None:
-        """Add the row of an epoch after the last one and flush it to the disk.
+        """Append the row of an epoch and flush it to the disk.
 
         Raises:
-            ValueError: a key is no column, or the epoch is there already.
-            UserError: the disk is full or not writable, or the file is no history.
+            ValueError: A key is not a column, or the epoch is not later than the last one.
+            UserError: The disk is full or not writable, or the file is not a history.
         """
         line = _line(row)
         rows = self._rows() or _HEADER
         last = rows[rows.rfind("\n", 0, -1) + 1 :].rstrip("\n")
         if not rows.startswith(_HEADER) or (rows != _HEADER and _parsed(last) is None):
-            self.read()  # Raises: names the line.
+            self.read()  # Raises UserError, which names the line.
         if rows != _HEADER and int(last.partition(",")[0]) >= _epoch(row):
             raise ValueError(f"{self.path} has epoch {row['epoch']} already; cut it back first")
         replace_file(self.path, f"{rows}{line}\n".encode())
 
     def read(self) -> list[Row]:
-        """Return all rows; [] where there is no file. A last line that was cut short is no row.
+        """Return all rows; [] if there is no file. An incomplete last line is ignored.
 
         Raises:
-            UserError: the file cannot be read, or is no history; names the line.
+            UserError: The file cannot be read or is not a history; the message names the line.
         """
         header, *lines = (self._rows() or _HEADER).split("\n")[:-1]
         if f"{header}\n" != _HEADER:
@@ -79,29 +79,29 @@ class History:
         return rows
 
     def cut_back(self, epoch: int) -> None:
-        """Keep the rows of the epochs before `epoch`, the one to be trained next (from 1).
+        """Delete the rows from `epoch` on, the one to be trained next (counted from 1).
 
         Raises:
-            UserError: as `read` and `append`.
+            UserError: As `read` and `append`.
         """
         kept = [_line(row) for row in self.read() if _epoch(row) < epoch]
         if self.path.exists():
             replace_file(self.path, "".join((_HEADER, *(f"{line}\n" for line in kept))).encode())
 
     def _rows(self) -> str:
-        """Header and rows, each with its newline; "" where there is no file."""
+        """Return header and complete rows, each with its newline; "" if there is no file."""
         try:
-            text = read_regular(self.path, _MOST_BYTES).decode("ascii", errors="replace")
+            text = read_regular(self.path, _MAX_BYTES).decode("ascii", errors="replace")
         except FileNotFoundError:
             return ""
         except OSError as error:
             raise UserError(f"{self.path} cannot be read: {error.strerror or error}") from error
-        # A row ends with its newline: what follows the last one was cut short by a kill.
+        # A last line without a newline is incomplete: its writer was killed.
         return text[: text.rfind("\n") + 1]
 
 
 def _parsed(line: str) -> Row | None:
-    """Return a line's cells by column; None where it is no row."""
+    """Return a line's values by column; None if it is not a row."""
     cells = line.split(",")
     try:
         counts = list(map(int, cells[:2]))

@@ -1,4 +1,4 @@
-"""What makes two runs the same run."""
+"""The identity of a run: a hash of its config that is equal for equal results."""
 
 import hashlib
 import json
@@ -9,33 +9,33 @@ from typing import Any
 from convscope.config.schema import AddedLater, TrainConfig, dotted_types
 
 EXCLUDED = {
-    "study": "says which runs are compared, not what a run does",
-    "output_dir": "where the result lies",
-    "rerun": "whether an old result is believed",
+    "study": "selects which runs are compared, not what a run does",
+    "output_dir": "folder of the results",
+    "rerun": "whether an old result is reused",
     "repeat": "how many seeds; each run has its own",
     "plan": "nothing is trained",
     "fail_fast": "whether a sweep goes on",
     "throughput": "how speed is measured once a run is finished",
     "objective": "which variants a search tries, not what a run does",
-    "trials": "how many a search tries",
-    "data.root": "where the images lie; the data set's fingerprint says what they are",
-    "data.cache": "where the decoded images lie",
+    "trials": "how many variants a search tries",
+    "data.root": "folder of the images, which the data set's fingerprint identifies",
+    "data.cache": "folder of the decoded images",
     "trainer.enable_progress_bar": "display",
     "logger": "where metrics are logged",
 }
-"""Dotted keys that cannot change a result, and why; a key that names a group excludes all of it."""
+"""Dotted keys that cannot change a result, with the reason; a group's key excludes all its keys."""
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """Hash a resolved config, less `EXCLUDED` and `AddedLater` keys, to 64 hex digits.
+    """Return the SHA-256, in hex, of a resolved config without `EXCLUDED` and `AddedLater` keys.
 
     Args:
-        config: Nested dicts of plain values: the conv as pixels (`geometry.convs_to_config`), the
-            data set by name and fingerprint, precision, kind and number of devices as really used.
+        config: Nested dicts of plain values: the conv in pixels (`geometry.convs_to_config`), the
+            data set by name and fingerprint, precision and devices as actually used.
 
     Raises:
         TypeError: A value is not a dict, list, tuple, str, int, float, bool or None. Subclasses are
-            refused too: an enum or a NumPy float could print otherwise in another version.
+            refused too: an enum or a NumPy float may be printed differently by another version.
         ValueError: A float is not finite.
     """
     text = json.dumps(
@@ -71,7 +71,7 @@ def _plain_group(group: Mapping[Any, Any], key: str) -> dict[str, object]:
 
 @cache
 def _added_later() -> dict[str, tuple[type, Any]]:
-    """Type and value at which a key that older runs lack is left out."""
+    """Return type and value at which a key that older runs lack is left out, by dotted key."""
     return {
         key: (type(rule.default), rule.default)
         for key, of in dotted_types(TrainConfig)

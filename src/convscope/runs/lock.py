@@ -1,6 +1,6 @@
-"""Who trains a run: one process, for as long as it lives.
+"""The lock of a run, which a single process has while it trains the run.
 
-On one host by the operating system's lock; between hosts also by signs of life, see `heartbeat`.
+On one host it is the operating system's lock; between hosts a heartbeat too, see `heartbeat`.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from convscope.errors import UserError
 from convscope.files import open_regular, sync_folder
 from convscope.runs.directory import EVENT_FILES, REPLACED, RunDirectory
-from convscope.runs.heartbeat import Heartbeat, beats_elsewhere, start_heartbeat
+from convscope.runs.heartbeat import Heartbeat, is_alive_elsewhere, start_heartbeat
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# `is_locked` takes a lock for microseconds: a claim tries a little longer before it gives up.
-_PATIENCE_S = 0.1
+# `is_locked` takes the lock for microseconds: a claim must try for longer than that.
+_TIMEOUT_S = 0.1
 _POLL_S = 0.01
 _WAIT_S = 0.5
 _ATTEMPTS = 100
@@ -39,23 +39,24 @@ class ClaimLost(UserError):
 
 @dataclass(frozen=True)
 class Claim:
-    """What a claim guards, for all processes of a run to look at.
+    """A claimed folder, which all processes of a run can check.
 
-    Args:
-        lock: device and inode of the lock's file, as claimed.
+    Attributes:
+        run_dir: The run's folder.
+        lock: Device and inode of the lock's file when it was claimed.
     """
 
     run_dir: Path
     lock: tuple[int, int]
 
     @property
-    def stands(self) -> bool:
-        """Whether the folder is there as it was claimed: neither deleted nor moved nor replaced."""
+    def is_intact(self) -> bool:
+        """Whether the claimed folder was neither deleted nor moved nor replaced."""
         return _inode(RunDirectory(self.run_dir).lock) == self.lock
 
     def check(self) -> None:
-        """Raise ClaimLost where the claim no longer stands."""
-        if not self.stands:
+        """Raise ClaimLost if the folder was deleted, moved or replaced."""
+        if not self.is_intact:
             raise ClaimLost(
                 f"{self.run_dir} was deleted, moved or replaced while it was trained, and nothing"
                 " more is written there; give the same command again"
@@ -63,14 +64,17 @@ class Claim:
 
 
 class RunLock:
-    """The claim to one run's folder.
+    """The exclusive lock of a run's folder.
 
-    The kernel releases it when the process ends, however it ends; to hosts that do not see the
-    kernel's locks, a process is dead that has given no sign of life for `DEAD_S`. The claim belongs
-    to this object: keep it for as long as the claim is needed.
+    The kernel releases it when the process ends, however it ends. Hosts that do not share the
+    kernel's locks consider a process dead after `heartbeat.TIMEOUT_S` without a heartbeat. The lock
+    is also released when this object is garbage-collected.
+
+    Args:
+        run_dir: The run's folder.
 
     Example:
-        with RunLock(run_dir): ...   # raises RunLocked where a live process has it
+        with RunLock(run_dir): ...   # raises RunLocked if a live process has the lock
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -81,10 +85,10 @@ class RunLock:
         self._heartbeat: Heartbeat | None = None
 
     def try_acquire(self) -> bool:
-        """Create the folder and claim it; False where a live process has it.
+        """Create the folder and claim it; return False if a live process has the lock.
 
         Raises:
-            UserError: The folder cannot be made or written, or its file system has no locks.
+            UserError: The folder cannot be created or written, or its file system has no locks.
         """
         if self._lock is not None:
             raise RuntimeError(f"{self._path} is claimed by this object already")
@@ -99,7 +103,7 @@ class RunLock:
             ) from error
 
     def acquire(self, blocking: bool = False) -> bool:
-        """`try_acquire`, and where `blocking`, again until the run is free."""
+        """Call `try_acquire`, and if `blocking`, repeat it until the run is free."""
         while not self.try_acquire():
             if not blocking:
                 return False
@@ -108,18 +112,18 @@ class RunLock:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the claim is ours and still guards this path: deleting the folder ends it."""
-        return self._claim is not None and self._claim.stands
+        """Whether this object has the lock and the folder was not deleted, moved or replaced."""
+        return self._claim is not None and self._claim.is_intact
 
     @property
     def claim(self) -> Claim:
-        """What is claimed, while it is."""
+        """The claim, which exists only while this object has the lock."""
         if self._claim is None:
             raise RuntimeError(f"{self._path} is not claimed by this object")
         return self._claim
 
     def release(self) -> None:
-        """Give the claim back; nothing happens where there is none."""
+        """Release the lock; do nothing if this object does not have it."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
             self._heartbeat = None
@@ -142,30 +146,30 @@ class RunLock:
         self.release()
 
     def _try_claim(self) -> bool:
-        # Imported here: 40 ms that those who only read runs need not pay.
+        # Imported here: it takes 40 ms, which reading runs does not need.
         from filelock import FileLock, Timeout
 
         self.run_dir.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_ATTEMPTS):
             try:
                 before = self._make_file()
-                # Raises where there are no locks: filelock would turn to marker files there, and
-                # those outlive `kill -9`.
+                # Raises if there are no locks: filelock would then use marker files, which remain
+                # after `kill -9`.
                 if _probe(self._path):
                     return False
                 lock = FileLock(self._path, thread_local=False)
-                lock.acquire(timeout=_PATIENCE_S, poll_interval=_POLL_S)
+                lock.acquire(timeout=_TIMEOUT_S, poll_interval=_POLL_S)
             except Timeout:
                 return False
             except (FileNotFoundError, FileExistsError):
-                continue  # The folder was deleted or moved, and perhaps made anew, just now.
+                continue  # The folder was deleted, moved or replaced meanwhile: try again.
             if before is not None and before == _inode(self._path):
-                return self._beat(lock, before)
-            lock.release()  # As above, but too late for an error: this lock guards nothing.
-        raise OSError(errno.ENOENT, "it does not stay in place")
+                return self._start_heartbeat(lock, before)
+            lock.release()  # The folder was replaced meanwhile: this lock is of no use.
+        raise OSError(errno.ENOENT, "it is moved again and again")
 
-    def _beat(self, lock: "BaseFileLock", claimed: tuple[int, int]) -> bool:
-        # Touched: the time that this leaves is the disk's own clock.
+    def _start_heartbeat(self, lock: "BaseFileLock", claimed: tuple[int, int]) -> bool:
+        # The resulting time stamp is the current time by the disk's clock.
         os.utime(self._path)
         self._heartbeat = start_heartbeat(self.run_dir, os.stat(self._path).st_mtime)
         if self._heartbeat is None:
@@ -175,7 +179,7 @@ class RunLock:
         return True
 
     def _make_file(self) -> tuple[int, int] | None:
-        # Not `exist_ok=True`: that raises where the folder is moved at this very moment.
+        # Not `exist_ok=True`, which raises if the folder is moved at the same moment.
         with contextlib.suppress(FileExistsError):
             self.run_dir.mkdir()
         os.close(open_regular(self._path, os.O_RDWR | os.O_CREAT))
@@ -183,21 +187,21 @@ class RunLock:
 
 
 def is_locked(run_dir: Path) -> bool:
-    """Whether a live process trains this run; creates nothing and needs no right to write.
+    """Return whether a live process trains this run; nothing is created or written.
 
-    One of another host whose locks are not seen here lives by the clocks of both.
+    A process of a host that does not share locks counts as alive by its last heartbeat.
 
     Raises:
-        UserError: The lock's file may not be opened.
+        UserError: The lock's file cannot be opened.
     """
     path = RunDirectory(run_dir).lock
     try:
-        return _probe(path) or beats_elsewhere(run_dir)
+        return _probe(path) or is_alive_elsewhere(run_dir)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         if error.errno in _NO_LOCKS_HERE:
-            return False  # Nobody can have claimed it: see `try_acquire`.
+            return False  # `try_acquire` refuses such a file system, so nobody has the lock.
         raise UserError(f"{path} cannot be opened: {error.strerror or error}") from error
 
 
@@ -209,7 +213,7 @@ if sys.platform == "win32":
         if not path.exists():
             return False
         try:
-            with FileLock(path, timeout=_PATIENCE_S, poll_interval=_POLL_S):
+            with FileLock(path, timeout=_TIMEOUT_S, poll_interval=_POLL_S):
                 return False
         except Timeout:
             return True
@@ -220,7 +224,7 @@ else:
     def _probe(path: Path) -> bool:
         descriptor = open_regular(path)
         try:
-            # Shared: two who ask at once do not take each other for a claim.
+            # Shared: two simultaneous probes must not take each other for a claim.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
@@ -231,26 +235,25 @@ else:
         return False
 
 
-def move_aside(run_dir: Path) -> Path | None:
-    """Rename a run's folder to `<study>/replaced/<run>-<n>`, so that it can be trained anew.
+def archive_run(run_dir: Path) -> Path | None:
+    """Move a run's folder to `<study>/replaced/<run>-<n>`, so that the run can be trained again.
 
-    Call it before claiming the run: it holds the claim itself while it moves the folder. After that
-    the run's event files are called `events.out.replaced.*`, so that TensorBoard shows the run that
-    takes its place and not this one too; named `events.out.tfevents.*` again, they are read as
-    before.
+    Call it before claiming the run, since it takes the lock itself while it moves the folder. The
+    moved event files are renamed to `events.out.replaced.*`, so that TensorBoard shows only the new
+    run; renamed back to `events.out.tfevents.*`, they are shown again.
 
     Returns:
-        Where it lies now; None where there was nothing to move.
+        The new path; None if the folder does not exist.
 
     Raises:
-        RunLocked: A live process trains it.
-        UserError: It cannot be moved.
+        RunLocked: A live process trains the run.
+        UserError: The folder cannot be moved.
     """
     if not run_dir.exists():
         return None
     with RunLock(run_dir) as lock:
         if sys.platform == "win32":
-            lock.release()  # Windows moves no folder that holds an open file.
+            lock.release()  # Windows cannot move a folder with an open file in it.
         try:
             return _rename(run_dir)
         except OSError as error:
@@ -262,22 +265,22 @@ def _rename(run_dir: Path) -> Path:
     replaced.mkdir(exist_ok=True)
     number = 1
     while os.path.lexists(target := replaced / f"{run_dir.name}-{number}"):
-        _retire(target)  # Left to do by one who was killed after the rename below.
+        _retire(target)  # In case a process was killed after the rename below.
         number += 1
-    # Only the run's holder takes names that begin so, and a folder that is not empty is never
-    # replaced by a rename.
+    # The lock of the run excludes others from this name, and `rename` never replaces a folder that
+    # is not empty.
     os.rename(run_dir, target)
     sync_folder(replaced)
     sync_folder(run_dir.parent)
-    # Not before: killed in between, a run that stays in its place would lack its event files.
+    # After the move: if the process is killed in between, no unmoved run lacks its event files.
     _retire(target)
     return target
 
 
 def _retire(run_dir: Path) -> None:
-    """Hide the event files of a run that was moved, and end its claim's sign of life."""
+    """Hide a moved run's event files from TensorBoard, and delete its heartbeat file."""
     if run_dir.is_symlink():
-        return  # Not ours: what it points at may be a run that counts.
+        return  # Not created by us; it may point to a run in use.
     RunDirectory(run_dir).heartbeat.unlink(missing_ok=True)
     for path in run_dir.glob(EVENT_FILES):
         os.rename(path, path.with_name(path.name.replace("tfevents", "replaced")))

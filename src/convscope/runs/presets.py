@@ -1,4 +1,4 @@
-"""Choices of a group that are no files: `conv=k7-s2-p3` by its label, `experiment=RUN` by a run."""
+"""Choices of config groups without a file: `conv=k7-s2-p3` by label, `experiment=RUN` by a run."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ _GROUPS: dict[str, tuple[type, str]] = {
     "optim": (OptimConfig, "adamw"),
     "trainer": (TrainerConfig, "default"),
 }
-"""Of a run's config: the schema of each, and the file that has what an older run lacks."""
-_OF_THE_RUN = ("seed", "compile", "study", "output_dir")
-"""The other keys ask for a sweep or a search, or say what happens to runs that are there."""
-_MOST_BYTES = 1_000_000
+"""Schema of each group, and the choice that supplies keys which an older run lacks."""
+_RUN_KEYS = ("seed", "compile", "study", "output_dir")
+"""Top-level keys that an experiment takes from a run; the others concern the command."""
+_MAX_BYTES = 1_000_000
 
 
 def is_preset(group: str, choice: str) -> bool:
-    """Whether a choice that has no file means something."""
+    """Return whether a choice without a file is valid: a label, or the folder of a run."""
     if group == "conv" and parse_label(choice) is not None:
         return True
     return group in ("experiment", *_GROUPS) and _config_file(choice).is_file()
 
 
 def preset(group: str, choice: str) -> dict[str, Any]:
-    """Return the content of the file that the choice would have.
+    """Return the config of a choice without a file.
 
-    Of a run, `experiment` chooses its part of each group, so that a group's choice that is typed
-    too counts, as it does with an experiment that has a file.
+    An `experiment` of a run chooses the run's part of each group by an override in its defaults, so
+    that a group's choice on the command line wins, as with an experiment that has a file.
 
     Raises:
-        UserError: the run's config.yaml is damaged.
+        UserError: The run's config.yaml is damaged.
     """
     values = parse_label(choice) if group == "conv" else None
     if values is not None:
@@ -61,12 +61,12 @@ def preset(group: str, choice: str) -> dict[str, Any]:
     try:
         if group == "experiment":
             chosen = [{f"override /{name}": choice} for name in _GROUPS]
-            return {"defaults": chosen} | {key: config[key] for key in _OF_THE_RUN}
+            return {"defaults": chosen} | {key: config[key] for key in _RUN_KEYS}
         schema, base = _GROUPS[group]
         known = {field.name for field in fields(schema)}
         values = {key: value for key, value in config[group].items() if key in known}
         if group == "conv" and "same" not in values["padding"]:
-            # What has no pixels stays as typed.
+            # With `same`, the padding may have no value in pixels.
             values = typed_conv(convs_from_config(values))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is not the config of a run: {as_typed(error)}") from error
@@ -79,7 +79,7 @@ def _config_file(choice: str) -> Path:
 
 def _read(path: Path) -> Mapping[Any, Any]:
     try:
-        text = read_regular(path, _MOST_BYTES).decode()
+        text = read_regular(path, _MAX_BYTES).decode()
         config = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error

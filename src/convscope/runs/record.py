@@ -1,4 +1,4 @@
-"""run.json: what one run was, and what came of it (schema 1)."""
+"""run.json: the config, environment, status and results of a run (schema 1)."""
 
 import dataclasses
 import json
@@ -16,34 +16,37 @@ from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import is_locked
 from convscope.runs.schema import SCHEMA, Status, problem_of
 
-MOST_BYTES = 2**24
-"""Of a record: a thousand times as many as most have."""
+MAX_BYTES = 2**24
+"""Largest record; most have a thousandth of it."""
 KILLED = "its process ended without saying why (killed, or the machine went down)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run, as run.json holds it.
+    """A run as described by run.json.
 
-    Args:
+    Attributes:
         id: `identity` of the resolved config, 64 hex digits.
+        study: Name of the study.
+        name: Name of the run's folder.
+        status: Status as written; see `effective_status`.
         reason: One line for `interrupted`, `failed` and `skipped`; None for the others.
-        variant: The geometry's label, `k3-s2-p1`.
-        command: What the user typed, or the call.
+        variant: The variant's label, such as `k3-s2-p1`.
+        command: The command line, or the call of the Python API.
         config: The resolved config, plain values.
-        dataset: `schema.Dataset`: images per part, input_shape (channels, height, width);
-            None for what is not known because no data was loaded. `used`: images of an epoch's
-            training (`train`), of a validation (`val`) and of the test (`test`), optimizer
-            `steps`, and test images of the `most_frequent` class; older records lack it.
-        geometry: `NetworkGeometry.as_records()`; empty where the variant is impossible.
-        params, macs: Of the whole network; None where the variant is impossible.
-        metrics: The `summary/` tags without their prefix. JSON has no NaN: a value that is not
-            finite is written as null and reads as None.
+        dataset: Keys of `schema.Dataset`: images per part, input_shape (channels, height, width);
+            None if unknown because no data was loaded. `used` has the images of a training epoch
+            (`train`), of a validation (`val`) and of the test (`test`), the optimizer `steps`, and
+            the test images of the `most_frequent` class; older records lack it.
+        geometry: `NetworkGeometry.as_records()`; empty if the variant is impossible.
+        params, macs: Totals of the network; None if the variant is impossible.
+        metrics: Values by `summary/` tag, without that prefix. JSON has no NaN: a value that is not
+            finite is written as null and read as None.
         resumed_from_epoch: Epochs that were finished when the run was last resumed; 0 if never.
-        environment: `schema.Environment` at least.
-        started_at, ended_at: ISO 8601 in UTC, as `utc_now` gives them.
-        path: The run's folder, where it was read from one; not part
-            of the file.
+        environment: At least the keys of `schema.Environment`.
+        started_at, ended_at: Times as from `utc_now`.
+        duration_s: Duration in seconds.
+        path: The run's folder if the record was read from one; not part of the file.
     """
 
     id: str
@@ -68,16 +71,16 @@ class RunRecord:
 
     @property
     def speed_is_shared(self) -> bool:
-        """Whether its samples/s are of a time when other runs may have had its machine too."""
+        """Whether samples/s were measured while other runs may have used the same machine."""
         return bool(self.environment.get("shared")) and "alone" not in self.environment
 
 
 @contextmanager
-def reading(record: RunRecord) -> Iterator[None]:
-    """Within it, what a record lacks of what is read from it is told in one line.
+def record_errors(record: RunRecord) -> Iterator[None]:
+    """Raise errors at missing or malformed values of a record, within this block, as a UserError.
 
     Raises:
-        UserError: the record does not say what was trained.
+        UserError: The block found no usable value in the record.
     """
     try:
         yield
@@ -88,16 +91,20 @@ def reading(record: RunRecord) -> Iterator[None]:
 
 
 def utc_now() -> str:
-    """Return the time as records have it: `2026-01-31T12:00:00.250Z`."""
+    """Return the current time in UTC, in ISO 8601: `2026-01-31T12:00:00.250Z`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def write_record(path: Path, record: RunRecord) -> None:
-    """Replace run.json whole; the caller holds the run's lock.
+    """Replace run.json atomically; the caller has the run's lock.
+
+    Args:
+        path: The file.
+        record: Its new content.
 
     Raises:
-        ValueError: `read_record` would refuse it.
-        UserError: The disk is full or not writable; the old record is whole.
+        ValueError: The record does not satisfy the schema.
+        UserError: The disk is full or not writable; the old record is intact.
     """
     document = {"schema": SCHEMA} | {
         field.name: getattr(record, field.name)
@@ -113,19 +120,19 @@ def write_record(path: Path, record: RunRecord) -> None:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Read run.json, its status as it stands there.
+    """Return the record in run.json, with its status as written.
 
     Raises:
-        UserError: It cannot be read or is no record of this schema; names the file and why.
+        UserError: The file cannot be read or is not a record of this schema.
     """
     try:
-        data = read_regular(path, MOST_BYTES)
+        data = read_regular(path, MAX_BYTES)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     if not data.strip():
         raise UserError(f"{path} is empty")
     try:
-        # Python's own literals NaN and Infinity, in records made by hand, read as null.
+        # Python's literals NaN and Infinity, in records written by hand, are read as null.
         document = json.loads(data, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no valid JSON: {error}") from error
@@ -138,25 +145,25 @@ def read_record(path: Path) -> RunRecord:
 
 
 def effective_status(run_dir: Path, record: RunRecord) -> Status:
-    """Return the status to believe: `running` while nobody has the run's lock is `interrupted`."""
+    """Return the record's status, or `interrupted` if it is `running` and nobody has the lock."""
     if record.status == "running" and not is_locked(run_dir):
         return "interrupted"
     return record.status
 
 
 def current_record(run_dir: Path) -> RunRecord:
-    """Read a run's record with the status to believe.
+    """Return a run's record with its effective status.
 
-    To a process that holds the run's lock itself, what a killed one left reads as `running`.
+    In a process that has the run's lock itself, the record of a killed process stays `running`.
 
     Raises:
-        UserError: As `read_record`, or the lock's file may not be opened.
+        UserError: As `read_record`, or the lock's file cannot be opened.
     """
     path = RunDirectory(run_dir).record
     record = read_record(path)
     if effective_status(run_dir, record) == record.status:
         return record
-    # Read again: it may have ended, and let go of the lock, since the first look.
+    # Read again: the run may have ended, and released the lock, since the first read.
     record = read_record(path)
     if record.status != "running":
         return record

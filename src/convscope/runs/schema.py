@@ -1,6 +1,6 @@
-"""What run.json must hold: schema 1, as types that `msgspec` checks, and what types cannot say.
+"""Schema 1 of run.json, as types that `msgspec` checks, and further rules as functions.
 
-Keys that a later version adds below `config`, `dataset`, `metrics`, `environment` or in a layer of
+Unknown keys of a later version in `config`, `dataset`, `metrics`, `environment` or a layer of
 `geometry` are kept.
 """
 
@@ -22,18 +22,18 @@ from convscope.geometry.conv import LARGEST
 SCHEMA = 1
 Status = Literal["running", "finished", "interrupted", "failed", "skipped"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-REASONED = ("interrupted", "failed", "skipped")
+REASON_STATUSES = ("interrupted", "failed", "skipped")
 
 _SHOWN = 60
-"""Characters of a value in a message."""
+"""Most characters of a value in a message."""
 _LARGEST = 10**100
-"""Largest number: sums of its squares are floats still."""
+"""Largest number: sums of squares of such numbers do not overflow a float."""
 _LARGEST_COUNT = 2**53
-"""Up to it a float, and so JavaScript and pandas, has every whole number."""
+"""Largest count: up to it a float, as in JavaScript and pandas, represents every integer."""
 _LEVELS = 13
-"""Values within values."""
-_MOST = 1_000
-"""Metrics, keys of the config, and entries of a key: each is a column or a text."""
+"""Levels of nested lists and objects, plus one."""
+_MAX_ENTRIES = 1_000
+"""Most metrics, keys of the config, and entries of a key: tables show each in a column or cell."""
 
 Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=0, le=_LARGEST_COUNT)]
@@ -47,11 +47,15 @@ Single = str | bool | int | float | None
 
 
 class Border(Struct):
+    """Unused border of a layer on one axis, in pixels of the image and of the padding."""
+
     image: Count
     padding: Count
 
 
 class Layer(Struct):
+    """Geometry of a layer, from `NetworkGeometry.as_records`; pairs are (height, width)."""
+
     name: Text
     in_shape: Shape
     out_shape: Shape
@@ -71,6 +75,8 @@ class Layer(Struct):
 
 
 class Dataset(Struct):
+    """The data set of a run; see `RunRecord.dataset`."""
+
     name: Text | None
     train: Count | None
     val: Count | None
@@ -84,6 +90,8 @@ class Dataset(Struct):
 
 
 class Metrics(Struct):
+    """Metrics with a range of their own; any other metric is a number or null."""
+
     test_accuracy: Share | None = None
     best_val_accuracy: Share | None = None
     test_loss: Amount | None = None
@@ -93,10 +101,14 @@ class Metrics(Struct):
 
 
 class Remeasured(Struct):
+    """How samples/s were measured again while no other run used the machine."""
+
     threads: Count
 
 
 class Environment(Struct):
+    """Software and hardware of a run."""
+
     git: dict[str, Any] | None
     versions: dict[str, Text] | None
     device: Text | None
@@ -109,7 +121,7 @@ class Environment(Struct):
 
 
 def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:
-    """Return a type of the config with its bounds on each number in it."""
+    """Return a config field's type with its bounds applied to each number in it."""
     if hint is Any:
         hint = Single | list[Single]
     if hint in (int, float):
@@ -121,7 +133,7 @@ def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:
 
 
 def _optional_keys(kind: Any) -> type[Struct]:
-    """Return a type for a record's part of a config: any of its keys, within their bounds."""
+    """Return a type for a config in a record: each key is optional, with its bounds."""
     fields = []
     for name, (hint, rules) in field_types(kind).items():
         bounds = tuple(rule for rule in rules if isinstance(rule, Meta) and rule.pattern is None)
@@ -137,6 +149,8 @@ Config: Any = _optional_keys(TrainConfig)
 
 
 class Record(Struct, forbid_unknown_fields=True):
+    """The whole document; see `RunRecord`."""
+
     schema: int
     id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     study: Text
@@ -159,7 +173,7 @@ class Record(Struct, forbid_unknown_fields=True):
 
 
 class PixelConv(Struct):
-    """`conv` as `geometry.convs_to_config` writes it: pixels per layer."""
+    """`conv` in pixels per layer, as from `geometry.convs_to_config`."""
 
     kernel_size: list[tuple[Side, Side]]
     stride: list[tuple[Side, Side]]
@@ -167,7 +181,7 @@ class PixelConv(Struct):
 
 
 class TypedConv(Struct):
-    """`conv` as it was typed, where it has no pixels: `same` with a stride above 1."""
+    """`conv` as typed, if it has no value in pixels: `same` with a stride above 1."""
 
     kernel_size: Typed | list[Typed]
     stride: Typed | list[Typed]
@@ -181,7 +195,7 @@ Typed = Pixels | Text
 
 
 def problem_of(document: object) -> str | None:
-    """Say why this JSON value is no record; None where it is one."""
+    """Return why a JSON value is not a record of this schema; None if it is one."""
     if not isinstance(document, dict) or "schema" not in document:
         return "it has no schema"
     schema = document["schema"]
@@ -193,15 +207,15 @@ def problem_of(document: object) -> str | None:
     try:
         record = convert(document, Record)
     except ValidationError as error:
-        return _in_words(str(error), document)
+        return _reworded(str(error), document)
     except UnicodeEncodeError:
-        return "it has a key that is no text"
+        return "it has a key that is not valid Unicode"
     for key in ("started_at", "ended_at"):
         time = getattr(record, key)
         if time is not None and time.utcoffset() != timedelta(0):
             return _must(key, "be a time in UTC", document[key])
-    if (record.status in REASONED) != (record.reason is not None):
-        return f"reason must say why a run is {' or '.join(REASONED)}, and be null otherwise"
+    if (record.status in REASON_STATUSES) != (record.reason is not None):
+        return f"reason must say why a run is {' or '.join(REASON_STATUSES)}, and be null otherwise"
     conv = document["config"].get("conv")
     if conv is not None and not _is_conv(conv):
         return _must("config.conv", "be kernel_size, stride and padding, in pixels per layer", conv)
@@ -212,7 +226,7 @@ def problem_of(document: object) -> str | None:
 
 
 def _problem_of_size(value: object, path: str, levels: int) -> str | None:
-    """Say which number or nesting is more than a record's readers can count with, or None."""
+    """Return which number is too large or value nested too deeply to process; None if none is."""
     if isinstance(value, dict | list):
         if levels == 0:
             return _must(path, f"have at most {_LEVELS - 1} levels", value)
@@ -229,18 +243,18 @@ def _problem_of_size(value: object, path: str, levels: int) -> str | None:
 
 
 def _problem_of_length(config: dict[str, object], metrics: dict[str, object]) -> str | None:
-    """Say what would fill tables without end, or None."""
+    """Return which part has too many entries for tables; None if none has."""
     for name, keys in (("config", config), ("metrics", metrics)):
-        if len(keys) > _MOST:
-            return _must(name, f"have at most {_MOST:,} keys", keys)
+        if len(keys) > _MAX_ENTRIES:
+            return _must(name, f"have at most {_MAX_ENTRIES:,} keys", keys)
     for key, value in config.items():
-        if isinstance(value, list) and len(value) > _MOST:
-            return _must(f"config.{key}", f"have at most {_MOST:,} entries", value)
+        if isinstance(value, list) and len(value) > _MAX_ENTRIES:
+            return _must(f"config.{key}", f"have at most {_MAX_ENTRIES:,} entries", value)
     return None
 
 
 _REFUSED = (ValidationError, UnicodeEncodeError)
-"""What `convert` raises; the second of a key that is no text."""
+"""Errors of `convert`; UnicodeEncodeError is for a key with an unpaired surrogate."""
 
 
 def _is_conv(conv: object) -> bool:
@@ -248,7 +262,7 @@ def _is_conv(conv: object) -> bool:
         pixels = convert(conv, PixelConv)
         return len(pixels.kernel_size) == len(pixels.stride) == len(pixels.padding) > 0
     except _REFUSED:
-        pass  # Perhaps as typed.
+        pass  # It may be a `TypedConv`.
     try:
         padding = convert(conv, TypedConv).padding
         return "same" in (padding if isinstance(padding, list) else [padding])
@@ -271,11 +285,11 @@ _OTHERS = {
     "Expected `datetime`": "a time in UTC",
     "Expected `str` matching": "64 hex digits",
 }
-"""Only the status is one of a few, and only the id follows a pattern."""
+"""By the start of msgspec's message: only `status` is an enum, and only `id` has a pattern."""
 
 
-def _in_words(error: str, document: dict[str, Any]) -> str:
-    """Reword msgspec's message, such as "Expected `int`, got `str` - at `$.geometry[0].macs`"."""
+def _reworded(error: str, document: dict[str, Any]) -> str:
+    """Rephrase msgspec's message, such as "Expected `int`, got `str` - at `$.geometry[0].macs`"."""
     found, _, path = error.partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
     field = re.fullmatch(r"Object (missing required|contains unknown) field `(.*)`", found, re.S)
@@ -287,13 +301,13 @@ def _in_words(error: str, document: dict[str, Any]) -> str:
     value: Any = document
     for key, index in re.findall(r"(\w+)|\[(\d+)\]", path):
         value = value[int(index)] if index else value[key]
-    words = next((words for start, words in _OTHERS.items() if found.startswith(start)), "")
+    rule = next((rule for start, rule in _OTHERS.items() if found.startswith(start)), "")
     types = re.match(r"Expected `(.*?)`(.*?)(, got |$)", found)
-    if types and not words:
-        words = " or ".join(_TYPES.get(one, one) for one in types[1].split(" | ")) + types[2]
+    if types and not rule:
+        rule = " or ".join(_TYPES.get(one, one) for one in types[1].split(" | ")) + types[2]
     if path.endswith("[...]"):
-        return _must(path.removesuffix("[...]"), f"have values that each are {words}", value)
-    return _must(path, f"be {words}", value)
+        return _must(path.removesuffix("[...]"), f"have values that each are {rule}", value)
+    return _must(path, f"be {rule}", value)
 
 
 def _must(path: str, rule: str, value: object) -> str:
@@ -301,7 +315,7 @@ def _must(path: str, rule: str, value: object) -> str:
 
 
 def _key(path: str) -> str:
-    # A key that somebody else wrote may be of any length and hold line breaks.
+    # A key in a damaged or foreign file may have any length, and line breaks.
     return path if path.isprintable() and len(path) <= _SHOWN else _brief(path)
 
 
@@ -309,6 +323,6 @@ def _brief(value: object) -> str:
     try:
         text = repr(value)
     except (RecursionError, ValueError):
-        # Nested without end, or a whole number of more digits than Python prints.
+        # Nested too deeply, or an integer with more digits than Python prints.
         return f"a {type(value).__name__} that is too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""The runs of a study as records, and one run by its name."""
+"""Read the records of a study, and find a run by its name."""
 
 import difflib
 import os
@@ -10,13 +10,13 @@ from convscope.runs.record import RunRecord, current_record
 
 
 def read_study(study: Path) -> tuple[list[RunRecord], list[UnreadableRun]]:
-    """Read every record of a study, by name, each with the status to believe and its `path`.
+    """Return every record of a study, by name, with its effective status, and unreadable runs.
 
-    What cannot be read (truncated, foreign, of a future schema, a link, without rights) is named in
-    the second list; the rest goes on.
+    A run is unreadable if it is a link, or its record is damaged, of a later schema, or may not be
+    read.
 
     Raises:
-        UserError: `study` is no folder, or may not be listed.
+        UserError: `study` is not a folder, or cannot be listed.
     """
     runs, unreadable = study_runs(study)
     records: list[RunRecord] = []
@@ -29,13 +29,14 @@ def read_study(study: Path) -> tuple[list[RunRecord], list[UnreadableRun]]:
 
 
 def runs_below(path: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
-    """List the runs of a run's folder (itself), a study or a folder of studies, by study, name.
+    """Return the runs in `path`, by study and name, and unreadable runs.
 
-    In a folder of studies a link to a study is followed; what else cannot be opened or is a link
-    is named in the second list.
+    Args:
+        path: The folder of a run, of a study, or of studies; in the last, links to studies are
+            followed.
 
     Raises:
-        UserError: `path` is no folder, or may not be listed.
+        UserError: `path` is not a folder, or cannot be listed.
     """
     if RunDirectory(path).record.is_file():
         return [RunDirectory(path)], []
@@ -56,23 +57,27 @@ def runs_below(path: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
 
 
 def _studies(folder: Path) -> list[Path]:
-    """List the folders in a folder that have no record, by name; links among them are followed.
+    """Return the folders in `folder` that have no record, by name; links are followed.
 
-    Each real folder comes once, under its own name where it has one here.
+    A folder that is also linked to is returned once, by its own name if it is in `folder`.
     """
     paths = [path for path in folder.iterdir() if path.name != REPLACED and os.path.isdir(path)]
-    by_place = {os.path.realpath(folder): folder}
+    by_real_path = {os.path.realpath(folder): folder}
     for path in sorted(paths, key=lambda path: (path.is_symlink(), path)):
         if not os.path.lexists(RunDirectory(path).record):
-            by_place.setdefault(os.path.realpath(path), path)
-    return sorted(path for path in by_place.values() if path != folder)
+            by_real_path.setdefault(os.path.realpath(path), path)
+    return sorted(path for path in by_real_path.values() if path != folder)
 
 
 def find_run(run: str | Path, output_dir: Path) -> RunDirectory:
-    """Find a run by its folder, its run.json, `<study>/<run>`, or its name in any study.
+    """Return the run given by its folder, its run.json, `<study>/<run>`, or its name in any study.
+
+    Args:
+        run: Path or name of the run.
+        output_dir: Folder of all studies.
 
     Raises:
-        UserError: There is none, or more than one.
+        UserError: There is no such run, or more than one.
     """
     given = Path(run)
     folder = given.parent if given.name == "run.json" else given
@@ -91,6 +96,6 @@ def _find_by_name(name: str, output_dir: Path) -> RunDirectory:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"run must be a run in {output_dir} or its folder, got {name!r}{hint}")
     if len(matches) > 1:
-        places = ", ".join(str(match.path) for match in matches)
-        raise UserError(f"run {name!r} lies in more than one study; give one of the paths {places}")
+        paths = ", ".join(str(match.path) for match in matches)
+        raise UserError(f"run {name!r} is in more than one study; give one of the paths {paths}")
     return matches[0]

@@ -14,8 +14,8 @@ from convscope.files import replace_file
 from convscope.layer_table import RUN_LEGEND, layer_table
 from convscope.metrics import describe
 from convscope.runs.environment import git_state, source_fingerprint, source_versions
-from convscope.runs.record import RunRecord, reading, utc_now
-from convscope.runs.used import planned_use
+from convscope.runs.record import RunRecord, record_errors, utc_now
+from convscope.runs.usage import planned_usage
 from convscope.streams import print_stderr
 from convscope.tables import RESUME, print_line, print_paragraph, print_table, tensorboard_command
 from convscope.training.request import RunRequest, resolved
@@ -33,7 +33,7 @@ def first_record(request: RunRequest) -> RunRecord:
         "val": len(request.val_indices),
         "test": len(images.test_labels),
     }
-    used = planned_use(config, parts)
+    used = planned_usage(config, parts)
     tested = images.test_labels[: used["test"]]
     return RunRecord(
         id=request.id,
@@ -108,7 +108,7 @@ def show_run(record: RunRecord, console: Console) -> None:
         console,
         f"{record.dataset['name']} {record.variant}: {describe(known, *_SHOWN)}",
     )
-    with reading(record):
+    with record_errors(record):
         folder = os.path.join(record.config["output_dir"], record.study, record.name)
     # Not Path.is_dir, which raises for a name longer than a path can be.
     if os.path.isdir(folder):

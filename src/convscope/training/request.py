@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convscope.config.schema import TrainConfig, brief, dotted
+from convscope.config.schema import TrainConfig, dotted, format_value
 from convscope.data import Facts, dataset_facts
 from convscope.data.datasets import validation_size
 from convscope.errors import UserError
@@ -63,7 +63,7 @@ def _on_images(variant: Variant, facts: Facts) -> Variant:
 def _check_sizes(config: TrainConfig, facts: Facts) -> None:
     """Raise UserError where a data set has too few images, or too small ones, for the config."""
     try:
-        train_size = facts.left_to_train(config.data.val_fraction)
+        train_size = facts.split_train_size(config.data.val_fraction)
         plan_steps(config.trainer, train_size, config.data.batch_size)
         _check_augmentation(config, min(facts.input_shape[1:]))
     except UserError as error:
@@ -96,7 +96,7 @@ def fitted(config: TrainConfig, typed: Collection[str], facts: Facts) -> TrainCo
         data = replace(
             data, val_fraction=next(one for one in shares if validation_size(largest, one))
         )
-    left = facts.left_to_train(data.val_fraction)
+    left = facts.split_train_size(data.val_fraction)
     if 2 * devices <= left < data.batch_size and "data.batch_size" not in typed:
         # Batch norm wants 2 images per device.
         each = max(2, left // (_STEPS_OF_A_SMALL_EPOCH * devices))
@@ -293,7 +293,7 @@ def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
     """`key=value` for each value unlike the default that the run's name does not show otherwise."""
     mine, theirs = dotted(asdict(config)), dotted(asdict(defaults))
     return [
-        f"{key}={brief(value)}"
+        f"{key}={format_value(value)}"
         for key, value in mine.items()
         if not key.startswith(_NAMED_OTHERWISE) and value != theirs[key]
     ]

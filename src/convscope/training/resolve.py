@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.config.compose import Composer
-from convscope.config.errors import as_written, key_of
-from convscope.config.expand import MOST_JOBS
+from convscope.config.errors import key_of, typed_values
+from convscope.config.expand import MAX_JOBS
 from convscope.config.schema import TrainConfig, TrainerConfig
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
@@ -65,7 +65,7 @@ def train_one(overrides: Sequence[str]) -> RunRecord:
 def refuse_search(overrides: Sequence[str]) -> None:
     """Raise UserError where a key of `OF_A_SEARCH` is set and nothing is searched."""
     for key in OF_A_SEARCH:
-        if key in as_written(overrides):
+        if key in typed_values(overrides):
             raise UserError(f"{key} is for a search: add -m hydra/sweeper=optuna")
 
 
@@ -109,9 +109,9 @@ class RunResolver:
         """
         configs = [self._composer.compose(overrides) for overrides in jobs]
         runs = sum(config.repeat for config in configs)
-        if runs > MOST_JOBS:
+        if runs > MAX_JOBS:
             raise UserError(
-                f"a sweep has at most {MOST_JOBS:,} runs, got {runs:,}"
+                f"a sweep has at most {MAX_JOBS:,} runs, got {runs:,}"
                 f" ({len(configs):,} combinations with repeat={configs[0].repeat})"
             )
         return [
@@ -124,7 +124,7 @@ class RunResolver:
     def _fitted(self, overrides: Sequence[str], config: TrainConfig) -> tuple[TrainConfig, Facts]:
         """Return the config, fitted to its data set where overrides allow it, and the outline."""
         facts = self._facts(config.data.name, config.data.root, config.data.image_size)
-        used = fitted(config, as_written(overrides), facts)
+        used = fitted(config, typed_values(overrides), facts)
         _, height, width = facts.input_shape
         if config.data.image_size is None and height * width > LARGE_PIXELS:
             self._tell(

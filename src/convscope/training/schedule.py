@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
-from convscope.runs.used import limit_batches
+from convscope.runs.usage import limit_batches
 
 WARMUP_STEPS = 10
 """Steps of an epoch's first chunk; no throughput counts the first chunk of a process."""

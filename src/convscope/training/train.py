@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.errors import UserError
 from convscope.runs.history import History
-from convscope.runs.lock import Claim, ClaimLost, RunLock, move_aside
+from convscope.runs.lock import Claim, ClaimLost, RunLock, archive_run
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
 from convscope.training.distributed.experiment import DistributedExperiment
 from convscope.training.distributed.processes import DeviceFailed
@@ -55,7 +55,7 @@ def train(request: RunRequest, processes: WorkerProcesses | None = None) -> RunR
     if request.config.trainer.fast_dev_run:
         return _train(request, None, _experiments(request, processes), processes)
     if request.config.rerun and directory.record.exists():
-        moved = move_aside(directory.path)
+        moved = archive_run(directory.path)
         log.info("rerun=true: previous run moved to %s", moved)
     finished = _finished(request)
     if finished is not None:

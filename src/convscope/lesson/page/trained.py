@@ -16,7 +16,7 @@ from convscope.data.sources import load
 from convscope.errors import UserError
 from convscope.geometry import ConvSpec, convs_from_config
 from convscope.runs.directory import RunDirectory
-from convscope.runs.record import RunRecord, current_record, reading
+from convscope.runs.record import RunRecord, current_record, record_errors
 
 _WEIGHT = "network.features.conv1.weight"
 _MOST_FILTERS = 64
@@ -50,7 +50,7 @@ def read_trained(run: Path) -> Trained:
     """
     record = current_record(run)
     filters = _filters(RunDirectory(run), record)
-    with reading(record):
+    with record_errors(record):
         conv = convs_from_config(record.config["conv"])[0]
     count = min(len(filters), _MOST_FILTERS, _FILTER_BYTES // filters[0].nbytes)
     if count == 0:
@@ -83,7 +83,7 @@ def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
 
 def _images(record: RunRecord) -> Images:
     """Return the images that the run was trained on, if they are still there unchanged."""
-    with reading(record):
+    with record_errors(record):
         data = record.config["data"]
         source = data["name"], data["root"], data["image_size"], data.get("cache")
     images = load(*source)

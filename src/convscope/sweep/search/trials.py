@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from convscope.config.errors import near
+from convscope.config.errors import did_you_mean
 from convscope.config.schema import as_typed
 from convscope.errors import UserError
 from convscope.metrics import Metric, metrics_of
@@ -90,7 +90,7 @@ def _objective(tag: object) -> Metric:
         )
     raise UserError(
         f"objective must be one of {', '.join(known)}, got {got}"
-        + near(got, list(known), prefix="objective=")
+        + did_you_mean(got, list(known), prefix="objective=")
     )
 
 

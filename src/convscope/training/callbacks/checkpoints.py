@@ -12,7 +12,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from typing_extensions import override
 
-from convscope.checkpoint import RUN, read_best, read_last
+from convscope.checkpoint import RUN_KEY, read_best, read_last
 from convscope.errors import UserError
 from convscope.files import replace_file
 from convscope.runs.directory import RunDirectory
@@ -39,7 +39,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         # Through memory: PyTorch's own writer does not say that a disk is full.
         content = io.BytesIO()
-        torch.save(checkpoint | {RUN: self._run}, content)
+        torch.save(checkpoint | {RUN_KEY: self._run}, content)
         target = Path(path)
         try:
             target.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a run uses of its data set: limits, batch size and steps leave less than there is."""
+"""Images and steps that a run uses, given its limits, batch size and data set."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ if TYPE_CHECKING:
 
 
 def limit_batches(batches: int, limit: int | float) -> int:
-    """Batches that a limit in Lightning's meaning leaves: an int counts, a float is a share."""
+    """Return the number of batches within one of Lightning's limits: a count or a share (float)."""
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
-def used(record: RunRecord) -> dict[str, int | None]:
-    """Return what a run used: as its record says, else as `planned_use` works it out.
+def data_usage(record: RunRecord) -> dict[str, int | None]:
+    """Return what a run used: from its record, else computed by `planned_usage`.
 
-    `most_frequent` is None where the record does not say it.
+    `most_frequent` (test images of the most frequent class) is None if the record lacks it.
     """
-    known = planned_use(record.config, record.dataset)
+    known = planned_usage(record.config, record.dataset)
     return {"most_frequent": None, **known, **record.dataset.get("used", {})}
 
 
-def planned_use(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, int | None]:
-    """Work out images and optimizer steps that follow from a config and the sizes of its data set.
+def planned_usage(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the images and optimizer steps that a config will use.
 
     Args:
-        config: resolved, as a record holds it; a limit that it lacks limits nothing.
-        dataset: with the images of each part: `train`, `val`, `test`.
+        config: Resolved, as in a record; a missing limit is no limit.
+        dataset: Images of each part: `train`, `val`, `test`.
 
     Returns:
         Images of a training epoch (`train`), of a validation (`val`) and of the test (`test`), and
-        optimizer steps in all (`steps`): None where the part's size is unknown, or where only
-        `max_time` can tell.
+        the total of optimizer steps (`steps`); None if the part's size is unknown, or if the number
+        of steps depends on `max_time`.
     """
     batch_size: int = config["data"]["batch_size"]
     trainer = config["trainer"]
@@ -53,7 +53,7 @@ def planned_use(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[s
     if train is None:
         epoch, steps = None, None
     else:
-        # A training batch is full: what is left of an epoch is dropped.
+        # Training batches are full: the remaining images of an epoch are dropped.
         per_epoch = batches(train // batch_size, "train")
         steps = _steps(trainer, per_epoch, fast=bool(fast))
         epoch = min(per_epoch, steps or per_epoch) * batch_size

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from convscope.runs.used import planned_use
+from convscope.runs.usage import planned_usage
 
 SIZES = {"train": 54_000, "val": 6_000, "test": 10_000}
 
 
 def use(batch_size: int = 256, **trainer: Any) -> dict[str, int | None]:
     config = {"data": {"batch_size": batch_size}, "trainer": {"max_epochs": 5} | trainer}
-    return planned_use(config, SIZES)
+    return planned_usage(config, SIZES)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_what_a_config_uses(given: dict[str, Any], expected: tuple[int | None, .
 
 def test_what_is_not_known_stays_open() -> None:
     config = {"data": {"batch_size": 32}, "trainer": {"max_epochs": 1}}
-    assert planned_use(config, dict.fromkeys(SIZES)) == {
+    assert planned_usage(config, dict.fromkeys(SIZES)) == {
         **dict.fromkeys(("train", "val", "test", "steps"))
     }
