@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from convscope.errors import UserError
 
-# As `typing` has it, without importing that: a command is to answer Ctrl-C at once.
+# Defined here because importing `typing` would delay the handling of Ctrl-C.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,15 +19,15 @@ __all__ = ["UserError", "load", "train"]
 
 
 def train(*overrides: str) -> RunRecord:
-    """Train one variant as `python scripts/train.py` does, and give its record.
+    """Train one variant as `python scripts/train.py` does, and return its record.
 
-    A run that failed or was interrupted has a record too: look at its `status` and `reason`.
+    A failed or interrupted run also returns a record; check its `status` and `reason`.
 
     Args:
         overrides: as on the command line: `train("conv.stride=2", "data=mnist")`.
 
     Raises:
-        UserError: bad input, an impossible variant, or data that cannot be had.
+        UserError: bad input, an impossible variant, or unavailable data.
     """
     from convscope.streams import guarded_streams, terminal_lines
     from convscope.text import escape_control
@@ -38,14 +38,14 @@ def train(*overrides: str) -> RunRecord:
 
 
 def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> TrainedVariant:
-    """The trained network of a finished run, with its preprocessing.
+    """Load the trained network of a finished run, with its preprocessing.
 
     Args:
-        run: a record, a run's folder, `<study>/<run>`, or a run's name in any study.
-        output_dir: where studies are looked for.
+        run: a record, a run's folder, `<study>/<run>`, or the name of a run in any study.
+        output_dir: folder of the studies.
 
     Raises:
-        UserError: there is no such run, or it has no trained network.
+        UserError: the run does not exist or has no trained network.
     """
     from pathlib import Path
 

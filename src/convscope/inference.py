@@ -1,4 +1,4 @@
-"""A trained variant, ready for images."""
+"""Classification of images by the trained network of a finished run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ from convscope.training.model import ConvNet
 Picture = str | Path | Image.Image
 """An image file, or an image that Pillow has opened: of any size, grey or in colour."""
 Pictures = Picture | Sequence[Picture] | NDArray[np.uint8] | Tensor
-"""One or many; arrays are (batch, height, width[, channels]) or one of them."""
+"""One image or several; arrays have the shape ([batch,] height, width[, channels])."""
 
 
 @dataclass(frozen=True, repr=False)
 class TrainedVariant:
-    """A network in evaluation mode and what its images must go through.
+    """A trained network in evaluation mode, with its preprocessing.
 
     Attributes:
-        mean, std: per channel, on the scale of 0 to 255.
-        classes: names, by label.
+        network: maps preprocessed images to class scores.
+        record: the run's record.
+        mean, std: normalisation per channel, on the scale of 0 to 255.
+        classes: names, indexed by label.
         input_shape: (channels, height, width).
     """
 
@@ -48,7 +50,7 @@ class TrainedVariant:
     input_shape: tuple[int, int, int]
 
     def __repr__(self) -> str:
-        """Show the run's name, its test accuracy, and what goes in and comes out."""
+        """Show the run's name, its test accuracy, the input's size and the number of classes."""
         return (
             f"<TrainedVariant {self.record.name}:"
             f" {describe(self.record.metrics, 'test_accuracy')},"
@@ -56,41 +58,42 @@ class TrainedVariant:
         )
 
     def preprocess(self, images: Pictures) -> Tensor:
-        """Normalise images as training does.
+        """Normalise images as in training.
 
-        Files and Pillow's images are scaled and cropped to the input's size, and are made grey
-        where the input is; arrays are uint8 and have that size.
+        Args:
+            images: files and Pillow images are scaled and cropped to the input's size, and made
+                grey if the input is; arrays are uint8 and have that size.
 
         Returns:
-            (batch, channels, height, width), float32.
+            Shape (batch, channels, height, width), float32.
 
         Raises:
-            UserError: another type or shape, or a file that is no image.
+            UserError: another type or shape, or a file that is not an image.
         """
         pixels = self._pixels(images)
-        # To the bit as `DeviceImages` does it.
+        # Bit-equal to `DeviceImages`.
         scale = (1 / torch.tensor(self.std, dtype=torch.float64)).float()
         return ((pixels.float() - torch.tensor(self.mean)) * scale).permute(0, 3, 1, 2)
 
     def _pixels(self, images: Pictures) -> Tensor:
-        """uint8, (batch, height, width, channels)."""
+        """Return images as uint8 of shape (batch, height, width, channels)."""
         if not isinstance(images, np.ndarray | Tensor):
             return self._fitted(images)
         if isinstance(images, np.ndarray):
-            # PyTorch takes no other arrays, or warns of them.
+            # PyTorch refuses negative strides and warns of read-only arrays.
             images = np.require(images, requirements=["C", "W"])
         channels, height, width = self.input_shape
         shape = tuple(images.shape)
         try:
             pixels = torch.as_tensor(images)
         except TypeError as error:
-            raise self._other_array(f"{images.dtype} of shape {shape}") from error
+            raise self._wrong_array(f"{images.dtype} of shape {shape}") from error
         if channels == 1 and shape[-1:] != (1,):
             pixels = pixels[..., None]
         if pixels.ndim == 3:
             pixels = pixels[None]
         if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != (height, width, channels):
-            raise self._other_array(f"{pixels.dtype} of shape {shape}")
+            raise self._wrong_array(f"{pixels.dtype} of shape {shape}")
         return pixels
 
     def _fitted(self, images: Picture | Sequence[Picture]) -> Tensor:
@@ -107,7 +110,7 @@ class TrainedVariant:
             pixels[number] = fit_to_input(image, self.input_shape)
         return torch.from_numpy(pixels)
 
-    def _other_array(self, got: str) -> UserError:
+    def _wrong_array(self, got: str) -> UserError:
         channels, height, width = self.input_shape
         return UserError(
             f"images must be uint8 of shape (batch, {height}, {width}, {channels}), got {got}"
@@ -115,19 +118,23 @@ class TrainedVariant:
 
     @torch.inference_mode()
     def scores(self, images: Pictures) -> Tensor:
-        """Probability of each class, (batch, classes), in the precision of the training."""
+        """Return class probabilities, shape (batch, classes), in the precision of the training.
+
+        Args:
+            images: as for `preprocess`.
+        """
         mixed = self.record.environment["precision"] == "bf16-mixed"
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
             scores: Tensor = self.network(self.preprocess(images))
         return scores.float().softmax(dim=1)
 
     def predict(self, images: Pictures) -> list[str]:
-        """Return the likeliest class of each image, by name."""
+        """Return the name of the most probable class of each image."""
         return [self.classes[label] for label in self.scores(images).argmax(dim=1).tolist()]
 
 
 def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
-    """See `convscope.load`."""
+    """Load the trained network of a finished run; see `convscope.load`."""
     directory = _directory(run, output_dir)
     record = current_record(directory.path)
     if record.status != "finished":
@@ -154,7 +161,7 @@ def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant
         model["pool_after"],
         len(data["classes"]),
     )
-    # Without memory: a damaged record may say that it is larger than any machine has.
+    # On "meta", without memory: a damaged record may describe a huge network.
     with torch.device("meta"):
         network = ConvNet(geometry)
     network.load_state_dict(

@@ -1,9 +1,8 @@
-"""The registry of metrics: each figure of a run, declared once.
+"""Registry of metrics: name, tag, title, format, direction and source of each, declared once.
 
-Training measures what is registered here and writes it to run.json and TensorBoard; tables, plots,
-Pareto fronts and the search read names, titles, formats and directions from here. Another metric is
-another entry of `METRICS`, and nothing else where its values come from the history, the test or the
-geometry. Nothing heavy is imported.
+Training measures the metrics that are registered here and writes them to run.json and TensorBoard;
+tables, plots, Pareto fronts and searches follow this registry. A metric whose values come from the
+history, the test or the geometry needs only an entry in `METRICS`. No heavy imports.
 """
 
 from __future__ import annotations
@@ -23,10 +22,12 @@ accuracy plot; the heat map; parallel coordinates."""
 
 
 class Network(NamedTuple):
-    """What is known of a network before it is built.
+    """Facts of a network that are known before it is built.
 
     Args:
-        layers: its layers, as `NetworkGeometry.as_records` and `RunRecord.geometry` have them.
+        params: number of parameters.
+        macs: multiply-accumulates per image.
+        layers: the layers, as in `NetworkGeometry.as_records` and `RunRecord.geometry`.
     """
 
     params: int
@@ -36,33 +37,32 @@ class Network(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure of a run, and how people read it.
+    """A number that describes a run, and how it is shown.
 
-    Exactly one of `of_epochs`, `of_test` and `of_network` says where its value comes from.
+    Its value comes from exactly one of `of_epochs`, `of_test` and `of_network`.
 
     Args:
-        name: key in the record's metrics, and column of the runs' table.
-        tag: TensorBoard's: of the history's column, of the test's result, or of the summary.
-        definition: what it is, as a hint or a caption.
-        title: of an axis; nothing else is needed to know what it is.
-        head: of a column, short.
-        hparams: what TensorBoard's HPARAMS calls it.
-        of_epochs: its value from those of `tag` in the history, one per epoch, at least one.
-        of_test: it is the test's result `tag`.
-        of_network: its value from the network's geometry: the same for every seed.
-        better: which direction is an improvement; None where neither is.
-        number: a value with its digits, without the unit; None, what was not measured, as a dash.
-        short: a value in a cell of a picture or at a tick, three digits or so.
-        unit: behind `number`.
-        axis_unit: behind the title of an axis or a picture, where the title does not name it.
-        phrase: a value in a sentence, `{}` being `text`.
-        tick_format: of an axis, in d3's language.
-        most: the greatest possible value; the least is 0.
+        name: key in a record's metrics, and column of the table of runs.
+        tag: TensorBoard tag: a column of the history, a result of the test, or `summary/<name>`.
+        definition: one sentence, for hints and captions.
+        title: unambiguous title, for axes.
+        head: short column heading.
+        hparams: name in TensorBoard's HPARAMS.
+        of_epochs: reduces the values of `tag` in the history (one per epoch, at least one).
+        of_test: whether the value is the test's result `tag`.
+        of_network: computes the value from the network's geometry; equal for all seeds.
+        better: direction of an improvement; None if there is none.
+        number: formats a value without its unit; None (not measured) becomes a dash.
+        short: formats a value for a tick or a cell of a picture, with about three digits.
+        unit: follows `number`.
+        axis_unit: follows the title of an axis or a picture.
+        phrase: template for a value in a sentence; `{}` is replaced by `text`.
+        tick_format: d3 format of an axis's ticks.
+        most: largest possible value; the smallest is 0.
         log: whether values may span orders of magnitude, so that an axis may be logarithmic.
-        images: the column that says of how many images it is a share.
-        views: where it is shown.
-        spare: 0 for a column that a table always has; of the others, the largest is left out first
-            where a table is too wide.
+        images: for an accuracy, the column with the number of images that it is a share of.
+        views: where the metric is shown.
+        spare: columns with the largest number are dropped first if a table is too wide; 0 never.
     """
 
     name: str
@@ -88,11 +88,11 @@ class Metric:
     spare: int = 6
 
     def text(self, value: float | None) -> str:
-        """A value with its unit: `98.75 %`, `34,000 samples/s`, `– samples/s`."""
+        """Return a value with its unit: `98.75 %`, `34,000 samples/s`, `– samples/s`."""
         return f"{self.number(value)} {self.unit}".rstrip()
 
     def describe(self, value: float | None) -> str:
-        """A value that says what it is: `validation 97.52 %`, `1.23 ms a step`."""
+        """Return a value with its meaning: `validation 97.52 %`, `1.23 ms a step`."""
         return self.phrase.format(self.text(value))
 
     @property
@@ -107,12 +107,12 @@ class Metric:
 
     @property
     def is_measured(self) -> bool:
-        """Whether it varies from seed to seed."""
+        """Whether the value varies from seed to seed."""
         return self.of_network is None
 
     @property
     def is_speed(self) -> bool:
-        """Whether it depends on what else the machine does."""
+        """Whether the value depends on other load of the machine."""
         return self.tag.startswith("throughput/")
 
 
@@ -305,26 +305,26 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
-"""Every metric by its name, in the order of tables."""
+"""All metrics by name, in the order of tables."""
 
 
 def metrics_of(view: View) -> list[Metric]:
-    """The metrics that a view shows, in the registry's order."""
+    """Return the metrics that a view shows, in the registry's order."""
     return [metric for metric in METRICS.values() if view in metric.views]
 
 
 def measured() -> list[str]:
-    """The names of the metrics that vary from seed to seed."""
+    """Return the names of the metrics that vary from seed to seed."""
     return [metric.name for metric in METRICS.values() if metric.is_measured]
 
 
 def geometric() -> list[str]:
-    """The names of the metrics that follow from the geometry."""
+    """Return the names of the metrics that follow from the geometry."""
     return [metric.name for metric in METRICS.values() if not metric.is_measured]
 
 
 def speeds() -> list[str]:
-    """The names of the metrics that depend on what else the machine does."""
+    """Return the names of the metrics that depend on other load of the machine."""
     return [metric.name for metric in METRICS.values() if metric.is_speed]
 
 
@@ -334,7 +334,7 @@ def describe(values: Mapping[str, float | None], *names: str) -> str:
 
 
 def of_network(network: Network) -> dict[str, float]:
-    """What follows from a network's geometry, by name."""
+    """Return the metrics that follow from a network's geometry, by name."""
     return {
         metric.name: metric.of_network(network)
         for metric in METRICS.values()
@@ -347,11 +347,12 @@ def of_run(
     tested: Mapping[str, float],
     history: Iterable[Mapping[str, float | int | None]],
 ) -> dict[str, float]:
-    """The metrics of a trained run by name; what was never measured is missing.
+    """Return the metrics of a trained run by name, without those that were never measured.
 
     Args:
+        network: the trained network.
         tested: the test's results by tag.
-        history: a row per epoch, values by tag, None for what was not measured.
+        history: a row per epoch with values by tag; None for values that were not measured.
     """
     rows = list(history)
     found: dict[str, float] = {}

@@ -40,12 +40,12 @@ def test_the_chosen_variant_and_the_others(make_runs: Runs) -> None:
         "Pareto front of mean validation accuracy and MACs, fewest MACs first: k3-s2-p1, k3-s1-p1 "
         "and k5-s1-p2. Neighbours on it need not differ significantly.",
         "Of the variance in test accuracy, kernel size accounts for 66 %; 31 % is shared between "
-        "confounded factors, 0.7 % belongs to what has no significant effect and 3 % lies between "
-        "seeds.",
+        "confounded factors, 0.7 % belongs to terms without a significant effect and 3 % lies "
+        "between seeds.",
         "No significant effect (F test, 5 %): stride.",
         "Adjusted means of test accuracy (main-effects model, as variants are missing): 97.95 % at "
         "kernel size 5, 96.95 % at kernel size 3.",
-        "The 10,000 test images are a sample too: that alone gives 98.00 % a standard error "
+        "The 10,000 test images are a sample too: this sampling gives 98.00 % a standard error "
         "of up to 0.14 points. That is not part of the intervals over seeds, and more seeds do not "
         "lower it.",
     ]
@@ -109,7 +109,7 @@ def test_shares_that_would_exceed_100_percent_are_not_given(make_runs: Runs) -> 
         "seeds. It is not split between factors: variants or runs are missing, and the factors' "
         "parts overlap.",
         "Significant (F tests, 5 % each): kernel size and stride.",
-        "Adjusted means are not listed: variants are missing, and main effects added up lead "
+        "Adjusted means are not listed: variants are missing, and the main-effects model leads "
         "outside 0 to 100 %.",
     ]
 
@@ -251,7 +251,7 @@ def test_one_run_only(make_runs: Runs) -> None:
     assert summarize(make_runs({(3, 2, "half"): [0.9875]})) == [
         "k3-s2-p1 is the only variant with a result: 98.75 % in a single run, at 176,320 MACs an "
         "image and 20,000 training samples/s.",
-        "The 10,000 test images are a sample too: that alone gives 98.75 % a standard error "
+        "The 10,000 test images are a sample too: this sampling gives 98.75 % a standard error "
         "of up to 0.11 points. That is not part of the intervals over seeds, and more seeds do not "
         "lower it.",
     ]
@@ -279,7 +279,7 @@ def test_what_is_said_of_data_is_what_was_used(make_runs: Runs) -> None:
     runs = make_runs({(3, 1, "half"): [0.9375] * 3}, config=LIMITED)
     # sqrt(0.9375 * 0.0625 / 2048) = 0.535 points.
     assert (
-        "The 2,048 test images are a sample too: that alone gives 93.75 % a standard error "
+        "The 2,048 test images are a sample too: this sampling gives 93.75 % a standard error "
         "of up to 0.53 points." in summarize(runs)[1]
     )
     assert describe_methods(runs)[1] == (
@@ -378,7 +378,7 @@ def test_caveats(make_runs: Runs) -> None:
         "3 runs skipped because the variant is impossible: k5-s2-p0 and k7-s3-p0.",
         "1 run still running: k3-s1-p1.",
         "1 run failed (k7-s1-p3): out of memory.",
-        "Only 1 seed of k7-s1-p3: with more, smaller differences show.",
+        "Only 1 seed of k7-s1-p3: with more seeds, smaller differences become significant.",
         "The training was not tuned per variant: all share one learning rate (0.02), schedule "
         "and length (5 epochs). With others, another variant may be better.",
         "The fastest run of a variant trained up to 1.5 times as fast as its slowest: "
@@ -391,11 +391,11 @@ def test_caveats_of_machines_and_versions(make_runs: Runs) -> None:
     runs.loc[:4, ["device", "threads", "torch"]] = ["NVIDIA H100", 16, "2.15.0"]
     said = caveats(runs)
     assert (
-        "Samples/s of NVIDIA H100 with 16 threads and AMD EPYC with 2 threads are no measure of "
-        "the variants."
+        "Samples/s were measured on NVIDIA H100 with 16 threads and AMD EPYC with 2 threads: "
+        "they do not compare the variants."
     ) in said
     assert (
-        "Runs were made with torch 2.14.1 and 2.15.0: speed and results may differ by that."
+        "Runs were made with torch 2.14.1 and 2.15.0: speed and results may differ for that reason."
     ) in said
 
 
@@ -448,7 +448,7 @@ def test_runs_that_have_not_learned_are_named(make_runs: Runs, right: int, untra
 
 def test_runs_that_max_time_ended_early_are_said_to_differ(make_runs: Runs) -> None:
     runs = make_runs(THREE, config={"trainer": {"max_time": "00:00:01:00"}})
-    assert "How long 9 runs trained is not on record." in caveats(runs)
+    assert "The number of optimizer steps of 9 runs is not recorded." in caveats(runs)
     runs["train_steps"] = [400.0 + 10 * place for place in range(9)]
     assert (
         "Runs of one setting took 400 to 480 optimizer steps, as trainer.max_time ended some "

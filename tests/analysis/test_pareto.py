@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
-from convscope.analysis.pareto import front, unbeaten
+from convscope.analysis.pareto import front, non_dominated
 from convscope.errors import UserError
 
 
@@ -57,10 +57,10 @@ def test_the_unbeaten_are_what_the_definition_says(columns: int) -> None:
         for place, point in enumerate(points)
         if not any((other >= point).all() and (other > point).any() for other in points)
     }
-    found = unbeaten(DataFrame(points))
+    found = non_dominated(DataFrame(points))
     assert set(found.index) == kept
     assert found.index.is_monotonic_increasing
 
 
 def test_of_nothing_nothing_is_unbeaten() -> None:
-    assert unbeaten(DataFrame(columns=[0, 1], dtype=float)).empty
+    assert non_dominated(DataFrame(columns=[0, 1], dtype=float)).empty

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import studentized_range
 
-from convscope.analysis.studentized import critical, survival
+from convscope.analysis.studentized import critical_value, survival
 
 
 @pytest.mark.parametrize("groups", [2, 3, 12, 60])
@@ -15,7 +15,9 @@ def test_the_chance_and_the_limit_are_scipys(groups: int, df: float) -> None:
     q = np.array([0.0, 0.5, 2, 3.5, 4.5, 6, 20])
     expected = [studentized_range.sf(one, groups, df) for one in q]
     assert survival(q, groups, df) == pytest.approx(expected, abs=1e-5)
-    assert critical(groups, df) == pytest.approx(studentized_range.ppf(0.95, groups, df), rel=1e-4)
+    assert critical_value(groups, df) == pytest.approx(
+        studentized_range.ppf(0.95, groups, df), rel=1e-4
+    )
 
 
 def test_each_q_has_its_own_degrees_of_freedom() -> None:
@@ -26,9 +28,9 @@ def test_each_q_has_its_own_degrees_of_freedom() -> None:
 
 def test_limits_for_thousands_of_degrees_of_freedom_are_those_of_each() -> None:
     df = np.random.default_rng(0).uniform(1, 8, 5000)
-    limits = critical(12, df)
+    limits = critical_value(12, df)
     for place in (0, 1234, 4999):
-        assert limits[place] == pytest.approx(critical(12, df[place]), rel=1e-4)
+        assert limits[place] == pytest.approx(critical_value(12, df[place]), rel=1e-4)
 
 
 def test_a_range_without_end_has_no_chance() -> None:

@@ -1,7 +1,7 @@
-"""Runs compared: one table, its statistics, figures, a report, and a tab in TensorBoard.
+"""Comparison of runs: their records as one table, its statistics, and findings in sentences.
 
-Reads only records. Nothing heavy is imported before it is called: TensorBoard imports this package
-at every start.
+Heavy packages are imported when a function is called: TensorBoard imports this package at every
+start.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ __all__ = ["load"]
 
 
 def load(*paths: str | Path) -> DataFrame:
-    """The runs below these folders as a table, one row per run; `frame` says which columns.
+    """Load the runs below these folders as a table with one row per run.
 
-    What differs between the runs comes first, then the results; `record` and `id` come last.
-    What cannot be read is warned of by name.
+    `convscope.analysis.frame` lists the columns. Those that differ between the runs come first,
+    then the results; `record` and `id` come last. Each unreadable run causes a warning.
 
     Args:
         paths: studies, folders of studies, or single runs; by default `outputs`.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: a folder does not exist.
     """
     from convscope.analysis.frame import Reader, results_first
 
     runs, unreadable = Reader([Path(path) for path in paths or ("outputs",)]).read()
-    for left in unreadable:
-        warnings.warn(f"skipped, unreadable: {left.reason}", stacklevel=2)
+    for run in unreadable:
+        warnings.warn(f"skipped, unreadable: {run.reason}", stacklevel=2)
     return results_first(runs)

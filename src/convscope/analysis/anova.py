@@ -1,9 +1,9 @@
-"""What kernel size, stride and padding each do to a metric: effects, interactions, shares.
+"""Analysis of variance: effects of kernel size, stride and padding on a metric, and interactions.
 
-Least squares on a grid of kernel sizes, strides and paddings, some cells empty. A term counts by
-what it adds to all terms that do not contain it (sums of squares of type II: Yates 1934, Langsrud
-2003), and as many degrees of freedom as the filled cells can estimate. In an unbalanced grid such
-sums overlap or leave a part open: `Effects.shares` never shows more than there is.
+Least squares on a grid of kernel sizes, strides and paddings in which cells may be empty. Sums of
+squares are of type II: what a term adds to all terms that do not contain it (Yates 1934, Langsrud
+2003). A term has as many degrees of freedom as the filled cells can estimate. In an unbalanced grid
+these sums may overlap or leave variance unassigned; `Effects.shares` always add up to 1.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from convscope.geometry import FACTORS
 SEEDS = "seeds"
 VARIANTS, CONFOUNDED = "variants", "confounded factors"
 CONFIDENCE = 0.95
-_ADDS_UP = 1e-6
+_SHARE_TOLERANCE = 1e-6
 _POLICIES = ("valid", "half", "full")
-_SAME = 1e-8
-"""Relative size below which a number is a rounding error of one that counts."""
+_TOLERANCE = 1e-8
+"""Relative size below which a number is a rounding error."""
 
 Array = NDArray[Any]
 Term = tuple[str, ...]
@@ -39,24 +39,24 @@ Term = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Effects:
-    """The analysis of one setting.
+    """Analysis of variance of one setting.
 
     Args:
-        terms: A row per factor that varies, per interaction that the filled cells show, and
-            `seeds` for what runs of one variant differ in: `term` ("stride", "kernel_size x
-            stride"), `df`, `sum_of_squares` (type II), `share` of it in the total (these add up to
-            1 where each variant has as many runs and the grid has no holes; else show `shares`),
-            `f`, `p_value`. NaN where a factor never varies without another, and where no variant
-            has two runs.
-        shares: Parts of the variance that add up to 1: of each term, of `CONFOUNDED` factors what
-            belongs to no single term, and of `SEEDS`. Where the terms' parts overlap, so that they
-            exceed 1, of all `VARIANTS` together and of `SEEDS`. No `SEEDS` where no variant has two
+        terms: a row per factor that varies and per estimable interaction, and last a row `seeds`,
+            the variation between runs of one variant. Columns: `term` ("stride", "kernel_size x
+            stride"), `df`, `sum_of_squares` (type II), `share` of the total sum of squares, `f`,
+            `p_value`. The shares add up to 1 in a balanced grid only; show `shares` instead. NaN
+            for a factor that never varies independently of the others, and for `seeds` where no
+            variant has two runs.
+        shares: parts of the variance by name, which add up to 1: each term, `CONFOUNDED` (belongs
+            to no single factor), and `SEEDS`. Where the terms' parts overlap and exceed 1, only
+            `VARIANTS` (all terms together) and `SEEDS`. Without `SEEDS` where no variant has two
             runs.
-        levels: A row per factor and level: `factor`, `level` as text, `mean` of the metric with
-            the other factors' levels all equally frequent, `low` and `high` of its 95 % interval,
-            and `runs`.
-        main_effects_only: Whether `mean` leaves interactions out: empty cells of the grid hide
-            what they would have added.
+        levels: a row per factor and level: `factor`, `level` as text, adjusted `mean` of the metric
+            (all levels of the other factors weighted equally), `low` and `high` of its 95 %
+            interval, and number of `runs`.
+        main_effects_only: whether the adjusted means ignore interactions, because empty cells make
+            these inestimable.
     """
 
     terms: DataFrame
@@ -69,11 +69,12 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
     """Estimate the effects of kernel size, stride, padding … on a metric of finished runs.
 
     Args:
-        runs: `frame`'s table, of one setting.
+        runs: table from `frame`, of one setting.
+        metric: a column of it.
 
     Raises:
-        UserError: runs of more than one setting; nothing varies; all that varies varies together;
-            every run has the same result.
+        UserError: the runs have several settings, fewer than two variants, equal results, or
+            factors that all vary together.
     """
     measured = runs[(runs["status"] == "finished") & runs[metric].notna()]
     settings = measured["setting"].unique()
@@ -99,22 +100,24 @@ def effects(runs: DataFrame, metric: str = "test_accuracy") -> Effects:
             "effects need variants that differ in only one factor, "
             f"got {' and '.join(grid.factors)} always changed together"
         )
-    model = grid.richest()
+    model = grid.largest_estimable()
     hidden = len(grid.factors) > 1 and len(model.terms) == len(grid.factors)
     return Effects(terms, _shares(terms), _levels(grid, model), main_effects_only=hidden)
 
 
 def levels_of(runs: DataFrame) -> DataFrame:
-    """Return each row's level of each factor as text: `3`, `5.3.3`, `half`; `p1` without a policy.
+    """Return the levels of all factors as text, a column per factor, a row per row of `runs`.
+
+    Examples are `3`, `5.3.3` (one value per layer), `half`, and `p1` for padding without a policy.
 
     Args:
-        runs: a row per run or group.
+        runs: table of runs or of groups.
     """
     return DataFrame({factor.key: runs[f"{factor.key}_level"] for factor in FACTORS})
 
 
 def in_order(level: str) -> tuple[object, ...]:
-    """Sort key of a level: policies as they grow, then numbers by size: 3, 3x5, 5, 5.3.3, 11."""
+    """Return the sort key of a level: valid, half, full, then numbers as 3, 3x5, 5, 5.3.3, 11."""
     if level in _POLICIES:
         return (_POLICIES.index(level),)
     return (len(_POLICIES), [int(number) for number in re.findall(r"\d+", level)], level)
@@ -143,9 +146,11 @@ def _shares(terms: DataFrame) -> Series:
     shares = terms.set_index("term")["share"].dropna()
     seeds = shares[shares.index == SEEDS]
     open_part = 1 - shares.sum()
-    if open_part < -_ADDS_UP:
+    if open_part < -_SHARE_TOLERANCE:
         return pd.concat([Series({VARIANTS: 1 - seeds.sum()}), seeds])
-    confounded = Series({CONFOUNDED: open_part} if open_part > _ADDS_UP else {}, dtype=float)
+    confounded = Series(
+        {CONFOUNDED: open_part} if open_part > _SHARE_TOLERANCE else {}, dtype=float
+    )
     return pd.concat([shares.drop(seeds.index), confounded, seeds])
 
 
@@ -159,15 +164,15 @@ def _levels(grid: Grid, model: Model) -> DataFrame:
 
 
 class Grid:
-    """Runs as points of a grid of levels, with the factors that vary.
+    """Runs as cells of a grid of levels, with the factors that vary.
 
     Args:
-        levels: a column of text per factor, by `geometry.FACTORS`' keys; a row per run.
-        y: what was measured, shape (runs,).
+        levels: from `levels_of`.
+        y: the metric, shape (runs,).
 
     Attributes:
         cells: every combination of levels, a column per factor that varies.
-        filled: the cells that have runs: their levels, `size`, `mean` and `var` of their runs.
+        filled: the cells that have runs: their levels; `size`, `mean` and `var` of their runs.
         terms: the factors and all their interactions.
     """
 
@@ -177,32 +182,30 @@ class Grid:
         self.values = {f: sorted(levels[f].unique(), key=in_order) for f in self.factors}
         self.each_level = [(f, level) for f in self.factors for level in self.values[f]]
         self.cells = DataFrame(itertools.product(*self.values.values()), columns=self.factors)
-        of_cell = levels.assign(y=y).groupby(self.factors, sort=False)["y"]
-        self.filled = of_cell.agg(["size", "mean", "var"]).fillna({"var": 0.0}).reset_index()
+        by_cell = levels.assign(y=y).groupby(self.factors, sort=False)["y"]
+        self.filled = by_cell.agg(["size", "mean", "var"]).fillna({"var": 0.0}).reset_index()
         self.terms: list[Term] = [
             term
             for size in range(1, len(self.factors) + 1)
             for term in itertools.combinations(self.factors, size)
         ]
 
-    def richest(self) -> Model:
-        """Return the fit with interactions up to the highest order that estimates every level.
+    def largest_estimable(self) -> Model:
+        """Return the model with interactions of the highest order that can estimate every level.
 
-        With main effects only where no order does.
+        Where no order can, return the main-effects model.
         """
         for order in range(len(self.factors), 1, -1):
             model = Model(self, [term for term in self.terms if len(term) <= order])
-            if all(model.estimates(self.cells[self.cells[f] == v]) for f, v in self.each_level):
+            if all(model.is_estimable(self.cells[self.cells[f] == v]) for f, v in self.each_level):
                 return model
         return Model(self, [term for term in self.terms if len(term) == 1])
 
     def design(self, cells: DataFrame, terms: Sequence[Term]) -> Array:
-        """Return a column per combination of a term's levels, 1 in its cells.
+        """Return the design matrix, shape (cells, columns): indicators of the terms' levels.
 
-        The combinations of a term express all that those of a term within it do, and a constant.
-
-        Returns:
-            Shape (cells, columns).
+        A term needs no columns if another contains it: the columns of `a x b` span those of `a` and
+        the constant.
         """
         columns = []
         for term in terms:
@@ -214,25 +217,29 @@ class Grid:
 
 
 class Model:
-    """A least-squares fit to the means of the filled cells, each weighted by its runs.
+    """A least-squares fit to the means of the filled cells, weighted by their number of runs.
 
     Args:
-        terms: of `Grid.terms`, with all that lie within them.
+        grid: the runs.
+        terms: some of `grid.terms`; each with all terms that it contains.
     """
 
     def __init__(self, grid: Grid, terms: Sequence[Term]) -> None:
         self._grid, self.terms = grid, terms
         self._weight = np.sqrt(grid.filled["size"].to_numpy(float))
         design = self._weight[:, None] * grid.design(grid.filled, terms)
-        left, sizes, right = np.linalg.svd(design, full_matrices=False)
-        self.rank = int((sizes > _SAME * sizes[0]).sum())
-        # The rest is what the filled cells cannot estimate.
-        self._left, self._right = left[:, : self.rank], right[: self.rank]
-        self._sizes = sizes[: self.rank]
+        u, singular, vt = np.linalg.svd(design, full_matrices=False)
+        self.rank = int((singular > _TOLERANCE * singular[0]).sum())
+        # The filled cells cannot estimate the other directions.
+        self._u, self._singular, self._vt = (
+            u[:, : self.rank],
+            singular[: self.rank],
+            vt[: self.rank],
+        )
 
     @property
     def df(self) -> int:
-        """Degrees of freedom that the fit leaves."""
+        """Residual degrees of freedom."""
         return len(self._grid.y) - self.rank
 
     @cached_property
@@ -241,25 +248,28 @@ class Model:
         filled = self._grid.filled
         y = self._weight * (filled["mean"] - self._grid.y.mean()).to_numpy()
         within = (filled["var"] * (filled["size"] - 1)).sum()
-        return float(((y - self._left @ (self._left.T @ y)) ** 2).sum() + within)
+        return float(((y - self._u @ (self._u.T @ y)) ** 2).sum() + within)
 
     @property
     def variance(self) -> float:
-        """Residual variance; NaN where the fit leaves no degree of freedom."""
+        """Residual variance; NaN without residual degrees of freedom."""
         return self.residual / self.df if self.df else math.nan
 
-    def estimates(self, cells: DataFrame) -> bool:
-        """Whether the mean of these cells follows from the filled ones (Searle 1971)."""
+    def is_estimable(self, cells: DataFrame) -> bool:
+        """Return whether the filled cells determine the mean of these cells (Searle 1971)."""
         row = self._row(cells)
-        return bool(np.allclose(self._right.T @ (self._right @ row), row, atol=_SAME))
+        return bool(np.allclose(self._vt.T @ (self._vt @ row), row, atol=_TOLERANCE))
 
     def mean(self, cells: DataFrame) -> tuple[float, float]:
-        """Return the mean of these cells and half its 95 % interval's width; NaN where unknown."""
-        if not self.estimates(cells):
+        """Return the mean of these cells and half the width of its 95 % interval.
+
+        Both are NaN where the mean is not estimable.
+        """
+        if not self.is_estimable(cells):
             return math.nan, math.nan
-        of_cell = self._left @ ((self._right @ self._row(cells)) / self._sizes)
-        mean = float(of_cell @ (self._weight * self._grid.filled["mean"].to_numpy()))
-        error = math.sqrt(self.variance * float(of_cell @ of_cell))
+        coefficients = self._u @ ((self._vt @ self._row(cells)) / self._singular)
+        mean = float(coefficients @ (self._weight * self._grid.filled["mean"].to_numpy()))
+        error = math.sqrt(self.variance * float(coefficients @ coefficients))
         return mean, float(stdtrit(self.df, (1 + CONFIDENCE) / 2)) * error
 
     def _row(self, cells: DataFrame) -> Array:

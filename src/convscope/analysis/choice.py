@@ -1,7 +1,7 @@
-"""Which groups are compared with each other, which is chosen, and which do as well.
+"""Which groups are compared, which one is chosen, and which are not significantly different.
 
-The choice is made by validation accuracy. The highest of many test accuracies is too high by
-chance; that of a variant which was chosen on other images is much less so.
+The choice is made by validation accuracy. The highest of many test accuracies is biased upwards;
+the test accuracy of a variant that was chosen on other images is not.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences_from
 
 VALIDATION, TEST = "best_val_accuracy", "test_accuracy"
-_SAME = 1e-9
-"""Means of accuracies that differ by less are equal: only the order of adding them differs."""
+_TOLERANCE = 1e-9
+"""Means of accuracies that differ by less are equal: summation order causes such differences."""
 _SAME_IMAGES = ["variant", "dataset", "fingerprint", "val_images", "test_images"]
-"""What two settings of a variant must share: accuracies on other images are not compared."""
+"""Columns that must be equal for two settings to be compared: accuracies on the same images."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Groups whose means are compared all at once: two or more that have a result.
+    """Two or more groups with results, whose means are compared simultaneously.
 
     Args:
-        title: the setting, or the variant where settings are compared; "" where there is no other.
-        runs: of `frame`'s table, with one `setting`, and `name`: what a group is called.
+        title: the setting, or the variant where settings are compared; "" if it is the only one.
+        runs: rows of the table from `frame`, all with one `setting`; `name` is the group's name.
     """
 
     title: str
@@ -39,18 +39,18 @@ def variant_families(runs: DataFrame) -> list[Family]:
     """Return the settings in which more than one variant has a result."""
     several = runs["setting"].nunique() > 1
     return [
-        Family(str(setting) if several else "", of_it.assign(name=of_it["variant"]))
-        for setting, of_it in runs.groupby("setting", sort=False)
-        if with_result(of_it)["group"].nunique() > 1
+        Family(str(setting) if several else "", members.assign(name=members["variant"]))
+        for setting, members in runs.groupby("setting", sort=False)
+        if with_result(members)["group"].nunique() > 1
     ]
 
 
 def setting_families(runs: DataFrame) -> list[Family]:
     """Return the variants that have a result in more than one setting, on the same images."""
     return [
-        Family(str(variant), of_it.assign(name=of_it["setting"], setting=str(variant)))
-        for (variant, *_), of_it in runs.groupby(_SAME_IMAGES, sort=False, dropna=False)
-        if of_it["setting"].nunique() > 1 and with_result(of_it)["group"].nunique() > 1
+        Family(str(variant), members.assign(name=members["setting"], setting=str(variant)))
+        for (variant, *_), members in runs.groupby(_SAME_IMAGES, sort=False, dropna=False)
+        if members["setting"].nunique() > 1 and with_result(members)["group"].nunique() > 1
     ]
 
 
@@ -65,13 +65,13 @@ class Ranking:
 
     Args:
         by: `VALIDATION`, or `TEST` where a group has no validation accuracy.
-        groups: those with a test accuracy, of `groups.grouped`, the highest first: those with two
-            runs or more, or all where fewer than two groups have so many.
-        single: groups of a single run that are left out for that.
-        tied: ids of those that share the highest mean.
-        others: how the test accuracy of each other group differs from that of the chosen one, by
-            `pairwise.differences_from`, with `name` and `test_accuracy`; empty where seeds are not
-            repeated.
+        groups: rows of `groups.grouped` with a test accuracy, the highest `by` first. Groups with a
+            single run are included only if fewer than two groups have more.
+        single: the groups that are excluded because they have a single run.
+        tied: ids of the groups that share the highest mean.
+        others: differences in test accuracy of the other groups from the chosen one, from
+            `pairwise.differences_from`, with `name` and `test_accuracy`; empty if no group has two
+            runs.
     """
 
     by: str
@@ -87,7 +87,7 @@ class Ranking:
 
     @property
     def repeated(self) -> bool:
-        """Whether differences can be tested: seeds are repeated."""
+        """Whether every group has two runs or more, so that differences can be tested."""
         return bool(self.groups["runs"].min() > 1)
 
     @property
@@ -115,7 +115,7 @@ def rank(runs: DataFrame) -> Ranking:
     """Rank the groups of a family.
 
     Args:
-        runs: a `Family`'s; one of them at least has a test accuracy.
+        runs: those of a `Family`; at least one has a test accuracy.
     """
     groups = grouped(runs)
     groups = groups[groups[TEST].notna()]
@@ -124,25 +124,25 @@ def rank(runs: DataFrame) -> Ranking:
     among = repeated if several else groups
     by = chosen_by(among)
     ranked = among.sort_values(by, ascending=False, kind="stable")
-    tied = list(ranked.index[ranked[by] >= ranked[by].max() - _SAME])
+    tied = list(ranked.index[ranked[by] >= ranked[by].max() - _TOLERANCE])
     others = differences_from(runs, _chosen(ranked, tied), ranked.index)
     single = groups[groups["runs"] == 1] if several else groups[:0]
     return Ranking(by, ranked, single, tied, others.join(ranked[["name", TEST]]))
 
 
 def _chosen(groups: DataFrame, tied: list[str]) -> str:
-    """Of tied groups that with the fewest MACs, of these the table's first."""
+    """Return the tied group with the fewest MACs; the first in the table if several have."""
     return str(groups.loc[tied, "macs"].sort_values(kind="stable").index[0])
 
 
 class TopGroups(NamedTuple):
-    """Groups by id.
+    """Ids of the groups that lead their families.
 
     Args:
-        best: those with the highest validation accuracy of what they are compared with.
-        not_different: the others whose test accuracy is not significantly different from that of
-            the chosen one of these.
-        better: the others whose test accuracy is significantly higher than that.
+        best: those with the highest validation accuracy.
+        not_different: others whose test accuracy is not significantly different from that of the
+            chosen group.
+        better: others whose test accuracy is significantly higher than that of the chosen group.
     """
 
     best: frozenset[str]
@@ -151,7 +151,7 @@ class TopGroups(NamedTuple):
 
 
 def top_groups(runs: DataFrame) -> TopGroups:
-    """Return which groups lead among the finished runs; none where nothing is compared."""
+    """Return the leading groups of the finished runs; empty where no groups are compared."""
     best: set[str] = set()
     not_different: set[str] = set()
     better: set[str] = set()
@@ -164,9 +164,10 @@ def top_groups(runs: DataFrame) -> TopGroups:
 
 
 def _disjoint_families(runs: DataFrame) -> Iterator[Family]:
-    """Families of which no two have a group in common.
+    """Yield families that have no group in common.
 
-    Variants of a setting; settings of a variant where each setting has only that one.
+    Variants of one setting are compared first; settings that have a single variant are compared
+    with each other.
     """
     within = variant_families(runs)
     yield from within

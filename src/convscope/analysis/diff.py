@@ -1,4 +1,4 @@
-"""Two variants or runs side by side: what came of them, how they were set, what that makes."""
+"""Two variants or runs side by side: results, config, geometry and environment."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ class DiffRow:
     """One value of both sides; None where a side has none.
 
     Args:
-        first_std, second_std: standard deviation over the seeds of a metric.
-        difference: of the mean metrics, second minus first, where both sides are variants with
-            two finished runs or more.
-        low, high: its simultaneous 95 % interval.
-        p_value: adjusted for all pairs of variants, as the interval is.
+        part: the section of the comparison.
+        key: the metric, the config key, the layer and quantity, or the environment's key.
+        first, second: the sides' values; of a metric, the means over seeds.
+        first_std, second_std: standard deviations of a metric over seeds.
+        difference: second mean minus first, if both sides have two finished runs or more.
+        low, high: simultaneous 95 % confidence interval of the difference.
+        p_value: of the difference, adjusted for all pairs of variants.
     """
 
     part: Part
@@ -51,6 +53,7 @@ class DiffRow:
 
     @property
     def differs(self) -> bool:
+        """Whether the sides' values are unequal."""
         return self.first != self.second
 
 
@@ -59,9 +62,10 @@ class Comparison:
     """Two sides, each a run or the runs of a variant in one setting.
 
     Args:
-        first, second: their runs, rows of `frame`'s table.
-        rows: all values, equal ones too, in the order result, config, geometry, environment.
-        pairs: pairs of variants for which the intervals hold at once; 0 where there are none.
+        first, second: the sides' runs, rows of the table from `frame`.
+        rows: all values, including equal ones, in the order result, config, geometry, environment.
+        pairs: number of pairs of variants for which the intervals hold simultaneously; 0 without
+            intervals.
     """
 
     first: DataFrame
@@ -73,40 +77,43 @@ class Comparison:
 def compare(runs: DataFrame, first: DataFrame, second: DataFrame) -> Comparison:
     """Compare two sides, each of one group.
 
-    Left out are config keys that cannot change a result, and times of day.
+    Config keys that cannot change a result and times of day are omitted.
 
     Args:
-        runs: `frame`'s table of all runs among which the sides are compared: as many variants as
-            it has in the sides' setting, so many pairs share the 5 % error.
-        first, second: rows of such a table.
+        runs: table from `frame`. All pairs of its variants in the sides' setting share the
+            family-wise error of 5 %.
+        first: rows of the first side.
+        second: rows of the second side.
     """
-    tested, pairs = _tested(runs, first, second)
+    tested, pairs = _test_differences(runs, first, second)
     rows = _metrics(first["record"], second["record"], tested)
     for part, values_of in _PARTS:
-        ours, theirs = (_together(values_of, side["record"]) for side in (first, second))
-        rows += [DiffRow(part, key, ours.get(key), theirs.get(key)) for key in ours | theirs]
+        left, right = (_shared_values(values_of, side["record"]) for side in (first, second))
+        rows += [DiffRow(part, key, left.get(key), right.get(key)) for key in left | right]
     return Comparison(first, second, rows, pairs)
 
 
-def _tested(
+def _test_differences(
     runs: DataFrame, first: DataFrame, second: DataFrame
 ) -> tuple[dict[str, dict[str, float]], int]:
-    """The difference between the two groups by metric, and the number of pairs tested at once."""
+    """Return the tested difference of the two groups per metric, and the number of pairs."""
     one, other = first["group"].iloc[0], second["group"].iloc[0]
     if len(first) < 2 or len(second) < 2 or one == other:
         return {}, 0
     both = runs["group"].isin([one, other])
     settings = runs["setting"][both].unique()
-    # Of two settings, no third variant is in question.
-    is_one = len(settings) == 1
-    family = runs[runs["setting"] == settings[0]] if is_one else runs[both].assign(setting="")
+    if len(settings) == 1:
+        family = runs[runs["setting"] == settings[0]]
+    else:
+        # Two settings: the only pair is that of the two sides.
+        family = runs[both].assign(setting="")
     tested: dict[str, dict[str, float]] = {}
     pairs = 0
     for metric in measured():
         found = differences_from(family, one, [other], metric)
         if len(found):
-            ended = family[(family["status"] == "finished") & family[metric].notna()]
-            pairs = max(pairs, math.comb((ended["group"].value_counts() > 1).sum(), 2))
+            finished = family[(family["status"] == "finished") & family[metric].notna()]
+            pairs = max(pairs, math.comb((finished["group"].value_counts() > 1).sum(), 2))
             values = found[["difference", "low", "high", "p_value"]].iloc[0]
             tested[metric] = values.astype(float).to_dict()
     return tested, pairs
@@ -117,12 +124,12 @@ def _metrics(
     second: Iterable[RunRecord],
     tested: Mapping[str, Mapping[str, float]],
 ) -> list[DiffRow]:
-    """The metrics that vary from seed to seed."""
-    ours, theirs = _measured(first), _measured(second)
+    """Return the rows of the metrics that vary from seed to seed."""
+    left, right = _measured(first), _measured(second)
     rows = []
-    for key in dict.fromkeys([*ours, *theirs]):
-        sides = [side[key].dropna().tolist() if key in side else [] for side in (ours, theirs)]
-        # Exact: the mean of equal values is that value, however many they are.
+    for key in dict.fromkeys([*left, *right]):
+        sides = [side[key].dropna().tolist() if key in side else [] for side in (left, right)]
+        # `statistics` is exact: the mean of equal values is that value.
         means = [statistics.mean(side) if side else None for side in sides]
         stds = [statistics.stdev(side) if len(side) > 1 else None for side in sides]
         rows.append(DiffRow("result", key, *means, *stds, **tested.get(key, {})))
@@ -130,24 +137,23 @@ def _metrics(
 
 
 def _measured(records: Iterable[RunRecord]) -> DataFrame:
-    """A row per finished run, or per run where none is finished, and a column per metric."""
-    counted = [record for record in records if record.status == "finished"] or list(records)
-    table = DataFrame([{**record.metrics, "duration_s": record.duration_s} for record in counted])
+    """Return the metrics as columns, a row per finished run; per run if none is finished."""
+    used = [record for record in records if record.status == "finished"] or list(records)
+    table = DataFrame([{**record.metrics, "duration_s": record.duration_s} for record in used])
     table = table.astype(float).replace([math.inf, -math.inf], math.nan)
-    known_before = [name for name in geometric() if name in table]
-    return table.drop(columns=known_before).dropna(axis="columns", how="all")
+    return table.drop(columns=geometric(), errors="ignore").dropna(axis="columns", how="all")
 
 
-def _together(
+def _shared_values(
     values_of: Callable[[RunRecord], dict[str, Plain]], records: Iterable[RunRecord]
 ) -> dict[str, Plain]:
-    """The values that all runs of a side share; where they differ, the first of them as text."""
-    of_each = [values_of(record) for record in records]
-    keys = dict.fromkeys(key for values in of_each for key in values)
-    return {key: _one([values.get(key) for values in of_each]) for key in keys}
+    """Return a side's values: shared by all its runs, or as text the first different ones."""
+    per_run = [values_of(record) for record in records]
+    keys = dict.fromkeys(key for values in per_run for key in values)
+    return {key: _shared_or_joined([values.get(key) for values in per_run]) for key in keys}
 
 
-def _one(values: Sequence[Plain]) -> Plain:
+def _shared_or_joined(values: Sequence[Plain]) -> Plain:
     different = list(dict.fromkeys(values))
     if len(different) == 1:
         return different[0]
@@ -157,10 +163,10 @@ def _one(values: Sequence[Plain]) -> Plain:
 
 
 def _config(record: RunRecord) -> dict[str, Plain]:
-    """Config keys that can change a result; of `conv`, what one would type."""
+    """Return the config keys that can change a result; those of `conv` as they are typed."""
     conv = record.config["conv"]
     if "same" in conv["padding"]:
-        # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
+        # A recorded `same` comes with a stride above 1: PyTorch refuses it, and it has no pixels.
         typed = {key: _plain(value) for key, value in conv.items()}
     else:
         typed = {
@@ -182,20 +188,20 @@ def _geometry(record: RunRecord) -> dict[str, Plain]:
         "macs": record.macs,
     }
     for layer in record.geometry:
-        of_layer = {
+        quantities = {
             "window": conv_text(conv_from_layer(layer)),
             "output": size(layer["out_shape"]),
             "receptive_field": pair_token(layer["receptive_field"]),
             "params": layer["params"],
             "macs": layer["macs"],
         }
-        values |= {f"{layer['name']} {key}": value for key, value in of_layer.items()}
+        values |= {f"{layer['name']} {key}": value for key, value in quantities.items()}
     return values
 
 
 def _environment(record: RunRecord) -> dict[str, Plain]:
     values = {key: _plain(value) for key, value in dotted(record.environment).items()}
-    # The seed is a value of its own: it would make as many commands as there are seeds.
+    # With its seed, each run would have a different command.
     return values | {"command": _SEED.sub("", record.command)}
 
 

@@ -1,26 +1,26 @@
-"""Records as one table: a row per run. What else compares runs reads this table.
+"""Records as one table with a row per run, from which all comparisons start.
 
 | columns | |
 | --- | --- |
 | `study, run, path, id, status, reason, command` | of the record |
 | `started_at, ended_at, duration_s` | of the record |
-| `group` | 8 digits of the config without its seed: rows that share it differ in nothing else |
+| `group` | 8 digits of the identity without the seed: runs of a group differ in their seed only |
 | `variant, padding_policy` | the geometry's label and policy |
 | `kernel_size, stride, …` | each of `geometry.FACTORS` in the first layer, height axis, pixels |
 | `kernel_size_level, …` | each factor's level in an analysis, as text: `3`, `5.3.3`, `half` |
-| `setting` | what differs between the rows beside variant and seed, `lr 0.01, max_epochs 3` |
+| `setting` | other keys that differ between the rows, not the seed: `lr 0.01, max_epochs 3` |
 | `label` | variant and setting, for people |
 | `dataset, fingerprint` | which images |
-| `train_images, val_images, test_images` | used in an epoch, a validation, the test |
+| `train_images, val_images, test_images` | number used per epoch, per validation, in the test |
 | `train_steps, most_frequent` | optimizer steps; test images of the most frequent class |
 | `test_accuracy, macs, …` | the metrics of `convscope.metrics` |
-| `val_accuracy_rise, val_loss_fall` | of the last epoch, on the best one before it |
-| `device, threads, torch` | what it ran on; threads where its speed was measured |
-| `shared` | whether its speed was measured while other runs may have had the machine too |
+| `val_accuracy_rise, val_loss_fall` | last epoch compared with the best one before it |
+| `device, threads, torch` | hardware and version; threads of the speed measurement |
+| `shared` | whether other runs may have used the machine during the speed measurement |
 | `seed, optim.lr, model.channels, …` | the other config keys that can change a result, dotted |
 | `record` | the `RunRecord` itself |
 
-What is not known is NaN or None.
+Unknown values are NaN or None.
 """
 
 from __future__ import annotations
@@ -57,27 +57,27 @@ _NUMBERS = (
     *("train_images", "val_images", "test_images", "train_steps", "most_frequent"),
     *("val_accuracy_rise", "val_loss_fall"),
 )
-"""Columns that every table has beside the metrics, as numbers; NaN where a record lacks them."""
+"""Numeric columns that every table has besides the metrics; NaN where a record lacks them."""
 
 Row = dict[str, Any]
 
 CONV = ("variant", *(factor.key for factor in FACTORS), "padding_policy")
-"""Columns that say what a run's convolutions are."""
-OF_NO_GROUP = "config."
-"""Before a config key that belongs to no group: it may be named as another column is."""
+"""Columns that describe a run's convolutions."""
+TOP_LEVEL = "config."
+"""Prefix of a column for a top-level config key, which may have the name of another column."""
 _NO_SETTING = {
     *(f"conv.{factor.key}" for factor in FACTORS),
     *("data.name", "data.fingerprint", "seed"),
     *EXCLUDED,
 }
-"""Config keys with a column of another name, or that cannot change a result."""
+"""Config keys that cannot change a result, or whose column has another name."""
 _LAST = ("command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
 
 
 class Reader:
-    """Reads the same folders again and again; of the records only what changed on disk.
+    """Reads the same folders repeatedly; reads only records that have changed on disk.
 
     Args:
         paths: studies, folders of studies, or single runs.
@@ -88,10 +88,10 @@ class Reader:
         self._known: dict[Path, tuple[tuple[int, ...], Row]] = {}
 
     def read(self) -> tuple[DataFrame, list[UnreadableRun]]:
-        """Return the table of all runs, and what could not be read, by path and reason.
+        """Return the table of all runs, and the unreadable runs with their reasons.
 
         Raises:
-            UserError: one of the folders is not there, or may not be listed.
+            UserError: a folder does not exist or cannot be listed.
         """
         rows: dict[tuple[str, str], Row] = {}
         unreadable: list[UnreadableRun] = []
@@ -100,7 +100,7 @@ class Reader:
             runs, skipped = runs_below(path)
             unreadable += skipped
             for run in runs:
-                # The same run may be reached by a link, or be named twice.
+                # A run may be reached twice, by a link or by overlapping paths.
                 key = real(run.path.parent), run.name
                 if key not in rows:
                     try:
@@ -112,13 +112,13 @@ class Reader:
 
     def _row(self, run: RunDirectory) -> Row:
         try:
-            # Before the record: one that is replaced in between is read again next time.
+            # Before reading: a record that is replaced meanwhile is then read again next time.
             found = run.record.lstat()
         except OSError as error:
             raise UserError(f"{run.record} cannot be read: {error.strerror or error}") from error
         stamp = found.st_ino, found.st_mtime_ns, found.st_size
         known = self._known.get(run.path)
-        # A running one is believed only while somebody holds its lock.
+        # `running` is believed only while a process has the run's lock.
         if known and known[0] == stamp and known[1]["status"] != "running":
             return known[1]
         fresh = row(current_record(run.path))
@@ -127,7 +127,7 @@ class Reader:
 
 
 def tabulate(rows: Iterable[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
-    """Return rows as a table, by study and run, and the copies of a run that are left out."""
+    """Return the rows as a table, sorted by study and run, and the omitted copies of runs."""
     by_id: dict[str, Row] = {}
     copies: list[UnreadableRun] = []
     for one in sorted(rows, key=_copies_last):
@@ -145,14 +145,18 @@ def tabulate(rows: Iterable[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
 
 
 def _copies_last(one: Row) -> tuple[object, ...]:
-    """Sort key for runs of one id: its own config's, finished, in the folder of its name, first."""
+    """Return a sort key that puts originals before copies of the same id.
+
+    Preferred are rows whose config has that id, then finished ones, then ones in a folder of the
+    run's name.
+    """
     is_other = identity(one["record"].config) != one["id"]
     is_moved = Path(one["path"]).name != one["run"]
     return is_other, one["status"] != "finished", is_moved, one["ended_at"] or ""
 
 
 def with_settings(table: DataFrame) -> DataFrame:
-    """Return the table with `setting` and `label` of its rows; call it after each selection."""
+    """Return the table with the columns `setting` and `label`; they depend on all its rows."""
     varied = _varied(table)
     columns = [table[key].map(_text).radd(f"{short(key, varied)} ") for key in varied]
     settings = [", ".join(texts) for texts in zip(*columns, strict=True)] or [""] * len(table)
@@ -164,7 +168,7 @@ def with_settings(table: DataFrame) -> DataFrame:
 
 
 def results_first(table: DataFrame) -> DataFrame:
-    """Return the table with what differs and the results first, what programs need last."""
+    """Return the table with varying columns and results first, columns for programs last."""
     first = dict.fromkeys(("variant", *_varied(table), "seed", "status", *METRICS))
     others = [name for name in table if name not in first and name not in _LAST]
     last = [name for name in _LAST if name not in first]
@@ -182,8 +186,8 @@ def _varied(table: DataFrame) -> list[str]:
 
 
 def short(key: str, among: Sequence[str]) -> str:
-    """Return a dotted key's last part, where it is of a group and no other key ends so."""
-    if key.startswith(OF_NO_GROUP):
+    """Return a dotted key's last part if no other key of `among` ends in it, else the key."""
+    if key.startswith(TOP_LEVEL):
         return key
     last = key.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
@@ -194,10 +198,10 @@ def _text(value: object) -> str:
 
 
 def row(record: RunRecord) -> Row:
-    """Return a record's columns, all but those that depend on the other rows.
+    """Return a record's columns, except those that depend on other rows.
 
     Raises:
-        UserError: the record does not say what was trained.
+        UserError: the record is incomplete or contradicts itself.
     """
     with record_errors(record):
         if label_tokens(record.variant) is None:
@@ -206,7 +210,7 @@ def row(record: RunRecord) -> Row:
         if problem is None:
             own = _own_columns(record)
             others = {**record.metrics, **_config_columns(record)}
-            # A metric of another version may bear the name of a column, which keeps its meaning.
+            # Another version's metric or key must not replace a column of the same name.
             return own | {name: value for name, value in others.items() if name not in own}
     raise UserError(on_one_line(f"{record.path or record.name} contradicts itself: {problem}"))
 
@@ -215,8 +219,8 @@ def _config_columns(record: RunRecord) -> Row:
     columns: Row = {}
     for key, value in dotted(record.config).items():
         if key not in _NO_SETTING:
-            # One of no group, of another version, is not taken for another column.
-            name = key if "." in key or key == "compile" else f"{OF_NO_GROUP}{key}"
+            # A top-level key of another version must not replace a column of the same name.
+            name = key if "." in key or key == "compile" else f"{TOP_LEVEL}{key}"
             columns[name] = format_value(value) if isinstance(value, list) else value
     return columns
 
@@ -252,18 +256,18 @@ def _own_columns(record: RunRecord) -> Row:
 
 
 def _conv_columns(record: RunRecord) -> Row:
-    """The variant by its pixels, the first layer's values, and the level of each factor."""
+    """Return the variant's label, the first layer's values, and the level of each factor."""
     conv = record.config["conv"]
     variant = record.variant
     if "same" in conv["padding"]:
-        # With a stride above 1, which PyTorch refuses: what was typed has no pixels.
+        # A recorded `same` comes with a stride above 1: PyTorch refuses it, and it has no pixels.
         tokens = label_tokens(variant) or {}
         typed = {factor: tokens[factor.key] for factor in FACTORS if factor.key in tokens}
-        first = {one.key: one.first(one.read(one.key, of[0])) for one, of in typed.items()}
+        first = {one.key: one.first(one.read(one.key, texts[0])) for one, texts in typed.items()}
         policy, first["padding"] = "same", None
-        of_factor = {
-            factor.key: (factor.letter if factor.key == "padding" else "") + ".".join(of)
-            for factor, of in typed.items()
+        factor_levels = {
+            factor.key: (factor.letter if factor.key == "padding" else "") + ".".join(texts)
+            for factor, texts in typed.items()
         }
     else:
         convs = convs_from_config(conv)
@@ -273,12 +277,12 @@ def _conv_columns(record: RunRecord) -> Row:
         sizes = [layer["in_shape"][1:] for layer in record.geometry if layer["name"][:4] == "conv"]
         policy = padding_policy(convs, sizes if len(sizes) == len(convs) else None)
         first = {factor.key: factor.first(getattr(convs[0], factor.key)) for factor in FACTORS}
-        of_factor = levels(convs, policy)
+        factor_levels = levels(convs, policy)
     return {
         "variant": variant,
         "padding_policy": policy,
         **first,
-        **{f"{key}_level": level for key, level in of_factor.items()},
+        **{f"{key}_level": level for key, level in factor_levels.items()},
     }
 
 

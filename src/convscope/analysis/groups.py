@@ -21,17 +21,20 @@ _OF_A_RUN = (
 
 
 def grouped(table: DataFrame) -> DataFrame:
-    """Return one row per group of `frame`'s table, indexed by `group`, in the table's order.
+    """Return one row per group, indexed by `group`, in the table's order.
 
-    The columns that all runs of a group share keep their name and value (`study` lists all), and
+    Columns that all runs of a group share keep their name and value (`study` lists all). Added are
 
-    - `runs`: how many finished; only these count below. `seeds`: which, as text;
-    - `unfinished`: the others, by status, such as `1 failed`; `reason`: of the first of them;
-    - per metric that varies from seed to seed: `<metric>` its mean, `<metric>_std` the sample
+    - `runs`: number of finished runs, which the columns below describe; `seeds`: theirs, as text;
+    - `unfinished`: number of other runs by status, such as `1 failed`; `reason`: of the first;
+    - per metric that varies from seed to seed: `<metric>` is the mean, `<metric>_std` the sample
       standard deviation (n - 1), `<metric>_low` and `<metric>_high` the 95 % interval of the mean
-      by Student's t, `<metric>_min` and `<metric>_max`. NaN where nothing was measured, spread and
-      interval also with a single run. The interval of an accuracy knows that it is a whole number
-      of images: seeds that agree to the last one do not make it vanish.
+      (Student's t), `<metric>_min` and `<metric>_max`. NaN where nothing was measured; standard
+      deviation and interval also with a single run. The interval of an accuracy allows for its
+      rounding to whole images: equal seeds do not make it vanish.
+
+    Args:
+        table: from `frame`.
     """
     if table.empty:
         return DataFrame(columns=["runs"])
@@ -39,7 +42,7 @@ def grouped(table: DataFrame) -> DataFrame:
     first = groups.head(1).set_index("group")
     names = [name for name in first.columns if name not in (*measured(), *_OF_A_RUN)]
     shared = groups[names].nunique(dropna=False) == 1
-    # A group has a name even where a damaged record of it says that its data are others.
+    # A group needs a name even where a damaged record names different data.
     shared = shared.assign(**{name: True for name in ("label", "setting") if name in shared})
     is_finished = table["status"] == "finished"
     finished = table[is_finished].groupby("group", sort=False)
@@ -53,7 +56,7 @@ def grouped(table: DataFrame) -> DataFrame:
         groups["study"].agg(lambda studies: ", ".join(studies.unique())),
         first[names].where(shared).loc[:, shared.any()],
         finished.size().reindex(first.index, fill_value=0).rename("runs"),
-        # Of no group at all, pandas makes numbers.
+        # For an empty column, pandas chooses a numeric type.
         DataFrame({name: text.astype(object) for name, text in texts.items()}, first.index).fillna(
             {"seeds": "", "unfinished": ""}
         ),
@@ -66,35 +69,35 @@ def _counts(statuses: Series) -> str:
     return ", ".join(f"{number} {status}" for status, number in statuses.value_counts().items())
 
 
-def hidden_std(images: Any) -> Any:
-    """Return the standard deviation that an accuracy on so many images hides where seeds agree.
+def rounding_std(images: Any) -> Any:
+    """Return the standard deviation that rounding to whole images hides: 1 / (images sqrt(12)).
 
-    That of values spread evenly over a step of 1 / images: 1 / (images sqrt(12)).
+    It is that of a uniform distribution over one step of 1 / images.
     """
     return 1 / (images * math.sqrt(12))
 
 
 def _spread(finished: DataFrameGroupBy, first: DataFrame) -> DataFrame:
-    """Mean, sample standard deviation, 95 % interval of the mean, least and largest per group.
+    """Return mean, standard deviation, 95 % interval of the mean, minimum and maximum per group.
 
-    The interval is mean +- t(0.975, n - 1) * s / sqrt(n), Student's; s is at least what rounding to
-    whole images hides.
+    The interval is mean ± t(0.975, n - 1) s / sqrt(n); s is at least what rounding to whole images
+    hides.
     """
-    all_of = finished[measured()].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
+    summary = finished[measured()].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
     columns: dict[str, Series] = {}
     for metric in measured():
-        of = all_of[metric]
+        stats = summary[metric]
         images = METRICS[metric].images
-        hidden = 0.0 if images is None else hidden_std(first[images]).fillna(0.0)
-        # One value has no spread: its std is NaN, and with it the interval.
-        error = of["std"].clip(lower=hidden) / np.sqrt(of["count"])
-        half = stdtrit((of["count"] - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * error
+        hidden = 0.0 if images is None else rounding_std(first[images]).fillna(0.0)
+        # The std of one value is NaN, and so is its interval.
+        error = stats["std"].clip(lower=hidden) / np.sqrt(stats["count"])
+        half = stdtrit((stats["count"] - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * error
         columns |= {
-            metric: of["mean"],
-            f"{metric}_std": of["std"],
-            f"{metric}_low": of["mean"] - half,
-            f"{metric}_high": of["mean"] + half,
-            f"{metric}_min": of["min"],
-            f"{metric}_max": of["max"],
+            metric: stats["mean"],
+            f"{metric}_std": stats["std"],
+            f"{metric}_low": stats["mean"] - half,
+            f"{metric}_high": stats["mean"] + half,
+            f"{metric}_min": stats["min"],
+            f"{metric}_max": stats["max"],
         }
     return DataFrame(columns)

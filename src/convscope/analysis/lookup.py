@@ -1,4 +1,4 @@
-"""What a user names: a folder of runs, a study, a run, or a variant."""
+"""Folders, studies, runs and variants by the names that users type."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def resolve_path(name: str) -> Path:
     """Return a folder as given, a study below `outputs`, or a run by its name.
 
     Raises:
-        UserError: there is none; names the nearest study.
+        UserError: none matches; the message suggests the nearest study.
     """
     try:
         for path in (Path(name), OUTPUTS / name):
@@ -43,14 +43,17 @@ def resolve_path(name: str) -> Path:
 
 
 def find_sides(names: Sequence[str]) -> tuple[DataFrame, DataFrame, DataFrame]:
-    """Return all runs among which two sides are compared, and the two, as `frame`'s tables.
+    """Return the runs that form the comparison's family, and its two sides, as tables of `frame`.
 
-    A name is that of a run, as `find_run` takes it, or a variant: `k3-s1-p1`, `STUDY/k3-s1-p1` of
-    one study only, or `k3-s1-p1 (lr 0.01)` of one setting. Where both are variants of named
-    studies, the runs are those of these studies; else all below `outputs`.
+    The family is empty for two runs, the runs of the named studies where both names are variants
+    with a study, else all runs below `outputs`.
+
+    Args:
+        names: two names, each of a run (see `find_run`) or of a variant: `k3-s1-p1`,
+            `STUDY/k3-s1-p1` in one study, or `k3-s1-p1 (lr 0.01)` in one setting.
 
     Raises:
-        UserError: there is no such run or variant, or it has several settings.
+        UserError: a run or variant does not exist, or the variant has several settings.
     """
     variants = [None if _is_run(name) else _VARIANT.fullmatch(name) for name in names]
     if not any(variants):
@@ -74,7 +77,7 @@ def _run(name: str) -> DataFrame:
 
 
 def _folder(study: str) -> Path:
-    """A study below `outputs`, or any folder of runs."""
+    """Return a study below `outputs`, or any folder of runs."""
     return next((path for path in (OUTPUTS / study, Path(study)) if path.is_dir()), OUTPUTS / study)
 
 
@@ -102,7 +105,7 @@ def _variant(name: re.Match[str], runs: DataFrame) -> DataFrame:
 
 
 def _choices(found: DataFrame) -> list[str]:
-    """How each of a variant's settings is typed: by its study where that has no other."""
+    """Return how to type each setting of a variant: by its study if that has only this setting."""
     of_study = found.drop_duplicates(["study", "group"])
     if of_study["study"].is_unique and of_study["group"].is_unique:
         return [f"{one.study}/{one.variant}" for one in of_study.itertuples()]

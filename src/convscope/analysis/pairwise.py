@@ -1,12 +1,12 @@
-"""Which variants differ: all pairs of a setting at once, so that "better" is rarely said by chance.
+"""Pairwise tests of the variants of a setting, with a family-wise error of at most 5 %.
 
-Among pairs without any true difference, one or more is called different in at most 5 % of studies
-(the family-wise error). Tukey's HSD, in Kramer's form for unequal numbers of seeds (Tukey 1949,
-Kramer 1956), holds to that where all variants vary alike from seed to seed. Where Bartlett's test
-(1937) doubts that at the 25 % level that Bancroft (1964) advises for preliminary tests, a pair must
-satisfy Games and Howell (1976) as well.
+In at most 5 % of studies without true differences is any pair called different. Tukey's HSD, in
+Kramer's form for unequal numbers of seeds (Tukey 1949, Kramer 1956), guarantees this if all
+variants have the same variance over seeds. Where Bartlett's test (1937) rejects equal variances at
+25 %, the level that Bancroft (1964) recommends for preliminary tests, a pair must be significant by
+Games and Howell (1976) too.
 
-Why both, and what was measured: docs/decisions/tukey-and-games-howell.md.
+docs/decisions/tukey-and-games-howell.md gives the reasons and measurements.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy.special import chdtrc, chdtri, stdtrit
 
-from convscope.analysis.groups import hidden_std
-from convscope.analysis.studentized import critical, survival
+from convscope.analysis.groups import rounding_std
+from convscope.analysis.studentized import critical_value, survival
 from convscope.metrics import METRICS
 
 LEVEL = 0.05
 DOUBT = 0.25
-"""Below this chance of Bartlett's test, equal spreads are not taken for granted."""
+"""Below this p-value of Bartlett's test, variances are not assumed to be equal."""
 
 TUKEY, GAMES_HOWELL = "Tukey HSD", "Games-Howell"
 _COLUMNS = ["first", "second", "difference", "low", "high", "p_value", "differs", "method"]
@@ -37,15 +37,15 @@ Array = NDArray[Any]
 
 
 def sampling_error(accuracy: float, images: int) -> float:
-    """Standard error of an accuracy because its test images are a sample: sqrt(p (1 - p) / n)."""
+    """Return the standard error of an accuracy p on n test images: sqrt(p (1 - p) / n)."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
 def image_interval(accuracy: float, images: int) -> tuple[float, float]:
-    """95 % interval for the accuracy on all images of which the test images are a sample.
+    """Return the 95 % interval of the accuracy on the population behind the test images.
 
-    Wilson's (1927): it holds near 0 and 1 too, where the standard error is too small or 0 (Brown,
-    Cai and DasGupta 2001).
+    Wilson's (1927) interval is also valid near 0 and 1, where the standard error is too small or 0
+    (Brown, Cai and DasGupta 2001).
     """
     z2 = float(chdtri(1, LEVEL)) / images
     middle = (accuracy + z2 / 2) / (1 + z2)
@@ -60,21 +60,21 @@ def differences(
     *,
     ratio: bool = False,
 ) -> DataFrame:
-    """Compare all pairs of groups that differ in their variant only and have two finished runs.
+    """Compare all pairs of groups that differ only in their variant and have two finished runs.
 
     Args:
-        runs: `frame`'s table.
+        runs: table from `frame`.
         metric: one of `metrics.measured`.
-        only: pairs of groups, in any order, to leave the others out of the table. Its intervals and
-            p-values are adjusted for all pairs all the same.
-        ratio: compare the logarithms of a positive metric, a speed: the exponential of a difference
-            is how many times the second's mean the first's is.
+        only: pairs of groups, in any order, to restrict the table to. Intervals and p-values are
+            still adjusted for all pairs.
+        ratio: compare logarithms, for a positive metric such as a speed; the exponential of a
+            difference is the ratio of the geometric means.
 
     Returns:
-        A row per pair: `first` and `second`, their groups, the first with the higher mean;
-        `difference` of the means and its simultaneous 95 % interval, `low` to `high`; `p_value`,
-        adjusted for all pairs of the setting; `differs` where that is below 5 %; `method`,
-        `Tukey HSD` or `Games-Howell`: of the two, where both were asked, the less sure one.
+        A row per pair: `first` and `second`, the groups, the first with the higher mean;
+        `difference` of the means with its simultaneous 95 % interval, `low` to `high`; `p_value`,
+        adjusted for all pairs of the setting; `differs`, whether that is below 5 %; `method`,
+        `Tukey HSD` or `Games-Howell`: the one with the larger p-value if both were applied.
     """
     wanted = None if only is None else list(only)
     tables = [
@@ -95,9 +95,16 @@ def differences_from(
 ) -> DataFrame:
     """Compare other groups of a setting with one group, as `differences` does.
 
+    Args:
+        runs: table from `frame`.
+        group: id of the reference group.
+        others: ids of the groups to compare with it.
+        metric: as for `differences`.
+        ratio: as for `differences`.
+
     Returns:
-        As from `differences`, without `first` and `second`: indexed by the other group, highest
-        mean first; `difference` is above 0 where the other's mean is higher.
+        The columns of `differences` except `first`; indexed by the other group, highest mean first.
+        `difference` is positive if the other group's mean is higher than that of `group`.
     """
     for samples in _settings(runs, metric, ratio=ratio):
         if group in samples.ids:
@@ -108,20 +115,20 @@ def differences_from(
 
 
 def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> DataFrame:
-    """Return 95 % intervals of all means of a setting at once (Bonferroni, Dunn 1961).
+    """Return simultaneous 95 % intervals of all means of a setting (Bonferroni, Dunn 1961).
 
-    In 95 % of studies all of them hold, and so does that of a group which was chosen by its
-    results. They share one variance, or where that is doubted each has its own, if that is wider.
+    They cover all means in 95 % of studies, so that of a group chosen by its results as well. They
+    use the pooled variance; where variances seem unequal, the group's own one if that is wider.
 
     Returns:
-        Indexed by group, those with two finished runs or more: `low`, `high`, and `number` of
-        groups in the setting.
+        A row per group with two finished runs or more, indexed by group: `low`, `high`, and
+        `number` of such groups in the setting.
     """
     tables = [DataFrame(columns=["low", "high", "number"])]
     for samples in _settings(runs, metric):
         chance = 1 - LEVEL / (2 * len(samples.ids))
         half = stdtrit(samples.df, chance) * np.sqrt(samples.pooled / samples.n)
-        if len(samples.ids) > 1 and _equal_spread(samples) < DOUBT:
+        if len(samples.ids) > 1 and _bartlett(samples) < DOUBT:
             own = stdtrit(samples.n - 1, chance) * np.sqrt(samples.variance / samples.n)
             half = np.maximum(half, own)
         bounds = {"low": samples.mean - half, "high": samples.mean + half}
@@ -131,7 +138,7 @@ def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> Da
 
 @dataclass(frozen=True)
 class _Samples:
-    """Groups, highest mean first: number of runs, mean and variance of each, shape (groups,)."""
+    """Groups, highest mean first: id, number of runs, mean and variance, shape (groups,) each."""
 
     ids: Array
     n: Array
@@ -140,43 +147,41 @@ class _Samples:
 
     @property
     def df(self) -> float:
-        """Degrees of freedom of the variance that all groups share."""
+        """Degrees of freedom of the pooled variance."""
         return float((self.n - 1).sum())
 
     @property
     def pooled(self) -> float:
+        """Pooled variance."""
         return float(((self.n - 1) * self.variance).sum() / self.df)
 
 
 def _settings(runs: DataFrame, metric: str, *, ratio: bool = False) -> Iterator[_Samples]:
-    """The groups of each setting that have two runs or more."""
+    """Yield the groups of each setting that have two finished runs or more."""
     measured = runs[(runs["status"] == "finished") & runs[metric].notna()]
     if ratio:
         measured = measured[measured[metric] > 0]
         measured = measured.assign(**{metric: np.log(measured[metric])})
-    for _, of_it in measured.groupby("setting", sort=False):
-        of = of_it.groupby("group", sort=False)[metric].agg(["size", "mean", "var"])
-        of = of[of["size"] > 1].sort_values("mean", ascending=False, kind="stable")
-        if len(of):
-            n, mean, variance = (of[name].to_numpy(float) for name in ("size", "mean", "var"))
-            variance = np.maximum(variance, _rounding(of_it, metric))
-            yield _Samples(of.index.to_numpy(), n, mean, variance)
+    for _, members in measured.groupby("setting", sort=False):
+        stats = members.groupby("group", sort=False)[metric].agg(["size", "mean", "var"])
+        stats = stats[stats["size"] > 1].sort_values("mean", ascending=False, kind="stable")
+        if len(stats):
+            n, mean, variance = stats.to_numpy(float).T
+            variance = np.maximum(variance, _rounding(members, metric))
+            yield _Samples(stats.index.to_numpy(), n, mean, variance)
 
 
 def _rounding(runs: DataFrame, metric: str) -> float:
-    """Variance that rounding hides where seeds agree to the last digit.
-
-    An accuracy is a whole number of images, other metrics are 32-bit floats.
-    """
+    """Return the variance that rounding hides: accuracies to whole images, others to float32."""
     images = METRICS[metric].images
     if images is not None and (fewest := runs[images].min()) > 0:
-        return float(hidden_std(fewest) ** 2)
+        return float(rounding_std(fewest) ** 2)
     step = np.finfo(np.float32).eps * (runs[metric].abs().max() or 1)
     return float(step**2 / 12)
 
 
 def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array, Array]:
-    """Indices of both groups of each pair, that with the higher mean first."""
+    """Return the indices of the first and second groups of all pairs, the higher mean first."""
     if only is None:
         return np.triu_indices(len(samples.ids), 1)
     index = {group: number for number, group in enumerate(samples.ids)}
@@ -190,27 +195,27 @@ def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array
 
 
 def _compare(samples: _Samples, i: Array, j: Array) -> DataFrame:
-    """Compare the groups `i` with the groups `j`: Tukey's HSD, and Games-Howell in doubt."""
+    """Compare groups `i` with groups `j`: Tukey's HSD, and Games-Howell if variances differ."""
     if not len(i):
         return DataFrame(columns=_COLUMNS).astype({"differs": bool})
     difference = samples.mean[i] - samples.mean[j]
     groups, n = len(samples.ids), samples.n
 
     def test(error: Array, df: Array | float) -> tuple[Array, Array]:
-        half = critical(groups, df, LEVEL) * error
+        half = critical_value(groups, df, LEVEL) * error
         return half, survival(np.abs(difference) / error, groups, df)
 
     half, p_value = test(np.sqrt(samples.pooled / 2 * (1 / n[i] + 1 / n[j])), samples.df)
     method = np.full(len(i), TUKEY, object)
-    if _equal_spread(samples) < DOUBT:
-        # Each pair has its own variance and degrees of freedom (Welch 1938).
-        of_mean = samples.variance / n
-        both = of_mean[i] + of_mean[j]
-        df = both**2 / (of_mean[i] ** 2 / (n[i] - 1) + of_mean[j] ** 2 / (n[j] - 1))
-        other_half, other_p = test(np.sqrt(both / 2), df)
-        less_sure = other_p > p_value
-        half, p_value = np.where(less_sure, (other_half, other_p), (half, p_value))
-        method[less_sure] = GAMES_HOWELL
+    if _bartlett(samples) < DOUBT:
+        # Variance of the mean, and degrees of freedom of each pair (Welch 1938).
+        squared_error = samples.variance / n
+        both = squared_error[i] + squared_error[j]
+        df = both**2 / (squared_error[i] ** 2 / (n[i] - 1) + squared_error[j] ** 2 / (n[j] - 1))
+        welch_half, welch_p = test(np.sqrt(both / 2), df)
+        is_larger = welch_p > p_value
+        half, p_value = np.where(is_larger, (welch_half, welch_p), (half, p_value))
+        method[is_larger] = GAMES_HOWELL
     values = (
         *(samples.ids[i], samples.ids[j], difference, difference - half, difference + half),
         *(p_value, p_value < LEVEL, method),
@@ -218,10 +223,10 @@ def _compare(samples: _Samples, i: Array, j: Array) -> DataFrame:
     return DataFrame(dict(zip(_COLUMNS, values, strict=True)))
 
 
-def _equal_spread(samples: _Samples) -> float:
-    """p-value of Bartlett's test that all groups vary alike.
+def _bartlett(samples: _Samples) -> float:
+    """Return the p-value of Bartlett's test of equal variances.
 
-    Not scipy's, which takes the runs themselves: what rounding hides is part of these variances.
+    scipy's function takes single runs; the variances here include what rounding hides.
     """
     df, groups = samples.n - 1, len(samples.n)
     statistic = samples.df * math.log(samples.pooled) - (df * np.log(samples.variance)).sum()

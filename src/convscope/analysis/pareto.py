@@ -10,36 +10,37 @@ from convscope.metrics import METRICS, metrics_of
 
 
 def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[str]:
-    """Ids of the groups on the front, cheapest first, so that the accuracy rises along it.
+    """Return the ids of the groups on the Pareto front, cheapest first, so that accuracy rises.
 
-    On it are the groups than which no other is as accurate and as cheap and better in one of both,
-    by their means; where two agree in both, each of them is. Groups that miss one are left out.
+    A group is on the front if no other has a mean as good in both metrics and better in one. Groups
+    that lack one of the metrics are left out.
 
     Args:
-        groups: as `groups.grouped` gives them.
-        cost: a metric that `metrics_of("pareto")` lists.
+        groups: from `groups.grouped`.
+        cost: name of a metric of `metrics_of("pareto")`.
+        metric: an accuracy; larger is better.
 
     Raises:
-        UserError: `cost` is none of them.
+        UserError: `cost` is not such a metric.
     """
     costs = {one.name: one for one in metrics_of("pareto")}
     if cost not in costs:
         raise UserError(f"cost must be one of {', '.join(costs)}, got {cost!r}")
     points = DataFrame({"cost": costs[cost].sign * groups[cost], "metric": groups[metric]}).dropna()
-    on_it = unbeaten(points).sort_values("cost", ascending=False, kind="stable")
-    return [str(group) for group in on_it.index]
+    on_front = non_dominated(points).sort_values("cost", ascending=False, kind="stable")
+    return [str(group) for group in on_front.index]
 
 
 def chosen_front(groups: DataFrame, cost: str) -> list[str]:
-    """The front by the accuracy that variants are chosen by, and none of a measured cost.
+    """Return the front by the accuracy that variants are chosen by; empty for a measured cost.
 
-    Means of speeds differ by chance too: what is faster is told where a test says so.
+    Mean speeds also differ by chance, so that only a test can say which variant is faster.
     """
     return [] if METRICS[cost].is_measured else front(groups, cost, chosen_by(groups))
 
 
-def unbeaten(points: DataFrame) -> DataFrame:
-    """The rows than which no other is as good in every column and better in one; more is better."""
+def non_dominated(points: DataFrame) -> DataFrame:
+    """Return the rows that no other row dominates, larger being better in every column."""
     values = points.to_numpy()
     as_good = (values[:, None] >= values).all(axis=2)
     better = (values[:, None] > values).any(axis=2)

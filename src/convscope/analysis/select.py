@@ -1,8 +1,8 @@
-"""Rows of a table by an expression such as `stride == 2 and test_accuracy > 0.98`, and their order.
+"""Selecting and sorting rows, by expressions such as `stride == 2 and test_accuracy > 0.98`.
 
-The expression is parsed, never run: comparisons (`==`, `!=`, `<`, `<=`, `>`, `>=`, also chained),
-`in [1, 2]`, `not in`, `and`, `or`, `not`, parentheses; numbers, text in quotes, `true`, `false`,
-`null`; columns by name, a dotted key also by its last part (`lr`).
+Expressions are parsed, never evaluated as Python. They consist of comparisons (`==`, `!=`, `<`,
+`<=`, `>`, `>=`, also chained), `in [1, 2]`, `not in`, `and`, `or`, `not`, parentheses; numbers,
+text in quotes, `true`, `false`, `null`; columns by name, a dotted key also by its last part (`lr`).
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.NotIn: lambda one, among: one not in among,
 }
 _SLIPS = ((r"(?<![=!<>])=(?!=)", "=="), (r"&&?", "and"), (r"\|\|?", "or"), (r"!(?!=)", "not"))
-"""What other languages write, and what is written here."""
+"""Patterns of operators from other languages, and what to write instead."""
 
 Truths = NDArray[np.bool_]
 
 
 class UnknownColumn(UserError):
-    """A name that is no column of the table."""
+    """The table has no column of this name."""
 
     def __init__(self, name: str, hint: str) -> None:
         super().__init__(f"{_shown(name)} is no column{hint}")
@@ -55,15 +55,16 @@ class UnknownColumn(UserError):
 
 
 def select_runs(runs: DataFrame, expression: str | None, by: str | None, single: bool) -> DataFrame:
-    """Return the runs behind the selected lines of a table, in the order of the lines.
+    """Return the runs of the selected lines of a comparison, in the order of the lines.
 
     Args:
-        expression: for `where`; about groups unless `single`.
-        by: for `sort`; `BEST_FIRST` where none is given.
-        single: a line is a run, not a group.
+        runs: table from `frame`.
+        expression: filter for `where`; None selects all lines.
+        by: column for `sort`; None is `BEST_FIRST`.
+        single: each line is a run instead of a group.
 
     Raises:
-        UserError: the expression or the column is wrong, or no line is left.
+        UserError: the expression or the column is wrong, or no line is selected.
     """
     lines = runs if single else grouped(runs)
     try:
@@ -76,21 +77,22 @@ def select_runs(runs: DataFrame, expression: str | None, by: str | None, single:
         raise UserError(f"--where must hold for a line, but holds for none of the {len(lines)}")
     if single:
         return with_settings(kept)
-    behind = runs[runs["group"].isin(kept.index)]
-    order = kept.index.get_indexer(behind["group"])
-    return with_settings(behind.iloc[np.argsort(order, kind="stable")])
+    members = runs[runs["group"].isin(kept.index)]
+    order = kept.index.get_indexer(members["group"])
+    return with_settings(members.iloc[np.argsort(order, kind="stable")])
 
 
 def where(table: DataFrame, expression: str) -> DataFrame:
-    """Return the rows for which the expression holds, in their order.
+    """Return the rows for which the expression is true, in their order.
 
-    Any comparison with a missing value is false, except `== null` and `!= null`.
+    Comparisons with a missing value are false, except `== null` and `!= null`.
 
     Args:
-        table: a row per run, or per group (indexed by `group`, which is a column here).
+        table: a row per run or per group; the name of its index may be used as a column.
+        expression: see this module's docstring.
 
     Raises:
-        UserError: the expression cannot be read, names an unknown column, or compares text with a
+        UserError: the expression cannot be parsed, names an unknown column, or compares text with a
             number.
     """
     if len(expression) > _LONGEST:
@@ -109,15 +111,19 @@ def where(table: DataFrame, expression: str) -> DataFrame:
 
 
 def sort(table: DataFrame, by: str) -> DataFrame:
-    """Return the rows by one column, with a `-` in front the largest first; missing values last.
+    """Return the rows sorted by one column, missing values last.
+
+    Args:
+        table: a row per run or per group.
+        by: the column; a leading `-` sorts in descending order.
 
     Raises:
-        UserError: there is no such column.
+        UserError: the column does not exist.
     """
     values = column(table, by.removeprefix("-"))
     present = [row for row, value in enumerate(values) if value is not None]
     missing = [row for row, value in enumerate(values) if value is None]
-    # Numbers before text where a column has both.
+    # A column may contain numbers and text: numbers first.
     present.sort(
         key=lambda row: (isinstance(values[row], str), values[row]), reverse=by.startswith("-")
     )
@@ -125,14 +131,15 @@ def sort(table: DataFrame, by: str) -> DataFrame:
 
 
 def column(table: DataFrame, name: str) -> list[Any]:
-    """Return a column as plain values, None where one is missing.
+    """Return a column as plain values; missing ones are None.
 
     Args:
-        name: the column's, the index's, or the last part of a dotted key.
+        table: a row per run or per group.
+        name: name of a column or of the index, or the last part of a dotted key.
 
     Raises:
-        UnknownColumn: there is no such column; names the nearest.
-        UserError: more than one key ends so.
+        UnknownColumn: the column does not exist; the message suggests a similar one.
+        UserError: several keys end in `name`.
     """
     if name == table.index.name:
         return list(table.index)
@@ -176,13 +183,13 @@ def _shown(text: str) -> str:
 
 
 class _Filter:
-    """Evaluates a parsed expression node by node; whatever is not listed here is refused."""
+    """Evaluates a parsed expression node by node; refuses all nodes that are not listed here."""
 
     def __init__(self, table: DataFrame, source: str) -> None:
         self._table, self._source = table, source
 
     def rows(self, node: ast.expr) -> Truths:
-        """Return for each row whether the expression holds."""
+        """Return for each row whether the expression is true."""
         match node:
             case ast.BoolOp(op=op, values=parts):
                 join = np.logical_and if isinstance(op, ast.And) else np.logical_or
@@ -251,18 +258,18 @@ class _Filter:
         )
 
     def _name(self, node: ast.expr) -> str:
-        """A column's name; dotted keys parse as attributes of attributes."""
+        """Return a column's name; dotted keys are parsed as attributes of attributes."""
         name = ast.unparse(node)
         if not all(part.isidentifier() for part in name.split(".")):
             raise UserError(f"where must name columns as such, got {self._text(node)}")
         return name
 
     def _check(self, left: ast.expr, values: list[Any], right: ast.expr, others: list[Any]) -> None:
-        """Refuse to compare text with numbers, or an accuracy with a number of per cent."""
-        mine, theirs = _kinds(values), _kinds(others)
-        if mine and theirs and not mine & theirs:
+        """Refuse to compare text with numbers, or an accuracy with a percentage."""
+        left_kinds, right_kinds = _kinds(values), _kinds(others)
+        if left_kinds and right_kinds and not left_kinds & right_kinds:
             raise UserError(
-                f"{self._text(left)} must be compared with {' or '.join(sorted(mine))},"
+                f"{self._text(left)} must be compared with {' or '.join(sorted(left_kinds))},"
                 f" got {self._text(right)}"
             )
         for node, limits in ((left, others), (right, values)):

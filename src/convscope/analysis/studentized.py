@@ -1,6 +1,6 @@
-"""The studentized range: how far apart the best and worst of some equal groups lie by chance.
+"""Distribution of the studentized range: (highest - lowest mean) / its standard error.
 
-scipy has it too, by one quadrature a value: minutes for the 19,900 pairs of 200 groups.
+`scipy.stats.studentized_range` integrates value by value: minutes for the pairs of 200 groups.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from scipy.special import ndtr
 Array = NDArray[Any]
 
 _RANGES = np.linspace(0, 16, 3201)
-"""In standard deviations; among any number of groups worth training the range ends well below."""
+"""In standard deviations; no realistic number of groups has a range near the end."""
 
-_AT_ONCE = 20_000
-"""Values of `q` that are worked out together: 25 MB an array."""
+_BATCH = 20_000
+"""Values of `q` per batch: 25 MB an array."""
 
 _T = np.arange(-30, 8, 0.25)
-"""Nodes for the logarithm of the estimated standard deviation, over its own rough spread."""
+"""Nodes for the logarithm of the estimated standard deviation s, in units of 1 / sqrt(2 df)."""
 
 
 def survival(q: ArrayLike, groups: int, df: ArrayLike) -> Array:
-    """Chance that the range of `groups` equal means exceeds `q` estimated standard errors.
+    """Return the probability that the range of equal means exceeds `q` estimated standard errors.
 
     1 - ∫ f(s) P(q s) ds, with P the range's distribution among `groups` normal values and f the
     density of sqrt(chi2(df) / df) (Lund & Lund 1983, AS 190). The trapezoid rule over log s, whose
@@ -35,21 +35,25 @@ def survival(q: ArrayLike, groups: int, df: ArrayLike) -> Array:
 
     Args:
         q: of any shape, at least 0.
-        df: degrees of freedom of the standard error, at least 1, as `q` or one for all.
+        groups: number of means.
+        df: degrees of freedom of the standard error, at least 1; broadcast against `q`.
+
+    Returns:
+        Probabilities, in the broadcast shape of `q` and `df`.
     """
     q, df = np.broadcast_arrays(np.asarray(q, float), np.asarray(df, float))
-    if q.size > _AT_ONCE and df.min() == df.max() and np.isfinite(q).all():
-        # One curve for all, read between so many points that the error stays as it is.
-        points = np.linspace(0, np.log1p(q.max()), _AT_ONCE // 4)
+    if q.size > _BATCH and df.min() == df.max() and np.isfinite(q).all():
+        # One interpolated curve, with so many points that the error bound above still holds.
+        points = np.linspace(0, np.log1p(q.max()), _BATCH // 4)
         curve = PchipInterpolator(points, survival(np.expm1(points), groups, df.flat[0]))
-        read: Array = np.clip(curve(np.log1p(q)), 0, 1)
-        return read
+        interpolated: Array = np.clip(curve(np.log1p(q)), 0, 1)
+        return interpolated
     pairs = q.ravel(), df.ravel()
-    # Half a million pairs of a thousand groups at once would take gigabytes.
+    # In one batch, the half million pairs of a thousand groups would take gigabytes.
     chances = [
         _survival(q_part, groups, df_part)
         for q_part, df_part in zip(
-            *(np.array_split(part, 1 + q.size // _AT_ONCE) for part in pairs), strict=True
+            *(np.array_split(part, 1 + q.size // _BATCH) for part in pairs), strict=True
         )
     ]
     return np.concatenate(chances).reshape(q.shape)
@@ -64,18 +68,26 @@ def _survival(q: Array, groups: int, df: Array) -> Array:
     return np.clip(chance, 0, 1)
 
 
-def critical(groups: int, df: ArrayLike, level: float = 0.05) -> Array:
-    """The `q` that `survival` gives `level`; relative error below 1e-4.
+def critical_value(groups: int, df: ArrayLike, level: float = 0.05) -> Array:
+    """Return the `q` at which `survival` equals `level`; relative error below 1e-4.
 
-    Many `df` are interpolated, in log q over 1 / df.
+    If `df` has many values, log q is interpolated over 1 / df.
+
+    Args:
+        groups: number of means.
+        df: degrees of freedom, at least 1, of any shape.
+        level: probability of a larger range.
+
+    Returns:
+        Critical values, in the shape of `df`.
     """
     wanted = np.asarray(df, float)
     exact = np.unique(wanted)
     if len(exact) <= len(_INVERSE_DF):
-        return np.array([_critical(groups, one, level) for one in exact])[
+        return np.array([_solve_critical_value(groups, one, level) for one in exact])[
             np.searchsorted(exact, wanted)
         ]
-    known = [np.log(_critical(groups, 1 / inverse, level)) for inverse in _INVERSE_DF]
+    known = [np.log(_solve_critical_value(groups, 1 / inverse, level)) for inverse in _INVERSE_DF]
     values: Array = np.exp(PchipInterpolator(_INVERSE_DF, known)(1 / wanted))
     return values
 
@@ -84,13 +96,13 @@ _INVERSE_DF = np.linspace(1e-5, 1, 60)
 
 
 @lru_cache(maxsize=1024)
-def _critical(groups: int, df: float, level: float) -> float:
+def _solve_critical_value(groups: int, df: float, level: float) -> float:
     return float(brentq(lambda q: survival(q, groups, df) - level, 0.01, 1000, xtol=1e-6))
 
 
 @lru_cache(maxsize=64)
 def _range_below(groups: int) -> Array:
-    """P(range of `groups` standard normal values < w) for w of `_RANGES`.
+    """Return P(range of `groups` standard normal values < w) for each w of `_RANGES`.
 
     k ∫ φ(z) (Φ(z + w) - Φ(z))^(k-1) dz over the smallest value z.
     """

@@ -1,4 +1,4 @@
-"""Runs or groups as records of plain JSON values, and those as a table that fits a terminal."""
+"""Runs or groups as records of plain JSON values, and as a table that fits a terminal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pandas as pd
 from pandas import DataFrame, Series
 from rich.cells import cell_len
 
-from convscope.analysis.frame import CONV, OF_NO_GROUP, setting_keys
-from convscope.analysis.groups import grouped, hidden_std
+from convscope.analysis.frame import CONV, TOP_LEVEL, setting_keys
+from convscope.analysis.groups import grouped, rounding_std
 from convscope.config.schema import as_typed, format_value
 from convscope.metrics import METRICS, Metric, geometric, measured, metrics_of
 from convscope.tables import Table, final_map_text
@@ -20,8 +20,7 @@ Record = dict[str, Any]
 
 _MACHINE = ("device", "threads", "torch")
 _WHOLE = {"padding", "threads", "val_images", "test_images"}
-"""Columns of whole numbers, as what follows from the geometry is: pandas makes them floats where
-one is missing.
+"""Integer columns, like those of the geometry; pandas stores them as floats if a value is missing.
 """
 _ENDS = ("", "_std", "_low", "_high", "_min", "_max")
 _COSTS = ("receptive_field", "macs", "params")
@@ -31,11 +30,16 @@ _GAP = 2
 def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
     """Return one record per group, or per run if `single`, in the table's order.
 
-    The keys, in order: `label`; the conv's; config keys and machine that differ between the runs (a
-    group's own values joined by commas); of a group `runs, seeds, unfinished, reason`, the images
-    behind its accuracies, and per metric its mean under its own name, then `_std, _low, _high,
-    _min, _max`; of a run `seed, status, reason` and its metrics; `map` (height x width as text);
-    what follows from the geometry; where it comes from. None for what is missing.
+    The keys, in order: `label`; the columns of the convolutions; config keys and machine columns
+    that differ between the runs (different values within a group are joined by commas); of a group
+    `runs, seeds, unfinished, reason, val_images, test_images` and per measured metric its mean
+    under its own name and with `_std, _low, _high, _min, _max`; of a run `seed, status, reason` and
+    its measured metrics; `map` (height x width as text); the metrics of the geometry; the study,
+    run and group. Missing values are None.
+
+    Args:
+        runs: table from `frame`.
+        single: one record per run.
     """
     keys = varied(runs)
     members: dict[str, DataFrame] = {}
@@ -53,13 +57,13 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
         last = ("study", "group")
     records = []
     for line in lines:
-        of_group = members.get(line["group"])
-        run = line if of_group is None else of_group.iloc[0]
+        group = members.get(line["group"])
+        run = line if group is None else group.iloc[0]
         records.append(
             {
                 **_plain_values(line, ("label", *CONV)),
                 **{
-                    key: _config_value(run, key) if of_group is None else _joined(of_group, key)
+                    key: _config_value(run, key) if group is None else _shared_or_joined(group, key)
                     for key in keys
                 },
                 **_plain_values(line, own),
@@ -71,14 +75,14 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
 
 
 def shared(runs: DataFrame) -> Record:
-    """Return what all runs (one at least) have in common, except variant and seed."""
+    """Return the values that all runs (at least one) share, except variant and seed."""
     first = runs.iloc[0]
     keys = ("study", *_candidates(runs), "test_images")
     return {key: _config_value(first, key) for key in keys if _is_one(runs[key])}
 
 
 def varied(runs: DataFrame) -> list[str]:
-    """Return the columns of config and machine that differ between the runs, except the seed."""
+    """Return the config keys and machine columns that differ between the runs, without the seed."""
     return [key for key in _candidates(runs) if not _is_one(runs[key])]
 
 
@@ -94,22 +98,22 @@ def _plain_values(line: Record, keys: Iterable[str]) -> Record:
     return {key: _plain(key, line.get(key)) for key in keys}
 
 
-def _joined(runs: DataFrame, key: str) -> Any:
-    """The value that all runs of a group share, or the different ones as text."""
+def _shared_or_joined(runs: DataFrame, key: str) -> Any:
+    """Return the value that all runs of a group share, or the different ones as text."""
     if _is_one(runs[key]):
         return _config_value(runs.iloc[0], key)
     return ", ".join(str(_plain(key, value)) for value in runs[key].unique())
 
 
 def _config_value(run: Record | Series, key: str) -> Any:
-    """A run's value of a column; a config key's from the config, where 1 (batch) is not 1.0."""
+    """Return a run's value of a column; of a config key from the record, where 1 is not 1.0."""
     if "." not in key:
         return _plain(key, run[key])
     value: Any = run["record"].config
-    for part in key.removeprefix(OF_NO_GROUP).split("."):
+    for part in key.removeprefix(TOP_LEVEL).split("."):
         value = value.get(part) if isinstance(value, dict) else None
     if isinstance(value, dict):
-        # A group where others have a value: its keys have columns of their own.
+        # Other runs have a value here; the keys of this mapping have their own columns.
         return None
     return format_value(value) if isinstance(value, list) else value
 
@@ -123,10 +127,12 @@ def _plain(key: str, value: Any) -> Any:
 
 
 class _Column(NamedTuple):
-    """A column by its heading; `<` sets it left.
+    """A column of the terminal's table.
 
     Args:
-        spare: 0 stays always; of the others the largest goes first where the table is too wide.
+        heading: a leading `<` aligns the column to the left.
+        text: a record's cell.
+        spare: columns with the largest number are dropped first if the table is too wide; 0 never.
     """
 
     heading: str
@@ -142,14 +148,16 @@ def terminal_table(
     marks: Mapping[str, str],
     width: int,
 ) -> Table:
-    """Return a line per record, as wide as `width` characters where that can be had.
+    """Return a table with a line per record, at most `width` characters wide where possible.
 
     Args:
-        records: from `to_records`, with the same `single`.
-        headings: of what else differs, by key.
-        marks: by group, put in front of its line.
+        records: from `to_records`.
+        single: as for `to_records`.
+        headings: headings of the keys that differ between the records, by key.
+        marks: text in front of a group's line, by group.
+        width: in characters; optional columns are dropped to fit.
     """
-    # Validation first: the lines are in its order, and the choice is made by it.
+    # Validation accuracy first: lines are sorted, and variants chosen, by it.
     accuracies = [METRICS["best_val_accuracy"], METRICS["test_accuracy"]]
     others = [metric for metric in metrics_of("table") if metric not in accuracies]
     settings = [_Column(f"<{heading}", _value_of(key)) for key, heading in headings.items()]
@@ -158,7 +166,7 @@ def terminal_table(
             _Column("<run", lambda record: record["run"]),
             *settings,
             *map(_metric_column, accuracies),
-            # The run's name is long: the costs of its network go before the map.
+            # Runs have long names: drop the costs of the network before the map.
             *(_metric_column(one, 3 if one.name in _COSTS else one.spare) for one in others),
             _Column("seconds", _seconds, spare=4),
         ]
@@ -181,7 +189,7 @@ def _metric_column(metric: Metric, spare: int | None = None) -> _Column:
 
 
 def cells(record: Record) -> dict[str, str]:
-    """Return a record's metrics, and the interval of its accuracy, as every table shows them."""
+    """Return a record's metrics and the interval of its test accuracy as text, by key."""
     metrics = {metric.name: _cell(record, metric) for metric in metrics_of("table")}
     return metrics | {"test_accuracy_low": _interval(record)}
 
@@ -210,27 +218,27 @@ def _value_of(key: str) -> Callable[[Record], str]:
 
 
 def value_text(value: Any) -> str:
-    """Return a config value as it is typed; a dash for None."""
+    """Return a config value as a user types it; a dash for None."""
     return MISSING if value is None else as_typed(value)
 
 
 def spread_text(mean: float | None, std: float | None, images: int | None) -> str:
-    """`98.75 ± 0.12 %`: mean and standard deviation over seeds, of an accuracy.
+    """Return an accuracy's mean and standard deviation over seeds: `98.75 ± 0.12 %`.
 
-    `98.33 ± <0.08 %` where the seeds differ by less than so many images can show.
+    `98.33 ± <0.08 %` where the standard deviation is below the resolution of so many images.
     """
     if mean is None or std is None:
         return percent(mean)
-    hidden = percent(hidden_std(images) if images else 0.0)
-    is_hidden = images and std < hidden_std(images) and hidden != percent(0.0)
+    hidden = percent(rounding_std(images) if images else 0.0)
+    is_hidden = images and std < rounding_std(images) and hidden != percent(0.0)
     return f"{100 * mean:.2f} ± {f'<{hidden}' if is_hidden else percent(std)}"
 
 
 def with_std(mean: float, std: float) -> str:
-    """`10,297 ± 1,801`, `0.000400 ± 0.000030`: both with as many decimals.
+    """Return mean and standard deviation with equal decimals: `10,297 ± 1,801`, `0.40 ± 0.03`.
 
-    So many that the deviation has two significant digits, unless the mean has five before; then
-    `98,765 ± <1`, where nothing would be left of the deviation.
+    The deviation has two significant digits, except that the mean has at most five. A deviation
+    that would be rounded to 0 is shown as an upper bound: `98,765 ± <1`.
     """
     decimals = _decimals(mean, 5)
     if std:
@@ -242,7 +250,7 @@ def with_std(mean: float, std: float) -> str:
 
 
 def _decimals(value: float, digits: int) -> int:
-    """With which a value has so many significant digits, whole numbers being written out."""
+    """Return the decimals that show so many significant digits; at least 0."""
     _, _, exponent = f"{value:e}".partition("e")
     return max(digits - 1 - int(exponent), 0)
 

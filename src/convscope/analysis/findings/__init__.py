@@ -1,4 +1,4 @@
-"""What the numbers say, in plain sentences: what wins, what limits that, how it was measured."""
+"""Findings in plain sentences: the ranking of the variants, caveats, and methods."""
 
 from convscope.analysis.findings.caveats import caveats
 from convscope.analysis.findings.methods import describe_methods

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a comparison."""
+"""Caveats: sentences on what limits a comparison."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from convscope.text import count, counted, counted_range, listed, percentage_poi
 
 _FEW_SEEDS = 3
 _RISE = 0.005
-"""Gain of validation accuracy in the last epoch from which training had not come to its end."""
+"""Gain of validation accuracy in the last epoch from which a variant is still improving."""
 _UNSTEADY = 1.2
-"""Fastest over slowest run of a variant from which speeds are called unsteady."""
+"""Ratio of a variant's fastest to its slowest run from which speeds are called unsteady."""
 
 
 def caveats(runs: DataFrame) -> list[str]:
     """Return sentences on what limits the comparison of these runs.
 
     Args:
-        runs: `frame`'s table.
+        runs: table from `frame`.
     """
     finished = runs[runs["status"] == "finished"]
     return [
@@ -37,12 +37,12 @@ def caveats(runs: DataFrame) -> list[str]:
 
 
 def speed_caveats(finished: DataFrame) -> list[str]:
-    """Return why no speeds of these finished runs are compared; empty where they may be."""
+    """Return why the speeds of these finished runs are not comparable; empty if they are."""
     return list(_speed_caveats(finished))
 
 
 def training_lengths(finished: DataFrame) -> list[str]:
-    """Return how long runs were to train, each length once: `5 epochs`, `40 steps`."""
+    """Return the distinct configured lengths of training: `5 epochs`, `40 steps`."""
     epochs, none = finished["trainer.max_epochs"], Series(pd.NA, finished.index)
     steps = finished.get("trainer.max_steps", none)[epochs.isna()]
     lengths = [
@@ -62,21 +62,22 @@ def _without_result(runs: DataFrame) -> Iterator[str]:
         ("skipped", "skipped because the variant is impossible"),
         ("running", "still running"),
     ):
-        some = runs[runs["status"] == status]
-        if len(some):
-            yield f"{counted(len(some), 'run')} {what}: {_labels(some)}."
+        affected = runs[runs["status"] == status]
+        if len(affected):
+            yield f"{counted(len(affected), 'run')} {what}: {_labels(affected)}."
     ended = runs[runs["status"].isin(["interrupted", "failed"])]
-    for (status, reason), alike in ended.groupby(["status", "reason"], sort=False):
-        yield f"{counted(len(alike), 'run')} {status} ({_labels(alike)}): {reason}."
+    for (status, reason), affected in ended.groupby(["status", "reason"], sort=False):
+        yield f"{counted(len(affected), 'run')} {status} ({_labels(affected)}): {reason}."
 
 
 def _untrained(finished: DataFrame) -> Iterator[str]:
-    """Runs that do no better than a network that knows nothing of the image."""
+    """Report runs that are not significantly better than always naming the most frequent class."""
     known = finished.dropna(subset=["test_accuracy", "test_images", "most_frequent"])
-    right = (known["test_accuracy"] * known["test_images"]).round()
+    correct = (known["test_accuracy"] * known["test_images"]).round()
     images = known["test_images"].astype(int)
-    chance = bdtrc(right - 1, images, known["most_frequent"] / images)
-    untrained = known[~(chance < LEVEL)]
+    p_value = bdtrc(correct - 1, images, known["most_frequent"] / images)
+    # Not `>=`: a NaN counts as untrained.
+    untrained = known[~(p_value < LEVEL)]
     if len(untrained):
         yield (
             f"No sign of learning in {counted(len(untrained), 'run')} ({_labels(untrained)}): test "
@@ -86,7 +87,7 @@ def _untrained(finished: DataFrame) -> Iterator[str]:
 
 
 def _still_improving(finished: DataFrame) -> Iterator[str]:
-    """Variants whose last epoch was by far their best (defined in `methods`)."""
+    """Report variants whose last epoch improved clearly, and training of one epoch at most."""
     last = finished.groupby("label", sort=False)[["val_accuracy_rise", "val_loss_fall"]].mean()
     rising = last[(last["val_accuracy_rise"] >= _RISE) & (last["val_loss_fall"] > 0)]
     if len(rising):
@@ -107,7 +108,7 @@ def _still_improving(finished: DataFrame) -> Iterator[str]:
 
 
 def _seeds(finished: DataFrame) -> Iterator[str]:
-    seeds = finished.groupby("group", sort=False)["seed"].agg(lambda of: tuple(sorted(of)))
+    seeds = finished.groupby("group", sort=False)["seed"].agg(lambda own: tuple(sorted(own)))
     if seeds.empty:
         return
     numbers = seeds.map(len)
@@ -116,7 +117,10 @@ def _seeds(finished: DataFrame) -> Iterator[str]:
         names = finished.drop_duplicates("group").set_index("group")["label"]
         which = list(names[numbers.index[numbers == few]])
         whose = "every variant" if len(which) == len(seeds) else listed(which)
-        yield f"Only {counted(few, 'seed')} of {whose}: with more, smaller differences show."
+        yield (
+            f"Only {counted(few, 'seed')} of {whose}: with more seeds, smaller differences become "
+            "significant."
+        )
     elif seeds.nunique() > 1:
         yield "Not every variant was trained with the same seeds."
 
@@ -138,7 +142,7 @@ def _data(finished: DataFrame) -> Iterator[str]:
         )
     unknown = int(finished["train_steps"].isna().sum())
     if unknown:
-        yield f"How long {counted(unknown, 'run')} trained is not on record."
+        yield f"The number of optimizer steps of {counted(unknown, 'run')} is not recorded."
 
 
 def _one_recipe(finished: DataFrame) -> Iterator[str]:
@@ -164,24 +168,27 @@ def _speed_caveats(finished: DataFrame) -> Iterator[str]:
     machines = finished[["device", "threads"]].drop_duplicates()
     if len(machines) > 1:
         names = [f"{m.device} with {counted(m.threads, 'thread')}" for m in machines.itertuples()]
-        yield f"Samples/s of {listed(names)} are no measure of the variants."
+        yield f"Samples/s were measured on {listed(names)}: they do not compare the variants."
     versions = sorted(finished["torch"].dropna().unique())
     if len(versions) > 1:
-        yield f"Runs were made with torch {listed(versions)}: speed and results may differ by that."
+        yield (
+            f"Runs were made with torch {listed(versions)}: speed and results may differ for that "
+            "reason."
+        )
     if len({record.environment["versions"].get("source") for record in finished["record"]}) > 1:
         yield "Runs were made by different versions of the project's source."
     shared = int(finished["shared"].sum())
     if shared:
         which = "all runs" if shared == len(finished) else f"{shared} of {len(finished)} runs"
         yield (
-            f"Samples/s of {which} were measured while others trained on the same machine, and are "
-            "no measure of the variants: the same command with throughput=exclusive measures them "
+            f"Samples/s of {which} were measured while others trained on the same machine: they do "
+            "not compare the variants. The same command with throughput=exclusive measures them "
             "again, one at a time."
         )
 
 
 def _unsteady(finished: DataFrame) -> Iterator[str]:
-    """Whether runs of one variant, on one machine, differ in speed as they should not."""
+    """Report that runs of one variant on one machine differ in speed."""
     rates = finished.groupby("group", sort=False)["train_samples_per_sec"].agg(["min", "max"])
     factor = (rates["max"] / rates["min"]).max()
     if factor > _UNSTEADY:

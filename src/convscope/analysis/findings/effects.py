@@ -1,4 +1,4 @@
-"""How much kernel size, stride and padding each matter, in sentences."""
+"""Sentences on the effects of kernel size, stride and padding."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from convscope.text import listed, percent, share
 _NAMES = {factor.key: factor.title for factor in FACTORS}
 _MOST_LEVELS = 8
 _SHOWN_FROM = 0.005
-"""Of terms without a significant effect, the share from which it is given."""
+"""Smallest share of variance that is reported for terms without a significant effect."""
 
 
 def summarize_effects(runs: DataFrame) -> Iterator[str]:
-    """Yield what part of the variance each factor accounts for, and the means of its levels.
+    """Yield the share of variance of each significant term, and the adjusted means of its levels.
 
     Args:
-        runs: `frame`'s table, of one setting.
+        runs: table from `frame`, of one setting.
     """
     try:
         found = effects(runs)
@@ -60,11 +60,13 @@ def _shares(found: Effects, significant: Sequence[str]) -> Iterator[str]:
         first = _term_name(str(largest.index[0]))
         parts[0] = f"{first} accounts for {share(largest.iloc[0])}"
         rest = shares.drop([*significant, SEEDS, CONFOUNDED], errors="ignore").sum()
-        left = {
+        remainders = {
             "is shared between confounded factors": shares.get(CONFOUNDED, 0.0),
-            "belongs to what has no significant effect": rest,
+            "belongs to terms without a significant effect": rest,
         }
-        others = [f"{share(part)} {what}" for what, part in left.items() if part >= _SHOWN_FROM]
+        others = [
+            f"{share(part)} {what}" for what, part in remainders.items() if part >= _SHOWN_FROM
+        ]
         others.append(f"{share(shares[SEEDS])} lies between seeds")
         yield f"Of the variance in test accuracy, {listed(parts)}; {listed(others)}."
 
@@ -80,24 +82,24 @@ def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
     if known.empty:
         return
     if not known["mean"].between(0, 1).all():
-        # Main effects lead there; means of cells never do.
+        # Only the main-effects model can do so; means of cells cannot.
         yield (
-            "Adjusted means are not listed: variants are missing, and main effects added up lead "
+            "Adjusted means are not listed: variants are missing, and the main-effects model leads "
             "outside 0 to 100 %."
         )
         return
     parts = []
-    for factor, of_it in known.groupby("factor", sort=False):
-        ordered = of_it.sort_values("mean", ascending=False, kind="stable")
+    for factor, members in known.groupby("factor", sort=False):
+        ordered = members.sort_values("mean", ascending=False, kind="stable")
         pairs = zip(ordered["mean"], ordered["level"], strict=True)
         means = [f"{percent(mean)} at {_NAMES[str(factor)]} {level}" for mean, level in pairs]
         more = len(means) - _MOST_LEVELS
         shown = ", ".join(means[:_MOST_LEVELS])
         parts.append(f"{shown} and {more} more" if more > 0 else shown)
-    missed = levels[levels["mean"].isna()]
-    unknown = [f"{_NAMES[one.factor]} {one.level}" for one in missed.itertuples()]
-    missing = f"; not estimable: {listed(unknown)}" if unknown else ""
+    missing = levels[levels["mean"].isna()]
+    names = [f"{_NAMES[one.factor]} {one.level}" for one in missing.itertuples()]
+    inestimable = f"; not estimable: {listed(names)}" if names else ""
     model = " (main-effects model, as variants are missing)" if found.main_effects_only else ""
     depends = any(" x " in term for term in significant)
     caution = " They are averages: the effect of one depends on the others." if depends else ""
-    yield f"Adjusted means of test accuracy{model}: {'; '.join(parts)}{missing}.{caution}"
+    yield f"Adjusted means of test accuracy{model}: {'; '.join(parts)}{inestimable}.{caution}"

@@ -1,4 +1,4 @@
-"""How it was measured, so that somebody else can measure it again."""
+"""Methods: sentences on how the results were measured, enough to repeat the measurement."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ _IMAGES = ["dataset", "train_images", "val_images", "test_images", "data.batch_s
 
 _STATISTICS = (
     "Test accuracy is that of the epoch with the best validation accuracy, measured once on the"
-    " test set. Samples/s are training samples over the time of the training steps alone.",
+    " test set. Samples/s are training samples over the wall time of the training steps only.",
     "Variants are chosen, ordered and put on the Pareto front by the mean of their best validation"
-    " accuracy; what is reported of them is the test accuracy.",
-    "Intervals are 95 % intervals of the mean over seeds (Student's t), never narrower than"
-    " rounding to whole images allows; that of the chosen variant in the text rests on the spread"
-    " of all of them, and is adjusted for their number (Bonferroni). Differences are tested for all"
-    " pairs of a setting at once, at 5 %: by Tukey's HSD, and by Games-Howell too where variances"
-    " seem to differ; those of samples/s as ratios, and only where all ran alike.",
-    "Shares of variance are sums of squares of type II, what a factor adds to the others. Each F"
-    " test is at 5 % by itself, not adjusted for the number of factors.",
-    "Still improving is a variant whose last epoch had the lowest validation loss and raised"
-    " validation accuracy by half a point or more, on average over seeds.",
+    " accuracy; their reported accuracy is that on the test set.",
+    "Intervals are 95 % confidence intervals of the mean over seeds (Student's t), never narrower"
+    " than rounding to whole images allows. The interval of the chosen variant in the text uses the"
+    " pooled variance of all variants and is adjusted for their number (Bonferroni). All pairs of a"
+    " setting are tested simultaneously, with a family-wise error of 5 %: by Tukey's HSD, and also"
+    " by Games-Howell if variances seem to differ. Samples/s are compared as ratios, and only if"
+    " hardware and threads are the same.",
+    "Shares of variance are sums of squares of type II: what a factor adds to the others. Each F"
+    " test has a level of 5 %, not adjusted for the number of factors.",
+    "A variant is still improving if its last epoch had the lowest validation loss and raised the"
+    " validation accuracy by half a percentage point or more, on average over seeds.",
 )
 
 
@@ -34,14 +35,14 @@ def describe_methods(runs: DataFrame) -> list[str]:
     """Return sentences on seeds, epochs, data, statistics, hardware, versions and command.
 
     Args:
-        runs: `frame`'s table.
+        runs: table from `frame`.
     """
     finished = runs[runs["status"] == "finished"]
     if finished.empty:
         return []
     versions = [record.environment["versions"] for record in finished["record"]]
     made_with = dict.fromkeys(
-        f"{name} {of[key]}" for of in versions for key, name in _VERSIONS.items() if key in of
+        f"{name} {one[key]}" for one in versions for key, name in _VERSIONS.items() if key in one
     )
     commands = finished["command"].unique()
     several = f" of the first of {len(commands)}" if len(commands) > 1 else ""
@@ -68,15 +69,15 @@ def _runs(finished: DataFrame) -> str:
 
 
 def _data(finished: DataFrame) -> Iterator[str]:
-    """What was used of each data set, and of how much."""
-    for _, of_it in finished.groupby(_IMAGES, sort=False, dropna=False):
-        first = of_it.iloc[0]
+    """Yield a sentence per data set on the images used."""
+    for _, members in finished.groupby(_IMAGES, sort=False, dropna=False):
+        first = members.iloc[0]
         dataset = first["record"].dataset
         channels, height, width = dataset["input_shape"]
         steps = ""
-        if of_it["train_steps"].notna().all():
+        if members["train_steps"].notna().all():
             each = counted(first["data.batch_size"], "image")
-            steps = f"; {counted_range(of_it['train_steps'], 'optimizer step')} of {each}"
+            steps = f"; {counted_range(members['train_steps'], 'optimizer step')} of {each}"
         train, val, test = (
             _part(first[f"{part}_images"], dataset[part]) for part in ("train", "val", "test")
         )
@@ -87,7 +88,7 @@ def _data(finished: DataFrame) -> Iterator[str]:
 
 
 def _part(used: float, available: int) -> str:
-    """`10,000`, or `2,048 of 10,000` where not all were used."""
+    """Return the number of images used: `10,000`, or `2,048 of 10,000` if not all."""
     if pd.isna(used):
         return f"at most {count(available)}"
     return count(available) if used == available else f"{count(used)} of {count(available)}"

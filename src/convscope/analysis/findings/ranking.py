@@ -1,7 +1,7 @@
-"""Which variant is chosen, how it does on the test set, and which others do as well for less.
+"""Sentences on the chosen variant, its test accuracy, and which others differ or cost less.
 
-The choice is made by validation accuracy. One variant is called better than another only where
-`pairwise` says that their test accuracies, or speeds, differ.
+The choice is made by validation accuracy. One variant is called better than another only if
+`pairwise` finds their test accuracies, or speeds, significantly different.
 """
 
 from __future__ import annotations
@@ -52,36 +52,40 @@ from convscope.text import (
 
 _SPEED = "train_samples_per_sec"
 _MOST = 8
-"""Settings, and variants in several of them, that get a paragraph each."""
+"""Largest number of paragraphs on settings, and on variants that several settings have."""
 _NORMAL_FROM = 10
-"""Right and wrong answers from which a standard error describes an accuracy."""
+"""Smallest number of correct and of wrong images for a standard error (normal approximation)."""
 
 
 def summarize(runs: DataFrame) -> list[str]:
-    """Return what the runs show: one setting a sentence each, several a paragraph per setting.
+    """Return the findings: an entry per sentence for one setting, else a paragraph per setting.
 
-    Settings of one variant are compared too, in a line per variant.
+    With several settings, a paragraph per variant compares its settings too.
 
     Args:
-        runs: `frame`'s table.
+        runs: table from `frame`.
     """
     if with_result(runs).empty:
         return ["No run with a test accuracy has finished."]
     if runs["setting"].nunique() > 1:
-        said = [f"{title}: {' '.join(sentences)}" for title, sentences in _paragraphs(runs)]
-        return [*said, *_not_compared(runs)]
+        texts = [f"{title}: {' '.join(sentences)}" for title, sentences in _paragraphs(runs)]
+        return [*texts, *_not_compared(runs)]
     families = variant_families(runs)
     return list(_of_variants(families[0]) if families else _only_variant(grouped(runs)))
 
 
 def headlines(runs: DataFrame) -> list[str]:
-    """Return the first sentence of each paragraph of `summarize`, where it has paragraphs."""
-    said = [f"{title}: {next(sentences)}" for title, sentences in _paragraphs(runs)]
-    return [*said, *_not_compared(runs)]
+    """Return the first sentence of each paragraph of `summarize`, for runs of several settings.
+
+    Args:
+        runs: table from `frame`.
+    """
+    firsts = [f"{title}: {next(sentences)}" for title, sentences in _paragraphs(runs)]
+    return [*firsts, *_not_compared(runs)]
 
 
 def _paragraphs(runs: DataFrame) -> Iterator[tuple[str, Iterator[str]]]:
-    """The title of each comparison, and its sentences."""
+    """Yield the title and the sentences of each comparison."""
     for family in variant_families(runs)[:_MOST]:
         yield family.title, _of_variants(family)
     for family in setting_families(runs)[:_MOST]:
@@ -92,16 +96,16 @@ def _not_compared(runs: DataFrame) -> Iterator[str]:
     variants, settings = variant_families(runs), setting_families(runs)
     compared = [family.runs for family in (*variants, *settings)]
     groups = grouped(with_result(runs))
-    lonely = groups[~groups.index.isin(pd.concat(compared)["group"] if compared else [])]
-    if len(lonely):
-        names = [f"{one.label}, {percent(one.test_accuracy)}" for one in lonely.itertuples()]
+    others = groups[~groups.index.isin(pd.concat(compared)["group"] if compared else [])]
+    if len(others):
+        names = [f"{one.label}, {percent(one.test_accuracy)}" for one in others.itertuples()]
         yield (
             "Nothing to compare with, neither another variant of its setting nor another setting "
             f"on the same images: {listed(names, '; ')}."
         )
     more = max(len(variants) - _MOST, 0) + max(len(settings) - _MOST, 0)
     if more:
-        yield f"{counted(more, 'more comparison')} not described: choose some with --where."
+        yield f"{counted(more, 'more comparison')} not described: select runs with --where."
 
 
 def _only_variant(groups: DataFrame) -> Iterator[str]:
@@ -121,7 +125,7 @@ def _of_settings(family: Family) -> Iterator[str]:
     if ranking.repeated:
         yield from _others(ranking, brief=True)
     else:
-        yield "Significance needs two runs or more of each (repeat=5 trains five)."
+        yield "A test of significance needs two runs or more of each (repeat=5 trains five)."
 
 
 def _of_variants(family: Family) -> Iterator[str]:
@@ -149,7 +153,7 @@ def _of_variants(family: Family) -> Iterator[str]:
 
 
 def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[str]:
-    """What has the highest validation accuracy, and its accuracy on the test set."""
+    """Yield which group has the highest validation accuracy, and its test accuracy."""
     best, by_test = ranking.best, ranking.by != VALIDATION
     metric = "test accuracy" if by_test else "validation accuracy"
     repeated = " with two runs or more" if len(ranking.single) else ""
@@ -179,9 +183,9 @@ def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[s
 
 
 def _others(ranking: Ranking, *, brief: bool = False) -> Iterator[str]:
-    """How the others' test accuracies differ from the chosen one's."""
+    """Yield how the test accuracies of the others differ from that of the chosen group."""
     worse, better = ranking.worse, ranking.better
-    alike = ranking.not_different.sort_values("test_accuracy", ascending=False, kind="stable")
+    similar = ranking.not_different.sort_values("test_accuracy", ascending=False, kind="stable")
     if len(worse):
         margins = _margins(worse, len(ranking.others))
         yield f"In test accuracy it is significantly better than {margins}."
@@ -192,21 +196,22 @@ def _others(ranking: Ranking, *, brief: bool = False) -> Iterator[str]:
             f"{ranking.best['name']}, by {_points_range(better['difference'])}: validation and "
             "test do not agree."
         )
-    if len(alike):
-        least = _points_range(alike["high"] - alike["difference"])
+    if len(similar):
+        least = _points_range(similar["high"] - similar["difference"])
         need = f" A significant difference would have to exceed {least}: these may differ by less."
-        yield f"Not significantly different from it (95 %): {_named(alike)}.{'' if brief else need}"
+        names = _named(similar)
+        yield f"Not significantly different from it (95 %): {names}.{'' if brief else need}"
 
 
 def _margins(worse: DataFrame, others: int) -> str:
-    nearest, farthest = (worse.loc[worse["difference"].agg(of)] for of in ("idxmax", "idxmin"))
+    nearest, farthest = (worse.loc[worse["difference"].agg(at)] for at in ("idxmax", "idxmin"))
     by = _points_interval(-nearest["difference"], -nearest["high"], -nearest["low"])
     if len(worse) == 1:
         return f"{nearest['name']}, {by}"
     every = "both" if others == 2 else f"all {others}"
-    of = every if len(worse) == others else f"{len(worse)} of the {others}"
+    number = every if len(worse) == others else f"{len(worse)} of the {others}"
     return (
-        f"{of} others: {by} than {nearest['name']}, the nearest of them, and by "
+        f"{number} others: {by} than {nearest['name']}, the nearest of them, and by "
         f"{percentage_points(-farthest['difference'])} than {farthest['name']}, the farthest"
     )
 
@@ -216,16 +221,16 @@ def _points_interval(difference: float, low: float, high: float) -> str:
 
 
 def _points_range(sizes: Series) -> str:
-    """One difference of accuracies, or the range of several."""
+    """Return accuracy differences as text: the common value, or the range over pairs."""
     low, high = f"{100 * sizes.min():.2f}", f"{100 * sizes.max():.2f}"
     return f"{high} points" if low == high else f"{low} to {high} points (by pair)"
 
 
 def _cheaper(ranking: Ranking, runs: DataFrame, speed: bool) -> Iterator[str]:
-    """Those that do not differ significantly from the chosen one, and cost less."""
+    """Yield which groups cost less but do not differ significantly from the chosen one."""
     best = ranking.best
-    alike = ranking.groups.loc[ranking.not_different.index]
-    lighter = alike[alike["macs"] < best["macs"]]
+    similar = ranking.groups.loc[ranking.not_different.index]
+    lighter = similar[similar["macs"] < best["macs"]]
     parts: dict[str, list[str]] = {}
     if len(lighter):
         fewest = lighter[lighter["macs"] == lighter["macs"].min()]
@@ -234,31 +239,33 @@ def _cheaper(ranking: Ranking, runs: DataFrame, speed: bool) -> Iterator[str]:
             f"{'takes' if len(fewest) == 1 else 'take'} the fewest MACs ({count(macs)}, "
             f"{share(macs / best['macs'])} of {best['name']}'s)"
         ]
-    if speed and len(alike):
-        rates = differences_from(runs, str(best.name), alike.index, _SPEED, ratio=True)
+    if speed and len(similar):
+        rates = differences_from(runs, str(best.name), similar.index, _SPEED, ratio=True)
         faster = rates[rates["differs"] & (rates["difference"] > 0)]
         if len(faster):
             most = faster.loc[faster["difference"].astype(float).idxmax()]
             ratio, low, high = (math.exp(most[end]) for end in ("difference", "low", "high"))
-            parts.setdefault(str(alike.loc[most.name, "name"]), []).append(
+            parts.setdefault(str(similar.loc[most.name, "name"]), []).append(
                 f"trains {times(ratio)} as fast as {best['name']} "
                 f"(95 % interval {low:.2f} to {high:.2f})"
             )
     if parts:
-        does = [f"{name} {' and '.join(what)}" for name, what in parts.items()]
-        yield f"Of these, {listed(does)}."
+        clauses = [f"{name} {' and '.join(what)}" for name, what in parts.items()]
+        yield f"Of these, {listed(clauses)}."
 
 
 def _larger_strides(runs: DataFrame) -> Iterator[str]:
-    """How often a larger stride is better at the same kernel size and padding, and where most.
+    """Yield how often a larger stride is better with all else equal, and the largest such case.
 
-    Nothing where it never is. What else differs in that pair is listed, not called the cause.
+    Yields nothing if it never is. Other differences of that pair are listed, not called causes.
     """
     groups = runs.drop_duplicates("group").set_index("group")
     levels = levels_of(groups)
     others = [factor for factor in FACTORS if factor is not STRIDE]
-    alike = levels.groupby([factor.key for factor in others], sort=False)
-    pairs = differences(runs, only=[two for _, of in alike for two in combinations(of.index, 2)])
+    matched = levels.groupby([factor.key for factor in others], sort=False)
+    pairs = differences(
+        runs, only=[pair for _, rows in matched for pair in combinations(rows.index, 2)]
+    )
     jumps = {group: _jump(record) for group, record in groups["record"].items()}
     larger = np.array(
         [_is_larger(jumps[one], jumps[other]) for one, other in pairs.iloc[:, :2].to_numpy()]
@@ -294,12 +301,12 @@ def _larger_strides(runs: DataFrame) -> Iterator[str]:
 
 
 def _jump(record: RunRecord) -> Sequence[int] | None:
-    """Image pixels between two units of the last map: all strides multiplied, by axis."""
+    """Return the jump of the last map: image pixels between neighbouring units, per axis."""
     return record.geometry[-1].get("jump") if record.geometry else None
 
 
 def _is_larger(one: Sequence[int] | None, other: Sequence[int] | None) -> int:
-    """1 where the first jump is larger on an axis and smaller on none, -1 the other way round."""
+    """Return 1 if `one` is larger on an axis and smaller on none, -1 if reversed, else 0."""
     if one is None or other is None:
         return 0
     return int(np.sign(np.sign(np.subtract(one, other)).sum()))
@@ -327,7 +334,7 @@ def _test_set(group: Series) -> Iterator[str]:
         )
     else:
         error = percentage_points(sampling_error(accuracy, images))
-        means = f"that alone gives {percent(accuracy)} a standard error of up to {error}"
+        means = f"this sampling gives {percent(accuracy)} a standard error of up to {error}"
     yield (
         f"The {count(images)} test images are a sample too: {means}. That is not part of the "
         "intervals over seeds, and more seeds do not lower it."

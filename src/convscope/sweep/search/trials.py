@@ -131,9 +131,9 @@ def best(trials: Sequence[Trial], objectives: Sequence[Metric]) -> list[Trial]:
     # Here: pandas takes long to import, and is not needed before.
     from pandas import DataFrame
 
-    from convscope.analysis.pareto import unbeaten
+    from convscope.analysis.pareto import non_dominated
 
     signs = [objective.sign for objective in objectives]
     table = DataFrame([trial.values for trial in trials], columns=range(len(signs))) * signs
-    on_it = unbeaten(table).sort_values(list(table.columns), ascending=False, kind="stable")
+    on_it = non_dominated(table).sort_values(list(table.columns), ascending=False, kind="stable")
     return [trials[place] for place in on_it.index]
