@@ -1,1 +1,1 @@
-"""Many runs: what is to be done, in which order, how long it takes, and doing it."""
+"""Many runs: planning, order of training, time estimates, training on executors, and searches."""

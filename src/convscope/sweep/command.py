@@ -1,4 +1,4 @@
-"""What a sweep does from its jobs to its table: plan, train what is left, measure, report."""
+"""The sweep command: plan the runs, train those left, re-measure their speed, report."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ Records = dict[str, RunRecord]
 
 
 def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> list[RunRecord]:
-    """Train every distinct run of a sweep, and show one table of them; or, with plan, say how.
+    """Train every distinct run of a sweep and print their comparison, or only print the plan.
 
     Args:
         jobs: overrides of each job.
-        executor: what trains the runs.
-        command: what the user typed.
+        executor: trains the runs.
+        command: the command line that the user typed.
 
     Returns:
-        A record per run that was reached; none with plan.
+        A record per run that ended; none with `plan=true`.
 
     Raises:
-        UserError: bad input in any job, before the first one starts.
-        Interrupted: a signal came while the runs' speed was measured again.
+        UserError: bad input in any job, before the first run starts.
+        Interrupted: a signal came while speed was re-measured.
     """
     if not jobs:
         raise UserError("the sweep has no jobs: nothing matches its glob")
-    # Every job sets the same keys.
+    # All jobs set the same keys.
     refuse_search(jobs[0])
     resolver = RunResolver(executor.hardware, executor.in_process)
     checked = resolver.prepare(jobs)
@@ -56,12 +56,12 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     if config.plan:
         show_plan(runs, console)
         return []
-    tell_unreadable(runs)
+    log_unreadable(runs)
     by_id = _trained(runs, executor, config.fail_fast)
     if config.throughput == "exclusive":
         by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
-    # Here: pandas, for which the first run need not wait.
+    # Imports pandas, which would delay the first run.
     from convscope.report.commands import show_comparison, write_reports
 
     show_comparison(records, console)
@@ -83,10 +83,10 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
 
 
 def check_devices(config: TrainConfig) -> None:
-    """Refuse several devices: runs, unlike the devices of one run, do not wait for one another.
+    """Refuse several devices per run: one device for each of several runs trains them sooner.
 
     Raises:
-        UserError: a run of a sweep, or of a search, on several devices.
+        UserError: a run of a sweep or a search has several devices.
     """
     devices = config.trainer.devices
     if devices > 1:
@@ -96,8 +96,8 @@ def check_devices(config: TrainConfig) -> None:
         )
 
 
-def tell_unreadable(runs: Sequence[PlannedRun]) -> None:
-    """Log what lies in the runs' studies and cannot be read."""
+def log_unreadable(runs: Sequence[PlannedRun]) -> None:
+    """Log the unreadable runs of the studies that these runs belong to."""
     for study in {run.request.directory.path.parent for run in runs}:
         for one in read_study(study)[1] if study.is_dir() else []:
             log.info(f"skipped, unreadable: {one.reason}")

@@ -1,4 +1,4 @@
-"""How long runs will take, from a few measured steps of each distinct cost."""
+"""Estimates of how long runs will take, from a few measured steps of each distinct network."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from convscope.training.distributed.processes import DeviceFailed, child
 from convscope.training.request import RunRequest, to_remote
 
 RUN_SECONDS = 0.5
-"""Seconds of a run besides its batches: files, checkpoints, pictures."""
+"""Seconds that a run takes besides its batches: files, checkpoints, pictures."""
 MEASURE = "convscope.sweep.step_cost:measure_remote"
-"""The measuring function, by name: it imports Lightning, for which this process need not wait."""
+"""Name of the measuring function; a worker process imports it, as importing Lightning is slow."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class StepCost:
 
 
 class Estimator:
-    """Measures each distinct network and batch once, in the process that trains runs one by one."""
+    """Measures the step cost of each distinct network and batch size once, in a worker process."""
 
     def __init__(self) -> None:
         self._costs: dict[tuple[object, ...], StepCost | str] = {}
 
     def measure(self, runs: Iterable[PlannedRun]) -> None:
-        """Measure what these runs need, with a progress bar where standard error is a terminal."""
+        """Measure the costs of these runs that are not known yet, with a progress bar."""
         requests = {_key(run.request): run.request for run in runs if run.steps_left}
         new = {key: request for key, request in requests.items() if key not in self._costs}
         if not new:
@@ -46,9 +46,9 @@ class Estimator:
                 self._costs[key] = _measured(request)
 
     def seconds(self, run: PlannedRun) -> float:
-        """Return wall seconds until the run is finished; 0 where nothing is left to train.
+        """Return wall seconds until the run is finished.
 
-        0 too where the steps cannot be taken, as `problem` tells: the run will fail, and say why.
+        0 if no steps are left, or if they could not be measured (see `problem`).
         """
         cost = self._cost(run)
         if not isinstance(cost, StepCost):
@@ -57,7 +57,7 @@ class Estimator:
         return RUN_SECONDS + run.steps_left * cost.train + evaluated * cost.evaluate
 
     def problem(self, run: PlannedRun) -> str | None:
-        """Say why a run's steps could not be measured; None where they could, or need not be."""
+        """Return why a run's steps could not be measured; None if they could or none are left."""
         cost = self._cost(run)
         return cost if isinstance(cost, str) else None
 
@@ -81,7 +81,7 @@ def _key(request: RunRequest) -> tuple[object, ...]:
 
 
 def _measured(request: RunRequest) -> StepCost | str:
-    """Return the cost, or why it could not be measured."""
+    """Return the cost, or the reason why it could not be measured."""
     try:
         cost: StepCost = child().call(MEASURE, to_remote(request), request.hardware)
     except (UserError, DeviceFailed) as error:

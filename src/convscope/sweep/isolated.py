@@ -1,4 +1,4 @@
-"""One run of a sweep, which must not take the others down."""
+"""Training of one run of a sweep, such that its errors do not end the sweep."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from convscope.training.train import train
 def train_isolated(
     request: RunRequest, processes: WorkerProcesses | None = None
 ) -> RunRecord | None:
-    """Train a run, and return its record; None where another process trains it.
+    """Train a run and return its record, `failed` for an error that concerns only this run.
 
-    Where an old record is damaged, the one returned says so, and is not written.
+    A `failed` record that is due to a damaged record on disk is not written.
 
     Args:
         request: the run.
         processes: as for `train`.
 
+    Returns:
+        The record; None if another process trains the run.
+
     Raises:
-        UserError: what is written cannot be: no other run could write either.
+        UserError: a file cannot be written, which would stop other runs too.
     """
     try:
-        # A sweep tells of its runs; what a run tells is in its train.log.
+        # The sweep prints its own lines; those of the run are in its train.log.
         with no_terminal_lines():
             return train(request, processes)
     except RunLocked:

@@ -1,4 +1,4 @@
-"""What a sweep has to do: each distinct run, and how far it has come."""
+"""Plan of a sweep: its distinct runs, their progress on disk, and the order of training."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ State = Literal["to do", "impossible", "finished", "interrupted", "failed", "run
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a sweep, and how far it has come."""
+    """A run of a sweep and its progress on disk.
+
+    Attributes:
+        request: the run.
+        state: status of the record on disk; `to do` without a usable record.
+        epochs_done: epochs that need not be trained again.
+        record: the record on disk.
+    """
 
     request: RunRequest
     state: State
     epochs_done: int
-    """Epochs that need not be trained again."""
     record: RunRecord | None
-    """The record on disk."""
 
     @property
     def steps_left(self) -> int:
-        """Optimizer steps to train."""
+        """Optimizer steps that are left to train."""
         if self.state in ("finished", "impossible"):
             return 0
         steps = self.request.steps
@@ -39,12 +44,12 @@ class PlannedRun:
 
     @property
     def epochs_left(self) -> int:
-        """Epochs to train, a part of one among them."""
+        """Epochs that are left to train; a partial epoch counts as one."""
         return self.request.steps.epochs - self.epochs_done if self.steps_left else 0
 
 
 def plan_runs(requests: Sequence[RunRequest]) -> list[PlannedRun]:
-    """Return each distinct run once, in the order in which it was first asked for."""
+    """Return each distinct run once, in the order of its first request."""
     return [_planned(request) for request in {request.id: request for request in requests}.values()]
 
 
@@ -53,15 +58,15 @@ def _planned(request: RunRequest) -> PlannedRun:
     if record is not None and record.status in ("finished", "running"):
         return PlannedRun(request, record.status, request.steps.epochs, record)
     if request.variant.impossible is not None:
-        told = record if record is not None and record.status == "skipped" else None
-        return PlannedRun(request, "impossible", 0, told)
+        skipped = record if record is not None and record.status == "skipped" else None
+        return PlannedRun(request, "impossible", 0, skipped)
     if record is None or record.status == "skipped":
         return PlannedRun(request, "to do", 0, None)
     return PlannedRun(request, record.status, _epochs_done(request.directory), record)
 
 
 def _epochs_done(directory: RunDirectory) -> int:
-    """Return the epochs to resume after; training the run tells of a damaged history."""
+    """Return the number of finished epochs; training the run reports a damaged history."""
     if directory.last.exists():
         with contextlib.suppress(UserError):
             return len(History(directory.history).read())
@@ -69,7 +74,7 @@ def _epochs_done(directory: RunDirectory) -> int:
 
 
 def _readable_record(request: RunRequest) -> RunRecord | None:
-    """Return the record on disk unless it is to be replaced; training tells of a damaged one."""
+    """Return the record on disk unless it is to be replaced; training reports a damaged one."""
     if request.config.rerun or not request.directory.record.exists():
         return None
     with contextlib.suppress(UserError):
@@ -87,7 +92,7 @@ def studies_of(runs: Sequence[PlannedRun]) -> list[Path]:
 def done_and_left(
     runs: Sequence[PlannedRun],
 ) -> tuple[dict[str, RunRecord], list[PlannedRun]]:
-    """Return the records, by identity, of runs that need nothing more, and the other runs."""
+    """Return the records of completed runs by identity, and the runs that are left."""
     done = {
         run.request.id: run.record
         for run in runs
@@ -97,17 +102,15 @@ def done_and_left(
 
 
 def cheap_first(runs: Sequence[PlannedRun], max_concurrent: int = 1) -> list[PlannedRun]:
-    """Order runs so that a sweep that is stopped has something to compare.
+    """Order runs such that a sweep that is stopped early still has variants to compare.
 
-    Seed by seed; of a seed first the cheapest runs that show a level nobody has shown yet.
-
-    A level is a value of one of `geometry.FACTORS`; once each has been shown, the rest follows by
-    MACs.
+    Seed by seed. Within a seed, first the cheapest runs that add a level of one of
+    `geometry.FACTORS`, until each level has a run; then the others. Both parts are ordered by MACs.
 
     Args:
-        runs: of all seeds.
-        max_concurrent: runs that are trained side by side; above 1 the rest of the last seed is in
-            the opposite order, so that no single long run is waited for at the end.
+        runs: runs of all seeds.
+        max_concurrent: number of runs that are trained side by side. Above 1, the second part of
+            the last seed is in descending order, so that the sweep does not end with one long run.
     """
     seeds = list(dict.fromkeys(run.request.config.seed for run in runs))
     return [
@@ -122,12 +125,12 @@ def cheap_first(runs: Sequence[PlannedRun], max_concurrent: int = 1) -> list[Pla
 
 def _of_one_seed(runs: Sequence[PlannedRun], long_first: bool) -> list[PlannedRun]:
     by_cost = sorted(runs, key=_macs)
-    shown: set[tuple[str, str]] = set()
+    covered: set[tuple[str, str]] = set()
     first = []
     for run in by_cost:
-        if not _levels(run) <= shown:
+        if not _levels(run) <= covered:
             first.append(run)
-            shown |= _levels(run)
+            covered |= _levels(run)
     rest = [run for run in by_cost if run not in first]
     return first + (rest[::-1] if long_first else rest)
 

@@ -1,4 +1,4 @@
-"""The plan of a sweep: a table of runs, and what they come to."""
+"""The plan of a sweep in the terminal: a table of its runs, and the time left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convscope.text import MISSING, count, counted
 
 
 def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
-    """Print every run, how far it is, and what is left of all."""
+    """Print the state of every run, and the time left in all."""
     estimator = Estimator()
     estimator.measure(cheap_first(runs))
     print_table(plan_table(runs, estimator), console)
@@ -25,7 +25,7 @@ def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
 
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
-    """Return a row per run, in the order of training; impossible ones have none."""
+    """Return a row per possible run, in the order of training."""
     possible = [run for run in cheap_first(runs) if run.state != "impossible"]
     columns = ("<variant", "seed", "<state", "map", "MACs", "params", "epochs left", "time")
     return Table(columns, tuple(_row(run, estimator) for run in possible))
@@ -47,7 +47,7 @@ def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
 
 
 def plan_sentences(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
-    """Say why some are impossible or not measured, how many are in each state, the time left."""
+    """Return why runs are impossible or not measured, the number per state, and the time left."""
     sentences = [
         f"{run.request.variant.label}: {run.request.variant.impossible}"
         for run in {run.request.variant.label: run for run in runs}.values()

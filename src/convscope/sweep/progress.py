@@ -1,4 +1,4 @@
-"""What the terminal shows while a sweep goes on: a line per run, a bar with the time left."""
+"""Progress of a sweep in the terminal: a line per run, and a bar with the time left."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _START = 0.0, 0.0
 
 
 class SweepProgress:
-    """Counts runs and tells the time left, which follows from how those before did.
+    """Counts runs that ended, and estimates the time left from the pace so far.
 
     Args:
-        runs: all that are to be done, in order.
-        seconds: estimates a run's wall seconds here; None where runs are trained elsewhere, or side
-            by side: the time left is then told once two have ended, by what came after the first,
-            since before it processes had to start.
-        show_bar: draw the bar; it is drawn on a terminal alone.
+        runs: all runs, in order.
+        seconds: estimates the wall seconds of a run on this machine. None if runs are trained
+            elsewhere or side by side: the pace is then measured from the end of the first run, as
+            the time before it includes starting processes.
+        show_bar: draw the bar if standard error is a terminal.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SweepProgress:
         self._whole = self._left = sum(self._cost.values())
         self._started = time.perf_counter()
         self._since = _START
-        """Seconds elapsed and cost done, from where on the pace counts."""
+        """Elapsed seconds and finished cost from which the pace is measured."""
         self._bar: tqdm[Any] = tqdm(
             total=self._runs,
             unit="run",
@@ -61,16 +61,15 @@ class SweepProgress:
         self._left -= cost
         if cost and not self._is_estimated and self._since == _START:
             self._since = self.elapsed(), self._whole - self._left
-        shown = describe(record.metrics, "test_accuracy", "train_samples_per_sec")
-        what = record.reason or shown
-        words_left = self._time_left_text()
-        left = f"; {words_left}" if words_left else ""
+        metrics = describe(record.metrics, "test_accuracy", "train_samples_per_sec")
+        time_left = self._time_left_text()
+        suffix = f"; {time_left}" if time_left else ""
         self._bar.update()
-        self._bar.set_postfix_str(words_left)
+        self._bar.set_postfix_str(time_left)
         with tqdm.external_write_mode(file=sys.stderr):
             log.info(
                 f"[{self._done}/{self._runs}] {record.variant} seed {record.config['seed']}"
-                f" {record.status}: {what}{left}"
+                f" {record.status}: {record.reason or metrics}{suffix}"
             )
 
     def _time_left_text(self) -> str:
@@ -78,7 +77,7 @@ class SweepProgress:
         return "" if seconds is None or seconds < 0.5 else f"{clock(seconds)} left"
 
     def time_left(self) -> float | None:
-        """Return wall seconds, by the pace so far; None where nothing tells yet."""
+        """Return the estimated wall seconds left; None while there is no estimate."""
         began, done_before = self._since
         done = self._whole - self._left - done_before
         if done <= 0:
@@ -86,27 +85,27 @@ class SweepProgress:
         return self._left * (self.elapsed() - began) / done
 
     def elapsed(self) -> float:
-        """Return wall seconds since the first run was begun."""
+        """Return wall seconds since the first run started."""
         return time.perf_counter() - self._started
 
     def summary(self) -> str:
-        """Say how long it all took, and was estimated to take."""
+        """Return the total time, and the estimate at the start if there was one, as text."""
         estimated = f", estimated {clock(self._whole)}" if self._is_estimated else ""
         return f"took {clock(self.elapsed())}{estimated}"
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()
 
 
 def clock(seconds: float) -> str:
-    """75 as 1:15, 4000 as 1:06:40."""
+    """Return seconds as a clock time: 75 as 1:15, 4000 as 1:06:40."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _operations(run: PlannedRun) -> float:
-    """Return what a run costs relative to others: the MACs of its training."""
+    """Return the cost of a run relative to others: MACs per image times steps left."""
     geometry = run.request.variant.geometry
     return 0 if geometry is None else run.steps_left * geometry.macs

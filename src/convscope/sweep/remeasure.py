@@ -1,4 +1,4 @@
-"""The throughput of a run that shared its machine, measured again with nothing beside it."""
+"""Exclusive re-measurement of the throughput of runs that shared their machine."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ from convscope.training.request import RunRequest
 from convscope.training.schedule import StepPlan
 
 STEPS = {"cpu": 300, "mps": 300, "cuda": 3000}
-"""Optimizer steps of a measurement, warm-up among them: a tenth of a second at the least."""
+"""Optimizer steps of a measurement including warm-up; they take at least 0.1 s."""
 
 
 def remeasure_throughput(
     request: RunRequest, processes: WorkerProcesses | None = None
 ) -> RunRecord | None:
-    """Train a few hundred steps of a finished run in another folder; record their throughput.
+    """Train some steps of a finished run in a temporary folder, and record their throughput.
 
-    The record's `environment.alone` says with how many threads, and holds what was measured while
-    the run was trained. TensorBoard's summary, if there is one, gets the new
-    values too.
+    `environment.alone` of the record gets the number of threads and the values that were measured
+    during training. TensorBoard's summary, if there is one, gets the new values too.
 
     Args:
         request: a finished run.
         processes: as for `train`.
 
     Returns:
-        The run's record; None where another process holds the run. One that is not `finished` tells
-        why nothing was measured, and is not written.
+        The run's record; None if another process has locked the run. A record that is not
+        `finished` has the reason why nothing was measured, and is not written.
 
     Raises:
-        UserError: nothing can be written.
+        UserError: a file cannot be written.
     """
     with tempfile.TemporaryDirectory() as folder:
         ended = train_isolated(_shortened(request, Path(folder) / "run"), processes)
@@ -48,7 +47,7 @@ def remeasure_throughput(
     measured = {name: ended.metrics[name] for name in speeds()}
     path = request.directory.path
     if not request.directory.record.exists():
-        # A claim would make the folder anew.
+        # The lock would create the folder again.
         return replace(ended, status="failed", reason=f"{path} was deleted or moved meanwhile")
     try:
         with RunLock(path):
@@ -65,7 +64,7 @@ def remeasure_throughput(
 
 def _shortened(request: RunRequest, path: Path) -> RunRequest:
     steps = STEPS[request.hardware.accelerator]
-    # Its metrics are none of the run's: no logger gets them.
+    # The run's loggers must not get these metrics.
     config = replace(request.config, logger={})
     return replace(
         request,

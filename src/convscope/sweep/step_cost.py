@@ -1,4 +1,4 @@
-"""Wall seconds of a training step and of a batch of evaluation, measured."""
+"""Measurement of the wall seconds of a training step and of an evaluation batch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def measure_remote(remote: RemoteRequest, hardware: Hardware) -> StepCost:
     """Measure a run's steps in this process, with the threads that the run will have.
 
     Raises:
-        UserError: its images or its device are not there.
-        RuntimeError: its steps cannot be taken, for want of memory say.
+        UserError: the run's images or device are unavailable.
+        RuntimeError: a step failed, for example for lack of memory.
     """
     torch.set_num_threads(hardware.threads)
     cost = measure(remote.materialize(hardware))
@@ -33,7 +33,7 @@ def measure_remote(remote: RemoteRequest, hardware: Hardware) -> StepCost:
 
 
 def measure(request: RunRequest) -> StepCost:
-    """Time a few steps on real images; what Lightning adds to a step is next to nothing."""
+    """Measure a few steps on the run's images, without Lightning, whose overhead is negligible."""
     hardware, config = request.hardware, request.config
     device = hardware.torch_device
     batches = train_batches(request, train_images(request, device))

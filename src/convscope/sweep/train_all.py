@@ -1,4 +1,4 @@
-"""A sweep's runs, all of them, whatever trains them; and their speed, where it was shared."""
+"""Training of all runs of a sweep on any executor, and exclusive re-measurement of their speed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 def train_all(
     runs: Sequence[PlannedRun], executor: Executor, fail_fast: bool
 ) -> dict[str, RunRecord]:
-    """Train runs in this order; one that fails does not stop the others, a signal does.
+    """Train runs in this order, until all have ended or a signal comes.
 
-    A run that another process trains is left to it, and waited for at the end.
+    A run that another process trains is waited for at the end.
 
     Args:
-        runs: distinct, none of them finished.
-        executor: what trains them.
-        fail_fast: a run that fails stops the others too.
+        runs: distinct runs, none of them finished.
+        executor: trains the runs.
+        fail_fast: stop at the first run that fails.
 
     Returns:
-        A record per run that was reached, by identity.
+        A record per run that ended, by identity.
 
     Raises:
         UserError: the disk is full or not writable.
@@ -45,7 +45,10 @@ def train_all(
 
 
 def remeasure_all(runs: Sequence[PlannedRun], executor: Executor) -> dict[str, RunRecord]:
-    """Measure the throughput of finished runs again, each exclusively, as `train_all`."""
+    """Measure the throughput of finished runs again, each exclusively.
+
+    Arguments, result and errors are those of `train_all`.
+    """
     log.info(f"measuring {counted(len(runs), 'run')} again, each exclusively")
     return _until_ended(runs, JobQueue(executor), None, exclusive=True, fail_fast=False)
 
@@ -73,11 +76,11 @@ def _until_ended(
             if run.request.variant.impossible is None:
                 jobs.start(run, exclusive)
             else:
-                # No process need be started to say so.
+                # An impossible variant only needs a record: no job.
                 note(run, train_isolated(run.request))
         while len(records) < len(runs):
             if elsewhere and len(records) + len(elsewhere) == len(runs):
-                # The others are done.
+                # All other runs have ended.
                 wait_for(elsewhere[0])
                 jobs.start(elsewhere.popleft(), exclusive)
             run, record = jobs.next_ended()
@@ -94,7 +97,7 @@ def _until_ended(
 
 
 def wait_for(run: PlannedRun) -> None:
-    """Block until the run's lock is free."""
+    """Wait until no other process trains the run."""
     path = run.request.directory.path
     log.info("waiting for %s, which another process trains", path)
     lock = RunLock(path)

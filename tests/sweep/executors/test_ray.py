@@ -155,21 +155,21 @@ def options(num_cpus: int, num_gpus: float) -> RayOptions:
 
 def test_runs_that_a_machine_takes_at_once() -> None:
     """A run's share of a GPU is a share of one: 0.4 goes twice into each."""
-    from convscope.sweep.executors.ray import _check_room, _room
+    from convscope.sweep.executors.ray import _check_fits, _slots
 
     machine = {"CPU": 16.0, "GPU": 2.0}
     for num_cpus, num_gpus, room in (
         *((1, 0, 16), (5, 0, 3), (1, 0.4, 4), (1, 0.25, 8), (4, 0.25, 4)),
         *((1, 1, 2), (1, 2, 1), (1, 0.6, 2), (32, 0, 0)),
     ):
-        assert _room(machine, options(num_cpus, num_gpus)) == room
+        assert _slots(machine, options(num_cpus, num_gpus)) == room
     # The one has the CPUs, the other the GPUs.
     unlike = [{"CPU": 64.0}, {"CPU": 8.0, "GPU": 8.0}]
     with pytest.raises(
         UserError, match=r"num_cpus=16 and hydra.launcher.num_gpus=0.5: no machine has both"
     ):
-        _check_room(unlike, options(16, 0.5))
-    _check_room(unlike, options(8, 0.5))
+        _check_fits(unlike, options(16, 0.5))
+    _check_fits(unlike, options(8, 0.5))
 
 
 def process(*given: object) -> int:

@@ -198,14 +198,14 @@ def test_a_job_whose_end_nobody_tells_has_not_ended(monkeypatch: pytest.MonkeyPa
             raise subprocess.TimeoutExpired(command, 8)
         return subprocess.CompletedProcess(command, 0, answer)
 
-    monkeypatch.setattr(submitit, "_check_answers", lambda: None)
+    monkeypatch.setattr(submitit, "_check_controller", lambda: None)
     monkeypatch.setattr(submitit, "_sbatch", lambda options, exclusive: None)
     monkeypatch.setattr(submitit.subprocess, "run", squeue)
     executor = submitit.SlurmExecutor(SimpleNamespace(max_retries=0))
 
     def ends() -> tuple[str | None, ...]:
         executor._queue.forget()
-        return tuple(executor.end_of(SimpleNamespace(job_id=number)) for number in ("1", "2"))
+        return tuple(executor.end_reason(SimpleNamespace(job_id=number)) for number in ("1", "2"))
 
     gone = "not in the queue any more"
     with terminal_lines(told.append):

@@ -25,20 +25,20 @@ def test_a_proposal_is_new_whatever_is_left(objectives) -> None:
 
 
 def test_the_same_knowledge_gives_the_same_proposal() -> None:
-    unseen = set(SPACE.points())
-    proposals = {Sampler(SPACE, BOTH, seed=3).propose([], [], unseen) for _ in range(5)}
+    untried = set(SPACE.points())
+    proposals = {Sampler(SPACE, BOTH, seed=3).propose([], [], untried) for _ in range(5)}
     assert len(proposals) == 1
-    seeds = {Sampler(SPACE, BOTH, seed=seed).propose([], [], unseen) for seed in range(20)}
+    seeds = {Sampler(SPACE, BOTH, seed=seed).propose([], [], untried) for seed in range(20)}
     assert len(seeds) > 1
 
 
 def test_what_is_being_trained_changes_the_draw() -> None:
-    unseen = set(SPACE.points())
+    untried = set(SPACE.points())
     draws = set()
     for seed in range(5):
         sampler = Sampler(SPACE, BOTH, seed)
-        pending = [sampler.propose([], [], unseen)]
-        draws.add(sampler.propose([], pending, unseen) != pending[0])
+        pending = [sampler.propose([], [], untried)]
+        draws.add(sampler.propose([], pending, untried) != pending[0])
     assert True in draws
 
 

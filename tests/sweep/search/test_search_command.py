@@ -178,7 +178,7 @@ def test_without_optuna_it_says_what_to_install(tmp_path: Path) -> None:
 
 SINGLE_PROCESS = (
     "a search chooses among values of conv.kernel_size, conv.stride, conv.padding,"
-    " conv.dilation, conv.padding_mode alone,"
+    " conv.dilation, conv.padding_mode only,"
 )
 
 

@@ -37,7 +37,7 @@ def test_every_combination_has_its_overrides() -> None:
         (
             {"conv.stride": ["1", "2"], "seed": ["0", "1"]},
             "a search chooses among values of conv.kernel_size, conv.stride, conv.padding,"
-            " conv.dilation, conv.padding_mode alone,"
+            " conv.dilation, conv.padding_mode only,"
             " got seed=0,1\nsearch with one seed, then sweep the best variants with -m seed=0,1",
         ),
         (

@@ -1,1 +1,1 @@
-"""Where a sweep's runs are trained: in this process, or by an engine that spreads them out."""
+"""Executors, which train the runs of a sweep: one after the other, with Ray, or with submitit."""

@@ -1,4 +1,4 @@
-"""The executor that a command names, and its options; their values: `configs/hydra/launcher/`."""
+"""The executor of `hydra/launcher` and its options; `configs/hydra/launcher/` has the defaults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RayOptions:
     num_gpus: Annotated[float, Meta(ge=0)]
     """GPUs of each run; a share, 0.25 say, lets several small networks use one."""
     max_retries: Annotated[int, Meta(ge=0)]
-    """Times that a run is started again after its process was killed or ran out of memory."""
+    """Retries of a run whose process was killed or ran out of memory."""
     init: dict[str, Any]
     """Arguments of `ray.init`, null for its default; address is local, auto or host:port."""
 
@@ -47,7 +47,7 @@ class LocalOptions:
     cpus_per_task: Annotated[int, Meta(ge=1)]
     """CPUs of each run, and the threads that it computes with."""
     max_retries: Annotated[int, Meta(ge=0)]
-    """Times that a run is started again after its process died."""
+    """Retries of a run whose process died."""
     folder: Annotated[str, FOLDER]
     """Folder for what each process prints."""
 
@@ -63,20 +63,27 @@ class SlurmOptions:
     timeout_min: Annotated[int, Meta(ge=1)]
     """Minutes after which a job is queued again, to resume from its last finished epoch."""
     max_retries: Annotated[int, Meta(ge=0)]
-    """Times that a run is submitted again after its job died."""
+    """Retries of a run whose job died."""
     at_once: Annotated[int, Meta(ge=1)]
-    """Jobs that are in the queue at a time."""
+    """Jobs in the queue at a time."""
     partition: str | None
     """Partition; null is the cluster's default."""
     additional_parameters: dict[str, Any] | None
-    """Whatever else sbatch takes, such as {account: vision}."""
+    """Other parameters of sbatch, such as {account: vision}."""
     folder: Annotated[str, FOLDER]
     """Folder for the jobs and what they print, on a disk that all nodes share."""
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """An executor's class below this package, made of its options, and what must be installed."""
+    """An executor's class (`module:class` in this package), its options, and what it needs.
+
+    Args:
+        executor: class that is constructed with the options.
+        options: their type.
+        package: package that must be installed.
+        extra: ConvScope's extra that installs it.
+    """
 
     executor: str
     options: type[Any]
@@ -92,10 +99,14 @@ _CHOICES = {
 
 
 def make_executor(name: str, node: Mapping[str, Any]) -> Executor:
-    """Make the executor of Hydra's choice of `hydra/launcher`, with its node as options.
+    """Make an executor.
+
+    Args:
+        name: choice of `hydra/launcher`.
+        node: Hydra's config node of that choice, which has the options.
 
     Raises:
-        UserError: there is no such executor, it is not installed, or it lacks what is asked.
+        UserError: the executor is unknown or not installed, or an option is invalid.
     """
     if name == "basic":
         for key in node:
@@ -112,16 +123,20 @@ def make_executor(name: str, node: Mapping[str, Any]) -> Executor:
             f"install it with: pip install 'convscope[{choice.extra}]'"
         )
     options: Any = checked_options(choice.options, node)
-    # By name: a package need not be installed where another executor is used.
+    # By name: the packages of other executors need not be installed.
     make = resolve_name(f"convscope.sweep.executors.{choice.executor}")
     return cast(Executor, make(options))
 
 
 def checked_options(kind: type[Options], node: Mapping[str, Any]) -> Options:
-    """Return Hydra's node as options, each of its type and in its range.
+    """Return Hydra's node as options, with types and ranges checked.
+
+    Args:
+        kind: dataclass of the options.
+        node: Hydra's config node.
 
     Raises:
-        UserError: names the key, the rule and the value.
+        UserError: an unknown key, or a value of the wrong type or out of range.
     """
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     for key in node:

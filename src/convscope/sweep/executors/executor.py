@@ -1,7 +1,7 @@
-"""Where a sweep's runs are trained: one protocol, and the queue with retries in front of it.
+"""Protocol of the executors that train a sweep's runs, and the queue that retries failed jobs.
 
-The runs' records stay the only truth: a job claims and trains its run as a command for that one run
-would, and an executor does no more than start jobs and report how they ended.
+An executor only starts jobs and reports how they ended. A job locks and trains its run as a command
+for that single run does, so the runs' records are the only state.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from convscope.training.signals import Interrupted, Signals
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-"""Longest time before a signal is answered."""
+"""Seconds between checks for signals."""
 
 
 @dataclass(frozen=True)
 class JobFailure:
-    """A job that ended before its run's record says how the run ended.
+    """A job that ended without recording how its run ended.
 
     Attributes:
         reason: one line.
-        retryable: whether another try may succeed: true where it was killed, not where it raised.
+        retryable: whether a retry may succeed: a job was killed, not ended by an exception.
     """
 
     reason: str
@@ -42,85 +42,87 @@ class JobFailure:
 
 
 class ExecutorLost(Exception):
-    """The executor is gone, with its jobs; the message is one line."""
+    """The executor and its jobs are lost; the message is one line."""
 
 
 Outcome = RunRecord | JobFailure | None
-"""A run's record, or why its job wrote none; None where another process trains the run."""
+"""A run's record, or why its job wrote none; None if another process trains the run."""
 
 
 class Executor(Protocol):
-    """Trains runs: in turn on this machine, in processes side by side, or on a cluster."""
+    """Trains runs: one by one on this machine, in processes side by side, or on a cluster.
+
+    Attributes:
+        in_process: whether runs are trained one by one on this machine, inside `next_ended`.
+        max_retries: retries per run.
+    """
 
     in_process: bool
-    """Whether runs are trained one by one on this machine, each to its end."""
     max_retries: int
-    """Times that one run is submitted again."""
 
     @property
     def max_concurrent(self) -> int:
-        """Runs that are trained side by side."""
+        """Number of runs that are trained side by side."""
 
     def capacity(self, exclusive: bool) -> int:
-        """Jobs to have at a time, all of them exclusive or none; more start as these end."""
+        """Return the number of jobs to submit at a time, which are all exclusive or all not."""
 
     def hardware(self, trainer: TrainerConfig) -> Hardware:
-        """Return what runs are computed on, where they are trained; it is part of their identity.
+        """Return the hardware that trains the runs; it is part of their identity.
 
         Raises:
-            UserError: a device that is not there.
+            UserError: a device is unavailable.
         """
 
     def submit(self, request: RunRequest, exclusive: bool) -> None:
-        """Have a job do `run_job`.
+        """Submit a job that calls `run_job`.
 
         Args:
             request: the run.
-            exclusive: re-measure a finished run's throughput, with a machine's CPUs, and one GPU
-                where there are any, for it only.
+            exclusive: re-measure a finished run's throughput, with all CPUs of a machine, and one
+                GPU if it has any, reserved for it.
 
         Raises:
             UserError: the job is refused.
         """
 
     def next_ended(self, timeout: float) -> tuple[str, Outcome] | None:
-        """Return identity and outcome of a run whose job has ended; None where none has by then.
+        """Return the identity and outcome of a run whose job has ended; None if none has in time.
 
         Args:
-            timeout: in seconds; an executor in this process trains a run to its end.
+            timeout: in seconds; an `in_process` executor trains a run to its end regardless.
 
         Raises:
-            ExecutorLost: the executor is gone.
-            UserError: what is written cannot be: no other run could write either.
+            ExecutorLost: the executor is lost.
+            UserError: a file cannot be written, which would stop other runs too.
         """
 
     def cancel(self) -> None:
-        """Ask jobs to end as Ctrl-C does, so that they can be resumed, and wait until they have."""
+        """End all jobs as Ctrl-C does, such that they can be resumed, and wait for their end."""
 
     def close(self) -> None:
-        """Release what the executor holds."""
+        """Release the executor's resources."""
 
 
 class JobQueue:
-    """Submits runs in order, and those again whose job failed.
+    """Submits runs in order, within the executor's capacity, and retries failed jobs.
 
-    What the executor has no capacity for waits here: executors start what they have in an order of
-    their own.
+    Runs beyond the capacity wait here, as executors start their jobs in any order.
     """
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self._waiting: deque[tuple[PlannedRun, bool]] = deque()
-        """With whether exclusive."""
+        """Runs, and whether each is exclusive."""
         self._running: dict[str, tuple[PlannedRun, bool]] = {}
-        """By identity."""
+        """The same of submitted runs, by identity."""
         self._failures: Counter[str] = Counter()
 
     def start(self, run: PlannedRun, exclusive: bool = False) -> None:
-        """Take a run on; it need not begin now.
+        """Submit a run now or as soon as there is capacity.
 
         Args:
-            run: possible, and not finished unless exclusive.
+            run: a possible run, which is finished only if `exclusive`.
             exclusive: as for `Executor.submit`.
         """
         self._waiting.append((run, exclusive))
@@ -136,11 +138,11 @@ class JobQueue:
         """Wait until a run has ended.
 
         Returns:
-            the run and its record, `interrupted` where all of it is to end; None where another
-            process trains it.
+            The run and its record. An `interrupted` record ends the sweep; None means that another
+            process trains the run.
 
         Raises:
-            UserError: what is written cannot be: no other run could write either.
+            UserError: a file cannot be written, which would stop other runs too.
         """
         with Signals() as signals:
             while True:
@@ -153,7 +155,7 @@ class JobQueue:
                 except Interrupted as stop:
                     return self._interrupted(stop)
                 if ended is None:
-                    # The executor may have grown.
+                    # The executor's capacity may have grown.
                     self._submit_waiting()
                     continue
                 run, exclusive = self._running.pop(ended[0])
@@ -165,11 +167,11 @@ class JobQueue:
                     return run, record
 
     def _settled(self, run: PlannedRun, outcome: Outcome) -> Outcome:
-        """Return the outcome to believe; a JobFailure where the run is worth another try."""
+        """Record a job's failure; return the outcome, a JobFailure if the run is to be retried."""
         if isinstance(outcome, RunRecord) and outcome.status == "interrupted":
             if self.executor.in_process:
                 return outcome
-            # Nobody has asked for that here: only that process was asked to end.
+            # The signal was not sent to this command, only to the job's process.
             outcome = JobFailure(f"its process was ended by {outcome.reason}", retryable=True)
         if not isinstance(outcome, JobFailure):
             return outcome
@@ -184,18 +186,18 @@ class JobQueue:
         return outcome
 
     def _interrupted(self, stop: Interrupted) -> tuple[PlannedRun, RunRecord]:
-        # A second signal: whoever sends it does not want to wait.
+        # A second signal ends the waiting.
         with suppress(Interrupted):
             self.executor.cancel()
         return self._ended_by(stop.signum.name)
 
     def _ended_by(self, reason: str) -> tuple[PlannedRun, RunRecord]:
-        """Return one run for all that were being trained: what is on disk can be resumed."""
+        """Return one of the running runs as interrupted; those on disk can be resumed."""
         run, _ = next(iter(self._running.values()))
         return run, replace(first_record(run.request), status="interrupted", reason=reason)
 
     def cancel(self) -> None:
-        """End what is still being trained, so that it can be resumed."""
+        """End all jobs such that they can be resumed, and discard waiting runs."""
         self._waiting.clear()
         self.executor.cancel()
 
@@ -203,13 +205,13 @@ class JobQueue:
 def record_failure(request: RunRequest, reason: str, wait: bool) -> RunRecord:
     """Record a run as failed, unless it was finished when its job ended.
 
-    What it has trained stays, for the next try to resume from.
+    The run's checkpoint stays, so that a retry resumes it.
 
     Args:
         request: the run.
-        reason: of its failure, one line.
-        wait: until the lost process's claim has expired, where it was on another host; else a claim
-            that still stands leaves the record unchanged.
+        reason: of the failure, one line.
+        wait: wait for the run's lock, which expires if the lost process was on another host. If
+            false, a run that is still locked keeps its record.
 
     Raises:
         UserError: the record cannot be written.
@@ -219,7 +221,7 @@ def record_failure(request: RunRequest, reason: str, wait: bool) -> RunRecord:
     lock = RunLock(directory.path)
     if lock.acquire(blocking=wait):
         try:
-            # Where it is damaged, the reason for the failure is worth more.
+            # A damaged record is replaced: the reason for the failure is more useful.
             with suppress(UserError):
                 if directory.record.exists():
                     record = read_record(directory.record)

@@ -1,4 +1,4 @@
-"""What a job of a sweep does in its process."""
+"""Function that a job of a sweep runs in its process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def run_job(remote: RemoteRequest, threads: int, shared: bool, exclusive: bool) 
 
     Args:
         remote: the run.
-        threads: that PyTorch computes one operation with on the CPU.
-        shared: whether other runs may be trained on this machine meanwhile.
+        threads: PyTorch's CPU threads per operation.
+        shared: whether other runs may use this machine at the same time.
         exclusive: as for `Executor.submit`.
 
     Returns:
-        The run's record; None where another process trains it.
+        The run's record; None if another process trains it.
 
     Raises:
-        UserError: this machine lacks its device or its images, or nothing can be written.
+        UserError: this machine lacks the device or the images, or a file cannot be written.
     """
     torch.set_num_threads(threads)
     hardware = resolve_hardware(remote.variant.config.trainer)

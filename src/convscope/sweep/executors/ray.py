@@ -1,7 +1,7 @@
-"""Runs as tasks of Ray: on the cores of this machine, or on a cluster that runs already.
+"""Executor that trains runs as Ray tasks, on this machine or on an existing cluster.
 
-Neither the working directory nor the environment travels: every machine has ConvScope installed,
-the images under the same `data.root`, and `output_dir` on a disk that all of them share.
+Every machine needs ConvScope, the images under the same `data.root`, and `output_dir` on a shared
+disk: neither working directory nor environment is sent.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from convscope.runs.record import RunRecord
 from convscope.sweep.executors.choice import RayOptions
 from convscope.sweep.executors.executor import Executor, ExecutorLost, JobFailure, Outcome
 from convscope.sweep.executors.job import run_job
-from convscope.sweep.executors.ray_address import answers, check_answers
+from convscope.sweep.executors.ray_address import check_reachable, is_reachable
 from convscope.text import counted
 from convscope.training.devices import resolve_hardware
 from convscope.training.hardware import Hardware
 from convscope.training.request import RunRequest, to_remote
 
-# Nobody has asked for reports to Ray's makers.
+# Do not report usage to Ray's makers without consent.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Runs have the priority that they have without Ray, whose workers would let all others go first:
-# beside a busy program, two threads of a run that wait for each other took 20 times as long.
+# Ray lowers the priority of its workers: beside a busy program, two threads of a run that wait for
+# each other took 20 times as long.
 os.environ.setdefault("RAY_worker_niceness", "0")
-# What a death means for its run is told in one line by the job queue.
+# The job queue reports a lost worker in one line.
 os.environ.setdefault(
     "RAY_DEDUP_LOGS_SKIP_REGEX", "worker died|killed due to|marked dead|Raylet is terminated"
 )
@@ -54,16 +54,16 @@ log = logging.getLogger(__name__)
 Node = dict[str, float]
 """CPUs and GPUs of a machine, as `CPU` and `GPU`."""
 
-_LOOK_S = 0.1
-_END_S = 60.0
-"""Seconds that runs have to end between two steps."""
+_POLL_S = 0.1
+_CANCEL_S = 60.0
+"""Seconds that cancelled runs have to end, which they do between two steps."""
 
 
 class RayExecutor(Executor):
-    """Ray, started when it is first needed.
+    """Trains runs as Ray tasks; Ray starts when it is first needed.
 
     Raises:
-        UserError: more per run than a machine has, or an address where no Ray answers.
+        UserError: a run needs more than any machine has, or no Ray cluster is at the address.
     """
 
     in_process = False
@@ -72,7 +72,7 @@ class RayExecutor(Executor):
         self.options = options
         self.max_retries = options.max_retries
         self._runs: dict[Any, str] = {}
-        """Identity of the run of each task that has not ended."""
+        """Run's identity by task, of tasks that have not ended."""
         address = options.init.get("address")
         self._is_local = address == "local"
         if options.num_gpus > 1 and not options.num_gpus.is_integer():
@@ -82,20 +82,20 @@ class RayExecutor(Executor):
             )
         self._is_started = False
         if self._is_local:
-            # Before Ray's seconds of starting.
-            _check_room([_this_machine(options.init)], options)
+            # Before Ray starts, which takes seconds.
+            _check_fits([_this_machine(options.init)], options)
         else:
-            check_answers(str(address))
+            check_reachable(str(address))
 
     @property
     @override
     def max_concurrent(self) -> int:
-        return sum(_room(node, self.options) for node in self._nodes())
+        return sum(_slots(node, self.options) for node in self._nodes())
 
     @override
     def capacity(self, exclusive: bool) -> int:
-        # One more than there is room for: a worker that is done has the next at once, and a cluster
-        # that grows by need sees one.
+        # One more than fits: a free worker then has its next task at once, and the waiting task
+        # makes an autoscaling cluster grow.
         return self.max_concurrent + 1
 
     @override
@@ -114,7 +114,7 @@ class RayExecutor(Executor):
             found: Hardware = ray.get(task.remote(trainer))
         except RayTaskError as error:
             if isinstance(error.cause, UserError):
-                # Ray's own says it with the whole traceback.
+                # Ray's message contains the whole traceback.
                 raise error.cause from error
             raise
         return found
@@ -122,11 +122,11 @@ class RayExecutor(Executor):
     @override
     def submit(self, request: RunRequest, exclusive: bool) -> None:
         nodes = self._nodes()
-        shared = not exclusive and any(_room(node, self.options) > 1 for node in nodes)
-        # Of the largest machine for runs: nothing has room beside it, wherever it goes.
+        shared = not exclusive and any(_slots(node, self.options) > 1 for node in nodes)
+        # An exclusive task gets the CPUs of the largest machine, so that none has room for another.
         cpus = self.options.num_cpus
         if exclusive:
-            fit = (int(node["CPU"]) for node in nodes if _room(node, self.options))
+            fit = (int(node["CPU"]) for node in nodes if _slots(node, self.options))
             cpus = max(fit, default=cpus)
         gpus = math.ceil(self.options.num_gpus) if exclusive else self.options.num_gpus
         task = self._task(run_job, cpus, gpus).remote(to_remote(request), cpus, shared, exclusive)
@@ -135,7 +135,7 @@ class RayExecutor(Executor):
     def _task(self, function: Callable[..., Any], cpus: int, gpus: float) -> Any:
         given = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
         if gpus:
-            # A process of its own: CUDA stays on the GPU that a process had first.
+            # A new process per task: CUDA keeps the first GPU that a process used.
             given["max_calls"] = 1
         return ray.remote(**given)(function)  # type: ignore[call-overload]
 
@@ -143,8 +143,8 @@ class RayExecutor(Executor):
     def next_ended(self, timeout: float) -> tuple[str, Outcome] | None:
         ended, _ = ray.wait(list(self._runs), num_returns=1, timeout=timeout)
         if not ended:
-            # Ray itself would end this process a minute after.
-            if not answers(ray.get_runtime_context().gcs_address):
+            # Ray would end this process a minute after losing its cluster.
+            if not is_reachable(ray.get_runtime_context().gcs_address):
                 raise ExecutorLost("Ray's cluster was lost: its head (GCS) does not answer")
             return None
         try:
@@ -158,22 +158,21 @@ class RayExecutor(Executor):
         tasks = list(self._runs)
         for task in tasks:
             ray.cancel(task)
-        deadline = time.monotonic() + _END_S
+        deadline = time.monotonic() + _CANCEL_S
         while tasks and time.monotonic() < deadline:
-            # Looked at, not waited for: what a second signal's handler raises while Ray waits, Ray
-            # makes a SystemError of.
+            # Poll: while Ray waits, it turns the exception of a second signal into a SystemError.
             _, tasks = ray.wait(tasks, num_returns=len(tasks), timeout=0)
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
     @override
     def close(self) -> None:
-        # Interrupted in it, Ray would leave processes behind.
+        # An interrupted shutdown would leave processes behind.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         ray.shutdown()
         signal.signal(signal.SIGINT, before)
 
     def _nodes(self) -> list[Node]:
-        """Return all machines that are there now; start Ray where it is not."""
+        """Return the resources of all current machines; start Ray if necessary."""
         if not self._is_started:
             self._start()
         found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -186,10 +185,10 @@ class RayExecutor(Executor):
         except (ConnectionError, RayError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"{LAUNCHER}init: {_first_line(error)}") from error
         self._is_started = True
-        _check_room(self._nodes(), self.options)
+        _check_fits(self._nodes(), self.options)
         seconds = time.perf_counter() - began
-        at_once = counted(self.max_concurrent, "run")
-        log.info(f"Ray took {seconds:.1f} s to start: {at_once} at a time")
+        concurrent = counted(self.max_concurrent, "run")
+        log.info(f"Ray took {seconds:.1f} s to start: {concurrent} at a time")
 
 
 def _outcome(task: Any) -> Outcome:
@@ -200,12 +199,12 @@ def _outcome(task: Any) -> Outcome:
     except LocalRayletDiedError:
         raise
     except RayError as error:
-        return JobFailure(_death(error), retryable=True)
+        return JobFailure(_death_reason(error), retryable=True)
     return record
 
 
-def _death(error: RayError) -> str:
-    """Say in a line how a process ended, of which Ray tells at length."""
+def _death_reason(error: RayError) -> str:
+    """Return in one line how a process ended."""
     if isinstance(error, OutOfMemoryError):
         return "its process was killed: its machine ran out of memory"
     if isinstance(error, NodeDiedError):
@@ -226,18 +225,18 @@ def _this_machine(init: dict[str, Any]) -> Node:
     }
 
 
-def _room(node: Node, options: RayOptions) -> int:
-    """Return how many runs a machine takes at once."""
+def _slots(node: Node, options: RayOptions) -> int:
+    """Return how many runs fit on a machine at a time."""
     rooms = [node.get("CPU", 0) // options.num_cpus]
     if options.num_gpus >= 1:
         rooms.append(node.get("GPU", 0) // options.num_gpus)
     elif options.num_gpus:
-        # Shares of one GPU each.
+        # A run's share lies on a single GPU.
         rooms.append(node.get("GPU", 0) * math.floor(1 / options.num_gpus))
     return int(min(rooms))
 
 
-def _check_room(nodes: list[Node], options: RayOptions) -> None:
+def _check_fits(nodes: list[Node], options: RayOptions) -> None:
     for key, kind in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
         asked, most = getattr(options, key), max(node.get(kind, 0) for node in nodes)
         if asked > most:
@@ -245,7 +244,7 @@ def _check_room(nodes: list[Node], options: RayOptions) -> None:
                 f"{LAUNCHER}{key} must be at most the {most:g} {kind}s of one machine,"
                 f" got {asked:g}"
             )
-    if not any(_room(node, options) for node in nodes):
+    if not any(_slots(node, options) for node in nodes):
         raise UserError(
             f"{LAUNCHER}num_cpus={options.num_cpus} and {LAUNCHER}num_gpus={options.num_gpus:g}:"
             " no machine has both"

@@ -1,4 +1,4 @@
-"""One run after the other, on this machine."""
+"""Executor that trains one run after the other on this machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from convscope.training.hardware import Hardware, prepare_environment
 from convscope.training.request import RunRequest
 
 _RESOLVE = "convscope.training.devices:resolve_hardware"
-"""Called there: it brings PyTorch, which this process need not import at all."""
+"""Name of the function; the worker process imports it and PyTorch, which this process avoids."""
 
 
 class SerialExecutor(Executor):
-    """Trains a run when it is asked for the next one that has ended.
+    """Trains each run inside `next_ended`.
 
-    In a process of its own: what crashes there, in PyTorch or for want of memory, costs one run.
+    A worker process does it, so that a crash in PyTorch or for lack of memory costs only that run.
     """
 
     in_process = True
@@ -44,15 +44,15 @@ class SerialExecutor(Executor):
         request, exclusive = self._job
         if not exclusive:
             return request.id, train_isolated(request, child())
-        # Here: TensorBoard's writer is PyTorch's.
+        # Imports PyTorch, for TensorBoard's writer.
         from convscope.sweep.remeasure import remeasure_throughput
 
         return request.id, remeasure_throughput(request, child())
 
     @override
     def cancel(self) -> None:
-        """Do nothing: no job goes on."""
+        """Do nothing: no job is running."""
 
     @override
     def close(self) -> None:
-        """Do nothing: the process of the runs ends with this one."""
+        """Do nothing: the worker process ends with this one."""

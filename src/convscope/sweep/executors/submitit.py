@@ -1,7 +1,7 @@
-"""Runs as jobs that submitit starts: in SLURM's queue, or as processes of this machine.
+"""Executors that train runs as jobs of submitit: in SLURM's queue, or as processes on this machine.
 
-Every machine has ConvScope installed, the images under the same `data.root`, and `output_dir` and
-the jobs' folder on a disk that all of them share.
+Every machine needs ConvScope, the images under the same `data.root`, and `output_dir` and the jobs'
+folder on a shared disk.
 """
 
 from __future__ import annotations
@@ -39,44 +39,44 @@ log = logging.getLogger(__name__)
 Job = submitit.Job[Any]
 
 _POLL_S = 0.2
-_LATE_S = 10.0
-"""By which a shared disk may show a job's result after the job has ended."""
-_END_S = 60.0
-"""Seconds that runs have to end between two steps."""
+_RESULT_S = 10.0
+"""Longest delay, in seconds, with which a shared disk shows the result of an ended job."""
+_CANCEL_S = 60.0
+"""Seconds that cancelled runs have to end, which they do between two steps."""
 _YEAR_MIN = 365 * 24 * 60
-"""submitit wants to know after how many minutes a process is to be killed."""
-_ANSWER_S = 8.0
-_ASK_S = 3.0
-"""Between two looks at SLURM's queue."""
-_NOT_OVER = {
+"""A year: submitit requires a time limit in minutes."""
+_TIMEOUT_S = 8.0
+_QUERY_S = 3.0
+"""Seconds between two queries of SLURM's queue."""
+_ACTIVE = {
     *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING"),
     *("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESIZING", "SPECIAL_EXIT", "STAGE_OUT"),
 }
 
 
 class RequeuedJob(Checkpointable):
-    """Does `run_job`; being Checkpointable, it is queued again when preempted or out of time.
+    """Calls `run_job`; submitit queues it again when it is preempted or out of time.
 
-    What is started anew resumes from the run's last finished epoch.
+    The run then resumes from its last finished epoch.
     """
 
     def __call__(self, *arguments: Any) -> RunRecord | None:
-        """Do `run_job` with these arguments."""
+        """Call `run_job` with these arguments."""
         record = run_job(*arguments)
         if record is not None and record.status == "interrupted":
-            # No result: where the cluster has stopped the job to start it again, it is not over.
+            # Exit without a result: the cluster may be about to start the job again.
             sys.exit(1)
         return record
 
 
 class _SubmititExecutor(Executor):
-    """Submits jobs and looks for what they return."""
+    """Submits jobs and polls for their results."""
 
     in_process = False
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
-        """By their runs' identity."""
+        """Jobs by their run's identity."""
 
     @property
     @override
@@ -85,12 +85,12 @@ class _SubmititExecutor(Executor):
 
     @abstractmethod
     def threads(self, exclusive: bool) -> int:
-        """Threads of a job, which are its CPUs."""
+        """Return the number of a job's CPUs, which is that of its threads."""
 
     @property
     @abstractmethod
     def is_shared(self) -> bool:
-        """Whether a job's machine may have others meanwhile."""
+        """Whether a job's machine may have other jobs at the same time."""
 
     @abstractmethod
     def start(self, exclusive: bool, function: Callable[..., Any], *arguments: Any) -> Job:
@@ -101,8 +101,8 @@ class _SubmititExecutor(Executor):
         """
 
     @abstractmethod
-    def end_of(self, job: Job) -> str | None:
-        """Return how a job ended, in a word or two; None while it waits or runs."""
+    def end_reason(self, job: Job) -> str | None:
+        """Return briefly how a job ended; None while it waits or runs."""
 
     @override
     def submit(self, request: RunRequest, exclusive: bool) -> None:
@@ -128,7 +128,7 @@ class _SubmititExecutor(Executor):
     def cancel(self) -> None:
         for job in self._jobs.values():
             job.cancel(check=False)
-        deadline = time.monotonic() + _END_S
+        deadline = time.monotonic() + _CANCEL_S
         while time.monotonic() < deadline:
             if all(self._has_ended(job) for job in self._jobs.values()):
                 return
@@ -136,27 +136,27 @@ class _SubmititExecutor(Executor):
 
     @override
     def close(self) -> None:
-        """Do nothing: jobs that still run go on, and the same command waits for them."""
+        """Do nothing: running jobs continue, and the same command waits for them."""
 
     def _has_ended(self, job: Job) -> bool:
-        return job.paths.result_pickle.exists() or self.end_of(job) is not None
+        return job.paths.result_pickle.exists() or self.end_reason(job) is not None
 
     def _result(self, job: Job) -> Any:
-        """Return what the function of a job that has ended returned, or its JobFailure.
+        """Return what an ended job's function returned, or its JobFailure.
 
-        Of one that ended well, nothing stays in the jobs' folder.
+        The files of a successful job are removed.
         """
-        deadline = time.monotonic() + _LATE_S
+        deadline = time.monotonic() + _RESULT_S
         while not job.paths.result_pickle.exists():
             if time.monotonic() > deadline:
-                end = self.end_of(job)
+                end = self.end_reason(job)
                 reason = f"its job {job.job_id} ended: {end} (see {job.paths.stderr})"
                 return JobFailure(reason, retryable=True)
             time.sleep(_POLL_S)
         try:
             result = job.result()
         except FailedJobError as error:
-            return JobFailure(_last_of_trace(str(error)), retryable=False)
+            return JobFailure(_raised_line(str(error)), retryable=False)
         folder = job.paths.folder
         for path in folder.glob(f"{job.job_id}_*"):
             path.unlink(missing_ok=True)
@@ -166,19 +166,19 @@ class _SubmititExecutor(Executor):
         return result
 
 
-def _last_of_trace(message: str) -> str:
-    """Return the line that says what was raised, of a message with a trace between rules."""
+def _raised_line(message: str) -> str:
+    """Return the exception's line from submitit's message, which has a traceback between rules."""
     lines = message.split("----------------------")[1].strip().splitlines()
-    # It follows the last indented one, and may itself be followed by what to do.
+    # It follows the last indented line; further lines of the message may follow it.
     above = [number for number, line in enumerate(lines) if line.startswith(" ")]
     return lines[max(above) + 1].removeprefix("convscope.errors.UserError: ")
 
 
 class LocalExecutor(_SubmititExecutor):
-    """As many processes side by side as the machine has cores for.
+    """Trains as many runs side by side as the machine has cores for, each in a process.
 
     Raises:
-        UserError: more cores per run than there are.
+        UserError: a run needs more cores than the machine has.
     """
 
     def __init__(self, options: LocalOptions) -> None:
@@ -221,22 +221,22 @@ class LocalExecutor(_SubmititExecutor):
         return self._executor.submit(function, *arguments)
 
     @override
-    def end_of(self, job: Job) -> str | None:
+    def end_reason(self, job: Job) -> str | None:
         return "its process died" if job.done() else None
 
 
 class SlurmExecutor(_SubmititExecutor):
-    """Jobs in SLURM's queue, each on one node.
+    """Trains runs as jobs in SLURM's queue, each on one node.
 
     Raises:
-        UserError: SLURM is not installed here or does not answer, or sbatch has no such parameter.
+        UserError: SLURM is not installed or does not answer, or sbatch lacks a parameter.
     """
 
     def __init__(self, options: SlurmOptions) -> None:
         super().__init__()
         self.options = options
         self.max_retries = options.max_retries
-        _check_answers()
+        _check_controller()
         self._queue = SlurmQueue()
         self._executors = {exclusive: _sbatch(options, exclusive) for exclusive in (False, True)}
 
@@ -251,81 +251,81 @@ class SlurmExecutor(_SubmititExecutor):
     @property
     @override
     def is_shared(self) -> bool:
-        # A node's other jobs need not be of this sweep.
+        # A node's other jobs may be those of other users.
         return True
 
     @override
     def hardware(self, trainer: TrainerConfig) -> Hardware:
-        """Ask a job: where the command is typed there may be no GPU."""
+        """Return the hardware that a job finds: the login node may have no GPU."""
         job = self.start(False, resolve_hardware, trainer)
-        log.info(f"SLURM's job {job.job_id} tells what runs are computed on")
+        log.info(f"SLURM's job {job.job_id} detects the hardware of the runs")
         while not self._has_ended(job):
-            time.sleep(_ASK_S / 10)
+            time.sleep(_QUERY_S / 10)
         found: Hardware | JobFailure = self._result(job)
         if isinstance(found, JobFailure):
-            raise UserError(f"a job that was to tell its hardware did not: {found.reason}")
+            raise UserError(f"the job that detects the hardware failed: {found.reason}")
         return found
 
     @override
     def start(self, exclusive: bool, function: Callable[..., Any], *arguments: Any) -> Job:
         try:
-            # submitit prints what sbatch says, which is told below.
+            # submitit prints sbatch's error, which the exception contains too.
             with contextlib.redirect_stderr(io.StringIO()):
                 job = self._executors[exclusive].submit(function, *arguments)
         except FailedJobError as error:
-            raise UserError(f"sbatch takes no such job: {_first_error(str(error))}") from error
+            raise UserError(f"sbatch takes no such job: {_sbatch_error(str(error))}") from error
         self._queue.forget()
         return job
 
     @override
-    def end_of(self, job: Job) -> str | None:
+    def end_reason(self, job: Job) -> str | None:
         states = self._queue.states()
-        if self._queue.is_silent:
+        if self._queue.is_unreachable:
             return None
         state = states.get(job.job_id, "not in the queue any more")
-        return None if state in _NOT_OVER else state
+        return None if state in _ACTIVE else state
 
 
 class SlurmQueue:
-    """SLURM's states of this user's jobs, asked for no more often than every few seconds.
+    """States of this user's jobs in SLURM, queried at most every few seconds.
 
-    By squeue: sacct, which submitit asks, needs a database that not every cluster has.
+    Uses squeue: sacct, which submitit uses, needs a database that some clusters lack.
     """
 
     def __init__(self) -> None:
-        self._asked = -float("inf")
+        self._queried_at = -float("inf")
         self._states: dict[str, str] = {}
-        self.is_silent = False
-        """Whether SLURM did not answer the last time."""
+        self.is_unreachable = False
+        """Whether SLURM did not answer the last query."""
 
     def forget(self) -> None:
-        """Ask anew at the next look: a job has come that is not known yet."""
-        self._asked = -float("inf")
+        """Query again next time, because a new job was submitted."""
+        self._queried_at = -float("inf")
 
     def states(self) -> Mapping[str, str]:
-        """Return states by job id; the last known, where SLURM does not answer."""
-        if time.monotonic() - self._asked > _ASK_S:
-            self._ask()
-            self._asked = time.monotonic()
+        """Return states by job id; the last known ones if SLURM does not answer."""
+        if time.monotonic() - self._queried_at > _QUERY_S:
+            self._query()
+            self._queried_at = time.monotonic()
         return self._states
 
-    def _ask(self) -> None:
+    def _query(self) -> None:
         command = ["squeue", "--me", "--noheader", "--states=all", "--format=%A %T"]
         try:
-            told = subprocess.run(
-                command, capture_output=True, text=True, timeout=_ANSWER_S, check=True
+            output = subprocess.run(
+                command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
             ).stdout
         except (subprocess.SubprocessError, OSError) as error:
-            if not self.is_silent:
-                log.info(f"SLURM does not answer ({_why(error)}): waiting until it does")
-            self.is_silent = True
+            if not self.is_unreachable:
+                log.info(f"SLURM does not answer ({_reason(error)}): waiting until it does")
+            self.is_unreachable = True
             return
-        self.is_silent = False
-        self._states = dict(line.split() for line in told.splitlines())
+        self.is_unreachable = False
+        self._states = dict(line.split() for line in output.splitlines())
 
 
-def _check_answers() -> None:
-    """Refuse at once where no controller answers: sbatch itself would try for minutes."""
+def _check_controller() -> None:
+    """Check that SLURM's controller answers; sbatch itself would try for minutes."""
     if shutil.which("sbatch") is None:
         raise UserError(
             "hydra/launcher=submitit_slurm needs SLURM's sbatch, which is not on this machine\n"
@@ -333,13 +333,13 @@ def _check_answers() -> None:
         )
     try:
         subprocess.run(
-            ["scontrol", "ping"], capture_output=True, text=True, timeout=_ANSWER_S, check=True
+            ["scontrol", "ping"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
         )
     except (subprocess.SubprocessError, OSError) as error:
-        raise UserError(f"SLURM's controller does not answer: {_why(error)}") from error
+        raise UserError(f"SLURM's controller does not answer: {_reason(error)}") from error
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
         return " ".join(f"{error.stdout}{error.stderr}".split()) or f"exit code {error.returncode}"
     if isinstance(error, subprocess.TimeoutExpired):
@@ -353,10 +353,10 @@ def _sbatch(options: SlurmOptions, exclusive: bool) -> submitit.SlurmExecutor:
     executor.update_parameters(
         job_name="convscope",
         time=options.timeout_min,
-        # An exclusive machine would else be given as many tasks as it has CPUs.
+        # By default, an exclusive machine gets as many tasks as it has CPUs.
         ntasks_per_node=1,
         cpus_per_task=cpus,
-        # Since 22.05 srun does not take it over from sbatch.
+        # Since 22.05 srun does not inherit this from sbatch.
         srun_args=[f"--cpus-per-task={cpus}"],
         gpus_per_node=options.gpus_per_node or None,
         partition=options.partition,
@@ -366,7 +366,8 @@ def _sbatch(options: SlurmOptions, exclusive: bool) -> submitit.SlurmExecutor:
     return executor
 
 
-def _first_error(message: str) -> str:
-    """Return what sbatch said, without its name."""
-    said = [line for line in message.splitlines() if line.startswith("sbatch: error:")]
-    return said[0].removeprefix("sbatch: error:").strip() if said else message.splitlines()[0]
+def _sbatch_error(message: str) -> str:
+    """Return sbatch's first error, without its prefix."""
+    prefix = "sbatch: error:"
+    errors = [line for line in message.splitlines() if line.startswith(prefix)]
+    return errors[0].removeprefix(prefix).strip() if errors else message.splitlines()[0]

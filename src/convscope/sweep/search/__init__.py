@@ -1,17 +1,15 @@
-"""A search in place of a grid: a sampler of Optuna's proposes which variant to train next.
+"""Search in place of a grid: a sampler of Optuna proposes the variant to train next.
 
-hydra-optuna-sweeper 1.3.0, the usual way from Hydra to Optuna, wants an Optuna below 3 (this one
-works with 4 and 5), keeps what it knows in a database of its own beside the runs, whose sqlite
-fails under SQLAlchemy 2.1, ends a search at the first trial that fails unless a rate allows it, and
-counts its jobs from 0 each time. So the sweeper is ours, and Optuna does what it is best at: given
-all that is known, it proposes the next variant. What is known are the study's records, read anew by
-every command and told to a sampler that is made for each proposal and forgotten after it. Nothing
-else has to survive: a search that is killed goes on as if it had not been, one that finds the runs
-of a sweep makes use of them, and removing a run's folder is all that it takes to forget it.
+The usual bridge from Hydra to Optuna, hydra-optuna-sweeper 1.3.0, needs Optuna below 3 (this search
+works with 4 and 5), stores its trials in a separate database, whose sqlite fails under SQLAlchemy
+2.1, stops at the first failed trial unless a rate allows it, and counts its jobs from 0 each time.
+Here, Optuna only proposes the next variant, from the study's records. Every command reads these
+again, and each proposal has a new sampler. So there is no other state: a killed search resumes, it
+uses the runs of a sweep, and removing a run's folder removes its trial.
 
-    space.py     the values of each key, and the variants that they make
-    trials.py    what is looked for, and what came of the variants that were tried
-    sampler.py   which one next; the only one to import Optuna
-    loop.py      proposals to an executor, records to trials
-    command.py   from the command line to the report
+    space.py     values of each key, and the variants that they form
+    trials.py    objectives, and the count_outcomes of the variants that were tried
+    sampler.py   proposal of the next variant; the only module that imports Optuna
+    loop.py      submits proposals to an executor and turns records into trials
+    command.py   the command, from its arguments to its report
 """

@@ -1,4 +1,4 @@
-"""What a search does from its values to its report: propose, train, tell, show what was found."""
+"""The search command: check its arguments, try variants, show the best ones, write reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
 from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
-from convscope.sweep.command import check_devices, tell_unreadable
+from convscope.sweep.command import check_devices, log_unreadable
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.executors.executor import Executor
 from convscope.sweep.plan import studies_of
@@ -23,11 +23,11 @@ from convscope.sweep.search.loop import Search
 from convscope.sweep.search.space import Candidate, Space, candidates_of, space_of
 from convscope.sweep.search.trials import (
     Trial,
-    begun,
     best,
+    count_outcomes,
     known_trials,
     objectives_of,
-    outcomes,
+    started,
     values_text,
 )
 from convscope.tables import RESUME, new_console, print_line, print_list, tensorboard_command
@@ -43,22 +43,22 @@ def search(
     executor: Executor,
     command: str,
 ) -> list[RunRecord]:
-    """Try variants until `trials` are known, and show what was found; or, with plan, what is left.
+    """Try variants until there are `trials` of them and print the best, or only print the plan.
 
     Args:
-        fixed: the overrides that all variants share, and those of the search itself.
-        swept: key to the values among which is chosen, as typed.
-        executor: what trains the runs.
-        command: what the user typed.
+        fixed: overrides that all variants share, including those of the search itself.
+        swept: the values to choose from, as typed, by key.
+        executor: trains the runs.
+        command: the command line that the user typed.
 
     Returns:
-        A record per trial, and that of the run that a signal ended; none with plan.
+        A record per trial, and that of the run that a signal ended; none with `plan=true`.
 
     Raises:
         UserError: bad input, before the first run starts, or Optuna is not installed.
     """
-    space, config, objectives = _asked(fixed, swept)
-    # Here: what is mistyped need not wait for Optuna.
+    space, config, objectives = _checked_arguments(fixed, swept)
+    # Imports Optuna, which would delay errors in the arguments.
     from convscope.sweep.search.sampler import Sampler
 
     sampler = Sampler(space, objectives, config.seed)
@@ -71,7 +71,7 @@ def search(
         show_plan(candidates, objectives, config.trials, console)
         return []
     runs = [candidate.run for candidate in candidates]
-    tell_unreadable(runs)
+    log_unreadable(runs)
     exclusive = config.throughput == "exclusive"
     if not exclusive:
         _check_speed(candidates, objectives, executor)
@@ -81,22 +81,22 @@ def search(
         log.info(f"{len(found.trials)} of {most} trials are known already")
     found.run()
     records = _records(found)
-    # Here: pandas, for which the first run need not wait.
+    # Imports pandas, which would delay the first run.
     from convscope.report.commands import show_comparison, write_reports
 
     show_comparison(records, console)
     show_found(found.trials, objectives, console)
-    _tell_end(found)
+    _log_end(found)
     print_line(console)
     print_line(console, tensorboard_command(records[0]))
     write_reports(studies_of(runs), command, console)
     return records
 
 
-def _asked(
+def _checked_arguments(
     fixed: Sequence[str], swept: Mapping[str, Sequence[str]]
 ) -> tuple[Space, TrainConfig, tuple[Metric, ...]]:
-    # With a value each: a key that is none is answered as elsewhere.
+    # Composed with one value each, an unknown key gets the same error as in other commands.
     first = [f"{key}={value}" for key, values in swept.items() for value in values[:1]]
     config = compose_config([*fixed, *first])
     space, objectives = space_of(swept), objectives_of(config.objective)
@@ -106,8 +106,8 @@ def _asked(
 
 
 def _of_runs(fixed: Sequence[str]) -> list[str]:
-    """Return the overrides without those of the search, which a run's own command cannot have."""
-    return [word for word in fixed if key_of(word) not in OF_A_SEARCH]
+    """Return the overrides that a single run can have: all but those of the search."""
+    return [override for override in fixed if key_of(override) not in OF_A_SEARCH]
 
 
 def _check(config: TrainConfig) -> None:
@@ -138,20 +138,20 @@ def _check_measured(candidates: Sequence[Candidate], objectives: Sequence[Metric
 def _check_speed(
     candidates: Sequence[Candidate], objectives: Sequence[Metric], executor: Executor
 ) -> None:
-    """Refuse to compare speeds that were measured while runs shared a machine."""
+    """Refuse an objective of speed where runs share a machine."""
     speed = next((one.tag for one in objectives if one.is_speed), None)
     if speed is None:
         return
     records = [one.run.record for one in candidates if one.run.record is not None]
     shared = sum(record.speed_is_shared for record in records)
     if executor.max_concurrent > 1:
-        who = f"{executor.max_concurrent} runs are trained at once"
+        cause = f"{executor.max_concurrent} runs are trained at once"
     elif shared:
-        who = f"{shared} of the study's runs shared a machine"
+        cause = f"{shared} of the study's runs shared a machine"
     else:
         return
     raise UserError(
-        f"objective cannot be {speed} where {who}: they slow each other down\n"
+        f"objective cannot be {speed} where {cause}: they slow each other down\n"
         "add throughput=exclusive, which measures each again exclusively, or use summary/macs"
     )
 
@@ -161,20 +161,20 @@ def _records(found: Search) -> list[RunRecord]:
     return records if found.interrupted is None else [*records, found.interrupted]
 
 
-def _tell_end(found: Search) -> None:
+def _log_end(found: Search) -> None:
     if found.interrupted is not None:
         log.info(f"the search was stopped; {RESUME}")
-    elif not found.unseen:
+    elif not found.untried:
         log.info("every variant of the space has been tried")
 
 
 def space_text(space: Space, candidates: Sequence[Candidate]) -> str:
-    """`12 combinations are 10 variants, 3 of them impossible`."""
+    """Return the size of the space: `12 combinations are 10 variants, 3 of them impossible`."""
     impossible = sum(not one.is_possible for one in candidates)
-    of_them = f", {impossible} of them impossible" if impossible else ""
+    suffix = f", {impossible} of them impossible" if impossible else ""
     return (
         f"{counted(space.size, 'combination')} {'is' if space.size == 1 else 'are'}"
-        f" {counted(len(candidates), 'variant')}{of_them}"
+        f" {counted(len(candidates), 'variant')}{suffix}"
     )
 
 
@@ -186,25 +186,25 @@ def show_plan(
 ) -> None:
     """Print how many trials are known, how many are left, and how long these would take here.
 
-    Which they will be is not known: the time is that of as many runs of the space's average.
+    The time assumes the mean cost of the untried runs, as the sampler has not chosen yet.
     """
     known = known_trials(candidates, objectives)
     ids = {trial.candidate.id for trial in known}
-    rest = [one for one in candidates if one.id not in ids]
-    left = max(0, min(most - len(known), len(rest)))
+    untried = [one.run for one in candidates if one.id not in ids]
+    left = max(0, min(most - len(known), len(untried)))
     estimator = Estimator()
-    estimator.measure(one.run for one in rest)
-    seconds = left * statistics.mean(estimator.seconds(one.run) for one in rest) if rest else 0
+    estimator.measure(untried)
+    seconds = left * statistics.mean(map(estimator.seconds, untried)) if untried else 0
     if known:
-        print_line(console, f"{counted(len(known), 'trial')} known: {outcomes(known)}")
-    if begun(candidates):
-        print_line(console, f"{len(begun(candidates))} begun, which come first")
+        print_line(console, f"{counted(len(known), 'trial')} known: {count_outcomes(known)}")
+    if started(candidates):
+        print_line(console, f"{len(started(candidates))} started before, which come first")
     time = f"about {clock(seconds)} on this machine"
     print_line(console, f"{counted(left, 'trial')} left, with trials={most}; {time}")
 
 
 def show_found(trials: Sequence[Trial], objectives: Sequence[Metric], console: Console) -> None:
-    """Print the best variant, or with several objectives the Pareto front, best first."""
+    """Print the best variant or, with several objectives, the Pareto front, best first."""
     measured = [trial for trial in trials if trial.values is not None]
     tags = " and ".join(objective.tag for objective in objectives)
     what = "Best" if len(objectives) == 1 else "Pareto front"

@@ -1,11 +1,11 @@
-"""Which combination next: Optuna's tree-structured Parzen estimator over what is known.
+"""Proposal of the next combination by Optuna's tree-structured Parzen estimator (TPE).
 
-It is chosen over NSGA-II because a space of convolutions is small. NSGA-II draws its first
-generation of 50 at random, more than most searches train, and keeps its generations in a state that
-would have to outlive the process; TPE's proposal follows from the trials alone, for one objective
-and for several (Ozaki et al. 2022, https://doi.org/10.1613/jair.1.13188). Keys are drawn together,
-and numbers by their rank. Over a planted space of 135 combinations, 30 trials so found half of a
-Pareto front, 30 of NSGA-II or of chance a quarter, and 30 of TPE that draws key by key a third.
+TPE is preferred to NSGA-II because spaces of convolutions are small. NSGA-II draws its first
+generation of 50 at random, more than most searches train, and needs the state of its generations to
+outlive the process. TPE needs only the trials, for one objective and for several (Ozaki et al.
+2022, https://doi.org/10.1613/jair.1.13188). Keys are sampled jointly (multivariate), and numbers by
+their rank. In a synthetic space of 135 combinations, 30 trials found half of the Pareto front;
+NSGA-II and random sampling found a quarter, TPE with independent keys a third.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ except ImportError as error:
     ) from error
 
 _TRIES = 20
-"""Proposals before one that is new is drawn at random: TPE likes to come back to what is good."""
+"""Proposals before an untried point is drawn at random, as TPE often repeats good points."""
 _STATES = {
     "measured": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -43,7 +43,13 @@ _STATES = {
 
 
 class Sampler:
-    """Proposes combinations; the same trials and the same seed give the same proposal."""
+    """Proposes points; equal trials and an equal seed give equal proposals.
+
+    Args:
+        space: the values of each key.
+        objectives: metrics to optimise.
+        seed: of the proposals.
+    """
 
     def __init__(self, space: Space, objectives: Sequence[Metric], seed: int) -> None:
         self._keys = [axis.key for axis in space.axes]
@@ -57,43 +63,44 @@ class Sampler:
         self._seed = seed
 
     def propose(
-        self, trials: Sequence[Trial], pending: Sequence[Point], unseen: Collection[Point]
+        self, trials: Sequence[Trial], pending: Sequence[Point], untried: Collection[Point]
     ) -> Point:
-        """Return one of `unseen`.
+        """Return one of `untried`.
 
         Args:
-            trials: what is known, in the order in which it became known.
-            pending: what is being trained now, which is kept clear of.
-            unseen: what is neither; one at least.
+            trials: known trials, in the order in which they ended.
+            pending: points that are being trained; proposals avoid their neighbourhood.
+            untried: all other points; at least one.
         """
-        # A new draw for each, the same after a restart. Text: its hash is not the process's.
+        # A different draw for each proposal, the same after a restart: Random hashes text itself,
+        # not by Python's `hash`, which changes from process to process.
         draws = random.Random(f"{self._seed} {len(trials)} {len(pending)}")
         study = self._study(draws.randrange(2**32))
-        study.add_trials([told for trial in trials for told in self._told(trial)])
-        study.add_trials([self._frozen(point, TrialState.RUNNING) for point in pending])
+        study.add_trials([frozen for trial in trials for frozen in self._frozen_trials(trial)])
+        study.add_trials([self._frozen_trial(point, TrialState.RUNNING) for point in pending])
         for _ in range(_TRIES):
             asked = study.ask(self._distributions)
             point = tuple(asked.params[key] for key in self._keys)
-            if point in unseen:
+            if point in untried:
                 return point
-            # Such trials tell TPE nothing.
+            # TPE ignores failed trials.
             study.tell(asked, state=TrialState.FAIL)
-        return draws.choice(sorted(unseen))
+        return draws.choice(sorted(untried))
 
     def _study(self, seed: int) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
-            # Before Optuna 5 both options were called experimental.
+            # Before Optuna 5 both options are experimental.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
         return optuna.create_study(directions=self._directions, sampler=sampler)
 
-    def _told(self, trial: Trial) -> list[FrozenTrial]:
-        """Return a trial of Optuna's for each combination that is this run, all of one value."""
+    def _frozen_trials(self, trial: Trial) -> list[FrozenTrial]:
+        """Return an Optuna trial with the same values for each point that is this run."""
         state = _STATES[trial.outcome]
-        return [self._frozen(point, state, trial.values) for point in trial.candidate.points]
+        return [self._frozen_trial(point, state, trial.values) for point in trial.candidate.points]
 
-    def _frozen(
+    def _frozen_trial(
         self, point: Point, state: TrialState, values: Sequence[float] | None = None
     ) -> FrozenTrial:
         return optuna.create_trial(

@@ -1,4 +1,4 @@
-"""The space of a search: the values of each key, their combinations, and the runs behind these."""
+"""The space of a search: the values of each key, their combinations, and the runs of these."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.training.resolve import RunResolver
 
 LARGEST = 10_000
-"""Combinations; each takes some milliseconds to be worked out before the first run."""
+"""Largest number of combinations; preparing each takes some milliseconds before the first run."""
 _SEARCHED = tuple(f"conv.{factor.key}" for factor in FACTORS)
 
 Point = tuple[int, ...]
-"""Of each axis, the index of a value."""
+"""A combination: the index of a value per axis."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A key and its values as typed; numbers rise, others stay in the order given."""
+    """A key and its values as typed; numbers in ascending order, others in the given order."""
 
     key: str
     values: tuple[str, ...]
 
     @property
     def is_ordered(self) -> bool:
-        """Whether the values are numbers."""
+        """Whether all values are numbers."""
         return all(value.isdecimal() for value in self.values)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that the space holds, and all combinations that are it: `half` is 0 at kernel 1."""
+    """A run of the space, and all points that are this run: at kernel 1, padding `half` is 0."""
 
     run: PlannedRun
     points: tuple[Point, ...]
 
     @property
     def id(self) -> str:
-        """Identity of its run."""
+        """Identity of the run."""
         return self.run.request.id
 
     @property
     def is_possible(self) -> bool:
-        """Whether the geometry is."""
+        """Whether the variant is possible."""
         return self.run.request.variant.impossible is None
 
 
@@ -59,7 +59,7 @@ class Space:
 
     @property
     def size(self) -> int:
-        """Combinations."""
+        """Number of combinations."""
         return math.prod(len(axis.values) for axis in self.axes)
 
     def points(self) -> list[Point]:
@@ -67,18 +67,18 @@ class Space:
         return list(itertools.product(*(range(len(axis.values)) for axis in self.axes)))
 
     def overrides(self, point: Point) -> list[str]:
-        """Return a combination as it would be typed."""
+        """Return the overrides of a combination, as typed."""
         return [
-            f"{axis.key}={axis.values[place]}" for axis, place in zip(self.axes, point, strict=True)
+            f"{axis.key}={axis.values[index]}" for axis, index in zip(self.axes, point, strict=True)
         ]
 
 
 def space_of(swept: Mapping[str, Sequence[str]]) -> Space:
-    """Return the space of what was typed: each key with its values.
+    """Return the space of the values that were typed, by key.
 
     Raises:
-        UserError: no key, one that is not searched over, no value, or more than `LARGEST`
-            combinations.
+        UserError: there is no key, a key that a search does not support, a key without values, or
+            more than `LARGEST` combinations.
     """
     for key, values in swept.items():
         if key not in _SEARCHED:
@@ -107,32 +107,32 @@ def _refusal(key: str, values: Sequence[str]) -> str:
     if key == "objective":
         return f"objective must be a list where there are several: 'objective=[{typed}]'"
     return (
-        f"a search chooses among values of {', '.join(_SEARCHED)} alone, got {key}={typed}\n"
+        f"a search chooses among values of {', '.join(_SEARCHED)} only, got {key}={typed}\n"
         f"search with one {key}, then sweep the best variants with -m {key}={typed}"
     )
 
 
 def candidates_of(space: Space, fixed: Sequence[str], resolver: RunResolver) -> list[Candidate]:
-    """Return every distinct run of the space, impossible ones too, with its record on disk.
+    """Return every distinct run of the space, including impossible ones, with its record on disk.
 
     Args:
-        space: what is searched.
-        fixed: the overrides that all share.
-        resolver: makes overrides into runs.
+        space: the combinations.
+        fixed: overrides that all runs share.
+        resolver: turns overrides into runs.
 
     Raises:
-        UserError: a value that no run could have, data or hardware that cannot be had.
+        UserError: an invalid value, or unavailable data or hardware.
     """
     points = space.points()
     checked = resolver.prepare([[*fixed, *space.overrides(point)] for point in points])
     requests = [resolver.request(one) for one in checked]
-    of_run: dict[str, list[Point]] = {}
+    by_run: dict[str, list[Point]] = {}
     for point, request in zip(points, requests, strict=True):
-        of_run.setdefault(request.id, []).append(point)
-    return [Candidate(run, tuple(of_run[run.request.id])) for run in plan_runs(requests)]
+        by_run.setdefault(request.id, []).append(point)
+    return [Candidate(run, tuple(by_run[run.request.id])) for run in plan_runs(requests)]
 
 
-def read_again(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the same candidates, with their records on disk read again."""
+def reread(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the same candidates with the current records on disk."""
     runs = plan_runs([one.run.request for one in candidates])
     return [replace(one, run=run) for one, run in zip(candidates, runs, strict=True)]

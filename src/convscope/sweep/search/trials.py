@@ -1,4 +1,4 @@
-"""What a search looks for, what was tried, and what came of it."""
+"""Objectives of a search, and the count_outcomes of the variants that were tried."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Trial:
     """A candidate whose run has ended.
 
     Attributes:
-        values: one per objective; None unless its outcome is `measured`.
+        candidate: the run and its points.
+        record: the run's record.
+        values: one per objective; None unless `outcome` is `measured`.
     """
 
     candidate: Candidate
@@ -31,21 +33,21 @@ class Trial:
 
     @property
     def outcome(self) -> Outcome:
-        """`pruned` is an impossible variant; a run that lacks an objective has failed to tell."""
+        """`pruned` for an impossible variant; `failed` also for a run that lacks an objective."""
         if self.record.status == "skipped":
             return "pruned"
         return "failed" if self.values is None else "measured"
 
 
 def trial_of(candidate: Candidate, record: RunRecord, objectives: Sequence[Metric]) -> Trial:
-    """Return the trial that a candidate is, whose run has ended with this record."""
+    """Return the trial of a candidate whose run ended with this record."""
     return Trial(candidate, record, measured(record, objectives))
 
 
 def known_trials(candidates: Sequence[Candidate], objectives: Sequence[Metric]) -> list[Trial]:
-    """Return the trials that the study's records tell of, in the order in which the runs ended.
+    """Return the trials that are recorded on disk, in the order in which their runs ended.
 
-    Failed runs are not among them: as in a sweep, the same command tries them again.
+    Failed runs are excluded: as in a sweep, the same command tries them again.
     """
     trials = [
         trial_of(one, one.run.record, objectives)
@@ -55,22 +57,25 @@ def known_trials(candidates: Sequence[Candidate], objectives: Sequence[Metric]) 
     return sorted(trials, key=lambda trial: (trial.record.ended_at or "", trial.record.id))
 
 
-def begun(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return those that were interrupted, have failed, or are being trained by another process."""
+def started(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates that were interrupted, failed, or are trained by another process."""
     states = ("interrupted", "failed", "running")
     return [one for one in candidates if one.run.state in states]
 
 
 def objectives() -> dict[str, Metric]:
-    """Return the metrics to search by, by tag; `val/accuracy` is that of the best epoch."""
+    """Return the possible objectives by tag; `val/accuracy` is that of the best epoch."""
     return {metric.tag: metric for metric in metrics_of("search")}
 
 
 def objectives_of(typed: object) -> tuple[Metric, ...]:
-    """Return the objectives that `objective=` names, one or a list.
+    """Return the objectives that `objective=` names.
+
+    Args:
+        typed: a tag or a list of tags.
 
     Raises:
-        UserError: no such objective, one named twice, or one of the test set.
+        UserError: an unknown objective, a duplicate, or a metric of the test set.
     """
     tags = list(typed) if isinstance(typed, list) else [typed]
     if not tags or len(set(map(str, tags))) < len(tags):
@@ -95,7 +100,7 @@ def _objective(tag: object) -> Metric:
 
 
 def measured(record: RunRecord, objectives: Sequence[Metric]) -> tuple[float, ...] | None:
-    """Return a record's value of each objective; None where it has not finished, or lacks one."""
+    """Return the record's value of each objective; None if it lacks one or is not finished."""
     values = [record.metrics.get(objective.name) for objective in objectives]
     if record.status != "finished" or None in values:
         return None
@@ -103,37 +108,37 @@ def measured(record: RunRecord, objectives: Sequence[Metric]) -> tuple[float, ..
 
 
 def outcome_text(trial: Trial, objectives: Sequence[Metric]) -> str:
-    """`k3-s2-p1 measured: validation 97.52 %, 34,000 samples/s`."""
-    what = trial.record.reason
+    """Return variant and outcome: `k3-s2-p1 measured: validation 97.52 %, 34,000 samples/s`."""
+    detail = trial.record.reason
     if trial.values is not None:
-        what = values_text(trial.values, objectives)
+        detail = values_text(trial.values, objectives)
     elif trial.record.status == "finished":
         missing = [one.tag for one in objectives if trial.record.metrics.get(one.name) is None]
-        what = f"the run has no {' and no '.join(missing)}"
-    return f"{trial.record.variant} {trial.outcome}: {what}"
+        detail = f"the run has no {' and no '.join(missing)}"
+    return f"{trial.record.variant} {trial.outcome}: {detail}"
 
 
 def values_text(values: Sequence[float], objectives: Sequence[Metric]) -> str:
-    """Return `validation 97.52 %, 34,000 samples/s`."""
+    """Return the values as text: `validation 97.52 %, 34,000 samples/s`."""
     return ", ".join(
         objective.describe(value) for objective, value in zip(objectives, values, strict=True)
     )
 
 
-def outcomes(trials: Sequence[Trial]) -> str:
-    """`12 measured, 3 pruned`."""
+def count_outcomes(trials: Sequence[Trial]) -> str:
+    """Return the number of trials per outcome: `12 measured, 3 pruned`."""
     counts = Counter(trial.outcome for trial in trials)
     return ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
 
 
 def best(trials: Sequence[Trial], objectives: Sequence[Metric]) -> list[Trial]:
-    """Return the measured trials that no other beats; by the first objective, best first."""
-    # Here: pandas takes long to import, and is not needed before.
+    """Return the measured trials on the Pareto front, best by the first objective first."""
+    # Imports pandas, which would delay the first run.
     from pandas import DataFrame
 
     from convscope.analysis.pareto import non_dominated
 
     signs = [objective.sign for objective in objectives]
     table = DataFrame([trial.values for trial in trials], columns=range(len(signs))) * signs
-    on_it = non_dominated(table).sort_values(list(table.columns), ascending=False, kind="stable")
-    return [trials[place] for place in on_it.index]
+    front = non_dominated(table).sort_values(list(table.columns), ascending=False, kind="stable")
+    return [trials[index] for index in front.index]
