@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from convscope.streams import terminal_lines
 from convscope.sweep import progress
 from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.sweep.progress import SweepProgress
@@ -22,10 +23,11 @@ def told(runs: list[PlannedRun], seconds, ends: list[float], monkeypatch) -> lis
     now = SimpleNamespace(perf_counter=lambda: 0.0)
     monkeypatch.setattr(progress, "time", now)
     lines: list[str] = []
-    shown = SweepProgress(runs, seconds, lines.append, show_bar=False)
-    for run, end in zip(runs, ends, strict=True):
-        now.perf_counter = lambda end=end: end
-        shown.end(run, first_record(run.request))
+    shown = SweepProgress(runs, seconds, show_bar=False)
+    with terminal_lines(lines.append):
+        for run, end in zip(runs, ends, strict=True):
+            now.perf_counter = lambda end=end: end
+            shown.end(run, first_record(run.request))
     lines.append(shown.summary())
     return [line.rpartition(";")[2].rpartition(",")[2].strip() for line in lines]
 
