@@ -140,7 +140,7 @@ def ask() -> Ask:
     """A request for a tiny run: `ask(output_dir, "conv.stride=2", ...)`."""
     import torch
 
-    from convscope.streams import terminal_lines
+    from convscope.streams import log_to_terminal
     from convscope.training.resolve import RunResolver
 
     # A test before may have set it.
@@ -148,7 +148,7 @@ def ask() -> Ask:
     resolver = RunResolver()
 
     def request(output_dir: Path, *overrides: str) -> "RunRequest":
-        with terminal_lines(pytest.fail):
+        with log_to_terminal(pytest.fail):
             return resolver.request(
                 *resolver.prepare([[*TINY, f"output_dir={output_dir}", *overrides]])
             )

@@ -29,11 +29,11 @@ def train(*overrides: str) -> RunRecord:
     Raises:
         UserError: bad input, an impossible variant, or unavailable data.
     """
-    from convscope.streams import guarded_streams, terminal_lines
+    from convscope.streams import guarded_streams, log_to_terminal
     from convscope.text import escape_control
     from convscope.training.resolve import train_one
 
-    with guarded_streams(), terminal_lines(lambda line: print(escape_control(line))):
+    with guarded_streams(), log_to_terminal(lambda line: print(escape_control(line))):
         return train_one(overrides)
 
 

@@ -125,13 +125,15 @@ COSTS = (NAME, PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING)
 
 def layer_table(layers: Sequence[Layer], columns: Sequence[Column] = RUN_COLUMNS) -> Table:
     """Return a table with a row per layer."""
-    heads = tuple("<" * (one in (NAME, CONV)) + (one.head or one.title) for one in columns)
-    return Table(heads, tuple(tuple(one.text(layer) for one in columns) for layer in layers))
+    heads = tuple(
+        "<" * (column in (NAME, CONV)) + (column.head or column.title) for column in columns
+    )
+    return Table(heads, tuple(tuple(column.text(layer) for column in columns) for layer in layers))
 
 
 def legend(columns: Sequence[Column]) -> str:
     """Return the meanings of the column heads as one sentence."""
-    return f"{'; '.join(one.legend for one in columns if one.meaning)}."
+    return f"{'; '.join(column.legend for column in columns if column.meaning)}."
 
 
 def summary(geometry: NetworkGeometry) -> str:

@@ -32,7 +32,7 @@ _FALLBACKS = (
 def plain_text() -> Iterator[None]:
     """Disable math markup while figures are made and drawn: a class may be called `$1_$`."""
     installed = {font.name for font in fontManager.ttflist}
-    families = [*rcParams["font.family"], *(one for one in _FALLBACKS if one in installed)]
+    families = [*rcParams["font.family"], *(name for name in _FALLBACKS if name in installed)]
     with rc_context({"text.parse_math": False, "text.usetex": False, "font.family": families}):
         yield
 
@@ -40,8 +40,8 @@ def plain_text() -> Iterator[None]:
 def plain_label(name: str, most: int = MAX_NAME_LENGTH) -> str:
     """Return a name of at most `most` characters for a picture; missing characters are escaped."""
     shown = "".join(
-        one if can_draw(one) else one.encode("unicode_escape").decode()
-        for one in escape_control(name)
+        char if can_draw(char) else char.encode("unicode_escape").decode()
+        for char in escape_control(name)
     )
     return shorten(shown, most)
 
@@ -50,4 +50,4 @@ def can_draw(text: str) -> bool:
     """Return whether the current fonts have every character; others would be drawn as boxes."""
     paths = {findfont(FontProperties(family=[family])) for family in rcParams["font.family"]}
     fonts = [get_font(path) for path in paths]
-    return all(any(font.get_char_index(ord(one)) for font in fonts) for one in text)
+    return all(any(font.get_char_index(ord(char)) for font in fonts) for char in text)

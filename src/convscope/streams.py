@@ -125,14 +125,14 @@ def run_command(command: Callable[[], None]) -> int:
 
 @contextmanager
 def command_streams() -> Iterator[_Descriptor | None]:
-    """Use `guarded_streams` and `terminal_lines`; report at the end if output could not be written.
+    """Use `guarded_streams` and `log_to_terminal`; report at the end if writing failed.
 
     Yields:
         The descriptor of standard output, as `guarded_streams` does.
     """
     with guarded_streams() as out:
         try:
-            with terminal_lines():
+            with log_to_terminal():
                 yield out
         finally:
             sys.stdout.flush()
@@ -144,7 +144,7 @@ def command_streams() -> Iterator[_Descriptor | None]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
-class _Lines(logging.Handler):
+class _LineHandler(logging.Handler):
     """Passes on messages below ERROR.
 
     Errors are printed by the command that ends with them, and written to train.log in full.
@@ -161,13 +161,13 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def terminal_lines(write: Callable[[str], None] | None = None) -> Iterator[None]:
+def log_to_terminal(write: Callable[[str], None] | None = None) -> Iterator[None]:
     """Print each message that ConvScope logs as one line.
 
     Args:
         write: prints a line; `print_stderr` by default.
     """
-    logger, handler = logging.getLogger("convscope"), _Lines(write or print_stderr)
+    logger, handler = logging.getLogger("convscope"), _LineHandler(write or print_stderr)
     level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -181,10 +181,10 @@ def terminal_lines(write: Callable[[str], None] | None = None) -> Iterator[None]
 
 
 @contextmanager
-def no_terminal_lines() -> Iterator[None]:
+def suspend_terminal_log() -> Iterator[None]:
     """Stop printing ConvScope's log messages; log files still get them."""
     logger = logging.getLogger("convscope")
-    handlers = [handler for handler in logger.handlers if isinstance(handler, _Lines)]
+    handlers = [handler for handler in logger.handlers if isinstance(handler, _LineHandler)]
     for handler in handlers:
         logger.removeHandler(handler)
     try:

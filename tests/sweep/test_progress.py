@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.sweep import progress
 from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.sweep.progress import SweepProgress
@@ -24,7 +24,7 @@ def told(runs: list[PlannedRun], seconds, ends: list[float], monkeypatch) -> lis
     monkeypatch.setattr(progress, "time", now)
     lines: list[str] = []
     shown = SweepProgress(runs, seconds, show_bar=False)
-    with terminal_lines(lines.append):
+    with log_to_terminal(lines.append):
         for run, end in zip(runs, ends, strict=True):
             now.perf_counter = lambda end=end: end
             shown.end(run, first_record(run.request))

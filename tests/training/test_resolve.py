@@ -21,7 +21,7 @@ from convscope.config.compose import compose_config, config_dir, register_schema
 from convscope.data import Facts, sources
 from convscope.data.digits import load_digits
 from convscope.errors import UserError
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.training import devices, resolve
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest, fitted, to_remote
@@ -64,7 +64,7 @@ def requests(*commands: str) -> tuple[list[RunRequest], list[str]]:
     """The runs that commands ask for when they come as one, and what is told about them."""
     told: list[str] = []
     resolver = RunResolver()
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         return [resolver.request(*resolver.prepare([c.split()])) for c in commands], told
 
 
@@ -454,13 +454,13 @@ def test_what_of_the_images_is_not_used_is_told_once(tmp_path: Path) -> None:
 def test_large_images_are_told_with_the_way_to_scale_them(tmp_path: Path) -> None:
     told: list[str] = []
     command = [*own_images(tmp_path, 5, side=513).split(), "data.batch_size=4"]
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         RunResolver().prepare([command, [*command, "seed=1"]])
     assert told == [
         "images of 513x513 pixels (height x width) take much memory and time:"
         " data.image_size=64 would scale them"
     ]
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         RunResolver().prepare([[*command, "data.image_size=600"]])
     assert len(told) == 1
 

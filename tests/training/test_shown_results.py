@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.training import results
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
@@ -51,7 +51,7 @@ def test_names_of_classes_are_no_formulas(
         "trainer.limit_train_batches=1.0",
     )
     told: list[str] = []
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         record = train(asked)
     assert record.status == "finished", record.reason
     assert [line for line in told if "missing" in line] == []
@@ -82,7 +82,7 @@ def test_what_cannot_be_shown_is_told_and_the_run_is_finished(
     monkeypatch.setattr(owner, what, fails)
     asked = ask(tmp_path, "trainer.max_epochs=1", "trainer.limit_train_batches=2")
     lines: list[str] = []
-    with terminal_lines(lines.append):
+    with log_to_terminal(lines.append):
         record = train(asked)
     assert record.status == "finished", record.reason
     assert 0 <= record.metrics["test_accuracy"] <= 1

@@ -22,7 +22,7 @@ from convscope.errors import UserError
 from convscope.runs.history import History
 from convscope.runs.lock import RunLock, RunLocked
 from convscope.runs.record import RunRecord, current_record, read_record
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.training.experiment import Experiment
 from convscope.training.hardware import Hardware
 from convscope.training.model import ConvNet
@@ -156,7 +156,7 @@ def test_a_finished_run_is_not_trained_again(
     monkeypatch.delattr("convscope.training.experiment.Experiment")
     said: list[str] = []
     again = ask(trained.path.parents[1], "conv.stride=2")
-    with terminal_lines(said.append):
+    with log_to_terminal(said.append):
         assert train(again) == trained
     assert content(trained.path) == before
     assert said == [f"{trained.name} is already finished; rerun=true retrains it"]
@@ -170,7 +170,7 @@ def test_a_notice_tells_of_another_source_and_torch(ask: Ask, trained: RunRecord
     text = path.read_text()
     path.write_text(json.dumps(document))
     said: list[str] = []
-    with terminal_lines(said.append):
+    with log_to_terminal(said.append):
         train(ask(trained.path.parents[1], "conv.stride=2"))
     path.write_text(text)
     assert said == [
@@ -184,7 +184,7 @@ def test_rerun_moves_the_finished_run_aside(ask: Ask, tmp_path: Path) -> None:
     first = train(request)
     before = content(request.directory.path)
     said: list[str] = []
-    with terminal_lines(said.append):
+    with log_to_terminal(said.append):
         second = train(ask(tmp_path, "trainer.max_epochs=1", "rerun=true"))
     aside = request.directory.path.parent / "replaced" / f"{first.name}-1"
     assert said[0] == f"rerun=true: previous run moved to {aside}"
@@ -374,7 +374,7 @@ def test_a_variant_that_cannot_be_is_skipped_once(ask: Ask, tmp_path: Path) -> N
     assert (record.geometry, record.params, record.macs) == ([], None, None)
     assert sorted(content(request.directory.path)) == [".lock", "config.yaml", "run.json"]
     said: list[str] = []
-    with terminal_lines(said.append):
+    with log_to_terminal(said.append):
         assert train(request) == record
     assert "is already skipped" in said[0]
 

@@ -13,7 +13,7 @@ from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
 from convscope.geometry import network_geometry
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.training.model import ConvNet
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 from convscope.training.schedule import one_cycle
@@ -124,7 +124,7 @@ def test_a_step_that_cannot_be_captured_is_taken_plainly_and_told_once() -> None
     batches, net = train_batches(None), network()
     plain, losses, _ = trained(net, batches, capture=None)
     told: list[str] = []
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         refused, found, _ = trained(net, batches, refuse)
     assert told == [
         "the step could not be captured in a CUDA graph and runs eagerly:"

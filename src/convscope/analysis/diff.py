@@ -13,7 +13,13 @@ from pandas import DataFrame
 
 from convscope.analysis.pairwise import differences_from
 from convscope.config.schema import dotted, format_value
-from convscope.geometry import conv_from_layer, conv_text, convs_from_config, pair_token, typed_conv
+from convscope.geometry import (
+    conv_config,
+    conv_from_layer,
+    conv_text,
+    convs_from_config,
+    pair_token,
+)
 from convscope.metrics import geometric, measured
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord
@@ -171,7 +177,7 @@ def _config(record: RunRecord) -> dict[str, Plain]:
     else:
         typed = {
             key: f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
-            for key, value in typed_conv(convs_from_config(conv)).items()
+            for key, value in conv_config(convs_from_config(conv)).items()
         }
     return {f"conv.{key}": value for key, value in typed.items()} | {
         key: _plain(value)

@@ -66,7 +66,7 @@ def cases(overrides: Sequence[str], quick: bool, resolver: RunResolver) -> list[
         UserError: a key that the benchmark sets itself, an invalid value, or an impossible variant.
     """
     given = expand(overrides)
-    keys = {one.key for one in given}
+    keys = {choice.key for choice in given}
     for key in sorted(keys & _SET_HERE):
         raise UserError(f"{key} cannot be given: the benchmark sets it itself")
     if any(key.startswith("conv.") for key in keys):
@@ -76,7 +76,7 @@ def cases(overrides: Sequence[str], quick: bool, resolver: RunResolver) -> list[
         for key, values in DEFAULTS.items()
         if key not in keys
     ]
-    jobs = list(product(*defaults, *(one.overrides for one in given)))
+    jobs = list(product(*defaults, *(choice.overrides for choice in given)))
     found: dict[str, Case] = {}
     for job, variant in zip(jobs, resolver.prepare([[*job, *COMMON] for job in jobs]), strict=True):
         if variant.impossible is not None:

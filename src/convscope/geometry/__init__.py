@@ -13,6 +13,7 @@ from convscope.geometry.conv import (
 )
 from convscope.geometry.factors import FACTORS, pair_token
 from convscope.geometry.label import (
+    conv_config,
     conv_from_layer,
     conv_text,
     convs_from_config,
@@ -22,7 +23,6 @@ from convscope.geometry.label import (
     levels,
     padding_policy,
     parse_label,
-    typed_conv,
     variant_label,
     without_defaults,
 )
@@ -46,6 +46,7 @@ __all__ = [
     "NetworkGeometry",
     "Pair",
     "Sides",
+    "conv_config",
     "conv_from_layer",
     "conv_text",
     "convs_from_config",
@@ -62,7 +63,6 @@ __all__ = [
     "receptive_pixels",
     "require_batch_norm",
     "smallest_fix",
-    "typed_conv",
     "variant_label",
     "without_defaults",
 ]

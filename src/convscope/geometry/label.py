@@ -18,7 +18,7 @@ from convscope.geometry.factors import (
 )
 
 
-def joined(tokens: Sequence[str]) -> str:
+def join_tokens(tokens: Sequence[str]) -> str:
     """Return one token where all layers share it, else one per layer: `3`, `5.3.3`."""
     return tokens[0] if len(set(tokens)) == 1 else ".".join(tokens)
 
@@ -47,7 +47,7 @@ def variant_label(convs: Sequence[ConvSpec], padding: Sequence[str] | None = Non
     for factor in FACTORS:
         if not factor.is_default(factor.values(convs)):
             given = padding if factor is PADDING else None
-            parts.append(factor.letter + joined(given or _tokens(factor, convs)))
+            parts.append(factor.letter + join_tokens(given or _tokens(factor, convs)))
     return "-".join(parts)
 
 
@@ -91,9 +91,9 @@ def levels(convs: Sequence[ConvSpec], policy: str) -> dict[str, str]:
 
     The level of a padding is its policy, or its token, such as `p1`, where no policy fits.
     """
-    found = {factor.key: joined(_tokens(factor, convs)) for factor in FACTORS}
-    of_padding = found[PADDING.key]
-    return found | {PADDING.key: f"{PADDING.letter}{of_padding}" if policy == "other" else policy}
+    tokens = {factor.key: join_tokens(_tokens(factor, convs)) for factor in FACTORS}
+    padding = PADDING.letter + tokens[PADDING.key] if policy == "other" else policy
+    return tokens | {PADDING.key: padding}
 
 
 def _tokens(factor: Factor, convs: Sequence[ConvSpec]) -> list[str]:
@@ -105,10 +105,10 @@ def conv_text(conv: ConvSpec) -> str:
     return variant_label([conv]).replace("-", " ")
 
 
-def typed_conv(convs: Sequence[ConvSpec]) -> dict[str, Any]:
+def conv_config(convs: Sequence[ConvSpec]) -> dict[str, Any]:
     """Return the `conv` config that gives these pixels: per key one value, or a list per layer."""
     return {
-        factor.key: _typed(joined(_tokens(factor, convs)).split("."))
+        factor.key: _config_value(join_tokens(_tokens(factor, convs)).split("."))
         for factor in FACTORS
         if not factor.is_default(factor.values(convs))
     }
@@ -121,7 +121,7 @@ def parse_label(label: str) -> dict[str, Any] | None:
     `k4-s1-p1+2`, and the `psame` of folder names.
     """
     tokens = label_tokens(label)
-    return tokens and {key: _typed(entries) for key, entries in tokens.items()}
+    return tokens and {key: _config_value(entries) for key, entries in tokens.items()}
 
 
 def label_tokens(label: str) -> dict[str, list[str]] | None:
@@ -142,7 +142,7 @@ LABEL = re.compile("".join(map(_pattern, FACTORS)).removeprefix("-"))
 """Matches everything that `variant_label` writes, and `psame`; one group per factor."""
 
 
-def _typed(tokens: Sequence[str]) -> Any:
+def _config_value(tokens: Sequence[str]) -> Any:
     values = [as_number(token) for token in tokens]
     return values[0] if len(values) == 1 else values
 

@@ -114,7 +114,7 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
 
 @_rule("outputs of padding only", "at least 1 output of a layer")
 def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
-    """Find outputs whose window lies wholly on padding, because it is at least the kernel size.
+    """Find outputs whose window lies wholly on padding of at least the kernel size.
 
     They are constant, and are counted from the windows' positions.
     """

@@ -93,7 +93,10 @@ def data_warning(
         sides: the overrides of both variants.
         variants: both variants.
     """
-    typed = [[one for one in side if key_of(one).partition(".")[0] == "data"] for side in sides]
+    typed = [
+        [override for override in side if key_of(override).partition(".")[0] == "data"]
+        for side in sides
+    ]
     first, second = (variant.facts for variant in variants)
     if first == second or all(typed):
         return None
@@ -114,7 +117,10 @@ def rows(first: Variant, second: Variant) -> list[Row]:
     ]
     for name in sorted(layers[0] | layers[1], key=lambda name: (int(name[4:]), name)):
         sides = [side.get(name) for side in layers]
-        found += [_row(name, one.title, *(_cell(side, one) for side in sides)) for one in _COLUMNS]
+        found += [
+            _row(name, column.title, *(_cell(side, column) for side in sides))
+            for column in _COLUMNS
+        ]
     return [row for row in found if not set(row.texts) <= _NOTHING]
 
 

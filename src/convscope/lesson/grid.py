@@ -112,15 +112,16 @@ def examine_grid(overrides: Sequence[str]) -> Grid:
         UserError: an unknown key or group, an invalid value, or too many combinations.
     """
     choices = expand(overrides)
-    several = [len(one.overrides) > 1 for one in choices]
+    several = [len(choice.overrides) > 1 for choice in choices]
     composer = VariantComposer()
     variants = {}
-    for job in product(*(one.overrides for one in choices)):
+    for job in product(*(choice.overrides for choice in choices)):
         form = tuple(override.partition("=")[2] for override in compress(job, several))
         variants[form] = composer.compose(job)
     if not variants:
         raise UserError("the grid has no variants: nothing matches its glob")
-    return Grid({one.key: tuple(one.values) for one in compress(choices, several)}, variants)
+    values = {choice.key: tuple(choice.values) for choice in compress(choices, several)}
+    return Grid(values, variants)
 
 
 def require_single(overrides: Sequence[str]) -> None:

@@ -277,7 +277,7 @@ def _draw_legend(axes: Axes, ends: tuple[str, str] | None) -> None:
 
 
 def _draw(axes: Axes, drawn: HeatMap) -> None:
-    levels = [[nan if one.level is None else one.level for one in row] for row in drawn.cells]
+    levels = [[nan if cell.level is None else cell.level for cell in row] for row in drawn.cells]
     axes.pcolormesh(levels, cmap=COLOURS, vmin=0, vmax=1, edgecolors="white", linewidth=1)
     # The background is visible where a variant is impossible, because its cell is not drawn.
     axes.patch.set(facecolor="#f2f2f2", edgecolor="#b0b0b0", hatch="///")

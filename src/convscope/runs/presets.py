@@ -21,7 +21,7 @@ from convscope.config.schema import (
 )
 from convscope.errors import UserError
 from convscope.files import read_regular
-from convscope.geometry import convs_from_config, parse_label, typed_conv
+from convscope.geometry import conv_config, convs_from_config, parse_label
 from convscope.runs.directory import RunDirectory
 
 _GROUPS: dict[str, tuple[type, str]] = {
@@ -67,7 +67,7 @@ def preset(group: str, choice: str) -> dict[str, Any]:
         values = {key: value for key, value in config[group].items() if key in known}
         if group == "conv" and "same" not in values["padding"]:
             # With `same`, the padding may have no value in pixels.
-            values = typed_conv(convs_from_config(values))
+            values = conv_config(convs_from_config(values))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is not the config of a run: {as_typed(error)}") from error
     return {"defaults": [base, "_self_"]} | values

@@ -7,7 +7,7 @@ import dataclasses
 from convscope.errors import UserError
 from convscope.runs.lock import RunLocked
 from convscope.runs.record import RunRecord, utc_now
-from convscope.streams import no_terminal_lines
+from convscope.streams import suspend_terminal_log
 from convscope.training.distributed.processes import WorkerProcesses
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest
@@ -33,7 +33,7 @@ def train_isolated(
     """
     try:
         # The sweep prints its own lines; those of the run are in its train.log.
-        with no_terminal_lines():
+        with suspend_terminal_log():
             return train(request, processes)
     except RunLocked:
         return None

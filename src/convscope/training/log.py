@@ -63,7 +63,7 @@ def _log_thread_error(error: threading.ExceptHookArgs) -> None:
 def logged_to(handler: logging.Handler) -> Iterator[None]:
     """Within it, messages, warnings and the ends of threads go to this handler.
 
-    Those of ConvScope reach the terminal too, where `terminal_lines` shows them; others do not.
+    Those of ConvScope reach the terminal too, where `log_to_terminal` shows them; others do not.
 
     Raises:
         UserError: from the call that logs, when the disk is full or not writable.

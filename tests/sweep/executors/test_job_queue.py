@@ -11,7 +11,7 @@ import pytest
 
 from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record, write_record
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.sweep.executors.executor import JobFailure, JobQueue, Outcome
 from convscope.sweep.plan import PlannedRun, plan_runs
 from convscope.training.record import first_record
@@ -82,7 +82,7 @@ def queued(executor: Acted) -> tuple[RunRecord | None, list[str]]:
     told: list[str] = []
     jobs = JobQueue(executor)
     jobs.start(executor.run)
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         run, record = jobs.next_ended()
     assert run is executor.run
     return record, told

@@ -17,7 +17,7 @@ import torch
 from convscope.config.compose import compose_config
 from convscope.cores import cores
 from convscope.errors import UserError
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.sweep.executors.choice import LocalOptions, make_executor
 from convscope.sweep.executors.executor import JobFailure
 from convscope.training.devices import resolve_hardware
@@ -208,7 +208,7 @@ def test_a_job_whose_end_nobody_tells_has_not_ended(monkeypatch: pytest.MonkeyPa
         return tuple(executor.end_reason(SimpleNamespace(job_id=number)) for number in ("1", "2"))
 
     gone = "not in the queue any more"
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         states = [ends() for _ in range(5)]
     assert states == [*((None, None), (None, gone), (None, None), (None, None), (gone, "FAILED"))]
     assert told == ["SLURM does not answer (no answer within 8 s): waiting until it does"] * 2

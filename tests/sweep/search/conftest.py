@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convscope.runs.record import RunRecord
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 
 from .planted import FIXED, KEYS, Planted
 
@@ -35,7 +35,7 @@ def search(
 
         told: list[str] = []
         capfd.readouterr()
-        with terminal_lines(told.append):
+        with log_to_terminal(told.append):
             records = command.search([*FIXED, *overrides], keys, executor, "typed")
         return Searched(records, told, capfd.readouterr().out)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convscope.cores import cores
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -48,7 +48,7 @@ def trained(
 ) -> RunRequest:
     """A run on two devices that nothing disturbed."""
     request = ask(tmp_path_factory.mktemp("outputs"), *two, "trainer.strategy=ddp")
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         assert train(request).status == "finished"
     return request
 

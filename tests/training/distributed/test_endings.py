@@ -17,7 +17,7 @@ import convscope
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.record import RunRecord, current_record, read_record
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -44,7 +44,7 @@ def train_and_at_the_end_of_epoch(
         if line.startswith(f"epoch {number}/"):
             act()
 
-    with terminal_lines(look):
+    with log_to_terminal(look):
         return train(request)
 
 

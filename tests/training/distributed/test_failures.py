@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from convscope.errors import UserError
-from convscope.streams import terminal_lines
+from convscope.streams import log_to_terminal
 from convscope.training.callbacks.equal_weights import EqualWeights, fingerprint
 from convscope.training.distributed import experiment as under_test
 from convscope.training.distributed.experiment import DistributedExperiment
@@ -66,7 +66,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
         request = SimpleNamespace(hardware=SimpleNamespace(devices=2))
         return DistributedExperiment(request, Signals(), None), scripted, told  # type: ignore[arg-type]
 
-    with terminal_lines(told.append):
+    with log_to_terminal(told.append):
         yield make
 
 
