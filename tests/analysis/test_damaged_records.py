@@ -31,8 +31,8 @@ from convscope.runs.identity import identity
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.sweep.plan import plan_runs
 from convscope.tensorboard_plugin import ConvScopePlugin
-from convscope.training.record import show_run
 from convscope.training.request import RunRequest
+from convscope.training.show import show_run
 from convscope.training.train import train
 
 VALUES: tuple[Any, ...] = (
@@ -285,7 +285,7 @@ def test_a_record_with_one_value_changed_is_shown_or_skipped(
 def test_a_study_whose_name_is_longer_than_a_path_has_its_results_shown(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convscope.training.record.print_stderr", pytest.fail)
+    monkeypatch.setattr("convscope.training.show.print_stderr", pytest.fail)
     console = Console(record=True, width=200)
     record = dataclasses.replace(read_record(study.request.directory.record), study="x" * 5000)
     show_run(record, console)
@@ -309,7 +309,7 @@ def test_what_a_record_is_skipped_for_is_short(
     value: object,
     reason: str,
 ) -> None:
-    monkeypatch.setattr("convscope.training.record.print_stderr", pytest.fail)
+    monkeypatch.setattr("convscope.training.show.print_stderr", pytest.fail)
     record = study.request.directory.record
     whole = record.read_bytes()
     document = json.loads(whole)

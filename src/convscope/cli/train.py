@@ -28,8 +28,8 @@ from convscope.errors import UserError, interrupted_code
 from convscope.runs.record import RunRecord
 from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, print_error
 from convscope.tables import new_console
-from convscope.training.record import show_run
 from convscope.training.resolve import train_one
+from convscope.training.show import show_run
 from convscope.training.signals import Interrupted
 
 if TYPE_CHECKING:

@@ -1,26 +1,18 @@
-"""A run's record before it is trained, its config.yaml, and what the terminal shows at its end."""
+"""A run's record before it is trained, and its config.yaml."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
-from rich.console import Console
 
 from convscope.files import replace_file
-from convscope.layer_table import RUN_LEGEND, layer_table
-from convscope.metrics import describe
 from convscope.runs.environment import git_state, source_fingerprint, source_versions
-from convscope.runs.record import RunRecord, record_errors, utc_now
+from convscope.runs.record import RunRecord, utc_now
 from convscope.runs.usage import planned_usage
-from convscope.streams import print_stderr
-from convscope.tables import RESUME, print_line, print_paragraph, print_table, tensorboard_command
 from convscope.training.request import RunRequest, resolved
-
-_SHOWN = ("test_accuracy", "best_val_accuracy", "train_samples_per_sec", "params", "macs")
 
 
 def first_record(request: RunRequest) -> RunRecord:
@@ -89,28 +81,3 @@ def write_config(request: RunRequest) -> None:
     """
     config = resolved(request.variant, request.images, request.hardware)
     replace_file(request.directory.config, OmegaConf.to_yaml(OmegaConf.create(config)).encode())
-
-
-def show_run(record: RunRecord, console: Console) -> None:
-    """Print geometry, accuracy, speed and folder of a run that has ended, or why it has none."""
-    if record.status == "failed":
-        print_stderr(f"error: {record.name} failed: {record.reason}")
-        return
-    if record.status == "interrupted":
-        print_stderr(f"{record.name} was stopped ({record.reason}); {RESUME}")
-        return
-    print_line(console)
-    print_table(layer_table(record.geometry), console)
-    print_paragraph(console, RUN_LEGEND)
-    known = {**record.metrics, "params": record.params, "macs": record.macs}
-    print_line(console)
-    print_line(
-        console,
-        f"{record.dataset['name']} {record.variant}: {describe(known, *_SHOWN)}",
-    )
-    with record_errors(record):
-        folder = os.path.join(record.config["output_dir"], record.study, record.name)
-    # Not Path.is_dir, which raises for a name longer than a path can be.
-    if os.path.isdir(folder):
-        print_line(console, folder)
-        print_line(console, tensorboard_command(record))

@@ -1,0 +1,40 @@
+"""What the terminal shows of a run that has ended, without what a record takes to make."""
+
+from __future__ import annotations
+
+import os
+
+from rich.console import Console
+
+from convscope.layer_table import RUN_LEGEND, layer_table
+from convscope.metrics import describe
+from convscope.runs.record import RunRecord, record_errors
+from convscope.streams import print_stderr
+from convscope.tables import RESUME, print_line, print_paragraph, print_table, tensorboard_command
+
+_SHOWN = ("test_accuracy", "best_val_accuracy", "train_samples_per_sec", "params", "macs")
+
+
+def show_run(record: RunRecord, console: Console) -> None:
+    """Print geometry, accuracy, speed and folder of a run that has ended, or why it has none."""
+    if record.status == "failed":
+        print_stderr(f"error: {record.name} failed: {record.reason}")
+        return
+    if record.status == "interrupted":
+        print_stderr(f"{record.name} was stopped ({record.reason}); {RESUME}")
+        return
+    print_line(console)
+    print_table(layer_table(record.geometry), console)
+    print_paragraph(console, RUN_LEGEND)
+    known = {**record.metrics, "params": record.params, "macs": record.macs}
+    print_line(console)
+    print_line(
+        console,
+        f"{record.dataset['name']} {record.variant}: {describe(known, *_SHOWN)}",
+    )
+    with record_errors(record):
+        folder = os.path.join(record.config["output_dir"], record.study, record.name)
+    # Not Path.is_dir, which raises for a name longer than a path can be.
+    if os.path.isdir(folder):
+        print_line(console, folder)
+        print_line(console, tensorboard_command(record))
