@@ -79,13 +79,13 @@ def _load(path: Path) -> tuple[dict[str, Any], str | None]:
     except OSError as error:
         return {}, error.strerror or str(error)
     except zipfile.BadZipFile:
-        return {}, "it is no whole archive"
+        return {}, "it is not a complete archive"
     except RuntimeError as error:
         # PyTorch names the missing part.
         return {}, str(error).partition("\n")[0]
     except Exception as error:  # noqa: BLE001 (the readers of damaged files raise anything)
         return {}, type(error).__name__
-    return (content, None) if isinstance(content, dict) else ({}, "it is no dictionary")
+    return (content, None) if isinstance(content, dict) else ({}, "it is not a dictionary")
 
 
 def _damage(file: BinaryIO) -> str | None:

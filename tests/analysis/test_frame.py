@@ -177,7 +177,7 @@ def test_a_record_cut_in_half_is_named_and_the_rest_goes_on(
     runs, (left,) = Reader([study]).read()
     assert runs["seed"].tolist() == [0, 2]
     assert left.path == run
-    assert left.reason.startswith(f"{run / 'run.json'} is no valid JSON")
+    assert left.reason.startswith(f"{run / 'run.json'} is not valid JSON")
 
 
 @pytest.mark.parametrize(

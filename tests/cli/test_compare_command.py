@@ -290,7 +290,7 @@ def test_a_damaged_record_is_named_and_the_rest_goes_on(compare: Compare, study:
     assert out.startswith("strides: 12 runs of 4 variants (9 finished, 3 skipped)")
     link, damaged = err.splitlines()
     assert link == "skipped, unreadable: outputs/strides/link is a link, not followed"
-    assert damaged.startswith(f"skipped, unreadable: {record} is no valid JSON: ")
+    assert damaged.startswith(f"skipped, unreadable: {record} is not valid JSON: ")
 
 
 def test_names_do_no_harm(

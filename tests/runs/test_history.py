@@ -126,7 +126,7 @@ def test_a_row_is_added_without_reading_the_others(
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"epoch": 1, "step": 1, "train/los": 0.5}, "train/los is no column of a history"),
+        ({"epoch": 1, "step": 1, "train/los": 0.5}, "train/los is not a column of a history"),
         ({"epoch": 1, "train/loss": 0.5}, "needs epoch and step as whole numbers"),
         ({"epoch": 1.0, "step": 1}, "needs epoch and step as whole numbers"),
     ],
@@ -143,12 +143,12 @@ def test_a_wrong_row_is_refused(
     ("text", "message"),
     [
         ("a,b\n", "line 1 must be the columns of a history: epoch,step,"),
-        (HEADER + "1,10,0.5\n", "line 2 is no row of a history"),
-        (THREE + "x,40,,,,,,,,,\n", "line 5 is no row of a history"),
-        (HEADER + "1,10,a,,,,,,,,\n", "line 2 is no row of a history"),
-        (HEADER + "1,10,,,,,,,,,,\n", "line 2 is no row of a history"),
-        (HEADER + "\n", "line 2 is no row of a history"),
-        (HEADER + "\udcff\n", "line 2 is no row of a history"),
+        (HEADER + "1,10,0.5\n", "line 2 is not a row of a history"),
+        (THREE + "x,40,,,,,,,,,\n", "line 5 is not a row of a history"),
+        (HEADER + "1,10,a,,,,,,,,\n", "line 2 is not a row of a history"),
+        (HEADER + "1,10,,,,,,,,,,\n", "line 2 is not a row of a history"),
+        (HEADER + "\n", "line 2 is not a row of a history"),
+        (HEADER + "\udcff\n", "line 2 is not a row of a history"),
     ],
 )
 def test_what_is_no_history_is_named(history: History, text: str, message: str) -> None:
@@ -239,7 +239,7 @@ def test_killed_at_random_moments_loses_and_doubles_no_epoch(
     [
         ([1, 1, 2], "line 3 must be of a later epoch than the line before: 1, then 1"),
         ([1, 2, 3, 2], "line 5 must be of a later epoch than the line before: 3, then 2"),
-        ([0, 1], "line 2 is no row of a history: '0,"),
+        ([0, 1], "line 2 is not a row of a history: '0,"),
     ],
 )
 def test_epochs_twice_or_out_of_order_are_named(

@@ -59,10 +59,10 @@ def test_good_runs_are_read_and_the_rest_is_named(
     reasons = {entry.path.name: entry.reason for entry in aside}
     assert set(reasons) == {"cut", "empty", "foreign", "future", "text", "loop", "linked"}
     assert reasons["empty"] == f"{tmp_path / 'empty' / 'run.json'} is empty"
-    assert "cut/run.json is no valid JSON" in reasons["cut"]
+    assert "cut/run.json is not valid JSON" in reasons["cut"]
     assert "it has no schema" in reasons["foreign"]
     assert "schema must be 1, got 2" in reasons["future"]
-    assert "text/run.json is no valid JSON" in reasons["text"]
+    assert "text/run.json is not valid JSON" in reasons["text"]
     assert reasons["loop"] == f"{tmp_path / 'loop'} is a link, not followed"
     assert reasons["linked"].endswith("linked/run.json is not a regular file")
 

@@ -160,7 +160,7 @@ def test_a_run_that_another_process_trains_and_a_damaged_one_do_not_stop_the_oth
     assert ended.code == 1
     assert sorted(variants(ended.out)) == ["k1-s1-p1", "k5-s1-p1"]
     assert f"waiting for {one}, which another process trains\n" in ended.err
-    assert f"- k3-s1-p1 failed, seed 0: {three / 'run.json'} is no valid JSON" in ended.out
+    assert f"- k3-s1-p1 failed, seed 0: {three / 'run.json'} is not valid JSON" in ended.out
     assert json.loads((one / "run.json").read_text())["status"] == "finished"
     assert contents(str(three)) == damaged
     assert json.loads((five / "run.json").read_text())["status"] == "finished"

@@ -418,7 +418,7 @@ def test_names_are_text_and_never_markup(
     name = f"k3-s1-p1 (name {HOSTILE}0)"
     assert name in tab.variants
     assert tab.cell(name, "study") == f"0{HOSTILE}"
-    tab.find(".about li").get_by_text(f"{broken} is no valid JSON").wait_for()
+    tab.find(".about li").get_by_text(f"{broken} is not valid JSON").wait_for()
     for variant in (name, f"k3-s2-p1 (name {HOSTILE}1)"):
         tab.row(variant).get_by_role("checkbox").check()
     for title, names in VIEWS.items():

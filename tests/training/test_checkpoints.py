@@ -97,11 +97,11 @@ def rezipped(whole: bytes, without: str = "", compress: bool = False) -> bytes:
 
 
 DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "empty": (lambda whole: b"", "it is no whole archive"),
-    "truncated": (lambda whole: whole[:-100], "it is no whole archive"),
-    "first half": (lambda whole: whole[: len(whole) // 2], "it is no whole archive"),
-    "text": (lambda whole: b"hello", "it is no whole archive"),
-    "a pickle": (lambda whole: pickle.dumps(WEIGHTS), "it is no whole archive"),
+    "empty": (lambda whole: b"", "it is not a complete archive"),
+    "truncated": (lambda whole: whole[:-100], "it is not a complete archive"),
+    "first half": (lambda whole: whole[: len(whole) // 2], "it is not a complete archive"),
+    "text": (lambda whole: b"hello", "it is not a complete archive"),
+    "a pickle": (lambda whole: pickle.dumps(WEIGHTS), "it is not a complete archive"),
     "without its weights": (lambda whole: rezipped(whole, without="data/0"), ".* data/0.*"),
     "without its index": (lambda whole: rezipped(whole, without="data.pkl"), ".* data.pkl.*"),
     "compressed": (lambda whole: rezipped(whole, compress=True), "it is compressed"),
@@ -140,7 +140,7 @@ def test_what_it_lacks_is_named(directory: RunDirectory) -> None:
     with pytest.raises(UserError, match=r"damaged checkpoint \(it lacks optimizer_states\); "):
         read_last(directory, RUN)
     torch.save([1, 2], directory.best)
-    with pytest.raises(UserError, match=r"damaged checkpoint \(it is no dictionary\); "):
+    with pytest.raises(UserError, match=r"damaged checkpoint \(it is not a dictionary\); "):
         read_best(directory, RUN)
 
 

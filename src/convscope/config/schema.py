@@ -120,7 +120,7 @@ class TrainerConfig:
     """Arguments of `pytorch_lightning.Trainer`, as defined there; batches are optimizer steps."""
 
     max_epochs: Annotated[int | None, Meta(ge=1, le=1_000_000)]
-    """Stop after this many epochs; null is no limit but max_steps."""
+    """Stop after this many epochs; null leaves max_steps as the only limit."""
     max_steps: Annotated[int | None, Meta(ge=1, le=MAX_COUNT)]
     """Stop after this many optimizer steps; null is no limit."""
     max_time: Annotated[str | None, TIME]

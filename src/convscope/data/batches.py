@@ -33,13 +33,13 @@ def free_memory(device: torch.device) -> int:
     """Return the free memory of a device in bytes.
 
     Raises:
-        ValueError: The device has no memory of its own.
+        ValueError: The device shares the memory of the CPU.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    raise ValueError(f"no memory of its own: {device}")
+    raise ValueError(f"{device} has no separate memory")
 
 
 def to_device_async(values: Tensor, device: torch.device) -> Tensor:

@@ -104,7 +104,7 @@ def _renames(root: Path) -> str:
 def advice_on_files(known: Dataset, root: Path) -> str | None:
     """Return what to do with a data set's files that are misplaced or misnamed under `root`.
 
-    Without such files, return `other_data`.
+    If there are no such files, return `other_data`.
     """
     misplaced = {
         path: found

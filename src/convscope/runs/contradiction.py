@@ -62,7 +62,7 @@ def _of_data(record: RunRecord) -> Iterator[str]:
     for key in ("name", "fingerprint"):
         here, there = dataset[key], config.get(key)
         if here is not None and there is not None and here != there:
-            yield _two(f"dataset.{key}", here, f"config.data.{key}", there)
+            yield _mismatch(f"dataset.{key}", here, f"config.data.{key}", there)
     uses = data_usage(record)
     bounds = [(part, f"dataset.{part}", dataset[part]) for part in ("train", "val", "test")]
     for part, name, most in [*bounds, ("most_frequent", "dataset.used.test", uses["test"])]:
@@ -83,7 +83,7 @@ def _of_geometry(record: RunRecord) -> Iterator[str]:
     variant = variant_label(convs)
     # Older records have `same` in place of padding that differs between sides.
     if record.variant != variant and "same" not in record.variant:
-        yield _two("variant", record.variant, "config.conv", variant)
+        yield _mismatch("variant", record.variant, "config.conv", variant)
     if not record.geometry:
         return
     if record.dataset["input_shape"] is None:
@@ -98,13 +98,15 @@ def _of_geometry(record: RunRecord) -> Iterator[str]:
     for layer, expected in zip(record.geometry, layers, strict=True):
         for key, value in expected.items():
             if key in layer and key not in _INEXACT and layer[key] != value:
-                yield _two(f"{expected['name']}.{key}", layer[key], "its config and input", value)
+                yield _mismatch(
+                    f"{expected['name']}.{key}", layer[key], "its config and input", value
+                )
     totals = record.params, record.macs
     if "classes" not in record.dataset and totals != (geometry.params, geometry.macs):
         yield f"no number of classes gives its {record.params} params and {record.macs} MACs"
     for key, total in (("params", geometry.params), ("macs", geometry.macs)):
         if getattr(record, key) != total:
-            yield _two(key, getattr(record, key), "its layers", total)
+            yield _mismatch(key, getattr(record, key), "its layers", total)
 
 
 def _expected(record: RunRecord, convs: tuple[ConvSpec, ...]) -> Expected:
@@ -135,5 +137,5 @@ def _geometry(
     return geometry, geometry.as_records()
 
 
-def _two(name: str, value: object, other: str, expected: object) -> str:
+def _mismatch(name: str, value: object, other: str, expected: object) -> str:
     return f"{name} is {shorten(str(value), _SHOWN)}, by {other} it is {expected}"

@@ -28,7 +28,7 @@ _WINDOWS_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
 }
 
 
-class _Below:
+class _PathInRun:
     """A path relative to a run's folder."""
 
     def __init__(self, name: str) -> None:
@@ -43,15 +43,15 @@ class RunDirectory:
     """The paths of a run; nothing is created or read."""
 
     path: Path
-    record = _Below("run.json")
-    config = _Below("config.yaml")
-    history = _Below("history.csv")
-    checkpoints = _Below("checkpoints")
-    best = _Below("checkpoints/best.ckpt")
-    last = _Below("checkpoints/last.ckpt")
-    train_log = _Below("train.log")
-    lock = _Below(".lock")
-    heartbeat = _Below(".heartbeat")
+    record = _PathInRun("run.json")
+    config = _PathInRun("config.yaml")
+    history = _PathInRun("history.csv")
+    checkpoints = _PathInRun("checkpoints")
+    best = _PathInRun("checkpoints/best.ckpt")
+    last = _PathInRun("checkpoints/last.ckpt")
+    train_log = _PathInRun("train.log")
+    lock = _PathInRun(".lock")
+    heartbeat = _PathInRun(".heartbeat")
 
     @property
     def name(self) -> str:

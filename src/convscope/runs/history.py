@@ -69,7 +69,7 @@ class History:
         for number, line in enumerate(lines, start=2):
             row = _parsed(line)
             if row is None:
-                raise UserError(f"{self.path} line {number} is no row of a history: {line!r}")
+                raise UserError(f"{self.path} line {number} is not a row of a history: {line!r}")
             if rows and _epoch(row) <= _epoch(rows[-1]):
                 raise UserError(
                     f"{self.path} line {number} must be of a later epoch than the line before:"
@@ -120,7 +120,7 @@ def _epoch(row: Mapping[str, float | int | None]) -> int:
 def _line(row: Mapping[str, float | int | None]) -> str:
     unknown = row.keys() - set(COLUMNS)
     if unknown:
-        raise ValueError(f"{sorted(unknown)[0]} is no column of a history")
+        raise ValueError(f"{sorted(unknown)[0]} is not a column of a history")
     if not all(type(row.get(key)) is int for key in ("epoch", "step")):
         raise ValueError("a row of a history needs epoch and step as whole numbers")
     cells = [str(row["epoch"]), str(row["step"])]

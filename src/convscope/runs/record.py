@@ -135,10 +135,10 @@ def read_record(path: Path) -> RunRecord:
         # Python's literals NaN and Infinity, in records written by hand, are read as null.
         document = json.loads(data, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no valid JSON: {error}") from error
+        raise UserError(f"{path} is not valid JSON: {error}") from error
     problem = problem_of(document)
     if problem:
-        raise UserError(f"{path} is no record of a run: {problem}")
+        raise UserError(f"{path} is not a record of a run: {problem}")
     del document["schema"]
     document["metrics"] = _finite(document["metrics"])
     return RunRecord(**document, path=path.parent)
