@@ -87,7 +87,7 @@ def unused_border(geometry: NetworkGeometry) -> str | None:
 
 @_rule("skipped pixels", "at least 1 input pixel")
 def skipped_pixels(geometry: NetworkGeometry) -> str | None:
-    """Find input pixels in the gaps between windows, such as a stride above the kernel size leaves.
+    """Find input pixels that no window covers, in gaps left by a large stride or by dilation.
 
     No weight is ever applied to them. Strides subsample: Dumoulin and Visin (2016), section 1.1.
     """
@@ -210,7 +210,8 @@ def pointwise_kernel(geometry: NetworkGeometry) -> str | None:
 def patches(geometry: NetworkGeometry) -> str | None:
     """Find strides equal to the kernel size: windows side by side that cover each pixel once.
 
-    Such as the patches of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021).
+    Vision Transformers cut images into patches in this way: Dosovitskiy et al., "An Image is Worth
+    16x16 Words" (ICLR 2021).
     """
 
     def clause(layer: LayerGeometry) -> str | None:
@@ -269,9 +270,9 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
 
 @_rule("MACs in one layer", f"at least {share(MACS_SHARE)} of all MACs")
 def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
-    """Find the layer that most multiply-accumulates are in, if there are several conv layers.
+    """Find the layer with most of the multiply-accumulates, if there are several conv layers.
 
-    Changing that layer changes the network's cost most.
+    A change of this layer has the largest effect on the network's cost.
     """
     costliest = max(geometry.layers, key=lambda layer: layer.macs)
     part = costliest.macs / geometry.macs

@@ -177,8 +177,9 @@ def rules(overrides: Sequence[str]) -> None:
     for rule in RULES:
         print_line(console)
         print_line(console, f"{rule.title}: {rule.threshold}")
-        meaning = " ".join((inspect.getdoc(rule.find) or "").split())
-        print_paragraph(console, meaning, first="  ", rest="  ")
+        # The docstrings are imperative; users read only what is found.
+        meaning = " ".join((inspect.getdoc(rule.find) or "").split()).removeprefix("Find ")
+        print_paragraph(console, meaning[0].upper() + meaning[1:], first="  ", rest="  ")
 
 
 def _write_page(
