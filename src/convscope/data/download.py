@@ -73,9 +73,8 @@ def fetch(
     Args:
         archive: What to download, and its mirrors.
         root: `data.root`; missing folders are created.
-        deadline: Time by `time.monotonic()`, in seconds, by which to finish; `CONNECT_SECONDS` then
-            applies to all mirrors together. None sets no limit to the whole, and
-            `CONNECT_SECONDS` applies to each mirror.
+        deadline: Time by `time.monotonic()`, in seconds, by which to finish, or None. With a
+            deadline, `CONNECT_SECONDS` applies to all mirrors together, else to each.
         progress: Draw a progress bar on stderr if it is a terminal.
 
     Raises:

@@ -17,10 +17,12 @@ from convscope.files import open_regular, read_regular
 from convscope.runs.directory import RunDirectory
 
 INTERVAL_S = 15.0
+"""Time between two beats, seconds."""
 TIMEOUT_S = 90.0
-"""Age of the last beat after which a process counts as dead; clocks of hosts may differ by
-`TIMEOUT_S - INTERVAL_S`."""
+"""Age of the last beat, in seconds, after which a process counts as dead; the clocks of hosts may
+differ by `TIMEOUT_S - INTERVAL_S`."""
 _SETTLE_S = 0.5
+"""Time to wait, in seconds, for another host that takes over the same run."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MAX_BYTES = 1024
 """Most bytes of a heartbeat file, far more than a host's identifier has."""
@@ -47,12 +49,12 @@ def is_alive_elsewhere(run_dir: Path, now: float | None = None) -> bool:
         # Opened, not only examined by `stat`: NFS then asks the server for the current time stamp.
         file = open_regular(RunDirectory(run_dir).heartbeat)
         try:
-            host, beaten = os.read(file, _MAX_BYTES), os.fstat(file).st_mtime
+            host, last_beat = os.read(file, _MAX_BYTES), os.fstat(file).st_mtime
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return host not in (b"", host_id().encode()) and (now or time.time()) - beaten < TIMEOUT_S
+    return host not in (b"", host_id().encode()) and (now or time.time()) - last_beat < TIMEOUT_S
 
 
 def start_heartbeat(run_dir: Path, now: float) -> "Heartbeat | None":
