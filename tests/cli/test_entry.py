@@ -73,7 +73,7 @@ from convscope import files
 from convscope.cli import entry
 
 command, signum = sys.argv.pop(1), int(sys.argv.pop())
-create = files.create
+create_file = files.create_file
 
 class Stopped:
     def __init__(self, path, file):
@@ -89,10 +89,10 @@ class Stopped:
 
 @contextmanager
 def stopped(path):
-    with create(path) as file:
+    with create_file(path) as file:
         yield Stopped(path, file)
 
-files.create = stopped
+files.create_file = stopped
 getattr(entry, command)()
 """
 

@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 import pytest
 
 from convscope.errors import UserError
-from convscope.files import create, replace_file
+from convscope.files import create_file, replace_file
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -149,8 +149,8 @@ def test_a_full_disk_leaves_the_old_file_whole(
     with monkeypatch.context() as patch:
         if step == "write":
             patch.setattr(
-                "convscope.files.create",
-                lambda path: FullFile(cast(IO[bytes], create(path))),
+                "convscope.files.create_file",
+                lambda path: FullFile(cast(IO[bytes], create_file(path))),
             )
         else:
             patch.setattr(os, step, full)
