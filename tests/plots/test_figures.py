@@ -141,7 +141,7 @@ def test_an_interval_beyond_an_axis_is_cut_there_and_marked(
     assert (beyond["x"], beyond["customdata"]) == ([pytest.approx(left)], [slow])
     assert beyond["marker"]["symbol"] == ["triangle-left"]
     assert "95 % interval 0 samples/s to" in beyond["hovertext"][0].replace("<br>", " ")
-    assert "triangle: interval goes on beyond the axis" in text_of(figure)
+    assert "triangle: interval extends beyond the axis" in text_of(figure)
 
 
 def test_no_interval_leaves_what_an_accuracy_or_a_speed_can_be(make_runs: Runs) -> None:
@@ -175,8 +175,8 @@ def test_what_a_mark_hides_is_named_where_it_is_pointed_at(make_runs: Runs) -> N
     *_, points = data(accuracy_against(runs))
 
     hints = {text.split("<br>")[0]: text.split("<br>")[-1] for text in points["hovertext"]}
-    assert hints["k3-s1-p1"] == "at the same place: k3-s1-p0"
-    assert hints["k3-s1-p0"] == "at the same place: k3-s1-p1"
+    assert hints["k3-s1-p1"] == "at the same position: k3-s1-p0"
+    assert hints["k3-s1-p0"] == "at the same position: k3-s1-p1"
     assert "same place" not in hints["k5-s1-p2"]
     assert points["marker"]["opacity"] < 1
 
@@ -553,7 +553,7 @@ def test_what_cannot_be_read_is_named_and_no_link_is_followed(
 
     (line,) = data(figure)
     assert line["y"] == [0.5, 0.9]
-    assert text_of(figure).replace("<br>", " ").endswith("is not a regular file")
+    assert "history.csv is not a regular file<br>" in text_of(figure)
 
 
 @pytest.mark.parametrize("figure", [one.draw for one in FIGURES.values()], ids=FIGURES)

@@ -116,7 +116,7 @@ def levels_of(runs: DataFrame) -> DataFrame:
     return DataFrame({factor.key: runs[f"{factor.key}_level"] for factor in FACTORS})
 
 
-def in_order(level: str) -> tuple[object, ...]:
+def level_order(level: str) -> tuple[object, ...]:
     """Return the sort key of a level: valid, half, full, then numbers as 3, 3x5, 5, 5.3.3, 11."""
     if level in _POLICIES:
         return (_POLICIES.index(level),)
@@ -179,7 +179,7 @@ class Grid:
     def __init__(self, levels: DataFrame, y: Array) -> None:
         self.levels, self.y = levels, y
         self.factors = [factor for factor in levels if levels[factor].nunique() > 1]
-        self.values = {f: sorted(levels[f].unique(), key=in_order) for f in self.factors}
+        self.values = {f: sorted(levels[f].unique(), key=level_order) for f in self.factors}
         self.each_level = [(f, level) for f in self.factors for level in self.values[f]]
         self.cells = DataFrame(itertools.product(*self.values.values()), columns=self.factors)
         by_cell = levels.assign(y=y).groupby(self.factors, sort=False)["y"]

@@ -1,7 +1,7 @@
-"""Figures of runs, for a page and for a notebook: `heat(load("outputs/mnist"))`.
+"""Plotly figures of runs, for pages and for notebooks: `heat(load("outputs/mnist"))`.
 
-Each takes `frame`'s table and gives a Plotly figure; it raises UserError where there is nothing to
-show. The page must give a figure the height that its layout has.
+Each function takes the table of `analysis.frame` and raises UserError if there is nothing to show.
+A page must give a figure the height of its layout.
 """
 
 from __future__ import annotations
@@ -27,4 +27,4 @@ __all__ = [
 ]
 
 FIGURES = find_figures(__path__, __name__)
-"""All figures by name, also those that the functions above do not list, in their order."""
+"""All figures by name, in their order, including those without a function above."""

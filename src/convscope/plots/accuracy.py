@@ -1,4 +1,4 @@
-"""Accuracy against what it costs: a point per group, its 95 % interval, the Pareto front."""
+"""Accuracy against cost: a point per group with its 95 % interval, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -38,17 +38,18 @@ from convscope.text import counted
 ACCURACY = METRICS["test_accuracy"]
 COST = Choice("cost", "Against", {metric.name: metric.title for metric in metrics_of("scatter")})
 _HEIGHT, _ONE_OF_SEVERAL = 330, 240
-"""Of the only panel, and of one of several, pixels."""
-_MARGIN, _SAME_PLACE = 0.08, 0.01
-"""As parts of an axis: on either side of the points; what is nearer is hidden by its mark."""
+"""Height of the only panel, and of one of several, in pixels."""
+_MARGIN, _SAME_POSITION = 0.08, 0.01
+"""Fractions of an axis: margin beside the points; distance below which marks hide each other."""
 _MOST_LABELLED, _MOST_LISTED = 30, 3
-"""Points of a panel that are all labelled where there is room; of more, the front and the best."""
+"""Largest number of points that are all labelled, else only the front and the best; largest number
+of hidden points that a hover lists."""
 _FAINT = f"{NEUTRAL}99"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis from `low` to `high`, powers of 10 where `is_log`."""
+    """An axis from `low` to `high`, which are exponents of 10 if `is_log`."""
 
     metric: Metric
     is_log: bool
@@ -61,12 +62,13 @@ class Axis:
         return (10**self.low, 10**self.high) if self.is_log else (self.low, self.high)
 
     def positions(self, groups: DataFrame) -> Series:
-        """Return where each group is, from 0 to 1."""
+        """Return the groups' positions on the axis, from 0 to 1."""
         values = groups[self.metric.name]
         values = values.map(math.log10) if self.is_log else values
         return (values - self.low) / (self.high - self.low)
 
     def layout(self) -> dict[str, Any]:
+        """Return range and ticks as properties of Plotly's axis."""
         shown: dict[str, Any] = {"range": (self.low, self.high)}
         if not self.is_log:
             return shown | {"tickformat": self.metric.tick_format}
@@ -76,16 +78,16 @@ class Axis:
 
 
 def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go.Figure:
-    """Test accuracy against training samples/s, MACs per image or parameters.
+    """Draw test accuracy against training samples/s, MACs per image or parameters.
 
-    A panel per setting. Settings of one group share a panel, the last, where labels say which.
+    A panel per setting. Settings with one group share the last panel, where labels name them.
 
     Args:
-        runs: `frame`'s table.
-        cost: one of `COST`.
+        runs: table from `frame`.
+        cost: name of the metric, one of `COST`.
 
     Raises:
-        UserError: `cost` is none of them, or no finished run has both.
+        UserError: `cost` is not an option, or no finished run has both metrics.
     """
     against = METRICS[COST.check(cost)]
     groups = measured_groups(runs).dropna(subset=[cost])
@@ -98,7 +100,7 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     x, y = _axis(groups, against), _axis(groups, ACCURACY)
     settings = split_by_setting(groups)
     shown = settings[:MOST_PANELS]
-    # Means of speeds differ by chance, and settings are not compared: neither has a front.
+    # Settings are not compared with each other, so that their common panel has no front.
     fronts = [pareto.chosen_front(part, cost) if title != SINGLE else [] for title, part in shown]
     height = _HEIGHT if len(shown) == 1 else _ONE_OF_SEVERAL
     cut = [_cut_intervals(part, x, y) for _, part in shown]
@@ -106,7 +108,7 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     titles = [
         f"Accuracy against {against.title}",
         "dotted: Pareto front by validation" if any(fronts) else "",
-        "triangle: interval goes on beyond the axis" if any(cut) else "",
+        "triangle: interval extends beyond the axis" if any(cut) else "",
         f"{counted(more, 'more setting')} not shown" if more else "",
     ]
     which = "more" if against.better == "larger" else "less"
@@ -114,7 +116,7 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
         "title": {"text": f"{against.title}, {which} is better"},
         "tickfont": {"size": 11},
     }
-    # Room for a triangle beside the numbers.
+    # Leaves room for a triangle beside the numbers.
     y_axis = y.layout() | {"title": {"text": ACCURACY.title}, "ticklabelstandoff": 5}
     panels = [
         Panel(
@@ -130,10 +132,10 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
 
 
 def _axis(groups: DataFrame, metric: Metric) -> Axis:
-    """Return an axis from the least to the greatest value and interval, with a margin.
+    """Return an axis for all values and intervals, with a margin.
 
-    An interval of few seeds may be far wider than all means are apart: it is cut where it would
-    push them together.
+    The intervals of few seeds may be far wider than the range of the means: they extend the axis by
+    at most half of that range.
     """
     values = lows = highs = groups[metric.name]
     if metric.is_measured:
@@ -144,16 +146,16 @@ def _axis(groups: DataFrame, metric: Metric) -> Axis:
         values, lows, highs = (
             part.clip(lower=least).map(math.log10) for part in (values, lows, highs)
         )
-    apart = values.max() - values.min() or highs.max() - lows.min() or abs(values.max()) / 10 or 1
-    low = max(lows.min(), values.min() - apart / 2)
-    high = min(highs.max(), values.max() + apart / 2)
-    margin = max(high - low, apart) * _MARGIN
+    spread = values.max() - values.min() or highs.max() - lows.min() or abs(values.max()) / 10 or 1
+    low = max(lows.min(), values.min() - spread / 2)
+    high = min(highs.max(), values.max() + spread / 2)
+    margin = max(high - low, spread) * _MARGIN
     return Axis(metric, is_log_axis, low - margin, high + margin)
 
 
 def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -> Trace:
     cost = x.metric
-    # The best come last, on top of the others.
+    # The best groups are drawn last, on top of the others.
     groups = groups.sort_values(ACCURACY.name, kind="stable")
     labels = groups["setting" if title == SINGLE else "variant"]
     best_first = list(groups.index[::-1])
@@ -180,7 +182,7 @@ def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -
             "on the front, by validation accuracy" if name in front else "",
             beside,
         )
-        for (name, group), beside in zip(records(groups), _at_one_place(groups, x, y), strict=True)
+        for (name, group), beside in zip(records(groups), _hidden_points(groups, x, y), strict=True)
     ]
     return scatter(
         "markers+text",
@@ -201,24 +203,24 @@ def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -
     )
 
 
-def _at_one_place(groups: DataFrame, *axes: Axis) -> list[str]:
-    """Return for each group which others its mark lies upon, "" where there are none."""
+def _hidden_points(groups: DataFrame, *axes: Axis) -> list[str]:
+    """Return a text per group with the others that have the same position; "" without others."""
     near = np.ones((len(groups), len(groups)), bool)
     for axis in axes:
         positions = axis.positions(groups).to_numpy(float)
-        near &= abs(positions[:, None] - positions) < _SAME_PLACE
+        near &= abs(positions[:, None] - positions) < _SAME_POSITION
     np.fill_diagonal(near, val=False)
     texts = []
     for others in near:
         labels = list(groups["label"].to_numpy(object)[others])
         more = f" and {len(labels) - _MOST_LISTED} more" if len(labels) > _MOST_LISTED else ""
         listed = f"{', '.join(labels[:_MOST_LISTED])}{more}"
-        texts.append(f"at the same place: {listed}" if labels else "")
+        texts.append(f"at the same position: {listed}" if labels else "")
     return texts
 
 
 def _interval(groups: DataFrame, axis: Axis) -> Trace:
-    """Return the interval's bars, cut where the axis ends: a log axis has nothing beyond."""
+    """Return the error bars, cut at the ends of the axis: a log axis cannot reach 0."""
     low, high = (groups[end] for end in interval_columns(axis.metric))
     least, most = axis.ends
     mean = groups[axis.metric.name]
@@ -226,7 +228,7 @@ def _interval(groups: DataFrame, axis: Axis) -> Trace:
 
 
 def _cut_intervals(groups: DataFrame, *axes: Axis) -> list[Trace]:
-    """Return a triangle at an axis's end for each interval that goes on beyond it."""
+    """Return a triangle at the end of an axis for each interval that extends beyond it."""
     marks = []
     for number, axis in enumerate(axes):
         for column, end, is_low in zip(
@@ -235,10 +237,10 @@ def _cut_intervals(groups: DataFrame, *axes: Axis) -> list[Trace]:
             beyond = groups[column] < end if is_low else groups[column] > end
             symbol = (("left", "right"), ("down", "up"))[number][not is_low]
             for name, group in records(groups[beyond]):
-                place = [group[one.metric.name] for one in axes]
-                place[number] = end
+                point = [group[one.metric.name] for one in axes]
+                point[number] = end
                 hint = lines(group["label"], with_interval(axis.metric, group))
-                marks.append((*place, f"triangle-{symbol}", name, hint))
+                marks.append((*point, f"triangle-{symbol}", name, hint))
     if not marks:
         return []
     x, y, symbols, names, hints = map(list, zip(*marks, strict=True))
@@ -247,15 +249,15 @@ def _cut_intervals(groups: DataFrame, *axes: Axis) -> list[Trace]:
 
 
 def _front(front: DataFrame, cost: str) -> list[Trace]:
-    # Straight: ordered by validation accuracy, the test accuracy may fall along it.
+    # Straight lines, not steps: the front is by validation accuracy, so test accuracy may fall.
     line = {"color": NEUTRAL, "width": 1.5, "dash": "dot"}
     x, y = to_json_list(front[cost]), to_json_list(front[ACCURACY.name])
     return [scatter("lines", x, y, line=line, customdata=list(front.index))] if x else []
 
 
 _CAPTION = (
-    "A point is a variant's mean over its seeds, with 95 % intervals where there is more than one;"
-    " what its colour, symbol and filling mean stands below the figure."
+    "A point is a variant's mean over its seeds, with 95 % intervals if it has several seeds;"
+    " the legend below explains colours, symbols and fills."
 )
 FIGURE = Figure(
     accuracy_against,
@@ -265,16 +267,16 @@ FIGURE = Figure(
     reports=(
         InReport(
             "accuracy-samples",
-            "What accuracy costs in training speed",
+            "Test accuracy and training speed",
             _CAPTION,
             {"cost": "train_samples_per_sec"},
         ),
         InReport(
             "accuracy-macs",
-            "What accuracy costs in multiply-accumulate operations (MACs)",
-            f"{_CAPTION} The dotted line joins the Pareto front: the variants that no other beats"
-            " in mean validation accuracy and in cost at once. Neighbours on it need not differ"
-            " significantly.",
+            "Test accuracy and multiply-accumulate operations (MACs)",
+            f"{_CAPTION} The dotted line is the Pareto front: no other variant is as good in both"
+            " mean validation accuracy and cost, and better in one. Neighbours on it need not"
+            " differ significantly.",
             {"cost": "macs"},
         ),
     ),

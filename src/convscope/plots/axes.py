@@ -1,4 +1,4 @@
-"""Metrics on an axis and beside it."""
+"""Axes, ticks and intervals of metrics."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from convscope.plots.table import to_json_list
 
 _MOST_TICKS = 5
 _LOG_FROM = 4
-"""Largest by smallest value from which an axis is logarithmic."""
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 def is_log(metric: Metric, values: Series) -> bool:
-    """Return whether these values ask for a logarithmic axis."""
+    """Return whether these values need a logarithmic axis."""
     return bool(metric.log and values.min() > 0 and values.max() / values.min() >= _LOG_FROM)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return round values from 10**low to 10**high, few enough to stand apart at 360 pixels."""
+    """Return round values from 10**low to 10**high, few enough not to overlap at 360 pixels."""
     decades = range(math.floor(low), math.ceil(high) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         ticks = [step * 10.0**decade for decade in decades for step in steps]
@@ -34,19 +34,19 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def interval_columns(metric: Metric) -> list[str]:
-    """Return the columns of the interval's ends in `groups.grouped`; none where seeds agree."""
+    """Return the interval's columns in `groups.grouped`; none if the metric is not measured."""
     return [f"{metric.name}_low", f"{metric.name}_high"] if metric.is_measured else []
 
 
 def bounded(metric: Metric, ends: Series) -> Series:
-    """Return ends of intervals cut at the least and greatest value: Student's know neither."""
+    """Return the bounds of intervals, clipped to the range of the metric."""
     return ends.clip(0.0, metric.most)
 
 
 def error_bars(
     mean: Series, low: Series, high: Series, colour: str, thickness: float
 ) -> dict[str, Any]:
-    """Return bars from `low` to `high` around `mean`, in Plotly's terms."""
+    """Return Plotly's error bars from `low` to `high` around `mean`."""
     return {
         "type": "data",
         "symmetric": False,
@@ -59,7 +59,7 @@ def error_bars(
 
 
 def with_interval(metric: Metric, group: Mapping[str, Any]) -> str:
-    """Return `98.75 % (95 % interval 98.61 % to 98.89 %)`; of a single run without one."""
+    """Return the value with its interval, if any: `98.75 % (95 % interval 98.61 % to 98.89 %)`."""
     text = metric.text(group[metric.name])
     ends = Series([group[column] for column in interval_columns(metric)], dtype=float)
     if ends.empty or pd.isna(ends[0]):

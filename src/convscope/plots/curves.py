@@ -1,4 +1,4 @@
-"""Learning curves: a line per group, the mean over its runs, and a band over them."""
+"""Learning curves: a line per group for the mean over its runs, and a band for their range."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.analysis.anova import in_order, levels_of
+from convscope.analysis.anova import level_order, levels_of
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
 from convscope.plots.axes import log_ticks
@@ -38,15 +38,15 @@ METRIC = Choice(
     },
 )
 MOST_EPOCHS = 2_000
-"""Of a curve, more than a figure has pixels; of a longer history fewer are drawn."""
+"""Largest number of epochs per curve, more than a figure has pixels; longer ones are thinned."""
 _HEIGHT = 240
-"""Of a panel, pixels."""
+"""Height of a panel, in pixels."""
 _MOST_BANDS = 4
-"""Groups of a panel; more bands hide each other and the lines."""
+"""Largest number of groups in a panel with bands; more would hide each other and the lines."""
 _FEW_EPOCHS = 12
 _MARGIN = 0.05
 _FAINT = "24"
-"""Opacity behind a colour: a seventh."""
+"""Suffix of a colour for an opacity of 1/7."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Curve:
     """A metric of a group's runs.
 
     Args:
-        runs: how many have it.
-        values: by epoch, of the runs that got that far.
-        every: 1, or the number of epochs of which one is in `values`.
+        runs: number of runs that have it.
+        values: the runs' values by epoch.
+        every: step between the epochs of `values`.
     """
 
     runs: int
@@ -65,13 +65,18 @@ class Curve:
 
     @cached_property
     def means(self) -> list[float]:
+        """Mean over the runs per epoch."""
         return [sum(values) / len(values) for values in self.values.values()]
 
 
 def load_curves(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[str]]:
-    """Return the curve of each group that has one, and what could not be read.
+    """Return the curves by group, and the errors of unreadable histories.
 
-    Where a group has finished runs only these count: of its others the last epochs are missing.
+    If a group has finished runs, only these count, as others lack the last epochs.
+
+    Args:
+        runs: table from `frame`.
+        metric: one of `history.METRICS`.
     """
     curves: dict[str, Curve] = {}
     unreadable: list[str] = []
@@ -87,7 +92,7 @@ def load_curves(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[st
         epochs = sorted(set().union(*series))
         if epochs:
             every = -(-len(epochs) // MOST_EPOCHS)
-            # The last one stays.
+            # Counted from the last epoch, which is always drawn.
             drawn = epochs[::-every][::-1]
             values = {epoch: [one[epoch] for one in series if epoch in one] for epoch in drawn}
             curves[str(group)] = Curve(sum(map(bool, series)), values, every)
@@ -95,10 +100,10 @@ def load_curves(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[st
 
 
 def _series(run: Path, metric: str) -> dict[int, float]:
-    """Return the metric by epoch; {} where there is no history.
+    """Return the metric by epoch; {} without a history.
 
     Raises:
-        UserError: the history is no regular file, cannot be read, or has an accuracy that is none.
+        UserError: the history is not a regular file, is unreadable, or has an invalid accuracy.
     """
     path = RunDirectory(run).history
     series = {
@@ -113,19 +118,18 @@ def _series(run: Path, metric: str) -> dict[int, float]:
 
 
 def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
-    """A metric per epoch: the mean over a group's runs, from least to greatest a band.
+    """Draw a metric per epoch: the mean over a group's runs, and a band from minimum to maximum.
 
-    Where a group has finished runs only these count. A panel per setting; where there is but one
-    setting a panel per stride, and per padding and the like where that leaves room for bands,
-    which are drawn where no panel has more than 4 groups. All panels share their axes, when zoomed
-    too.
+    If a group has finished runs, only these count. Several settings have a panel each; a single
+    setting has a panel per stride, split further by padding and other factors if this allows bands,
+    which need at most 4 groups per panel. All panels share their axes, also when zoomed.
 
     Args:
-        runs: `frame`'s table; each run's history is read beside its record.
-        metric: of `history.METRICS`.
+        runs: table from `frame`; the history of each run is read from its folder.
+        metric: one of `history.METRICS`.
 
     Raises:
-        UserError: `metric` is none of them, or no run has it.
+        UserError: the metric is unknown, or no run has it.
     """
     if metric not in METRICS:
         raise UserError(f"metric must be one of {', '.join(METRICS)}, got {metric}")
@@ -142,7 +146,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     others = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
     titles = [
         f"{metric}, mean over seeds",
-        "band: least to greatest seed" if banded else "",
+        "band: minimum to maximum over seeds" if banded else "",
         f"one of every {every} epochs is drawn" if every > 1 else "",
         f"{counted(more, 'more panel')} not shown" if more else "",
         f"left out: {unreadable[0]}{others}" if unreadable else "",
@@ -165,7 +169,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
 
 
 def _parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:
-    """Return the groups of each panel, and its title."""
+    """Return the title and the groups of each panel."""
     if groups["setting"].nunique() > 1:
         return split_by_setting(groups)
     varied = [factor.key for factor in FACTORS[2:] if groups[factor.key].nunique() > 1]
@@ -179,7 +183,7 @@ def _parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:
 
 def _split(groups: DataFrame, factors: list[str]) -> list[tuple[str, DataFrame]]:
     titles = [factor.title for factor in FACTORS if factor.key in factors]
-    parts = sorted(groups.groupby(factors), key=lambda part: [*map(in_order, part[0])])
+    parts = sorted(groups.groupby(factors), key=lambda part: [*map(level_order, part[0])])
     return [
         (", ".join(f"{title} {one}" for title, one in zip(titles, levels, strict=True)), part)
         for levels, part in parts
@@ -193,23 +197,19 @@ def _most(parts: list[tuple[str, DataFrame]]) -> int:
 def _lines(
     groups: DataFrame, found: dict[str, Curve], metric: str, *, banded: bool, labelled: bool
 ) -> list[Trace]:
-    """Return the lines of a panel, each above its band.
-
-    Args:
-        labelled: whether the setting is written where a curve ends.
-    """
+    """Return the lines of a panel, each on top of its band; `labelled` adds the settings' names."""
     ends = _ends(groups, found) if labelled else {}
     traces: list[Trace] = []
-    for group, look in records(groups):
+    for group, style in records(groups):
         curve = found[group]
         if banded:
-            traces.append(_band(group, curve, look["colour"]))
-        traces.append(_line(group, look, curve, metric, ends.get(group, "")))
+            traces.append(_band(group, curve, style["colour"]))
+        traces.append(_line(group, style, curve, metric, ends.get(group, "")))
     return traces
 
 
 def _ends(groups: DataFrame, found: dict[str, Curve]) -> dict[str, str]:
-    """Return what is written where a curve ends: the setting, if there is room."""
+    """Return the settings to write at the ends of curves, without those that would overlap."""
     last = {group: found[group].means[-1] for group in groups.index}
     low, high = min(last.values()), max(last.values())
     positions = {group: (1.0, (mean - low) / ((high - low) or 1)) for group, mean in last.items()}
@@ -230,16 +230,16 @@ def _band(group: str, curve: Curve, colour: str) -> Trace:
     )
 
 
-def _line(group: str, look: Mapping[str, Any], curve: Curve, metric: str, end: str) -> Trace:
+def _line(group: str, style: Mapping[str, Any], curve: Curve, metric: str, end: str) -> Trace:
     epochs = list(curve.values)
     text = [*[""] * (len(epochs) - 1), escaped(end)]
     return scatter(
         "lines+markers+text" if end else "lines+markers",
         epochs,
         curve.means,
-        [_hint(look["label"], epoch, values, metric) for epoch, values in curve.values.items()],
-        line={"color": look["colour"], "dash": look["dash"], "width": look["width"]},
-        marker={"symbol": look["shape"] + look["fill"], "size": 0.7 * look["size"]},
+        [_hint(style["label"], epoch, values, metric) for epoch, values in curve.values.items()],
+        line={"color": style["colour"], "dash": style["dash"], "width": style["width"]},
+        marker={"symbol": style["shape"] + style["fill"], "size": 0.7 * style["size"]},
         customdata=[group] * len(epochs),
         **({"text": text, "textposition": "top left"} if end else {}),
     )
@@ -253,11 +253,11 @@ def _hint(label: str, epoch: int, values: list[float], metric: str) -> str:
 
 
 def _values(found: dict[str, Curve], metric: str, *, banded: bool) -> dict[str, Any]:
-    """Return an axis that holds every curve, and every band where they are drawn."""
+    """Return an axis whose range contains every curve, and every band if `banded`."""
     shown = [
         value
         for curve in found.values()
-        for value in ([v for of in curve.values.values() for v in of] if banded else curve.means)
+        for value in (chain(*curve.values.values()) if banded else curve.means)
     ]
     low, high = min(shown), max(shown)
     is_log = metric.endswith("/loss") and low > 0
@@ -281,9 +281,9 @@ FIGURE = Figure(
     reports=(
         InReport(
             "curves",
-            "How the variants learn",
-            "Validation accuracy per epoch: the mean over the seeds, and a band from the least to"
-            " the greatest.",
+            "Learning curves",
+            "Validation accuracy per epoch: the mean over the seeds, and a band from their minimum"
+            " to their maximum.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What kernel size, stride and padding do, each on its own: adjusted means, share of variance."""
+"""Effects of kernel size, stride and padding: adjusted means and shares of variance."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from convscope.text import counted, percent
 
 _ACCURACY = METRICS["test_accuracy"]
 _ROW = 26
-"""Height of a row, pixels."""
+"""Height of a row, in pixels."""
 _NAMES = {factor.key: factor.title for factor in FACTORS}
 
 
 def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
-    """Adjusted mean accuracy per level with its 95 % interval; below, each term's share.
+    """Draw adjusted mean accuracies per level with 95 % intervals, and shares of variance per term.
 
     Args:
-        runs: `frame`'s table.
-        setting: which one to draw; by default that with the most finished runs.
+        runs: table from `frame`.
+        setting: the setting to draw; by default the one with the most finished runs.
 
     Raises:
-        UserError: there is no such setting, nothing varies, or there are too few runs.
+        UserError: the setting does not exist, nothing varies, or there are too few runs.
     """
     runs, which = one_setting(runs, setting)
     found = estimated(runs)
@@ -61,7 +61,7 @@ def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
         "share of the variance",
         _ROW * len(found.shares),
         [_bars(found.shares, groups)],
-        # Beside the longest bar there must be room for its number.
+        # Leaves room for the number beside the longest bar.
         {"tickformat": ".0%", "range": [0, 1.25 * found.shares.max()]},
         {"type": "category", "autorange": "reversed", "ticklabelstandoff": 4},
     )
@@ -69,12 +69,12 @@ def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
 
 
 def _levels(found: Effects) -> DataFrame:
-    """Return the levels with their `name` and `y`, which leaves a gap between factors.
+    """Return the levels with `name`, `y` (with gaps between factors) and `is_possible`.
 
-    `is_possible` is False where main effects added up lead to an accuracy that there is not.
+    `is_possible` is false for a mean outside 0 to 1, which the main-effects model can predict.
     """
     levels = found.levels
-    # A mean from main effects only may itself lie outside.
+    # The clipped interval must still contain a mean outside 0 to 1.
     mean = levels["mean"]
     factor = levels["factor"].map(lambda key: _NAMES.get(key, key))
     return levels.assign(
@@ -144,12 +144,13 @@ FIGURE = Figure(
     reports=(
         InReport(
             "effects",
-            "What each of them does on its own",
-            "Above, the adjusted mean of each level, with the other factors' levels equally"
-            " frequent, and its 95 % interval. Below, shares of the variance between runs, which"
-            " add up to 100 %: of each factor; of interactions, what two factors do together beyond"
-            " the sum of both; of seeds, what is left. Where variants are missing, what belongs to"
-            " no single factor is confounded; factors that overlap are shown as variants together.",
+            "Effect of each factor",
+            "Above, the adjusted mean of each level (the levels of all other factors weighted"
+            " equally) with its 95 % interval. Below, shares of the variance between runs, which"
+            " add up to 100 %: of each factor; of interactions, the joint effect of two factors"
+            " beyond the sum of both; of seeds, the rest. If variants are missing, variance that"
+            " belongs to no single factor is called confounded, and factors whose shares overlap"
+            " are shown together as variants.",
         ),
     ),
 )

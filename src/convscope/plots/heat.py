@@ -1,4 +1,4 @@
-"""Kernel size by stride as a heat map, a panel per padding."""
+"""Heat map of kernel size by stride, with a panel per padding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from pandas import DataFrame
 
-from convscope.analysis.anova import in_order, levels_of
+from convscope.analysis.anova import level_order, levels_of
 from convscope.analysis.groups import grouped
 from convscope.errors import UserError
 from convscope.geometry import FACTORS, pair_token
@@ -25,28 +25,26 @@ VALUE = Choice("value", "Heat map of", {metric.name: metric.title for metric in 
 IMPOSSIBLE, NOT_FINISHED = "×", "?"
 _MEANINGS = {IMPOSSIBLE: "impossible", NOT_FINISHED: "not finished"}
 _ROW = 36
-"""Height of a row of cells, pixels."""
+"""Height of a row of cells, in pixels."""
 _GREY = f"{NEUTRAL}29"
 
 
 def heat(runs: DataFrame, value: str = "test_accuracy", setting: str | None = None) -> go.Figure:
-    """Accuracy, last feature map, samples/s or MACs by kernel size, stride and padding.
-
-    A panel per padding, and per level of any other factor that varies.
+    """Draw a metric by kernel size and stride, with a panel per level of every other factor.
 
     Args:
-        runs: `frame`'s table.
-        value: one of `VALUE`.
-        setting: which one to draw; by default that with the most finished runs.
+        runs: table from `frame`.
+        value: name of the metric, one of `VALUE`.
+        setting: the setting to draw; by default the one with the most finished runs.
 
     Raises:
-        UserError: `value` is none of them, there is no such setting, or no run has the value.
+        UserError: `value` is not an option, the setting does not exist, or no run has the value.
     """
     shown = METRICS[VALUE.check(value)]
     runs, which = one_setting(runs, setting)
     cells = _cells(runs, shown)
     kernels, strides = (
-        sorted(cells[key].unique(), key=in_order) for key in ("kernel_size", "stride")
+        sorted(cells[key].unique(), key=level_order) for key in ("kernel_size", "stride")
     )
     others = [
         factor for factor in FACTORS[2:] if factor is PADDING or cells[factor.key].nunique() > 1
@@ -61,7 +59,7 @@ def heat(runs: DataFrame, value: str = "test_accuracy", setting: str | None = No
         )
         for shared, part in sorted(
             cells.groupby([factor.key for factor in others]),
-            key=lambda panel: [*map(in_order, panel[0])],
+            key=lambda panel: [*map(level_order, panel[0])],
         )
     ]
     marks = [
@@ -76,7 +74,7 @@ def _cells(runs: DataFrame, shown: Metric) -> DataFrame:
     if groups[shown.name].isna().all():
         raise UserError(f"no finished run has {shown.title}")
     first = runs.drop_duplicates("group").set_index("group")["record"]
-    # A map of 4x4 units, not of 16.
+    # The last map is written as 4x4, not as its number of units.
     maps = {
         group: pair_token(record.geometry[-1]["out_shape"][1:])
         for group, record in first.items()
@@ -85,12 +83,12 @@ def _cells(runs: DataFrame, shown: Metric) -> DataFrame:
     texts = [_texts(group, shown, maps.get(name)) for name, group in records(groups)]
     cells = levels_of(groups).assign(value=groups[shown.name])
     cells[["text", "hint"]] = texts
-    # Two groups of equal levels would share a cell: the last one has it.
+    # Groups with equal levels would share a cell: show the last one.
     return cells.drop_duplicates([factor.key for factor in FACTORS], keep="last")
 
 
 def _texts(group: Mapping[str, Any], shown: Metric, size: str | None) -> tuple[str, str]:
-    """Return what stands in a group's cell, and what is said where it is pointed at."""
+    """Return the text of a group's cell and its hover text."""
     value = group[shown.name]
     if pd.isna(value):
         text = IMPOSSIBLE if "skipped" in group["unfinished"] else NOT_FINISHED
@@ -121,7 +119,7 @@ def _maps(cells: DataFrame, kernels: list[str], strides: list[str]) -> list[Trac
         "textfont": {"color": NEUTRAL},
     }
     traces = []
-    for part, look in ((cells[is_known], known), (cells[~is_known].assign(value=0), holes)):
+    for part, style in ((cells[is_known], known), (cells[~is_known].assign(value=0), holes)):
         columns = part.reset_index(names="group").set_index(["kernel_size", "stride"])
 
         def grid(column: str, missing: Any = None, columns: DataFrame = columns) -> list[list[Any]]:
@@ -142,7 +140,7 @@ def _maps(cells: DataFrame, kernels: list[str], strides: list[str]) -> list[Trac
                 "customdata": grid("group"),
                 "xgap": 2,
                 "ygap": 2,
-                **look,
+                **style,
             }
         )
     return traces
@@ -156,10 +154,10 @@ FIGURE = Figure(
     reports=(
         InReport(
             "heat",
-            "Which convolution",
-            "Kernel size by stride, with a panel for each padding and whatever else of a"
-            " convolution varies; a cell per variant with its mean over the seeds, × where it is"
-            " impossible.",
+            "Test accuracy by kernel size, stride and padding",
+            "Kernel size by stride, with a panel for each padding and for each level of other"
+            " factors that vary. A cell shows a variant's mean over the seeds, or × if the variant"
+            " is impossible.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Labels beside points, without overlap."""
+"""Placement of labels beside points, without overlap."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _WIDTH, _HEIGHT = 260, 220
-"""Of the smallest panel, on a page of 360 pixels: in a wider one points are further apart, and
-labels, which stay as large, clear of each other all the more."""
+"""Size of the smallest panel, on a page of 360 pixels, in pixels. Labels that do not overlap there
+do not overlap in wider panels, as points move apart and labels keep their size."""
 _CHARACTER, _LINE, _MARK = 7.2, 14, 7
-"""Width of a character, height of a line, half a mark with the room around it, pixels."""
+"""Width of a character, height of a line, half the size of a mark with its margin, in pixels."""
 _SIDES = {
     "top right": (1, 1),
     "top left": (-1, 1),
@@ -20,13 +20,13 @@ _SIDES = {
     "top center": (0, 1),
     "bottom center": (0, -1),
 }
-"""Plotly's `textposition`, and on which side of the point it is: right and up."""
+"""Plotly's `textposition`, and its direction from the point: right and up."""
 
 Position = tuple[float, float]
 
 
 class _Box(NamedTuple):
-    """Pixels from the lower left corner of the panel."""
+    """A rectangle, in pixels from the lower left corner of the panel."""
 
     left: float
     right: float
@@ -34,6 +34,7 @@ class _Box(NamedTuple):
     top: float
 
     def overlaps(self, other: _Box) -> bool:
+        """Return whether the boxes share an area."""
         return (
             self.left < other.right
             and other.left < self.right
@@ -42,6 +43,7 @@ class _Box(NamedTuple):
         )
 
     def is_inside(self) -> bool:
+        """Return whether the box lies inside the panel."""
         return self.left >= 0 and self.right <= _WIDTH and self.bottom >= 0 and self.top <= _HEIGHT
 
 
@@ -51,17 +53,17 @@ def non_overlapping(
     foremost: Iterable[str],
     others: Iterable[str] = (),
 ) -> dict[str, str]:
-    """Return on which side of its point each label stands that overlaps no label and no point.
+    """Place labels so that none overlaps another label or a point.
 
     Args:
-        labels: of points, by name.
-        positions: of all points in their panel, from 0 to 1, left to right and bottom to top.
-        foremost: names in the order in which they are given room: first where no point is, and
-            where that is nowhere, upon points that are not foremost.
-        others: names in the order in which what is left is given to them.
+        labels: texts by the points' names.
+        positions: (x, y) of all points in their panel, from 0 to 1, by name.
+        foremost: names of the points to label first, in this order; their labels may cover other
+            points if there is no free position.
+        others: names of the points to label afterwards, in this order.
 
     Returns:
-        `textposition` by name.
+        Plotly's `textposition` by name; labels without a free position are missing.
     """
     foremost = list(foremost)
     marks = {name: _box(position, _MARK, _MARK, (0, 0)) for name, position in positions.items()}
@@ -69,11 +71,11 @@ def non_overlapping(
     taken: list[_Box] = []
     for names, obstacles in ((foremost, list(marks)), (foremost, foremost), (others, list(marks))):
         for name in names:
-            around = [*taken, *(marks[other] for other in obstacles if other != name)]
+            occupied = [*taken, *(marks[other] for other in obstacles if other != name)]
             width = _CHARACTER * len(labels[name]) / 2
             for textposition, side in _SIDES.items():
                 box = _box(positions[name], width, _LINE / 2, side)
-                if name not in sides and box.is_inside() and not any(map(box.overlaps, around)):
+                if name not in sides and box.is_inside() and not any(map(box.overlaps, occupied)):
                     sides[name] = textposition
                     taken.append(box)
     return sides

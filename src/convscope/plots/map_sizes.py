@@ -1,4 +1,4 @@
-"""Feature maps after each layer, drawn to scale: a row per variant."""
+"""Sizes of the feature maps after each layer, drawn to scale, with a row per variant."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from convscope.plots.variant_style import variant_style
 from convscope.runs.record import RunRecord
 
 _ROW, _SIDE, _AROUND = 52, 28, 100
-"""A row, the longest side of a map, and what is above and below the rows, pixels."""
+"""Height of a row, longest side of a map, and height above and below the rows, in pixels."""
 _NARROW = 180
-"""What a page of 360 pixels leaves for a row of maps, pixels."""
+"""Width of a row of maps on a page of 360 pixels, in pixels."""
 _PAIR, _SMALL = 35, 10
-"""Width of `28x30`, pixels; size of letters where a stage has less than that."""
+"""Width of the text `28x30`, in pixels; font size for stages that are narrower."""
 _MOST_ROWS = 60
 
 Stages = dict[str, tuple[int, int]]
@@ -28,9 +28,12 @@ Stages = dict[str, tuple[int, int]]
 
 
 def map_sizes(runs: DataFrame) -> go.Figure:
-    """The feature map after each layer and pool, as squares whose sides are in proportion.
+    """Draw the feature map after each layer and pool as a square whose side is to scale.
 
-    Groups with equal maps share a row; of a map that is no square the longer side is drawn.
+    Groups with equal maps share a row; the longer side of a map is drawn.
+
+    Args:
+        runs: table from `frame`.
 
     Raises:
         UserError: no run has a geometry.
@@ -72,7 +75,7 @@ def map_sizes(runs: DataFrame) -> go.Figure:
 
 
 def _rows(runs: DataFrame) -> list[tuple[dict[str, Any], Stages, list[str]]]:
-    """Of each variant and its stages a run and the groups, in the table's order."""
+    """Return a run, the stages and the groups of each variant, in the table's order."""
     rows: dict[tuple[Any, ...], tuple[dict[str, Any], Stages, list[str]]] = {}
     columns = runs.drop_duplicates("group")[["group", "variant", "reason", "record"]]
     for run in columns.to_dict("records"):
@@ -91,7 +94,7 @@ def _stages(record: RunRecord) -> Stages:
 
 
 def _stage_order(name: str) -> tuple[int, bool]:
-    """`input`, then each layer before the pool behind it."""
+    """Return the sort key of a stage: `input` first, and each layer before its pool."""
     number = re.search(r"\d+$", name)
     return (int(number[0]) if number else 0, name.startswith("pool"))
 
@@ -105,11 +108,16 @@ def _row(
     scale: float,
     room: float,
 ) -> Trace:
-    """Return the squares of a row, or what stands in their place.
+    """Return the squares of a row, or the text "impossible".
 
     Args:
-        scale: pixels of the figure for one of a map.
-        room: for a stage on a narrow page, pixels.
+        number: of the row, from 0.
+        run: one of the variant's runs.
+        stages: the variant's maps; empty if it is impossible.
+        groups: ids of the variant's groups.
+        colour: of the squares.
+        scale: pixels of the figure per pixel of a map.
+        room: width of a stage on a narrow page, in pixels.
     """
     if not stages:
         return scatter(
@@ -133,7 +141,7 @@ def _row(
             for name, (height, width) in stages.items()
         ],
         text=[size.replace("x", "x<br>") if is_tight else size for size in sizes],
-        # Beside it the number would lie on the next square of a narrow page.
+        # Below: beside its square, the text would cover the next one on a narrow page.
         textposition="bottom center",
         textfont={"size": _SMALL} if is_tight else {},
         cliponaxis=False,

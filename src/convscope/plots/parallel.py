@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line per finished group, from its window to what came of it."""
+"""Parallel coordinates: a line per finished group, from its factors to its results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pandas import DataFrame, Series
 from pandas.api.types import is_numeric_dtype
 
-from convscope.analysis.anova import in_order, levels_of
+from convscope.analysis.anova import level_order, levels_of
 from convscope.analysis.frame import setting_keys, short
 from convscope.geometry import FACTORS
 from convscope.metrics import METRICS, Metric, metrics_of
@@ -22,26 +22,29 @@ from convscope.text import abbreviated, counted, shorten
 
 _ACCURACY = METRICS["test_accuracy"]
 _MOST_TICKS = 7
-"""Of numbers, the least and the greatest among them."""
+"""Largest number of ticks on a numeric axis, including minimum and maximum."""
 _NEAREST = 0.045
-"""Ticks that are nearer to each other would overlap: part of the axis."""
+"""Smallest distance of two ticks, as a fraction of the axis."""
 _AXIS = 92
-"""Width that the texts of an axis need, pixels."""
+"""Width of an axis with its texts, in pixels."""
 _LONGEST = 12
-"""Characters of a name beside an axis."""
+"""Largest number of characters of a tick's text."""
 
 
 def parallel(runs: DataFrame) -> go.Figure:
-    """Kernel size, stride, padding, what else differs, sizes, costs and accuracy of each group.
+    """Draw each group's factors, other varying settings, sizes, costs and accuracy.
 
-    An axis on which all groups are equal is left out, all but the accuracy's. Quantities over
-    orders of magnitude are drawn by their logarithm to base 10, levels by their place in order.
+    Axes on which all groups are equal are left out, except that of the accuracy. Quantities that
+    span orders of magnitude have logarithmic axes; levels are equidistant.
+
+    Args:
+        runs: table from `frame`.
 
     Raises:
-        UserError: no run is finished with an accuracy.
+        UserError: no finished run has a test accuracy.
     """
     groups = measured_groups(runs)
-    # From sizes and costs to what came of them.
+    # Sizes and costs come before the results.
     shown = [metric for metric in reversed(metrics_of("parallel")) if metric is not _ACCURACY]
     numbers = [metric for metric in shown if _differs(groups[metric.name])]
     whole = groups.dropna(subset=[metric.name for metric in numbers])
@@ -80,7 +83,7 @@ def _differs(values: Series) -> bool:
 
 
 def _named(groups: DataFrame) -> dict[str, Series]:
-    """Columns whose values have an order but no distance, by title."""
+    """Return the ordinal columns (factors, and settings that vary), by title."""
     levels = levels_of(groups)
     keys = [key for key in setting_keys(groups) if _differs(groups[key])]
     return {
@@ -90,14 +93,14 @@ def _named(groups: DataFrame) -> dict[str, Series]:
 
 
 def _levels(title: str, values: Series) -> dict[str, Any]:
-    """Return an axis on which values stand in their order, at equal distances."""
+    """Return an axis with the sorted values at equal distances."""
     numeric = is_numeric_dtype(values)
-    # As text 1 and "1" are one.
+    # As text, so that 1 and "1" are the same level.
     values = values if numeric else values.map(str, na_action="ignore")
-    present = sorted(values.dropna().unique(), key=None if numeric else in_order)
+    present = sorted(values.dropna().unique(), key=None if numeric else level_order)
     names = [f"{value:,g}" if numeric else shorten(value, _LONGEST) for value in present]
     positions = {value: position for position, value in enumerate(present)}
-    # What a group does not have stands by itself, below.
+    # Missing values are at the bottom.
     shown = [positions.get(value, -1) for value in values]
     named = dict(enumerate(names)) | ({-1: "–"} if -1 in shown else {})
     ticks = spaced(list(named), len(named))
@@ -125,9 +128,9 @@ def _dimension(
 
 
 def spaced(values: Iterable[float], most: int) -> list[float]:
-    """Return at most so many of the values, the least and the greatest among them, with room.
+    """Return at most `most` of the values as ticks: minimum, maximum, and evenly spaced others.
 
-    The others are those nearest to even steps between the two.
+    Values that are too close to other ticks are left out.
     """
     present = sorted(set(values))
     low, high = present[0], present[-1]

@@ -1,6 +1,6 @@
-"""The figures there are: each module of this package with a `FIGURE` adds one.
+"""Registry of figures: each module of this package that defines a `FIGURE` adds one.
 
-The tab and the report both read this list: nothing else names a figure.
+The tab and the report show the registered figures.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from convscope.errors import UserError
 
 @dataclass(frozen=True)
 class Choice:
-    """An argument of a figure that its reader may set.
+    """An argument of a figure that readers of the tab can choose.
 
     Args:
-        key: the argument's name.
-        label: what stands before the choice on a page.
-        options: values and their titles, the default first; none for the settings of the table.
+        key: name of the argument.
+        label: label in front of the choice.
+        options: titles by value, the default first; empty if the options are the table's settings.
     """
 
     key: str
@@ -31,10 +31,10 @@ class Choice:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, value: str) -> str:
-        """Return `value`.
+        """Return `value`, which must be one of the options.
 
         Raises:
-            UserError: it is none of the options.
+            UserError: the value is not an option.
         """
         if value not in self.options:
             known = ", ".join(self.options)
@@ -44,12 +44,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class InReport:
-    """A figure as a report shows it.
+    """A figure in a report.
 
     Args:
-        key: of lower-case letters, digits and dashes; no other one has it.
-        caption: what is shown, in full sentences.
-        arguments: of the figure.
+        key: unique key of lower-case letters, digits and dashes.
+        title: heading above the figure.
+        caption: explanation in full sentences.
+        arguments: arguments of the figure's function.
     """
 
     key: str
@@ -60,10 +61,11 @@ class InReport:
 
 @dataclass(frozen=True)
 class View:
-    """A view of the tab; the figures of one view stand side by side.
+    """A view of the tab; figures of the same view are shown side by side.
 
     Args:
-        key: in links to it.
+        key: key in links to the view.
+        title: label of the view.
     """
 
     key: str
@@ -75,10 +77,13 @@ class Figure:
     """A figure and where it is shown.
 
     Args:
-        draw: makes it of `frame`'s table and the choices; raises UserError where there is nothing
-            to show. `customdata` of every point is its group's id, or a list where it stands for
-            several groups.
-        order: the smaller, the further to the front, in the tab as in the report.
+        draw: draws the table from `frame`, with the choices as arguments; raises UserError if there
+            is nothing to show. `customdata` of every point is the id of its group, or a list of
+            ids.
+        order: sort key in the tab and in the report.
+        view: the tab's view.
+        choices: arguments that readers of the tab can choose.
+        reports: the figure's variants in a report.
     """
 
     draw: Callable[..., go.Figure]
@@ -100,7 +105,7 @@ def find_figures(path: Iterable[str], package: str) -> dict[str, Figure]:
 
 
 def described(figures: Mapping[str, Figure]) -> list[dict[str, Any]]:
-    """Return what a page needs to know of each figure, as JSON has it."""
+    """Return each figure's name, view and choices as JSON values."""
     return [
         {
             "name": name,

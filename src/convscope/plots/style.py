@@ -1,4 +1,4 @@
-"""How every figure is set: its text, panels below each other, colours for light and dark pages."""
+"""Layout of all figures: text, panels below each other, colours for light and dark pages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import plotly.io as pio
 from convscope.text import escape_control
 
 Trace = dict[str, Any]
-"""A trace in Plotly's terms."""
+"""A Plotly trace as a dictionary."""
 
 NEUTRAL = "#8c8c8c"
 ACCENT = "#0072b2"
-"""Of what stands for no kernel size in particular."""
+"""Colour of marks that represent no kernel size."""
 ON_DARK = {
     "#0072b2": "#56b4e9",
     "#d55e00": "#f08a3c",
@@ -30,37 +30,38 @@ ON_DARK = {
     "#6a51c9": "#a394f0",
     "#3d8fb5": "#9fd8e8",
 }
-"""Colours for a light page, and what takes their place on a dark one.
+"""Colours for a dark page by their colours for a light page.
 
-After M. Okabe and K. Ito, Color Universal Design (2008), darkened or lightened until they stand
-out from the page by a contrast of 3 (WCAG 2.2, 1.4.11).
+After M. Okabe and K. Ito, Color Universal Design (2008), darkened or lightened to a contrast of 3
+with the page (WCAG 2.2, 1.4.11).
 """
 CELL_INK = "#10151c"
 CELLS = ("#e6f0fa", "#4a97cf")
 _CELLS_ON_DARK = ("#4b86b8", "#eef6fd")
 _LINES = ("#a9cce8", "#2e7ebc", "#042250")
 _LINES_ON_DARK = ("#35618f", "#93bde2", "#f7fbff")
-"""Colours of numbers, from little to much: what is much stands out from the page.
+"""Colour scales of numbers, in ascending order; large numbers contrast with the page.
 
-One hue, ordered by lightness only, so that they differ for any colour vision. On each colour of
-cells `CELL_INK` has a contrast of 4.5 at least (WCAG 2.2, 1.4.3).
+One hue of varying lightness suits any colour vision. `CELL_INK` has a contrast of at least 4.5 with
+every colour of cells (WCAG 2.2, 1.4.3).
 """
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 _DATA_ONLY = ("plotly_mimetype", "vscode", "nteract")
 """Renderers that Plotly chooses in Jupyter, VS Code and nteract."""
 _EDGE, _TITLE_LINE, _PANEL_TITLE, _AXIS = 12, 18, 24, 46
-"""Above the title, of one of its lines, above a panel, and of ticks and title below, pixels."""
+"""Heights in pixels: margin above the title, line of the title, title of a panel, and ticks with
+the title of an axis."""
 _LEGEND_TITLE, _LEGEND_ENTRY = 30, 19
-"""Heights in a legend, pixels."""
+"""Heights in a legend, in pixels."""
 
 
 def escaped(text: str) -> str:
-    """Return what Plotly shows as `text`: it reads tags and entities in every name and label."""
+    """Return text with tags and entities escaped, which Plotly would interpret."""
     return escape(escape_control(text), quote=False)
 
 
 def lines(*texts: str, width: int = 60) -> str:
-    """Return the lines of a hover or a title, long ones wrapped after `width` characters."""
+    """Return texts as lines of a hover or a title, wrapped after `width` characters."""
     return "<br>".join(
         escaped(line)
         for text in texts
@@ -70,7 +71,7 @@ def lines(*texts: str, width: int = 60) -> str:
 
 
 def heading(*texts: str) -> dict[str, Any]:
-    """Return a title of several lines, "" is none."""
+    """Return a title of several lines; empty ones are omitted."""
     title = lines(*texts)
     # Plotly draws the first of several lines half a line higher than a single one.
     top = _EDGE + (_TITLE_LINE / 2 if "<br>" in title else 0)
@@ -80,11 +81,14 @@ def heading(*texts: str) -> dict[str, Any]:
 def scatter(
     mode: str, x: Sequence[Any], y: Sequence[Any], hints: Sequence[str] = (), **more: Any
 ) -> Trace:
-    """Return a scatter trace that has no entry in the legend.
+    """Return a scatter trace without an entry in the legend.
 
     Args:
-        hints: what is shown where a point is pointed at; nothing without them.
-        more: in Plotly's terms.
+        mode: Plotly's mode, such as `lines+markers`.
+        x: coordinates.
+        y: coordinates.
+        hints: hover texts of the points; none without them.
+        **more: other properties of Plotly's trace.
     """
     hover = {"hovertext": hints, "hoverinfo": "text"} if hints else {"hoverinfo": "skip"}
     trace = {"type": "scatter", "mode": mode, "x": x, "y": y, "showlegend": False}
@@ -93,12 +97,13 @@ def scatter(
 
 @dataclass(frozen=True)
 class Panel:
-    """A pair of axes with what they show.
+    """A pair of axes and their traces.
 
     Args:
-        title: stands above it.
-        height: pixels.
-        x, y: the axes, in Plotly's terms.
+        title: text above the panel.
+        height: in pixels.
+        traces: Plotly traces.
+        x, y: properties of Plotly's axes.
     """
 
     title: str
@@ -111,12 +116,13 @@ class Panel:
 def subplots(
     titles: Sequence[str], panels: Sequence[Panel], legend: Sequence[Trace] = (), hint: str = ""
 ) -> go.Figure:
-    """Return panels one below the other: readable on a narrow page as on a wide one.
+    """Return a figure with panels below each other, which suits narrow and wide pages.
 
     Args:
-        titles: lines; "" is none.
-        legend: traces without data, which it explains below the panels, by `legendgroup`.
-        hint: what the mouse can do; the title's last line, left out of pictures.
+        titles: lines of the title; empty ones are omitted.
+        panels: from top to bottom.
+        legend: traces without data, for a legend below the panels, by `legendgroup`.
+        hint: hint for the mouse; the last line of the title, which static pictures omit.
     """
     title = heading(*titles, hint)
     above = _EDGE + (title["text"].count("<br>") + 1) * _TITLE_LINE + _PANEL_TITLE
@@ -166,24 +172,24 @@ def figure(traces: Sequence[Trace], layout: Mapping[str, Any]) -> go.Figure:
 
 
 def _show_in_saved_notebooks() -> None:
-    """Let the first figure of a Jupyter session bring Plotly's script along, 5 MB.
+    """Include Plotly's script (5 MB) in the first figure of a Jupyter session.
 
-    Plotly's own choice there is the figure's data only, which a page made by nbconvert does not
-    draw. Another renderer that the user chose stays.
+    By default Plotly includes data only, which pages of nbconvert cannot draw. A renderer that the
+    user has chosen is kept.
     """
     if pio.renderers.default in _DATA_ONLY:
         pio.renderers.default += "+notebook"
 
 
 def styled(figure: go.Figure, dark: bool) -> go.Figure:
-    """Return a copy for a light or a dark page, whose ground shows through."""
+    """Return a copy for a light or a dark page, with a transparent background."""
     plain = figure.to_dict()
     traces = _on_dark(plain["data"]) if dark else plain["data"]
     return go.Figure({"data": traces, "layout": {**plain["layout"], "template": _template(dark)}})
 
 
 def _on_dark(part: Any, is_colour: bool = False) -> Any:
-    """Return traces with the colours of marks in their dark page's form."""
+    """Return traces with their colours replaced by those for a dark page."""
     if isinstance(part, dict):
         return {key: _on_dark(value, key == "color") for key, value in part.items()}
     if isinstance(part, list | tuple):

@@ -1,4 +1,4 @@
-"""Rows for figures; groups of different settings are never joined by a line or a mean."""
+"""Selection of the groups that figures show; settings are always kept separate."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ SINGLE = "settings with one variant each"
 
 
 def one_setting(runs: DataFrame, setting: str | None) -> tuple[DataFrame, str]:
-    """Return the runs of one setting, and which it is for a title, "" where there is but one.
+    """Return the runs of one setting, and its title, which is "" if there are no others.
 
     Args:
-        setting: as the column has it; by default the one with the most finished runs.
+        runs: table from `frame`.
+        setting: value of the column `setting`; by default the one with the most finished runs.
 
     Raises:
-        UserError: there is no such setting, or no run at all.
+        UserError: the setting does not exist, or there are no runs.
     """
     if runs.empty:
         raise UserError("there are no runs to draw")
@@ -37,9 +38,9 @@ def one_setting(runs: DataFrame, setting: str | None) -> tuple[DataFrame, str]:
 
 
 def split_by_setting(groups: DataFrame) -> list[tuple[str, DataFrame]]:
-    """Return groups by setting, the largest first; the title of a single setting is "".
+    """Return the title and groups of each setting, largest first; a single setting's title is "".
 
-    The groups of settings with one variant come last, together, as `SINGLE`.
+    Settings with one group are combined as `SINGLE`, which comes last.
     """
     by_setting = [(str(name), part) for name, part in groups.groupby("setting", sort=False)]
     if len(by_setting) == 1:
@@ -54,7 +55,7 @@ def measured_groups(runs: DataFrame) -> DataFrame:
     """Return the groups with a test accuracy.
 
     Raises:
-        UserError: there is none.
+        UserError: no group has one.
     """
     groups = grouped(runs)
     if groups.empty or groups["test_accuracy"].isna().all():
@@ -70,5 +71,5 @@ def records(groups: DataFrame) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def to_json_list(values: Iterable[Any]) -> list[Any]:
-    """Return a column as JSON has it: None for what is missing."""
+    """Return values as a list for JSON, with None for missing ones."""
     return [None if pd.isna(value) else value for value in values]

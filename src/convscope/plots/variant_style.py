@@ -1,10 +1,10 @@
-"""How a variant looks, in every figure alike.
+"""Style of a variant, the same in every figure.
 
-Colour is the kernel size, shape the stride; the padding is how a shape is filled and how a line is
-dashed. Another factor that varies takes the place of one of these that does not, or joins the
-padding. Usual sizes keep their colour and shape whatever else is shown. Where there are more kernel
-sizes than colours, a colour comes again with another size of mark and width of line. Levels for
-which no look is left share the last, and one entry of the legend.
+Colour shows the kernel size, the shape of a mark the stride, its fill and the dash of a line the
+padding. Another factor that varies replaces one of these that does not vary, or is combined with
+the padding. Usual sizes always have the same colour and shape. If there are more kernel sizes than
+colours, colours are repeated with another size of the mark and width of the line. Levels that are
+left without a style share the last one, and an entry in the legend.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 from pandas import DataFrame
 
-from convscope.analysis.anova import in_order, levels_of
+from convscope.analysis.anova import level_order, levels_of
 from convscope.geometry import FACTORS
 from convscope.plots.style import NEUTRAL, Trace
 
-Look = TypeVar("Look")
+Style = TypeVar("Style")
 
 _SIZES, _WIDTHS = (10, 6, 14), (1.5, 0.75, 3)
-"""Of marks and of lines, pixels: of a colour's first use, its second and its third."""
+"""Sizes of marks and widths of lines in pixels, for the first, second and third use of a colour."""
 _COLOURS = {
     level: (colour, _SIZES[0], _WIDTHS[0])
     for level, colour in {
@@ -33,7 +33,7 @@ _COLOURS = {
         "11": "#946b00",
     }.items()
 }
-"""Of usual kernel sizes: colour, size of a mark, width of a line."""
+"""Styles of usual kernel sizes: colour, size of a mark, width of a line."""
 _MORE_COLOURS = [
     (colour, size, width)
     for size, width in zip(_SIZES, _WIDTHS, strict=True)
@@ -49,7 +49,7 @@ _MORE_SHAPES = (
 _LAST_SHAPE = "x"
 
 _THIN, _THICK = 1.5, 3.5
-"""Outlines, pixels."""
+"""Widths of outlines, in pixels."""
 _FILLS = {
     "valid": ("-open", _THIN, "dash"),
     "half": ("", _THIN, "solid"),
@@ -61,25 +61,25 @@ _MORE_FILLS = (
     ("-open-dot", _THICK, "longdashdot"),
 )
 _LAST_FILL = ("-dot", _THICK, "12px,3px,3px,3px,3px,3px")
-"""How a shape is filled, its outline, and the dash of a line."""
+"""Suffix of Plotly's symbol, width of the outline, and dash of a line."""
 _INK = "#10151c"
-"""Of the dot in a filled shape."""
+"""Colour of the dot in a filled shape."""
 
 _CHANNELS = {
     "colour": ["colour", "size", "width"],
     "shape": ["shape"],
     "fill": ["fill", "ring", "dash"],
 }
-"""The ways in which a look differs, in the order of `FACTORS`, and their columns."""
+"""Channels of a style, in the order of `FACTORS`, and their columns."""
 
 
 def variant_style(groups: DataFrame) -> DataFrame:
-    """Return how each group looks, in its order.
+    """Return the style of each group, a row per row of `groups`.
 
-    `colour_of, shape_of, fill_of` are the levels that each channel shows, as text, and
-    `colour_title, …` what they are levels of, in every row alike. What they look like, in Plotly's
-    names: `colour`, and `size` of a mark and `width` of a line; `shape`; `fill`, `ring` (width of
-    the outline), `outline` (its colour) and `dash`.
+    The columns `colour_of, shape_of, fill_of` are the levels that each channel shows, as text, and
+    `colour_title, …` the names of their factors, equal in all rows. The style itself, in Plotly's
+    terms: `colour`, `size` of a mark, `width` of a line; `shape`; `fill`, `ring` (width of the
+    outline), `outline` (its colour) and `dash`.
     """
     shown = _channels(levels_of(groups))
     colour, size, width = _assigned(shown["colour_of"], _COLOURS, _MORE_COLOURS, _LAST_COLOUR)
@@ -104,21 +104,21 @@ def variant_style(groups: DataFrame) -> DataFrame:
 
 
 def _channels(levels: DataFrame) -> DataFrame:
-    """Return the levels that each channel shows, and their title."""
+    """Return the levels that each channel shows, and the names of their factors."""
     usual, others = FACTORS[: len(_CHANNELS)], FACTORS[len(_CHANNELS) :]
-    of = {channel: [factor] for channel, factor in zip(_CHANNELS, usual, strict=True)}
-    free = [c for c, (factor,) in of.items() if levels[factor.key].nunique() < 2][::-1]
+    shown = {channel: [factor] for channel, factor in zip(_CHANNELS, usual, strict=True)}
+    free = [c for c, (factor,) in shown.items() if levels[factor.key].nunique() < 2][::-1]
     for factor in others:
         if levels[factor.key].nunique() > 1:
             if free:
-                of[free.pop(0)] = [factor]
+                shown[free.pop(0)] = [factor]
             else:
-                of["fill"].append(factor)
+                shown["fill"].append(factor)
     columns: dict[str, Any] = {}
-    for channel, factors in of.items():
+    for channel, factors in shown.items():
         text = levels[factors[0].key]
         for factor in factors[1:]:
-            # Without the default, as in a label: a usual padding keeps its look.
+            # Without the default, as in a label, so that a usual padding keeps its style.
             level = levels[factor.key]
             text = text.where(level == str(factor.default), text + ", " + level)
         columns[f"{channel}_of"] = text
@@ -127,28 +127,25 @@ def _channels(levels: DataFrame) -> DataFrame:
 
 
 def _assigned(
-    levels: Iterable[str], usual: Mapping[str, Look], more: Sequence[Look], last: Look
+    levels: Iterable[str], usual: Mapping[str, Style], more: Sequence[Style], last: Style
 ) -> Iterable[Any]:
-    """Return the parts of each level's look.
+    """Return the columns of the levels' styles.
 
-    Usual levels have their own, the others what is left, then all the last.
+    Usual levels have their own style, others a free one of `more`, and the rest `last`.
     """
     levels = list(levels)
-    present = sorted(set(levels), key=in_order)
+    present = sorted(set(levels), key=level_order)
     taken = [usual[level] for level in present if level in usual]
-    free = iter([look for look in more if look not in taken])
-    looks = {level: usual.get(level) or next(free, last) for level in present}
-    return zip(*(looks[level] for level in levels), strict=True)
+    free = iter([style for style in more if style not in taken])
+    styles_of_levels = {level: usual.get(level) or next(free, last) for level in present}
+    return zip(*(styles_of_levels[level] for level in levels), strict=True)
 
 
 def legend_entries(styles: DataFrame, channel: str) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Return what a legend says of a channel.
-
-    Its title and, once for each look, which levels have it, and the look.
-    """
-    of = f"{channel}_of"
-    first = styles.drop_duplicates(of).set_index(of)
-    first = first.loc[sorted(first.index, key=in_order)]
+    """Return the legend's entries of a channel: title, levels, and the style that these share."""
+    column = f"{channel}_of"
+    first = styles.drop_duplicates(column).set_index(column)
+    first = first.loc[sorted(first.index, key=level_order)]
     return [
         (part[f"{channel}_title"].iloc[0], _names(list(part.index)), part.iloc[0].to_dict())
         for _, part in first.groupby([*_CHANNELS[channel]], sort=False)
@@ -160,7 +157,12 @@ def _names(levels: Sequence[str]) -> str:
 
 
 def legend_traces(styles: DataFrame, *, lines: bool = False) -> list[Trace]:
-    """Return traces without data: their legend explains the looks, of lines too if asked for."""
+    """Return traces without data, whose legend explains the styles.
+
+    Args:
+        styles: from `variant_style`.
+        lines: explain the styles of lines too.
+    """
     return [
         {
             "type": "scatter",
@@ -170,26 +172,26 @@ def legend_traces(styles: DataFrame, *, lines: bool = False) -> list[Trace]:
             "name": name,
             "legendgroup": title,
             "legendgrouptitle": {"text": title},
-            **_sample(look, channel),
+            **_sample(style, channel),
         }
         for channel in _CHANNELS
-        for title, name, look in legend_entries(styles, channel)
+        for title, name, style in legend_entries(styles, channel)
     ]
 
 
-def _sample(look: Mapping[str, Any], channel: str) -> Trace:
-    """Return a mark and a line that differ from others in one channel only."""
+def _sample(style: Mapping[str, Any], channel: str) -> Trace:
+    """Return a mark and a line that show the style of one channel only."""
     match channel:
         case "colour":
             return {
-                "marker": {"symbol": "circle", "color": look["colour"], "size": look["size"]},
-                "line": {"color": look["colour"], "width": look["width"]},
+                "marker": {"symbol": "circle", "color": style["colour"], "size": style["size"]},
+                "line": {"color": style["colour"], "width": style["width"]},
             }
         case "shape":
-            return {"marker": {"symbol": look["shape"], "color": NEUTRAL, "size": _SIZES[0]}}
-    outline = {"width": look["ring"], "color": _INK if look["fill"] == "-dot" else NEUTRAL}
-    symbol = f"circle{look['fill']}"
+            return {"marker": {"symbol": style["shape"], "color": NEUTRAL, "size": _SIZES[0]}}
+    outline = {"width": style["ring"], "color": _INK if style["fill"] == "-dot" else NEUTRAL}
+    symbol = f"circle{style['fill']}"
     return {
         "marker": {"symbol": symbol, "color": NEUTRAL, "size": _SIZES[0], "line": outline},
-        "line": {"color": NEUTRAL, "dash": look["dash"]},
+        "line": {"color": NEUTRAL, "dash": style["dash"]},
     }

@@ -1,4 +1,4 @@
-"""The report to send: what came of runs, in words, tables and figures, as one file.
+"""Report on runs as one file, with findings, tables and figures.
 
 Nothing heavy is imported before a report is written: a finished sweep asks only whether the one
 that is there is current.
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".html", ".md")
 _HEAD_BYTES = 1024
-"""Of a page, which say what runs it is of."""
+"""Length of a page's beginning, which contains the mark of its runs."""
 
 
 def write(
     runs: DataFrame, unreadable: Sequence[UnreadableRun], path: Path, command: str | None
 ) -> None:
-    """Write the report on these runs, replacing `path` whole; the same runs give the same bytes.
+    """Write the report on these runs, replacing `path` at once; equal runs give equal bytes.
 
-    Markdown has its pictures in the folder `<name>_files` beside it; what else lies there stays.
+    Pictures of a Markdown report are in the folder `<name>_files` beside it; other files in that
+    folder are kept.
 
     Args:
-        runs: `frame`'s table; groups are listed in its order.
-        unreadable: what could not be read; the report names it.
-        path: ends in .html, a page that needs nothing else, or in .md.
-        command: what writes the report, to be shown in it; None where a program does.
+        runs: table from `frame`; groups are listed in its order.
+        unreadable: runs to list as not read.
+        path: file that ends in .html (a self-contained page) or in .md.
+        command: command line to show in the report; None if a program writes it.
 
     Raises:
         UserError: another ending, no runs, or the file cannot be written.
@@ -58,14 +59,14 @@ def write(
     for name, picture in pictures.items():
         _make(folder)
         replace_file(folder / name, picture)
-    # Last, so that it never shows pictures that are not there.
+    # Last, so that its pictures always exist.
     replace_file(path, text)
 
 
 def is_current(
     page: Path, records: Iterable[RunRecord], unreadable: Iterable[UnreadableRun]
 ) -> bool:
-    """Whether the page was written of just these records, as they are now."""
+    """Return whether the page was written from exactly these records and unreadable runs."""
     try:
         with os.fdopen(open_regular(page), "rb") as file:
             head = file.read(_HEAD_BYTES)

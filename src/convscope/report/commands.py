@@ -1,4 +1,4 @@
-"""What `compare.py` and a sweep print and write of runs."""
+"""Output of `compare.py` and of sweeps: comparisons and reports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 PAGE, TEXT = "report.html", "report.md"
 _MOST_UNREADABLE = 20
-"""Told one by one; a folder that holds no studies may hold thousands of other things."""
+"""Largest number of unreadable runs to list: a wrong folder may have thousands of entries."""
 
 
 def table(
@@ -43,25 +43,26 @@ def table(
     report_path: Path | None,
     command: str,
 ) -> None:
-    """Print a line per variant and setting, or per run; write the report where one is asked for.
+    """Print a line per variant and setting, or per run, and optionally write a report.
 
     Args:
-        names: studies, runs or folders; all below `outputs` where there is none.
-        where: expression that a line must fulfil.
-        sort: column to order by.
-        single: a line is a run.
+        names: studies, runs or folders; without any, all runs below `outputs`.
+        where: expression that selects lines.
+        sort: column to sort by.
+        single: a line per run.
         form: table, markdown, csv or json.
-        report_path: the report's file.
-        command: what was typed.
+        report_path: file of the report; None writes none.
+        command: command line that the user typed.
 
     Raises:
-        UserError: no such folder, no run, no such column, or the report cannot be written.
+        UserError: a folder or column does not exist, there are no runs, or the report cannot be
+            written.
     """
     if not names and not OUTPUTS.is_dir():
         raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
     runs, unreadable = Reader([resolve_path(name) for name in names] or [OUTPUTS]).read()
-    for left in unreadable[:_MOST_UNREADABLE]:
-        print_stderr(f"skipped, unreadable: {left.reason}")
+    for run in unreadable[:_MOST_UNREADABLE]:
+        print_stderr(f"skipped, unreadable: {run.reason}")
     if len(unreadable) > _MOST_UNREADABLE:
         print_stderr(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
     if runs.empty:
@@ -83,11 +84,11 @@ def diff(names: Sequence[str], form: str) -> None:
     """Print two variants or runs side by side.
 
     Args:
-        names: of the two.
+        names: two names, as for `find_sides`.
         form: as for `table`.
 
     Raises:
-        UserError: there is no such variant or run.
+        UserError: a variant or run does not exist.
     """
     comparison = compare(*find_sides(names))
     if form in FORMATS:
@@ -107,7 +108,7 @@ def _print_blocks(blocks_of_width: Callable[[int], list[Block]], form: str) -> N
 
 
 def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
-    """Print what `compare.py` would of these runs: a line per variant, over its seeds."""
+    """Print the comparison of these runs, a line per variant, as `compare.py` does."""
     runs, _ = tabulate([row(record) for record in records])
     best_first = select_runs(runs, None, None, single=False)
     print_line(console)
@@ -115,16 +116,17 @@ def show_comparison(records: Sequence[RunRecord], console: Console) -> None:
 
 
 def write_reports(studies: Sequence[Path], command: str, console: Console) -> None:
-    """Write the report of each study, and print where it is; a failure is logged.
+    """Write the report of each study and print its path; failures are logged.
 
     Args:
-        studies: their folders.
-        command: what the user typed.
+        studies: folders of the studies.
+        command: command line that the user typed.
+        console: prints the paths.
     """
     for study in studies:
         try:
             page = report_study(study, command)
-        except Exception as error:  # noqa: BLE001 (the runs are done, and their table is printed)
+        except Exception as error:  # noqa: BLE001 (runs and table are done: only warn)
             reason = " ".join(str(error).split()) or repr(error)
             log.warning("%s has no new report: %s", study, reason)
         else:
@@ -132,24 +134,24 @@ def write_reports(studies: Sequence[Path], command: str, console: Console) -> No
 
 
 def report_study(study: Path, command: str) -> Path:
-    """Write the study's report, as a page and as Markdown, unless what is there is of these runs.
+    """Write the study's report as a page and as Markdown, unless both are current.
 
     Args:
-        study: its folder.
-        command: what the user typed.
+        study: the study's folder.
+        command: command line that the user typed.
 
     Returns:
         The page's path.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: a report cannot be written.
     """
     page, text = study / PAGE, study / TEXT
     if text.is_file() and report.is_current(page, *read_study(study)):
         return page
     runs, unreadable = Reader([study]).read()
     runs = select_runs(runs, None, None, single=False)
-    # The page last: it says which runs both are of.
+    # The page last: its mark identifies the runs of both files.
     for path in (text, page):
         report.write(runs, unreadable, path, command)
     return page

@@ -1,4 +1,4 @@
-"""What `compare.py` answers: many runs as one table, and two runs side by side."""
+"""Comparisons as blocks: many runs as one table, and two runs side by side."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from convscope.text import count, counted
 
 BEST, CLOSE, BETTER = "*", "~", "+"
 MOST_STUDIES = 3
-"""Studies that are named; of more it is said how many."""
+"""Largest number of studies that are listed by name."""
 _LONG = 40
 _PARTS = {"dataset": "data", "test_images": "data", "compile": "trainer"}
-"""Where a key without a group is listed."""
+"""Part of the config under which a top-level key is listed."""
 _MACHINE = ("device", "threads", "torch")
 
 
 def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
-    """Return the runs in the order of the table.
+    """Return a comparison of runs: facts, table, findings and caveats.
 
     Args:
+        runs: table from `frame`; lines keep its order.
         single: a line per run instead of one per group.
         width: of the terminal, in characters.
     """
@@ -55,7 +56,7 @@ def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
 
 
 def variants(runs: DataFrame, single: bool, width: int) -> tuple[Table, str]:
-    """Return the table of `compared`, and what its columns and marks mean."""
+    """Return the table of `compared`, and the legend of its columns and marks."""
     headings = _headings(runs)
     marks = {} if single else _marks(runs[runs["status"] == "finished"])
     records = to_records(runs, single=single)
@@ -65,7 +66,7 @@ def variants(runs: DataFrame, single: bool, width: int) -> tuple[Table, str]:
 
 
 def _headings(runs: DataFrame) -> dict[str, str]:
-    """What has a column of its own beside the variant."""
+    """Return the heading of each varying key, which has its own column."""
     keys = varied(runs)
     studies = ["study"] if runs["study"].nunique() > 1 else []
     return {key: short(key, keys) for key in [*studies, *keys]}
@@ -86,7 +87,7 @@ def studies_text(runs: DataFrame) -> str:
 
 
 def shared_facts(runs: DataFrame) -> Facts:
-    """Return what all runs share, by part of the config; what is null or off is left out."""
+    """Return the values that all runs share, by part of the config, except null and false."""
     values = shared(runs)
     lines: dict[str, list[str]] = {}
     for key, value in values.items():
@@ -107,10 +108,10 @@ def _marks(runs: DataFrame) -> dict[str, str]:
 def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
     if not table.rows:
         return ""
-    of_setting = " of those compared with it" if runs["setting"].nunique() > 1 else ""
+    among = " of those compared with it" if runs["setting"].nunique() > 1 else ""
     shown, its = marks.values(), f"that of {BEST} (95 %)"
     meanings = [
-        (BEST in shown, f"{BEST} highest validation accuracy{of_setting}"),
+        (BEST in shown, f"{BEST} highest validation accuracy{among}"),
         (
             CLOSE in shown,
             f"{CLOSE} test accuracy not significantly different from {its}",
@@ -140,7 +141,7 @@ def without_result(runs: DataFrame) -> list[str]:
 
 
 def side_by_side(comparison: Comparison) -> list[Block]:
-    """Return two variants or runs: what differs as a table, long texts below it."""
+    """Return two variants or runs: a table of different values, with long texts below it."""
     rows = comparison.rows
     differing = [row for row in rows if row.differs]
     columns: tuple[str, ...] = ("<", "<", "first", "second", "change")
@@ -165,7 +166,7 @@ def side_by_side(comparison: Comparison) -> list[Block]:
 
 
 def _side(runs: DataFrame) -> str:
-    """`strides/mnist-k3-s1-p1-seed0-6438b661`, or `k3-s1-p1, 3 runs of strides`."""
+    """Return a side's name: `STUDY/mnist-k3-s1-p1-seed0-6438b661`, `k3-s1-p1, 3 runs of STUDY`."""
     first = runs.iloc[0]
     if len(runs) == 1:
         return f"{first['study']}/{first['run']}"
@@ -173,7 +174,7 @@ def _side(runs: DataFrame) -> str:
 
 
 def significance(comparison: Comparison) -> str:
-    """Return what the differences are, and for how many pairs their intervals hold."""
+    """Return the definition of the differences, and for how many pairs their intervals hold."""
     if not comparison.pairs:
         return (
             "Between single runs a result may differ by chance: their studies' tables say what"
@@ -191,7 +192,7 @@ def significance(comparison: Comparison) -> str:
 
 
 def diff_texts(row: DiffRow, comparison: Comparison) -> tuple[str, str]:
-    """Return both values of a row."""
+    """Return both values of a row as text."""
     return (
         _diff_text(row.key, row.first, row.first_std, comparison.first),
         _diff_text(row.key, row.second, row.second_std, comparison.second),
@@ -223,7 +224,7 @@ def _plain_text(value: Plain) -> str:
 
 
 def change_texts(row: DiffRow) -> tuple[str, str, str]:
-    """Return the difference, its interval and p-value; the last two only where they are known."""
+    """Return a row's difference, interval and p-value as text; "" where unknown."""
     if row.difference is None or row.low is None or row.high is None or row.p_value is None:
         return _step(row), "", ""
     unit = " points" if row.key.endswith("_accuracy") else ""
@@ -242,7 +243,7 @@ def _p_text(p_value: float) -> str:
 
 
 def _step(row: DiffRow) -> str:
-    """From the first to the second: points of accuracy, a factor of what else was measured."""
+    """Return the change from first to second: points of an accuracy, else a factor."""
     if row.part not in ("geometry", "result"):
         return ""
     match row.first, row.second:

@@ -1,4 +1,4 @@
-"""What a report says of runs."""
+"""Contents of a report: its sections, from the table of runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from convscope.tables import Table
 from convscope.text import counted
 
 MOST_SETTINGS = 6
-"""Settings that get figures, those with the most variants first: a page stays below 20 MB."""
+"""Largest number of settings with figures, so that a page stays below 20 MB."""
 MOST_COMMANDS = 20
 _ANY_WIDTH = 10_000
 _SEED = re.compile(r" seed=(\d+)(?= |$)")
@@ -41,24 +41,25 @@ _ANY_SEED = " seed=*"
 
 
 def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str | None) -> Document:
-    """Return the report on `frame`'s table, which has at least one row; groups keep its order.
+    """Return the report on runs.
 
     Args:
-        unreadable: what could not be read.
-        command: what writes the report; None where a program does.
+        runs: table from `frame` with at least one row; groups keep its order.
+        unreadable: runs to list as not read.
+        command: command line that writes the report; None if a program does.
     """
-    # By setting; the first sentence says what wins.
-    said = {str(name): findings.summarize(part) for name, part in runs.groupby("setting")}
+    # By setting; the first sentence names the best variant.
+    summaries = {str(name): findings.summarize(part) for name, part in runs.groupby("setting")}
     measured = [
         *findings.describe_methods(runs),
         *(f"All runs share {name}: {text}." for name, text in shared_facts(runs).pairs),
     ]
     sections = [
-        Section("In short", _in_short(runs, said)),
+        Section("In short", _in_short(runs, summaries)),
         Section("Variants", _listing(runs)),
         Section("Without a result", _bullets(without_result(runs))),
         Section("Not read", _bullets(one.reason for one in unreadable)),
-        *_figures(runs, said),
+        *_figures(runs, summaries),
         Section("How it was measured", _bullets(measured)),
         Section("What to keep in mind", _bullets(findings.caveats(runs))),
         *_commands(runs, command),
@@ -68,7 +69,7 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
 
 
 def _listing(runs: DataFrame) -> tuple[Block, ...]:
-    """The marks in front of the variants stand behind them: on a page the names stay in sight."""
+    """Return the table of variants, with marks behind the names, whose column stays in view."""
     table, legend = variants(runs, single=False, width=_ANY_WIDTH)
     if not table.rows:
         return ()
@@ -79,19 +80,19 @@ def _listing(runs: DataFrame) -> tuple[Block, ...]:
 
 
 def _bullets(lines: Iterable[str]) -> tuple[Bullets, ...]:
-    """Nothing where there is no line."""
+    """Return the lines as one list; nothing without lines."""
     return tuple(Bullets(some) for some in [tuple(lines)] if some)
 
 
-def _in_short(runs: DataFrame, said: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:
-    if len(said) > 1:
+def _in_short(runs: DataFrame, summaries: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:
+    if len(summaries) > 1:
         return _bullets(findings.headlines(runs))
-    ((first, *others),) = said.values()
+    ((first, *others),) = summaries.values()
     return Paragraph(first, is_answer=True), *_bullets(others)
 
 
-def _figures(runs: DataFrame, said: Mapping[str, Sequence[str]]) -> Iterator[Section]:
-    """A section per setting; of settings with a single variant each, one for all."""
+def _figures(runs: DataFrame, summaries: Mapping[str, Sequence[str]]) -> Iterator[Section]:
+    """Yield a section per setting with several variants, or one section for a single setting."""
     counts = runs.groupby("setting")["group"].nunique()
     several = counts[counts > 1].sort_values(ascending=False, kind="stable").index
     if len(several) == 0 or len(counts) == 1:
@@ -99,7 +100,9 @@ def _figures(runs: DataFrame, said: Mapping[str, Sequence[str]]) -> Iterator[Sec
         return
     for number, setting in enumerate(several[:MOST_SETTINGS], start=1):
         part = runs[runs["setting"] == setting]
-        yield Section(f"With {setting}", (*_bullets(said[setting]), *drawings(part, f"-{number}")))
+        yield Section(
+            f"With {setting}", (*_bullets(summaries[setting]), *drawings(part, f"-{number}"))
+        )
     others = len(counts) - min(len(several), MOST_SETTINGS)
     if others:
         left = f"{counted(others, 'more setting')}, of fewer variants: see the table."
@@ -110,7 +113,8 @@ def drawings(runs: DataFrame, suffix: str) -> tuple[Drawing, ...]:
     """Return the figures of runs of one setting.
 
     Args:
-        suffix: of the keys, so that no other setting's drawings have them.
+        runs: rows of the table from `frame`.
+        suffix: suffix of the drawings' keys, unique to the setting.
     """
     return tuple(
         Drawing(
@@ -136,11 +140,11 @@ def _commands(runs: DataFrame, command: str | None) -> Iterator[Section]:
 
 
 def by_seed(commands: Iterable[str]) -> list[str]:
-    """Each command once; those that differ in their seed alone as one sweep over it."""
+    """Return distinct commands; those that differ only in their seed become one sweep."""
     seeds: dict[str, list[str]] = {}
     for command in dict.fromkeys(commands):
         seeds.setdefault(_SEED.sub(_ANY_SEED, command), []).append(command)
-    return [alike[0] if len(alike) == 1 else _sweep(alike) for alike in seeds.values()]
+    return [group[0] if len(group) == 1 else _sweep(group) for group in seeds.values()]
 
 
 def _sweep(commands: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
-"""The parts that a report or an answer is made of, whatever it is written as.
+"""Building blocks of reports and comparisons, independent of their format.
 
-All text is plain, as it comes from records: what writes it escapes it.
+All text is unescaped: each writer escapes it for its format.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A text; `is_answer` where it is the sentence that all else bears out."""
+    """A text; `is_answer` marks the main finding."""
 
     text: str
     is_answer: bool = False
@@ -26,14 +26,14 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and texts of what holds for all runs shown."""
+    """Names and values that all runs share."""
 
     pairs: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Bullets:
-    """Sentences, below a heading if there is one; nothing where there is no sentence."""
+    """A list of sentences with an optional heading; not shown if it is empty."""
 
     lines: tuple[str, ...]
     heading: str = ""
@@ -41,14 +41,14 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Code:
-    """Commands, to be copied."""
+    """Commands to copy."""
 
     lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A table; `best` are the rows to stand out."""
+    """A table; `best` are the indices of highlighted rows."""
 
     table: Table
     best: frozenset[int] = frozenset()
@@ -56,12 +56,13 @@ class Listing:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, drawn when it is written.
+    """A figure, which is drawn when the report is written.
 
     Args:
-        key: of lower-case letters, digits and dashes; no other drawing of the document has it.
-        caption: what is shown, in full sentences.
-        draw: raises UserError where there is nothing to show.
+        key: key of lower-case letters, digits and dashes, unique in the document.
+        title: heading of the figure.
+        caption: explanation in full sentences.
+        draw: draws the figure; raises UserError if there is nothing to show.
     """
 
     key: str
@@ -83,7 +84,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report."""
+    """A report: its title, an introductory sentence, and its sections."""
 
     title: str
     lead: str
@@ -91,6 +92,6 @@ class Document:
 
 
 def not_drawn(error: Exception) -> str:
-    """Return why a figure is not drawn: there is nothing to show, or drawing it failed."""
+    """Return why a figure is missing: there is nothing to show, or drawing it failed."""
     why = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     return f"Not drawn: {why}."

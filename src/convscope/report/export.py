@@ -11,15 +11,16 @@ from typing import Any
 Row = Mapping[str, Any]
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
-"""A spreadsheet runs text that begins so; some run full-width signs too."""
+"""Beginnings of text that spreadsheets evaluate as a formula; some accept full-width signs too."""
 
 
 def as_json(rows: Sequence[Row]) -> str:
+    """Return the rows as a JSON array."""
     return json.dumps(rows, indent=2, allow_nan=False) + "\n"
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A line per row below the keys of the first; what is None is left empty."""
+    """Return the rows as CSV, with the first row's keys as the header; None is an empty cell."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     if rows:

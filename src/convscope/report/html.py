@@ -1,4 +1,4 @@
-"""A report as one HTML file, which opens from disk and asks for nothing else."""
+"""Writer of a report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from convscope.report.document import (
 from convscope.text import escape_control
 
 Themes = dict[str, Any]
-"""A Plotly figure for a `light` and a `dark` page, each its `data` and `layout`."""
+"""`data` and `layout` of a Plotly figure, for a `light` and a `dark` page."""
 
 _SHARED = files("convscope.plots") / "web"
-"""What the tab in TensorBoard has too."""
+"""Files that the tab in TensorBoard uses too."""
 _OWN = files("convscope.report")
 
 
@@ -39,7 +39,8 @@ def html_report(document: Document, mark: str) -> bytes:
     """Return the page as UTF-8.
 
     Args:
-        mark: hex digits that stand at its beginning.
+        document: the report.
+        mark: hex digits to write at the page's beginning, which identify its runs.
     """
     drawn: dict[str, Themes] = {}
     sections = [
@@ -50,7 +51,7 @@ def html_report(document: Document, mark: str) -> bytes:
     ]
     style = "".join(one.read_text("utf-8") for one in (_SHARED / "theme.css", _OWN / "report.css"))
     scripts = [get_plotlyjs(), _script()] if drawn else [_script()]
-    # In a script element only `<` could end it, or start a comment.
+    # In a script element only `<` could end the element or start a comment.
     figures = json.dumps(drawn, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
@@ -69,14 +70,14 @@ def html_report(document: Document, mark: str) -> bytes:
 
 
 def _script() -> str:
-    """Return report.js with the modules it imports: one file has no other to import from."""
+    """Return report.js joined with the modules that it imports, as the page is a single file."""
     shared = [_SHARED / f"{name}.js" for name in ("element", "text", "outside", "draw")]
     code = "".join(one.read_text("utf-8") for one in [*shared, _OWN / "report.js"])
     return '"use strict";{\n' + re.sub(r"^(import .*\n|export )", "", code, flags=re.M) + "}"
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Nothing is loaded, and only these scripts run: no text of a record can become one."""
+    """Return a policy that loads nothing and runs only these scripts, never text of a record."""
     digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
     allowed = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
     return (
@@ -123,7 +124,7 @@ def _table(listing: Listing) -> str:
         + "</tr>\n"
         for number, row in enumerate(listing.table.rows)
     )
-    # Scrolls on its own, by keyboard too; outside.js says what lies outside.
+    # The table scrolls, by keyboard too; outside.js tells readers about hidden columns.
     return (
         "<div class=scrolled role=region aria-label=Table tabindex=0>\n<table>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
@@ -134,7 +135,7 @@ def _drawing(drawing: Drawing, drawn: dict[str, Themes]) -> str:
     title = f"<h3>{_text(drawing.title)}</h3>\n"
     try:
         figure = drawing.draw()
-    except Exception as error:  # noqa: BLE001 (the page says so, and has all else)
+    except Exception as error:  # noqa: BLE001 (the page shows the error and everything else)
         return f"<figure>\n{title}<p>{_text(not_drawn(error))}</p>\n</figure>\n"
     drawn[drawing.key] = {
         theme: json.loads(styled(figure, dark=theme == "dark").to_json())

@@ -1,4 +1,4 @@
-"""An answer or a report as GitHub-flavoured Markdown."""
+"""Writer of comparisons and reports as GitHub-flavoured Markdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from convscope.text import escape_control, escape_markdown
 
 
 def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, bytes]]:
-    """Return the text, and the pictures by their name in `folder`, which lies beside the text."""
+    """Return the text, and the pictures by their name in `folder`, which is beside the text."""
     pictures: dict[str, bytes] = {}
     parts = [f"# {escape_markdown(document.title)}", escape_markdown(document.lead)]
     for section in document.sections:
@@ -35,7 +35,7 @@ def markdown_report(document: Document, folder: str) -> tuple[bytes, dict[str, b
 
 
 def as_markdown(blocks: Iterable[Block]) -> str:
-    """Return blocks that are no drawings."""
+    """Return blocks other than drawings as Markdown."""
     return _joined(map(_block, blocks))
 
 
@@ -73,19 +73,19 @@ def _table(table: Table, best: frozenset[int]) -> str:
 
 
 def _fenced(text: str) -> str:
-    """Return a block of code, whose fence is longer than any run of backticks in it."""
+    """Return a code block, whose fence is longer than any sequence of backticks in it."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
 
 
 def _drawing(drawing: Drawing, folder: str, pictures: dict[str, bytes]) -> str:
-    # Matplotlib takes a moment to import, and answers have no drawings.
+    # Imports Matplotlib, which is slow and which comparisons do not need.
     from convscope.report.png import png
 
     title = escape_markdown(drawing.title)
     try:
         pictures[f"{drawing.key}.png"] = png(drawing.draw())
-    except Exception as error:  # noqa: BLE001 (the page says so, and has all else)
+    except Exception as error:  # noqa: BLE001 (the page shows the error and everything else)
         return f"### {title}\n\n{escape_markdown(not_drawn(error))}"
     image = f"![{title}]({quote(folder)}/{drawing.key}.png)"
     return f"### {title}\n\n{image}\n\n{escape_markdown(drawing.caption)}"

@@ -1,6 +1,6 @@
-"""A figure of `plots` as PNG, for Markdown and a README: Matplotlib draws what Plotly was told.
+"""Figures of `plots` as PNG, drawn by Matplotlib from Plotly's data and layout.
 
-Plotly's own export starts a browser, which a machine that trains need not have.
+Plotly's own export needs a browser, which machines that train may lack.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from convscope.plots.style import Trace
 from convscope.text import abbreviated
 
 _WIDTH, _DPI = 800, 200
-"""Of the figure, pixels; a picture has two for each of them in both directions."""
+"""Width of the figure in pixels; the picture's resolution, twice that of the figure."""
 _POINTS = 0.72
-"""In a pixel."""
+"""Points per pixel of the figure."""
 _SMALL, _TEXT, _TITLE = 8, 9, 10
-"""Sizes of letters, points."""
+"""Font sizes, in points."""
 _AXIS = 46
-"""What the lower margin of a figure has for ticks and title, pixels; the rest is the legend's."""
+"""Height of ticks and title in the lower margin, in pixels; the legend has the rest."""
 _MOST_OF_A_LINE = 110
-"""Characters across a picture."""
+"""Largest number of characters in a line of text."""
 _RULE = "#dfe2e6"
 _SHAPES: Mapping[str, Any] = {
     "circle": "o",
@@ -55,9 +55,9 @@ _SHAPES: Mapping[str, Any] = {
     "star-diamond": (4, 1, 0),
     "x": "X",
 }
-"""Plotly's names of shapes as Matplotlib has them."""
+"""Matplotlib's markers by Plotly's names."""
 _FILLS = {"-open-dot": "bottom", "-dot": "left", "-open": "none"}
-"""What Plotly draws with a dot is half filled."""
+"""Matplotlib's fill styles by Plotly's suffixes; marks with a dot become half filled."""
 _DASHES: Mapping[str, Any] = {
     "dash": "--",
     "dot": ":",
@@ -73,7 +73,7 @@ _ALIGNED = {
     "middle": (0, "center"),
     "bottom": (-1, "top"),
 }
-"""Of Plotly's positions of a label, its direction from the point, and the text's alignment."""
+"""Direction from the point and alignment of a label, by the parts of Plotly's `textposition`."""
 
 
 @plain_text()
@@ -86,10 +86,10 @@ def png(figure: go.Figure) -> bytes:
 
 @plain_text()
 def drawn(figure: go.Figure) -> Figure:
-    """Return Matplotlib's form of a figure for a light page.
+    """Convert a figure for a light page to Matplotlib.
 
     Raises:
-        UserError: a trace is of a type that this module does not draw.
+        UserError: a trace has a type that is not supported.
     """
     plotted = figure.to_dict()
     layout, traces = plotted["layout"], plotted["data"]
@@ -135,36 +135,36 @@ def _start(axes: Axes) -> None:
         side.set_visible(False)
 
 
-def _scale(axes: Axes, which: str, told: Mapping[str, Any]) -> None:
-    """Give an axis, `x` or `y`, its scale, range, ticks and title."""
+def _scale(axes: Axes, which: str, layout: Mapping[str, Any]) -> None:
+    """Set scale, range, ticks and title of an axis, `x` or `y`, from its Plotly layout."""
     axis: Any = getattr(axes, f"{which}axis")
-    is_log = told.get("type") == "log"
+    is_log = layout.get("type") == "log"
     if is_log:
         axes.set(**{f"{which}scale": "log"})
         axis.set_minor_locator(NullLocator())
-    if "categoryarray" in told:
-        axis.set_ticks(range(len(told["categoryarray"])), told["categoryarray"])
-    elif "tickvals" in told:
-        axis.set_ticks(told["tickvals"], [_plain(text) for text in told["ticktext"]])
-    elif told.get("type") != "category":
-        form = told.get("tickformat", "")
+    if "categoryarray" in layout:
+        axis.set_ticks(range(len(layout["categoryarray"])), layout["categoryarray"])
+    elif "tickvals" in layout:
+        axis.set_ticks(layout["tickvals"], [_plain(text) for text in layout["ticktext"]])
+    elif layout.get("type") != "category":
+        form = layout.get("tickformat", "")
         axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, form)))
-    if "dtick" in told:
-        axis.set_major_locator(MultipleLocator(told["dtick"]))
-    if "range" in told:
-        low, high = told["range"]
+    if "dtick" in layout:
+        axis.set_major_locator(MultipleLocator(layout["dtick"]))
+    if "range" in layout:
+        low, high = layout["range"]
         axes.set(**{f"{which}lim": (10**low, 10**high) if is_log else (low, high)})
-    if told.get("autorange") == "reversed":
+    if layout.get("autorange") == "reversed":
         axis.set_inverted(True)
-    if told.get("side") == "top":
+    if layout.get("side") == "top":
         axis.tick_top()
-    if not told.get("showgrid", True):
+    if not layout.get("showgrid", True):
         axis.grid(visible=False)
-    axis.set_label_text(told.get("title", {}).get("text", ""), fontsize=_TEXT)
+    axis.set_label_text(layout.get("title", {}).get("text", ""), fontsize=_TEXT)
 
 
 def _tick(value: float, form: str) -> str:
-    """Return a number in d3's format, as far as figures use it."""
+    """Return a number in the d3 formats that figures use."""
     match form[-1:]:
         case "%":
             return f"{100 * value:g} %"
@@ -174,7 +174,7 @@ def _tick(value: float, form: str) -> str:
 
 
 def _cell_colours(traces: Sequence[Trace], layout: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return the scale that all heat maps of a figure share."""
+    """Return the colour map that all heat maps of a figure share."""
     maps = [trace["z"] for trace in traces if "coloraxis" in trace]
     known = [value for rows in maps for row in rows for value in row if value is not None]
     scale = [colour for _, colour in layout["template"]["layout"]["coloraxis"]["colorscale"]]
@@ -234,7 +234,7 @@ _DRAW = {"scatter": _scatter, "heatmap": _heatmap, "bar": _bar}
 
 
 def _numbers(values: Sequence[Any], axis: Mapping[str, Any]) -> list[float]:
-    """Return where values are on an axis: categories by their place in order."""
+    """Return positions on an axis: the index of a category, else the value."""
     categories = list(axis.get("categoryarray", ()))
     return [categories.index(one) if one in categories else one for one in values]
 
@@ -253,7 +253,7 @@ def _line(trace: Trace) -> dict[str, Any]:
 
 
 def _marks(trace: Trace) -> Iterator[dict[str, Any]]:
-    """Return each point's mark in Matplotlib's terms."""
+    """Yield Matplotlib's properties of each point's mark."""
     marker, count = trace.get("marker", {}), len(trace["x"])
     line = marker.get("line", {})
     colours = _each(marker.get("color", trace.get("line", {}).get("color")), count)
@@ -275,7 +275,7 @@ def _marks(trace: Trace) -> Iterator[dict[str, Any]]:
 
 
 def _legends(picture: Figure, samples: Sequence[Trace], height: float) -> None:
-    """Draw a column of samples for each group of the legend, side by side."""
+    """Draw a legend per group of samples, side by side."""
     left = 0.02
     for title, group in groupby(samples, key=lambda sample: str(sample["legendgroup"])):
         handles = []

@@ -1,4 +1,4 @@
-"""An answer at the terminal."""
+"""Writer of comparisons to the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convscope.tables import print_line, print_list, print_paragraph, print_tabl
 
 
 def show(blocks: Iterable[Block], console: Console) -> None:
-    """Print paragraphs, facts, tables and lists; all text is made harmless."""
+    """Print blocks other than code and drawings, with control characters escaped."""
     for block in blocks:
         match block:
             case Paragraph(text) if text:

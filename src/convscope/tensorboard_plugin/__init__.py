@@ -1,7 +1,7 @@
-"""The tab named ConvScope inside TensorBoard: `tensorboard --logdir outputs`.
+"""The tab ConvScope in TensorBoard: `tensorboard --logdir outputs`.
 
-TensorBoard imports this module at every start, whether or not the tab is ever opened: what reads
-records and draws figures is imported when the tab first asks.
+TensorBoard imports this module at every start. Modules that read records and draw figures are
+imported at the tab's first request.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tensorboard.plugins import base_plugin
+from typing_extensions import override
 from werkzeug.wrappers import Request, Response
 
 from convscope.errors import UserError
@@ -27,7 +28,7 @@ _ROUTES = ("figures", "runs", "leaders", "words", "figure", "diff")
 
 
 class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoard has no types
-    """Serves the page, and answers what it asks about the runs below the logdir."""
+    """Serves the page and its requests about the runs below the logdir."""
 
     plugin_name = "convscope"
 
@@ -35,16 +36,19 @@ class ConvScopePlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoar
         # Empty with --logdir_spec, which names several folders.
         self._logdir = Path(context.logdir) if context.logdir else None
 
+    @override
     def is_active(self) -> bool:
-        """Whether a run lies below the logdir; asked again and again, so no record is read."""
+        """Return whether there is a run below the logdir; TensorBoard polls this, so it is fast."""
         try:
             return self._logdir is not None and runs_below(self._logdir)[0] != []
         except UserError:
             return False
 
+    @override
     def frontend_metadata(self) -> Any:
         return base_plugin.FrontendMetadata(es_module_path="/page/index.js", tab_name="ConvScope")
 
+    @override
     def get_plugin_apps(self) -> dict[str, Any]:
         answers = {f"/{route}": partial(self._answer, route) for route in _ROUTES}
         return {

@@ -1,7 +1,7 @@
-"""What the page asks for, answered in JSON.
+"""The tab's API: JSON responses to the page's requests.
 
-What the user can mend (a mistyped filter, nothing to draw) is an answer too, `{"problem": …}`; what
-the page never asks is refused with status 400.
+Errors that the user can correct (a mistyped filter, nothing to draw) are responses with the key
+`problem`; requests that the page never makes get status 400.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ _NO_RUNS: Mapping[str, Any] = {
     "shared": {},
 }
 _COLUMN = {"padding": "padding_policy"}
-"""Of a factor, the column by which its levels are filtered."""
+"""Column to filter the levels of a factor by, if it is not the factor's own."""
 
 Answer = Mapping[str, Any] | str
-"""Plain values, or JSON."""
+"""Plain values, or JSON text."""
 
 
 class Refused(Exception):
-    """A question that the page never asks."""
+    """A request that the page never makes."""
 
 
 class Api:
-    """One method per route.
+    """The routes, one method each.
 
     Args:
-        logdir: as TensorBoard was given it; None where it was given several.
+        logdir: TensorBoard's logdir; None if it has several.
     """
 
     def __init__(self, logdir: Path | None) -> None:
@@ -63,7 +63,7 @@ class Api:
         self._store = RunStore(logdir) if logdir else None
 
     def respond(self, route: str, request: Request) -> Response:
-        """Return the answer of the method of this name."""
+        """Return the response of the route with this name."""
         code = 200
         try:
             answer: Answer = getattr(self, route)(request.args)
@@ -75,13 +75,13 @@ class Api:
         return respond(request, text, "application/json", code=code)
 
     def figures(self, asked: Mapping[str, str]) -> Answer:
-        """Every figure: its name, its view and the choices that a reader has."""
+        """Return the name, view and choices of every figure."""
         return {"figures": described(FIGURES)}
 
     def runs(self, asked: Mapping[str, str]) -> Answer:
-        """The table; its version only where the page knows it already (`known`)."""
+        """Return the table; only its version if the page has it already (`known`)."""
         snapshot = self._snapshot()
-        # Not by status 304, which browsers log as a failed request when a script asks.
+        # Not status 304, which browsers log as a failed request of a script.
         if snapshot.version == asked.get("known"):
             return {"version": snapshot.version}
         runs = _selected(snapshot, asked)
@@ -89,17 +89,17 @@ class Api:
             "version": snapshot.version,
             "logdir": str(self._logdir),
             "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
-            "unreadable": [left.reason for left in snapshot.unreadable],
+            "unreadable": [run.reason for run in snapshot.unreadable],
             **(_NO_RUNS if runs.empty else _table(runs)),
         }
 
     def leaders(self, asked: Mapping[str, str]) -> Answer:
-        """The groups to mark, apart from the table: all pairs of many groups take longer."""
+        """Return the groups to mark; separate from the table, as testing many pairs is slow."""
         found = top_groups(_selected(self._snapshot(), asked))
         return {kind: sorted(groups) for kind, groups in found._asdict().items()}
 
     def words(self, asked: Mapping[str, str]) -> Answer:
-        """What the runs say in sentences."""
+        """Return the findings, caveats and methods in sentences."""
         runs = _some(_selected(self._snapshot(), asked))
         return {
             "verdict": findings.summarize(runs),
@@ -108,7 +108,7 @@ class Api:
         }
 
     def figure(self, asked: Mapping[str, str]) -> Answer:
-        """The `data` and `layout` of a figure by its `name`, `dark` or not, with its choices."""
+        """Return `data` and `layout` of the figure `name`, for a `dark` page or a light one."""
         figure, dark = FIGURES.get(asked.get("name", "")), asked.get("dark", "")
         if figure is None or dark not in ("", "1"):
             raise Refused("figure takes a name of its list and dark=1 or nothing")
@@ -118,10 +118,10 @@ class Api:
         return drawn
 
     def diff(self, asked: Mapping[str, str]) -> Answer:
-        """Two sides, each a run by its id or a variant by its group: their names and all rows.
+        """Return the comparison of `first` and `second`, each the id of a run or of a group.
 
-        A row's `texts` are its two values as the terminal shows them, `change` its difference,
-        interval and p-value, where they are known.
+        A row's `texts` are both values as text, `change` its difference, interval and p-value as
+        text.
         """
         first, second = asked.get("first"), asked.get("second")
         if not first or not second:
@@ -148,10 +148,10 @@ class Api:
 
 
 def _selected(snapshot: Snapshot, asked: Mapping[str, str]) -> DataFrame:
-    """Return the runs of the groups for which the filter `where` holds; all for an empty one.
+    """Return the runs of the groups that the filter `where` selects; all without a filter.
 
     Raises:
-        UserError: the filter cannot be read, or names an unknown column.
+        UserError: the filter cannot be parsed, or names an unknown column.
     """
     runs, expression = snapshot.runs, asked.get("where", "")
     if not expression.strip() or runs.empty:
@@ -166,7 +166,7 @@ def _some(runs: DataFrame) -> DataFrame:
 
 
 def _table(runs: DataFrame) -> dict[str, Any]:
-    """Return the groups and their runs, and what their columns are."""
+    """Return the groups, their runs, and descriptions of their columns."""
     levels = levels_of(runs.drop_duplicates("group").set_index("group"))
 
     def texts(row: Record) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _table(runs: DataFrame) -> dict[str, Any]:
             {"key": _COLUMN.get(factor.key, factor.key), "title": factor.title}
             for factor in FACTORS
         ],
-        # Validation first: the rows come in its order, and the choice is made by it.
+        # Validation accuracy first: rows are sorted, and variants chosen, by it.
         "metrics": [
             {
                 "key": metric.name,
@@ -201,7 +201,7 @@ def _table(runs: DataFrame) -> dict[str, Any]:
 
 
 def _side(runs: DataFrame, identity: str) -> DataFrame:
-    """Return a run, or all of a group."""
+    """Return the run or the group with this id."""
     found = runs[(runs["id"] == identity) | (runs["group"] == identity)]
     if found.empty:
         raise UserError("one of the two picked is no longer below the logdir: pick another")
@@ -209,12 +209,12 @@ def _side(runs: DataFrame, identity: str) -> DataFrame:
 
 
 def _named(side: DataFrame) -> dict[str, Any]:
-    """Return how a side is called; `run` only of a single one."""
+    """Return a side's label, study, run (None for several) and seeds."""
     first = side.iloc[0]
     return {
         "label": first["label"],
         "study": ", ".join(side["study"].unique()),
         "run": first["run"] if len(side) == 1 else None,
-        # Seeds out of a table of whole numbers are numpy's, which JSON does not know.
+        # JSON cannot write numpy's integers.
         "seeds": [int(seed) for seed in side["seed"]],
     }

@@ -1,4 +1,4 @@
-"""Responses, and the files of the page: compressed where the browser takes it, never sniffed."""
+"""HTTP responses, and the files of the page, compressed and with an ETag."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ from werkzeug.wrappers import Request, Response
 
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "page", _HERE.with_name("plots") / "web")
-"""The page's own files, and what the report has too."""
+"""Folders of the page's own files, and of files shared with the report."""
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
 
 
 def respond(
     request: Request, content: str | bytes, kind: str, *, code: int = 200, **more: Any
 ) -> Response:
-    """Return a response; `more` as `http_util.Respond` takes it."""
+    """Return a response.
+
+    Args:
+        request: the request.
+        content: the response's body.
+        kind: MIME type.
+        code: status.
+        **more: other arguments of TensorBoard's `http_util.Respond`.
+    """
     response: Response = Respond(request, content, kind, code=code, **more)
     return response
 
 
 def serve_page(request: Request) -> Response:
-    """Return the file that the address names after `/page/`; 304 where the browser has it."""
+    """Return the file named after `/page/` in the address; 304 if the browser has this version."""
     path = _paths().get(request.path.rpartition("/page/")[2])
     if path is None:
         return respond(request, "there is no such file", "text/plain", code=404)
@@ -40,9 +48,9 @@ def serve_page(request: Request) -> Response:
 
 @cache
 def _paths() -> dict[str, Path]:
-    """Return all files there are by their name: no others are served."""
+    """Return all files that may be served, by name."""
     own = (path for folder in _FOLDERS for path in folder.iterdir() if path.suffix in _KINDS)
-    # Plotly's bundle, found without importing its package.
+    # Find Plotly's bundle without importing Plotly.
     spec = find_spec("plotly")
     assert spec is not None
     assert spec.origin is not None
@@ -52,6 +60,6 @@ def _paths() -> dict[str, Path]:
 
 @cache
 def _packed(path: Path) -> tuple[bytes, str]:
-    """Return a file compressed by gzip, and a version that differs for other bytes."""
+    """Return a file compressed by gzip, and its version, a hash."""
     data = path.read_bytes()
     return gzip.compress(data, compresslevel=3, mtime=0), hashlib.sha256(data).hexdigest()[:16]

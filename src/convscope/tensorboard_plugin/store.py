@@ -1,4 +1,4 @@
-"""The runs below the logdir, read again where one has changed."""
+"""The runs below the logdir, which are read again when they change."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from convscope.runs.directory import RunDirectory, UnreadableRun
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Runs at one moment.
+    """State of the runs at one time.
 
     Args:
-        runs: `frame`'s table.
-        unreadable: what could not be read.
-        version: another one whenever a run, or a history that still grows, is another.
+        runs: table from `frame`.
+        unreadable: unreadable runs.
+        version: changes whenever a run, or the history of a running one, changes.
     """
 
     runs: DataFrame
@@ -31,7 +31,7 @@ class Snapshot:
 
 
 class RunStore:
-    """The runs of a folder; gives the same snapshot while nothing has changed on the disk.
+    """The runs of a folder; the snapshot stays the same until something changes on disk.
 
     Args:
         logdir: a run, a study or a folder of studies.
@@ -41,14 +41,14 @@ class RunStore:
         self._reader = Reader([logdir])
         self._seen: list[Any] | None = None
         self._snapshot: Snapshot
-        # TensorBoard answers every request in a thread of its own.
+        # TensorBoard handles each request in a separate thread.
         self._lock = Lock()
 
     def refresh(self) -> Snapshot:
-        """Return the runs that are there.
+        """Return the current runs.
 
         Raises:
-            UserError: the logdir is not there, or may not be listed.
+            UserError: the logdir does not exist or cannot be listed.
         """
         with self._lock:
             runs, unreadable = self._reader.read()
@@ -56,14 +56,14 @@ class RunStore:
             records = runs.get("record", runs["id"]).tolist()
             seen = [list(runs["path"]), records, unreadable, growing]
             if seen != self._seen:
-                # The time, not a count: a page outlives the TensorBoard that it was opened from.
+                # A time, not a counter: an open page may outlive its TensorBoard.
                 self._seen = seen
                 self._snapshot = Snapshot(runs, unreadable, f"{time.time_ns():x}")
             return self._snapshot
 
 
 def _history_size(run: str) -> int:
-    """Return the bytes of a run's history; 0 where there is none yet."""
+    """Return the size of a run's history in bytes; 0 if it does not exist yet."""
     try:
         return os.lstat(RunDirectory(Path(run)).history).st_size
     except OSError:
