@@ -50,7 +50,7 @@ def test_a_cost_that_is_none_is_named() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
-def test_the_unbeaten_are_what_the_definition_says(columns: int) -> None:
+def test_non_dominated_rows_are_what_the_definition_says(columns: int) -> None:
     points = np.random.default_rng(columns).integers(0, 4, (30, columns)).astype(float)
     kept = {
         place
@@ -62,5 +62,5 @@ def test_the_unbeaten_are_what_the_definition_says(columns: int) -> None:
     assert found.index.is_monotonic_increasing
 
 
-def test_of_nothing_nothing_is_unbeaten() -> None:
+def test_of_nothing_nothing_is_non_dominated() -> None:
     assert non_dominated(DataFrame(columns=[0, 1], dtype=float)).empty
