@@ -229,7 +229,7 @@ def test_the_command_names_the_class_of_each_image(
             {"dataset": {"classes": ["a", "b"]}},
             "best.ckpt does not fit the network of .*run.json; add",
         ),
-        ({"dataset": {"mean": None}}, "no record of a run"),
+        ({"dataset": {"mean": None}}, "not a record of a run"),
         ({"config": {"model": {"channels": [10_000, 8], "pool_after": []}}}, "does not fit"),
         ({"config": {"model": {"channels": [4, 8]}}}, r"does not say .*: KeyError\('pool_after'\)"),
     ],
