@@ -1,5 +1,6 @@
 """Folders of records as one table, read again and again."""
 
+import dataclasses
 import json
 import math
 import os
@@ -7,17 +8,20 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pandas import DataFrame
 from pandas.testing import assert_frame_equal
 
 from convscope.analysis import frame, load
 from convscope.analysis.frame import Reader
 from convscope.analysis.table import to_records
+from convscope.config.schema import AddedLater, OptimConfig, TrainConfig
 from convscope.errors import UserError
 from convscope.metrics import measured
 from convscope.plots import FIGURES
+from convscope.runs import identity as identity_module
 from convscope.runs.lock import RunLock
 
 MakeStudy = Callable[..., Path]
@@ -465,3 +469,26 @@ def test_load_warns_of_what_is_skipped(tmp_path: Path, make_study: MakeStudy) ->
     (runs_of(study)[0] / "run.json").write_text("")
     with pytest.warns(UserWarning, match="skipped, unreadable: .* is empty"):
         assert len(load(study)) == 2
+
+
+@dataclasses.dataclass
+class LaterOptim(OptimConfig):
+    beta2: Annotated[float, AddedLater(0.999)]
+
+
+@dataclasses.dataclass
+class LaterConfig(TrainConfig):
+    optim: LaterOptim
+
+
+def test_a_run_without_a_key_that_was_added_later_has_its_default(
+    make_runs: Callable[..., DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity_module, "TrainConfig", LaterConfig)
+    identity_module._added_later.cache_clear()
+    conv = (3, 1, "half")
+    old, new = make_runs({conv: [0.9]}), make_runs({conv: [0.8]}, config={"optim": {"beta2": 0.999}})
+    other = make_runs({conv: [0.8]}, config={"optim": {"beta2": 0.9}})
+    identity_module._added_later.cache_clear()
+    assert [runs["optim.beta2"].item() for runs in (old, new, other)] == [0.999, 0.999, 0.9]
+    assert old["group"].item() == new["group"].item() != other["group"].item()

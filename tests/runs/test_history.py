@@ -249,3 +249,23 @@ def test_epochs_twice_or_out_of_order_are_named(
     history.path.write_text(HEADER + "".join(lines))
     with pytest.raises(UserError, match=says):
         history.read()
+
+
+def test_a_history_of_a_version_with_fewer_columns_is_read_and_continued(history: History) -> None:
+    history.path.write_text("epoch,step,train/loss,val/loss\n1,10,0.5,0.25\n")
+    (row,) = history.read()
+    assert {key: value for key, value in row.items() if value is not None} == {
+        "epoch": 1, "step": 10, "train/loss": 0.5, "val/loss": 0.25,
+    }  # fmt: skip
+    assert row.keys() == set(HEADER.rstrip().split(","))
+    history.append({"epoch": 2, "step": 20, "val/accuracy": 0.75})
+    assert history.path.read_text() == (
+        HEADER + "1,10,0.5,,0.25,,,,,,\n" + "2,20,,,,0.75,,,,,\n"
+    )
+
+
+@pytest.mark.parametrize("header", ["step,epoch", "epoch,step,val/loss,train/loss", "epoch,step,x"])
+def test_other_columns_or_another_order_are_no_history(history: History, header: str) -> None:
+    history.path.write_text(f"{header}\n")
+    with pytest.raises(UserError, match="line 1 must be the columns of a history"):
+        history.read()

@@ -108,7 +108,8 @@ def test_a_missing_package_is_named_with_what_installs_it(
     ended = command("data=digits", f"logger={name}")
     assert (ended.code, ended.err.splitlines()[-2:]) == (
         2,
-        [f"error: logger={name} needs {name}", f"install it with: pip install {name}"],
+        [f"error: logger={name} needs {name}", f"install it with: pip install {name}, or put your own module on PYTHONPATH",
+        ],
     )
 
 
@@ -117,7 +118,8 @@ def test_a_missing_package_is_named_with_what_installs_it(
     [
         (
             {"_target_": "no_such_package.Logger"},
-            "logger=mine needs no_such_package\ninstall it with: pip install no_such_package",
+            "logger=mine needs no_such_package\ninstall it with: pip install no_such_package,"
+            " or put your own module on PYTHONPATH",
         ),
         ({"save_dir": "here"}, "logger.mine must have a _target_, the path of a logger's class"),
         ({"_target_": "builtins.dict"}, "logger.mine must be a logger of Lightning, got dict"),

@@ -21,7 +21,7 @@ from convscope.geometry import (
     pair_token,
 )
 from convscope.metrics import geometric, measured
-from convscope.runs.identity import EXCLUDED
+from convscope.runs.identity import EXCLUDED, config_values
 from convscope.runs.record import RunRecord
 from convscope.tables import final_map_text
 from convscope.text import MISSING, size
@@ -181,7 +181,7 @@ def _config(record: RunRecord) -> dict[str, Plain]:
         }
     return {f"conv.{key}": value for key, value in typed.items()} | {
         key: _plain(value)
-        for key, value in dotted(record.config).items()
+        for key, value in config_values(record.config).items()
         if key not in EXCLUDED and not key.startswith("conv.")
     }
 

@@ -34,7 +34,7 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.config.schema import dotted, format_value
+from convscope.config.schema import format_value
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import (
     FACTORS,
@@ -47,7 +47,7 @@ from convscope.geometry import (
 from convscope.metrics import METRICS, Network, geometric, of_network
 from convscope.runs.contradiction import find_contradiction
 from convscope.runs.directory import RunDirectory, UnreadableRun
-from convscope.runs.identity import EXCLUDED, identity
+from convscope.runs.identity import EXCLUDED, config_values, identity
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import runs_below
 from convscope.runs.usage import data_usage
@@ -217,7 +217,7 @@ def row(record: RunRecord) -> Row:
 
 def _config_columns(record: RunRecord) -> Row:
     columns: Row = {}
-    for key, value in dotted(record.config).items():
+    for key, value in config_values(record.config).items():
         if key not in _NO_SETTING:
             # A top-level key of another version must not replace a column of the same name.
             name = key if "." in key or key == "compile" else f"{TOP_LEVEL}{key}"

@@ -19,7 +19,7 @@ from convscope.geometry import FACTORS
 from convscope.plots.axes import log_ticks
 from convscope.plots.labels import non_overlapping
 from convscope.plots.registry import Choice, Figure, InReport, View
-from convscope.plots.style import Panel, Trace, escaped, lines, scatter, subplots
+from convscope.plots.style import DRAG_HINT, Panel, Trace, escaped, lines, scatter, subplots
 from convscope.plots.table import MOST_PANELS, SINGLE, records, split_by_setting
 from convscope.plots.variant_style import legend_traces, variant_style
 from convscope.runs.directory import RunDirectory
@@ -164,8 +164,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
         )
         for number, (title, part) in enumerate(shown)
     ]
-    hint = "drag over the last epochs to zoom in"
-    return subplots(titles, panels, legend_traces(groups, lines=True), hint)
+    return subplots(titles, panels, legend_traces(groups, lines=True), DRAG_HINT)
 
 
 def _parts(groups: DataFrame) -> list[tuple[str, DataFrame]]:

@@ -54,6 +54,9 @@ the title of an axis."""
 _LEGEND_TITLE, _LEGEND_ENTRY = 30, 19
 """Heights in a legend, in pixels."""
 
+DRAG_HINT = "drag over the last epochs to zoom in"
+"""Hint for the mouse."""
+
 
 def escaped(text: str) -> str:
     """Return text with tags and entities escaped, which Plotly would interpret."""
@@ -122,7 +125,7 @@ def subplots(
         titles: lines of the title; empty ones are omitted.
         panels: from top to bottom.
         legend: traces without data, for a legend below the panels, by `legendgroup`.
-        hint: hint for the mouse; the last line of the title, which static pictures omit.
+        hint: `DRAG_HINT` or none; the last line of the title, which static pictures omit.
     """
     title = heading(*titles, hint)
     above = _EDGE + (title["text"].count("<br>") + 1) * _TITLE_LINE + _PANEL_TITLE
@@ -137,7 +140,6 @@ def subplots(
         "height": above + inside + below,
         "margin": {"t": above, "b": below},
         "annotations": [],
-        "meta": {"hint": escaped(hint)},
         "showlegend": bool(legend),
     }
     traces = list(legend)

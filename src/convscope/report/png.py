@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 
 from convscope.errors import UserError
 from convscope.plain_pictures import plain_label, plain_text
-from convscope.plots.style import Trace
+from convscope.plots.style import DRAG_HINT, Trace
 from convscope.text import abbreviated
 
 _WIDTH, _DPI = 800, 200
@@ -99,8 +99,7 @@ def drawn(figure: go.Figure) -> Figure:
     below = max(layout["margin"]["b"] - _AXIS, 0) / height
     room = ConstrainedLayoutEngine(rect=(0, below, 1, 1 - below))
     picture = Figure((_WIDTH / 100, height / 100), _DPI, facecolor="white", layout=room)
-    hint = layout.get("meta", {}).get("hint", "")
-    title = layout["title"]["text"].removesuffix(f"<br>{hint}")
+    title = layout["title"]["text"].removesuffix(f"<br>{DRAG_HINT}")
     picture.suptitle(_plain(title), x=0.01, ha="left", fontsize=_TITLE)
     _legends(picture, [trace for trace in traces if trace["x"] == [None]], below)
     names = [key.removeprefix("yaxis") for key in layout if key.startswith("yaxis")]

@@ -1,6 +1,6 @@
 """history.csv: one row per finished epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from convscope.errors import UserError
@@ -47,8 +47,11 @@ class History:
         """
         line = _line(row)
         rows = self._rows() or _HEADER
+        if not rows.startswith(_HEADER):
+            # A version with fewer columns wrote it.
+            rows = "".join((_HEADER, *(f"{_line(row)}\n" for row in self.read())))
         last = rows[rows.rfind("\n", 0, -1) + 1 :].rstrip("\n")
-        if not rows.startswith(_HEADER) or (rows != _HEADER and _parsed(last) is None):
+        if rows != _HEADER and _parsed(last) is None:
             self.read()  # Raises UserError, which names the line.
         if rows != _HEADER and int(last.partition(",")[0]) >= _epoch(row):
             raise ValueError(f"{self.path} has epoch {row['epoch']} already; cut it back first")
@@ -61,13 +64,14 @@ class History:
             UserError: The file cannot be read or is not a history; the message names the line.
         """
         header, *lines = (self._rows() or _HEADER).split("\n")[:-1]
-        if f"{header}\n" != _HEADER:
+        columns = tuple(header.split(","))
+        if columns[:2] != COLUMNS[:2] or columns != tuple(c for c in COLUMNS if c in columns):
             raise UserError(
                 f"{self.path} line 1 must be the columns of a history: {','.join(COLUMNS)}"
             )
         rows: list[Row] = []
         for number, line in enumerate(lines, start=2):
-            row = _parsed(line)
+            row = _parsed(line, columns)
             if row is None:
                 raise UserError(f"{self.path} line {number} is not a row of a history: {line!r}")
             if rows and _epoch(row) <= _epoch(rows[-1]):
@@ -100,15 +104,15 @@ class History:
         return text[: text.rfind("\n") + 1]
 
 
-def _parsed(line: str) -> Row | None:
-    """Return a line's values by column; None if it is not a row."""
+def _parsed(line: str, columns: Sequence[str] = COLUMNS) -> Row | None:
+    """Return a line's values by column, None for columns that it lacks; None if it is not a row."""
     cells = line.split(",")
     try:
         counts = list(map(int, cells[:2]))
         if not all(0 <= count <= _LARGEST for count in counts) or counts[0] == 0:
             return None
         numbers = [*counts, *(float(cell) if cell else None for cell in cells[2:])]
-        return dict(zip(COLUMNS, numbers, strict=True))
+        return dict.fromkeys(COLUMNS) | dict(zip(columns, numbers, strict=True))
     except ValueError:
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from convscope.config.schema import AddedLater, TrainConfig, dotted_types
+from convscope.config.schema import AddedLater, TrainConfig, dotted, dotted_types
 
 EXCLUDED = {
     "study": "selects which runs are compared, not what a run does",
@@ -67,6 +67,14 @@ def _plain_group(group: Mapping[Any, Any], key: str) -> dict[str, object]:
         if dotted not in EXCLUDED and (type(value), value) != _added_later().get(dotted):
             plain[name] = _plain(value, dotted)
     return plain
+
+
+def config_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recorded config by dotted key; a key that was added later has its default there."""
+    values = dotted(config)
+    for key, (_, default) in _added_later().items():
+        values.setdefault(key, default)
+    return values
 
 
 @cache

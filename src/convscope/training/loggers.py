@@ -59,5 +59,8 @@ def _explained(name: str, error: BaseException) -> UserError:
     missing = isinstance(cause, ModuleNotFoundError) and re.search(r"'([\w-]+)", str(cause))
     if missing:
         package = missing[1]
-        return UserError(f"logger={name} needs {package}\ninstall it with: pip install {package}")
+        return UserError(
+            f"logger={name} needs {package}\n"
+            f"install it with: pip install {package}, or put your own module on PYTHONPATH"
+        )
     return UserError(f"logger={name} cannot be made: {type(cause).__name__}: {first_line(cause)}")
