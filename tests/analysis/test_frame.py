@@ -487,7 +487,10 @@ def test_a_run_without_a_key_that_was_added_later_has_its_default(
     monkeypatch.setattr(identity_module, "TrainConfig", LaterConfig)
     identity_module._added_later.cache_clear()
     conv = (3, 1, "half")
-    old, new = make_runs({conv: [0.9]}), make_runs({conv: [0.8]}, config={"optim": {"beta2": 0.999}})
+    old, new = (
+        make_runs({conv: [0.9]}),
+        make_runs({conv: [0.8]}, config={"optim": {"beta2": 0.999}}),
+    )
     other = make_runs({conv: [0.8]}, config={"optim": {"beta2": 0.9}})
     identity_module._added_later.cache_clear()
     assert [runs["optim.beta2"].item() for runs in (old, new, other)] == [0.999, 0.999, 0.9]

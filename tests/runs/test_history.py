@@ -259,9 +259,7 @@ def test_a_history_of_a_version_with_fewer_columns_is_read_and_continued(history
     }  # fmt: skip
     assert row.keys() == set(HEADER.rstrip().split(","))
     history.append({"epoch": 2, "step": 20, "val/accuracy": 0.75})
-    assert history.path.read_text() == (
-        HEADER + "1,10,0.5,,0.25,,,,,,\n" + "2,20,,,,0.75,,,,,\n"
-    )
+    assert history.path.read_text() == (HEADER + "1,10,0.5,,0.25,,,,,,\n" + "2,20,,,,0.75,,,,,\n")
 
 
 @pytest.mark.parametrize("header", ["step,epoch", "epoch,step,val/loss,train/loss", "epoch,step,x"])

@@ -108,7 +108,9 @@ def test_a_missing_package_is_named_with_what_installs_it(
     ended = command("data=digits", f"logger={name}")
     assert (ended.code, ended.err.splitlines()[-2:]) == (
         2,
-        [f"error: logger={name} needs {name}", f"install it with: pip install {name}, or put your own module on PYTHONPATH",
+        [
+            f"error: logger={name} needs {name}",
+            f"install it with: pip install {name}, or put your own module on PYTHONPATH",
         ],
     )
 

@@ -105,7 +105,7 @@ class History:
 
 
 def _parsed(line: str, columns: Sequence[str] = COLUMNS) -> Row | None:
-    """Return a line's values by column, None for columns that it lacks; None if it is not a row."""
+    """Return a line's values by column, None where it lacks one; None if it is not a row."""
     cells = line.split(",")
     try:
         counts = list(map(int, cells[:2]))

@@ -19,6 +19,8 @@ _BYTES_PER_PARAMETER = 16
 
 @dataclass(frozen=True)
 class Hardware:
+    """Devices of one kind, with precision and threads."""
+
     accelerator: str
     """cpu, cuda or mps."""
     device: str
@@ -40,6 +42,7 @@ class Hardware:
 
     @property
     def torch_device(self) -> torch.device:
+        """The current device of this kind."""
         # Here and below: who hands hardware on to another process does without PyTorch.
         import torch
 
@@ -47,6 +50,7 @@ class Hardware:
 
     @property
     def autocast_dtype(self) -> torch.dtype:
+        """Type in which autocast computes the forward pass."""
         import torch
 
         return torch.bfloat16 if self.precision == "bf16-mixed" else torch.float32

@@ -28,6 +28,7 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
+        """Whether this rank writes what the run leaves on disk."""
         return self.rank == 0
 
     def all_reduce_mean(self, tensors: Iterable[Tensor]) -> None:

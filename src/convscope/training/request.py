@@ -31,9 +31,11 @@ _SMALL_SHARES = (0.125, 0.2, 0.25)
 
 
 def check(config: TrainConfig, overrides: Sequence[str], facts: Facts | None = None) -> Variant:
-    """Work out a config's geometry and hold it against its data set.
+    """Work out a config's geometry, and check the config against its data set.
 
     Args:
+        config: of one run.
+        overrides: as typed.
         facts: the data set's outline, where it is known better than from its name and folder;
             `data.name=auto` has that of MNIST, whose shape digits share and whose size is larger.
 
@@ -87,7 +89,9 @@ def fitted(config: TrainConfig, typed: Collection[str], facts: Facts) -> TrainCo
     images than there are to train on, the share only where it is less than an image of any class.
 
     Args:
+        config: of one run.
         typed: keys that were set on the command line.
+        facts: the data set's outline.
     """
     data, devices = config.data, config.trainer.devices
     largest = max(facts.class_sizes, default=0)
@@ -134,10 +138,12 @@ class RunRequest:
 
     @property
     def config(self) -> TrainConfig:
+        """The config, with device and precision as used."""
         return self.variant.config
 
     @property
     def geometry(self) -> NetworkGeometry:
+        """The geometry of a variant that is possible."""
         if self.variant.geometry is None:
             raise ValueError(f"{self.variant.label} is impossible: {self.variant.impossible}")
         return self.variant.geometry
@@ -149,6 +155,9 @@ def request_run(
     """Settle a run's split, steps, identity and directory.
 
     Args:
+        variant: what is trained, device and precision resolved.
+        images: the data set.
+        hardware: what it is trained on.
         defaults: the config of the same data set without any override; what differs from it
             besides conv, data and seed goes into the directory's name.
 

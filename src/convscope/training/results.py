@@ -35,6 +35,9 @@ def describe(
     """Log what is known before the first step: hyperparameters and the geometry, once checked.
 
     Args:
+        loggers: of the run.
+        network: as built.
+        request: the run.
         image: (1, channels, height, width), normalised.
     """
     geometry = request.geometry
@@ -71,6 +74,7 @@ def summarise(
     `val_accuracy_rise` and `val_loss_fall` are what the last epoch gained on the best one before.
 
     Args:
+        request: the run.
         tested: what Lightning measured on the test set, by tag.
         history: a row per epoch.
     """
@@ -100,8 +104,11 @@ def write_results(
     """Log `test/` and `summary/`; TensorBoard also shows filters, feature maps and the mistakes.
 
     Args:
+        loggers: of the run.
         step: optimizer steps taken.
         metrics: as `summarise` returns them.
+        network: with its best weights.
+        request: the run.
         image: a test image, (1, channels, height, width), normalised.
         confusion: counts (true class, predicted class) of the test images.
     """

@@ -16,6 +16,8 @@ WARMUP_STEPS = 10
 
 @dataclass(frozen=True)
 class StepPlan:
+    """How many optimizer steps a run takes."""
+
     per_epoch: int
     """Optimizer steps of a whole epoch."""
     total: int
@@ -23,6 +25,7 @@ class StepPlan:
 
     @property
     def epochs(self) -> int:
+        """Epochs, the last of which may be cut short."""
         return -(-self.total // self.per_epoch)
 
 
@@ -110,6 +113,8 @@ def one_cycle(step: int, total_steps: int, peak: float, warmup: float) -> float:
     last step is the end of its descent.
 
     Args:
+        step: optimizer steps taken before.
+        total_steps: optimizer steps of the run.
         peak: the largest learning rate.
         warmup: share of the steps over which it climbs.
     """

@@ -100,7 +100,10 @@ def _train(
     """Train a run that is not finished.
 
     Args:
+        request: the run.
         claim: on the run's folder; None leaves nothing on disk.
+        prepare: makes the run's experiment.
+        processes: as for `train`.
     """
     directory = request.directory
     if claim is not None:

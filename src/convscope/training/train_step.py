@@ -220,6 +220,7 @@ def step_runner(eager: EagerRunner, capacity: int) -> StepRunner:
     """Return a CUDA graph's runner where the images are on a CUDA device, else the eager one.
 
     Args:
+        eager: takes the steps before a graph is captured.
         capacity: steps of the longest chunk.
     """
     images = eager.batches.images

@@ -78,6 +78,7 @@ class EpochProgress(LightningProgressBar):
             log.info(line)
 
     def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

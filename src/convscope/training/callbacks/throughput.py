@@ -23,6 +23,7 @@ class Rate:
 
     @property
     def per_second(self) -> float:
+        """Items per second."""
         return self.items / self.seconds
 
 
@@ -42,13 +43,16 @@ class Stopwatch:
 
     @property
     def running(self) -> bool:
+        """Whether it was started and not stopped."""
         return self._started is not None
 
     def start(self) -> None:
+        """Begin to count, from 0, once the device is idle."""
         self._synchronize()
         self._started, self._items = self._clock(), 0
 
     def count(self, items: int) -> None:
+        """Add items, if it runs."""
         if self.running:
             self._items += items
 

@@ -73,9 +73,11 @@ class DistributedExperiment:
 
     @property
     def resumed_from_epoch(self) -> int:
+        """Epochs that an earlier run had finished."""
         return self._started.resumed_from_epoch
 
     def headline(self) -> str:
+        """Return what is about to be trained, in one line."""
         return self._started.headline
 
     def run(self) -> dict[str, float]:

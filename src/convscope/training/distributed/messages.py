@@ -60,18 +60,24 @@ class LogRecord:
 
 @dataclass(frozen=True)
 class Finished:
+    """A rank has trained its part."""
+
     metrics: dict[str, float]
     """The summary's; those of the first rank count."""
 
 
 @dataclass(frozen=True)
 class Returned:
+    """A called function has returned."""
+
     value: Any
     """What a function returned."""
 
 
 @dataclass(frozen=True)
 class Failed:
+    """A rank, or a called function, has raised an error."""
+
     reason: str
     """What a UserError says; of another error its type and message."""
     explained: bool

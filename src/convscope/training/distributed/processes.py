@@ -126,6 +126,7 @@ class WorkerProcesses:
         return f"was killed by {signal.Signals(-code).name}{by_memory}"
 
     def end(self) -> None:
+        """Kill the processes, and wait until they have ended."""
         # A run may be killed at any moment: what it leaves is whole, and it resumes from there.
         for process in self._processes:
             process.kill()

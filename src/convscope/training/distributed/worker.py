@@ -30,6 +30,7 @@ from convscope.training.distributed.messages import (
 
 
 def main() -> None:
+    """Do what the command asks for, one thing after the other, until it ends."""
     command = Command()
     # Here: they take seconds, in which the command may end, and this process with it.
     from convscope.training.devices import free_memory
@@ -66,6 +67,7 @@ class Command:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, message: Message) -> None:
+        """Send the command a message."""
         pickle.dump(message, self._out)
         self._out.flush()
 

@@ -24,6 +24,8 @@ def layer_outputs(network: ConvNet, layers: Sequence[str], images: Tensor) -> di
     """Return the outputs of named modules of `network.features`, in evaluation mode.
 
     Args:
+        network: on any device.
+        layers: names of the modules.
         images: (batch, channels, height, width).
     """
     outputs: dict[str, Tensor] = {}
@@ -113,9 +115,11 @@ def _number(axes: Axes, row: int, column: int, count: int, share: float) -> None
 def run_pictures(
     network: ConvNet, geometry: NetworkGeometry, image: Tensor
 ) -> Mapping[str, Tensor]:
-    """TensorBoard tag to picture: conv1's filters, and each block's maps of one test image.
+    """Return pictures by TensorBoard tag: conv1's filters, and each block's maps of one test image.
 
     Args:
+        network: trained.
+        geometry: of its layers.
         image: (1, channels, height, width), normalised.
     """
     blocks = [layer.name for layer in geometry.layers if layer.kind == "conv"]
