@@ -53,6 +53,19 @@ def test_a_picture_is_a_png_of_twice_800_pixels(figure: Draw, runs: DataFrame) -
     assert dict(mpl.rcParams) == before
 
 
+def test_bars_stand_or_lie_with_or_without_text() -> None:
+    def picture(trace: go.Bar) -> list[tuple[float, float]]:
+        axes = {"xaxis_type": "category", "yaxis_type": "category"}
+        layout = go.Layout(title_text="bars", height=300, margin_b=60, **axes)
+        (axes,) = drawn(go.Figure(trace, layout)).axes
+        return [(bar.get_width(), bar.get_height()) for bar in axes.patches]
+
+    standing = picture(go.Bar(x=["a", "b"], y=[0.5, 2.0]))
+    assert [height for _, height in standing] == [0.5, 2.0]
+    lying = picture(go.Bar(y=["a", "b"], x=[0.5, 2.0], orientation="h", text=["half", "two"]))
+    assert [width for width, _ in lying] == [0.5, 2.0]
+
+
 def test_points_are_the_means_and_the_front_joins_them(runs: DataFrame) -> None:
     (axes,) = drawn(accuracy_against(runs, "macs")).axes
     front, *marks = axes.lines

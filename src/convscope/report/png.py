@@ -194,9 +194,16 @@ def _heatmap(axes: Axes, trace: Trace, colours: Callable[..., Any]) -> None:
 
 
 def _bar(axes: Axes, trace: Trace, _: Any) -> None:
-    lengths = [length or 0 for length in trace["x"]]
-    bars = axes.barh(trace["y"], lengths, color=trace["marker"]["color"])
-    axes.bar_label(bars, trace["text"], padding=3, fontsize=_SMALL)
+    if trace.get("orientation") == "h":
+        draw, length, position = axes.barh, "x", "y"
+    else:
+        draw, length, position = axes.bar, "y", "x"
+    bars = draw(
+        trace[position],
+        [value or 0 for value in trace[length]],
+        color=trace.get("marker", {}).get("color"),
+    )
+    axes.bar_label(bars, trace.get("text", [""] * len(bars)), padding=3, fontsize=_SMALL)
 
 
 def _scatter(axes: Axes, trace: Trace, _: Any) -> None:
