@@ -18,6 +18,7 @@ from PIL import Image
 from convscope.analysis import load
 from convscope.analysis.frame import with_settings
 from convscope.plots import accuracy_against, curves, effects, heat, map_sizes
+from convscope.plots.style import Panel, subplots
 from convscope.report.png import drawn, png
 from convscope.runs.history import History
 
@@ -54,15 +55,15 @@ def test_a_picture_is_a_png_of_twice_800_pixels(figure: Draw, runs: DataFrame) -
 
 
 def test_bars_stand_or_lie_with_or_without_text() -> None:
-    def picture(trace: go.Bar) -> list[tuple[float, float]]:
-        axes = {"xaxis_type": "category", "yaxis_type": "category"}
-        layout = go.Layout(title_text="bars", height=300, margin_b=60, **axes)
-        (axes,) = drawn(go.Figure(trace, layout)).axes
+    def picture(**trace: object) -> list[tuple[float, float]]:
+        category = {"type": "category"}
+        panel = Panel("", 200, [{"type": "bar", **trace}], category, category)
+        (axes,) = drawn(subplots(["bars"], [panel])).axes
         return [(bar.get_width(), bar.get_height()) for bar in axes.patches]
 
-    standing = picture(go.Bar(x=["a", "b"], y=[0.5, 2.0]))
+    standing = picture(x=["a", "b"], y=[0.5, 2.0])
     assert [height for _, height in standing] == [0.5, 2.0]
-    lying = picture(go.Bar(y=["a", "b"], x=[0.5, 2.0], orientation="h", text=["half", "two"]))
+    lying = picture(y=["a", "b"], x=[0.5, 2.0], orientation="h", text=["half", "two"])
     assert [width for width, _ in lying] == [0.5, 2.0]
 
 
