@@ -189,5 +189,8 @@ def test_a_run_that_is_not_there_or_twice_is_named(tmp_path: Path, record: RunRe
     )
     with pytest.raises(UserError, match=r"got 'mnist-k4'; did you mean 'mnist-k3'\?"):
         find_run("mnist-k4", tmp_path)
+    add(tmp_path / "two", "digits-k5-s2-p2-seed0-1a2b3c4d", record)
+    with pytest.raises(UserError, match=r"got 'k5-s2-p2'; did you mean 'digits-k5-s2-p2-seed0-"):
+        find_run("k5-s2-p2", tmp_path)
     with pytest.raises(UserError, match=f"run must be a run in {tmp_path}/none or its folder"):
         find_run("*", tmp_path / "none")

@@ -92,7 +92,10 @@ def _find_by_name(name: str, output_dir: Path) -> RunDirectory:
     runs = [run for study in studies for run in study_runs(study)[0]]
     matches = [run for run in runs if run.name == name]
     if not matches:
-        near = difflib.get_close_matches(name, [run.name for run in runs], n=1)
+        names = [run.name for run in runs]
+        # A variant's label is part of its runs' names, and too short to be close to one.
+        near = [one for one in names if f"-{name}-" in one]
+        near = near or difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"run must be a run in {output_dir} or its folder, got {name!r}{hint}")
     if len(matches) > 1:
