@@ -143,7 +143,7 @@ def test_one_command_does_what_each_script_does(
     assert (ended.value.code, called) == (7, [["convscope", "conv.stride=2", "--json"]])
 
 
-@pytest.mark.parametrize("typed", [[], ["trian"], ["--json"]])
+@pytest.mark.parametrize("typed", [[], ["teach"], ["--json"]])
 def test_a_command_that_there_is_not_is_told(
     typed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
