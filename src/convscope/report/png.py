@@ -194,11 +194,9 @@ def _heatmap(axes: Axes, trace: Trace, colours: Callable[..., Any]) -> None:
 
 
 def _bar(axes: Axes, trace: Trace, _: Any) -> None:
-    if trace.get("orientation") == "h":
-        draw, length, position = axes.barh, "x", "y"
-    else:
-        draw, length, position = axes.bar, "y", "x"
-    bars = draw(
+    lies = trace.get("orientation") == "h"
+    length, position = ("x", "y") if lies else ("y", "x")
+    bars = (axes.barh if lies else axes.bar)(
         trace[position],
         [value or 0 for value in trace[length]],
         color=trace.get("marker", {}).get("color"),
