@@ -133,5 +133,5 @@ def test_a_git_that_hangs_is_not_waited_for(package: Path, monkeypatch: pytest.M
     fake.write_text("#!/bin/sh\nexec sleep 60\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{package.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(environment, "_GIT_PATIENCE_S", 0.1)
+    monkeypatch.setattr(environment, "_GIT_TIMEOUT_S", 0.1)
     assert git_state(package) is None

@@ -134,4 +134,4 @@ def test_the_terminal_shows_the_run_and_nothing_of_what_it_is_made_with(
     first, *epochs = undisturbed.err.splitlines()
     assert first.startswith("digits-k3-s1-p1-")
     assert [line.split()[1] for line in epochs] == [f"{n}/12" for n in range(1, 13)]
-    assert undisturbed.out.splitlines()[1].split()[:4] == ["layer", "k", "s", "p"]
+    assert undisturbed.out.splitlines()[1].split()[:2] == ["layer", "kernel-stride-padding"]
