@@ -26,6 +26,7 @@ Unknown values are NaN or None.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -130,7 +131,12 @@ def tabulate(rows: Iterable[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
     """Return the rows as a table, sorted by study and run, and the omitted copies of runs."""
     by_id: dict[str, Row] = {}
     copies: list[UnreadableRun] = []
-    for one in sorted(rows, key=_copies_last):
+    rows = list(rows)
+    count = Counter(one["id"] for one in rows)
+    for one in (one for one in rows if count[one["id"]] == 1):
+        by_id[one["id"]] = one
+    # The key needs an identity, too much work for thousands of runs that have no copy.
+    for one in sorted((one for one in rows if count[one["id"]] > 1), key=_copies_last):
         first = by_id.setdefault(one["id"], one)
         if first["path"] != one["path"]:
             same = one["group"] == first["group"] and one["seed"] == first["seed"]
