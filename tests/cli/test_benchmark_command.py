@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,6 @@ from convscope.benchmark import measure, project, roofline
 from convscope.benchmark.measure import Effort
 from convscope.benchmark.project import EndToEnd, end_to_end
 from convscope.benchmark.roofline import Peaks
-from convscope.cli.benchmark import main
 from convscope.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -32,20 +32,13 @@ Benchmark = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Benchmark:
+def benchmark(monkeypatch: pytest.MonkeyPatch, call: Benchmark) -> Benchmark:
     """Exit code, standard output and standard error of one command, whose windows are tiny."""
     monkeypatch.setattr(measure, "QUICK", Effort(3, 0.01, False, 1))
     monkeypatch.setattr(measure, "THOROUGH", Effort(7, 0.01, False, 3))
     monkeypatch.setattr(project, "end_to_end", lambda typed, epochs: EndToEnd("typed", epochs))
     monkeypatch.setattr(roofline, "measure_peaks", lambda device, dtype: Peaks(1e9, 1e9))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["benchmark.py", *arguments])
-        code = main()
-        output = capsys.readouterr()
-        return code, output.out, output.err
-
-    return run
+    return partial(call, "benchmark")
 
 
 def test_help_is_one_page(benchmark: Benchmark) -> None:

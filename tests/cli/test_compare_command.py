@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy import stats
 
-from convscope.cli.compare import main
 from convscope.runs.lock import RunLock
 
 ROOT = Path(__file__).parents[2]
@@ -51,16 +51,9 @@ def study(make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Compare:
+def compare(call: Compare) -> Compare:
     """Exit code, standard output and standard error of one command."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["compare.py", *arguments])
-        code = main()
-        output = capsys.readouterr()
-        return code, output.out, output.err
-
-    return run
+    return partial(call, "compare")
 
 
 def done(result: tuple[int, str, str]) -> str:

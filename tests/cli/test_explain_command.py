@@ -6,27 +6,19 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-
-from convscope.cli.explain import main
 
 ROOT = Path(__file__).parents[2]
 Explain = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Explain:
+def explain(call: Explain) -> Explain:
     """Exit code, standard output and standard error of one command."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["explain.py", *arguments])
-        code = main()
-        output = capsys.readouterr()
-        return code, output.out, output.err
-
-    return run
+    return partial(call, "explain")
 
 
 def done(result: tuple[int, str, str]) -> str:
