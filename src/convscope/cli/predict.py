@@ -13,7 +13,6 @@ from convscope import load
 from convscope.cli.common import Parser
 from convscope.errors import UserError
 from convscope.streams import run_command
-from convscope.tables import Table, new_console, print_table
 from convscope.text import percent
 
 HELP = """\
@@ -43,6 +42,9 @@ def _predict(arguments: Sequence[str]) -> None:
             f"name a run and at least one image, got {len(given.run_and_images)}: see --help"
         )
     run, *images = given.run_and_images
+    # Imported here, so that --help and errors in the arguments need not wait for Rich.
+    from convscope.tables import Table, new_console, print_table
+
     variant = load(run, _OUTPUTS)
     rows = []
     for start in range(0, len(images), _BATCH_SIZE):

@@ -1,7 +1,6 @@
 """Report on runs as one file, with findings, tables and figures.
 
-Nothing heavy is imported before a report is written: a finished sweep asks only whether the one
-that is there is current.
+Plotly is imported when a report is written: a table at the terminal does without.
 """
 
 from __future__ import annotations
@@ -47,7 +46,6 @@ def write(
         raise UserError(f"a report must end in {' or '.join(_SUFFIXES)}, got {path.name}")
     if runs.empty:
         raise UserError("a report must have a run to tell of, got none")
-    # Here: Plotly, which a table at the terminal does without.
     from convscope.report import contents, html, markdown
 
     document = contents.contents(runs, unreadable, command)

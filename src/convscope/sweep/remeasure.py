@@ -80,9 +80,9 @@ def _with_speed(
     record: RunRecord, measured: dict[str, float | int | None], request: RunRequest
 ) -> RunRecord:
     before = {name: record.metrics.get(name) for name in speeds()}
-    alone = {"threads": request.hardware.threads, "while_training": before}
+    remeasured = {"threads": request.hardware.threads, "while_training": before}
     return replace(
         record,
         metrics={**record.metrics, **measured},
-        environment=record.environment | {"alone": alone},
+        environment=record.environment | {"alone": remeasured},
     )

@@ -48,7 +48,7 @@ class UnwrappedDDP(DDPStrategy):
 
     @override
     def configure_ddp(self) -> None:
-        """Leave the module as it is."""
+        """Do not wrap the module."""
 
 
 class Experiment:

@@ -1,4 +1,4 @@
-"""What is asked for, known to the last pixel before anything is trained."""
+"""Requests for runs: config, geometry, split, steps, identity and directory, before training."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _check_augmentation(config: TrainConfig, side: int) -> None:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run, named: the config with its data and hardware as they really are."""
+    """One run: its config with the data, hardware and steps as used, its identity and directory."""
 
     variant: Variant
     images: Images
@@ -152,7 +152,7 @@ class RunRequest:
 def request_run(
     variant: Variant, images: Images, hardware: Hardware, defaults: TrainConfig
 ) -> RunRequest:
-    """Settle a run's split, steps, identity and directory.
+    """Work out a run's split, steps, identity and directory.
 
     Args:
         variant: what is trained, device and precision resolved.
@@ -275,7 +275,7 @@ def _planned(
 
 
 def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, Any]:
-    """Return plain values: conv as pixels, data, devices and precision as really used.
+    """Return the config as plain values: conv in pixels, data, devices and precision as used.
 
     Without the loggers: a record names no classes to be called.
     """

@@ -202,7 +202,7 @@ class RunResolver:
         return self._hardware[key]
 
     def _as_used(self, config: TrainConfig) -> TrainConfig:
-        """With device and precision as they are: `auto` and its meaning here are one run."""
+        """Return the config with device and precision as used: `auto` and its value are one run."""
         hardware = self._hardware_for(config)
         used = replace(
             config.trainer,

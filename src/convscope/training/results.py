@@ -116,12 +116,11 @@ def write_results(
     final = {f"summary/{one.name}": metrics[one.name] for one in summary() if one.name in metrics}
     for logger in loggers:
         name = type(logger).__name__.removeprefix("Run").removesuffix("Logger")
-        with _optional(f"filters/ and feature_maps/ missing in {name}"):
-            if isinstance(logger, RunTensorBoardLogger):
+        if isinstance(logger, RunTensorBoardLogger):
+            with _optional(f"filters/ and feature_maps/ missing in {name}"):
                 for tag, picture in run_pictures(network, request.geometry, image).items():
                     logger.experiment.add_image(tag, picture, step)
-        with _optional(f"confusion/test missing in {name}"):
-            if isinstance(logger, RunTensorBoardLogger):
+            with _optional(f"confusion/test missing in {name}"):
                 figure = confusion_picture(confusion, request.images.classes)
                 logger.log_figure("confusion/test", figure, step)
         with _optional(f"test/ and summary/ missing in {name}"):
