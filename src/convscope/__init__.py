@@ -30,10 +30,9 @@ def train(*overrides: str) -> RunRecord:
         UserError: bad input, an impossible variant, or unavailable data.
     """
     from convscope.streams import guarded_streams, log_to_terminal
-    from convscope.text import escape_control
     from convscope.training.resolve import train_one
 
-    with guarded_streams(), log_to_terminal(lambda line: print(escape_control(line))):
+    with guarded_streams(), log_to_terminal(print):
         return train_one(overrides)
 
 
@@ -47,8 +46,6 @@ def load(run: str | Path | RunRecord, output_dir: str | Path = "outputs") -> Tra
     Raises:
         UserError: the run does not exist or has no trained network.
     """
-    from pathlib import Path
-
     from convscope.inference import load_run
 
-    return load_run(run, Path(output_dir))
+    return load_run(run, output_dir)

@@ -133,7 +133,7 @@ class TrainedVariant:
         return [self.classes[label] for label in self.scores(images).argmax(dim=1).tolist()]
 
 
-def load_run(run: str | Path | RunRecord, output_dir: Path) -> TrainedVariant:
+def load_run(run: str | Path | RunRecord, output_dir: str | Path) -> TrainedVariant:
     """Load the trained network of a finished run; see `convscope.load`."""
     directory = _directory(run, output_dir)
     record = current_record(directory.path)
@@ -177,8 +177,8 @@ def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant
     )
 
 
-def _directory(run: str | Path | RunRecord, output_dir: Path) -> RunDirectory:
+def _directory(run: str | Path | RunRecord, output_dir: str | Path) -> RunDirectory:
     if isinstance(run, RunRecord):
         folder = run.path or Path(run.config["output_dir"]) / run.study / run.name
         return RunDirectory(folder)
-    return find_run(run, output_dir)
+    return find_run(run, Path(output_dir))

@@ -145,7 +145,7 @@ def command_streams() -> Iterator[_Descriptor | None]:
 
 
 class _LineHandler(logging.Handler):
-    """Passes on messages below ERROR.
+    """Passes on messages below ERROR, with control characters escaped.
 
     Errors are printed by the command that ends with them, and written to train.log in full.
     """
@@ -157,7 +157,7 @@ class _LineHandler(logging.Handler):
     @override
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.ERROR:
-            self._write(record.getMessage())
+            self._write(escape_control(record.getMessage()))
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-import torch
 
 from convscope.benchmark.roofline import Peaks, StepCost, measure_peaks, shortest, step_cost
 from convscope.geometry import network_geometry
+from convscope.training.hardware import Hardware
 
 from ..convs import parse_conv
 
@@ -60,5 +60,5 @@ def test_long_work_is_not_repeated() -> None:
 
 def test_peaks_count_a_macs_cube_and_both_ways_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convscope.benchmark.roofline.shortest", lambda *_: 2.0)
-    peaks = measure_peaks(torch.device("cpu"), torch.float32)
+    peaks = measure_peaks(Hardware("cpu", "a CPU", 1, "32-true", 1))
     assert peaks == Peaks(2048**3 / 2, 2**28)

@@ -37,7 +37,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch, call: Benchmark) -> Benchmark:
     monkeypatch.setattr(measure, "QUICK", Effort(3, 0.01, False, 1))
     monkeypatch.setattr(measure, "THOROUGH", Effort(7, 0.01, False, 3))
     monkeypatch.setattr(project, "end_to_end", lambda typed, epochs: EndToEnd("typed", epochs))
-    monkeypatch.setattr(roofline, "measure_peaks", lambda device, dtype: Peaks(1e9, 1e9))
+    monkeypatch.setattr(roofline, "measure_peaks", lambda hardware: Peaks(1e9, 1e9))
     return partial(call, "benchmark")
 
 

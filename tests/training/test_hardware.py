@@ -156,7 +156,7 @@ def test_a_rank_gives_a_gpu_its_memory_back_after_each_part(
 
     monkeypatch.setattr(worker, "Command", Command)
     monkeypatch.setattr("convscope.training.distributed.train_worker.train_worker", train_worker)
-    monkeypatch.setattr("convscope.training.devices.free_memory", events.append)
+    monkeypatch.setattr("convscope.training.distributed.train_worker.free_memory", events.append)
     with pytest.raises(Stopped):
         worker.main()
     ended, freed, failed, freed_again = events

@@ -1,17 +1,13 @@
-"""Comparison of runs: their records as one table, its statistics, and findings in sentences.
-
-Heavy packages are imported when a function is called: TensorBoard imports this package at every
-start.
-"""
+"""Comparison of runs: their records as one table, its statistics, and findings in sentences."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from pandas import DataFrame
+
+from convscope.analysis.frame import Reader, results_first
 
 __all__ = ["load"]
 
@@ -28,8 +24,6 @@ def load(*paths: str | Path) -> DataFrame:
     Raises:
         UserError: a folder does not exist.
     """
-    from convscope.analysis.frame import Reader, results_first
-
     runs, unreadable = Reader([Path(path) for path in paths or ("outputs",)]).read()
     for run in unreadable:
         warnings.warn(f"skipped, unreadable: {run.reason}", stacklevel=2)

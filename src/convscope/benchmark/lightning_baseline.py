@@ -84,7 +84,7 @@ def samples_per_second(case: Case, images: Dataset[Any], steps: int, workers: in
     """
     request, batch_size = case.request, case.batch_size
     total_steps = _WARMUP_STEPS + steps
-    clock = Clock(request.hardware.torch_device, _WARMUP_STEPS, total_steps)
+    clock = Clock(torch.device(request.hardware.accelerator), _WARMUP_STEPS, total_steps)
     module = BaselineModule(ConvNet(request.geometry), request.config.optim, total_steps)
     loader: DataLoader[Any] = DataLoader(
         Subset(images, request.train_indices.tolist()),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
+
 from convscope.benchmark import lightning_baseline
 from convscope.benchmark.cases import Case
 from convscope.benchmark.project import run_lengths, timed_run, wall_slope
 from convscope.benchmark.roofline import Peaks, StepCost, step_cost
 from convscope.benchmark.torch_baseline import TensorData, Trial, compile_choice, window_steps
+from convscope.training.devices import autocast_dtype
 from convscope.training.resolve import RunResolver
 
 Turn = Callable[[], Mapping[str, float | None]]
@@ -84,7 +87,7 @@ def measure(case: Case, resolver: RunResolver, peaks: Peaks, effort: Effort) -> 
         UserError: a run failed.
     """
     request, hardware = case.request, case.request.hardware
-    data = TensorData(request.images, hardware.torch_device)
+    data = TensorData(request.images, torch.device(hardware.accelerator))
     steps = window_steps(case, data, effort.window_s)
     loop, trials = compile_choice(case, data, effort.rounds * steps, effort.try_compile)
     epochs, *lengths = run_lengths(case, steps)
@@ -109,7 +112,7 @@ def measure(case: Case, resolver: RunResolver, peaks: Peaks, effort: Effort) -> 
                 "usual": lightning_baseline.samples_per_second(case, images, length, best),
             }
         )
-    cost = step_cost(request.geometry, case.batch_size, hardware.autocast_dtype.itemsize)
+    cost = step_cost(request.geometry, case.batch_size, autocast_dtype(hardware).itemsize)
     return Measured(
         case.variant,
         case.batch_size,

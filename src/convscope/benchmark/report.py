@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from convscope.benchmark.project import EndToEnd
 from convscope.benchmark.roofline import Peaks
 from convscope.tables import Table, markdown
 from convscope.text import MISSING, count, counted
+from convscope.training.record import environment
+from convscope.training.request import RunRequest
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Report:
     peaks: Peaks
     cases: list[Measured]
     prompt: EndToEnd
+
+
+def machine(request: RunRequest) -> dict[str, Any]:
+    """Return the environment of a record, and the platform."""
+    return environment(request) | {"platform": platform.platform()}
 
 
 @dataclass(frozen=True)

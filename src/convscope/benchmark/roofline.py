@@ -21,6 +21,8 @@ import torch
 
 from convscope.geometry import NetworkGeometry
 from convscope.training.callbacks.throughput import synchronizer
+from convscope.training.devices import autocast_dtype
+from convscope.training.hardware import Hardware
 
 _REPEATS = 12
 _MOST_SECONDS = 10.0
@@ -71,11 +73,12 @@ def step_cost(geometry: NetworkGeometry, batch_size: int, value_bytes: int) -> S
     return StepCost(macs, values * value_bytes)
 
 
-def measure_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
-    """Measure a large matrix product and a large copy with PyTorch's threads.
+def measure_peaks(hardware: Hardware) -> Peaks:
+    """Measure a large matrix product, in autocast's type, and a large copy.
 
     Takes about a second; a minute on a processor without instructions for this dtype.
     """
+    device, dtype = torch.device(hardware.accelerator), autocast_dtype(hardware)
     # So large that neither matrices nor copy fit into a cache.
     side, copied = (2048, 1 << 28) if device.type == "cpu" else (8192, 1 << 30)
     left, right, product = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(3))

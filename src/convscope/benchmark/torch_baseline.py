@@ -21,6 +21,7 @@ from convscope.benchmark.cases import Case
 from convscope.config.schema import OptimConfig
 from convscope.data.images import Images
 from convscope.training.callbacks.throughput import synchronizer
+from convscope.training.devices import autocast_dtype
 from convscope.training.model import ConvNet
 
 _WARMUP_STEPS = 10
@@ -243,7 +244,7 @@ def warm_loop(case: Case, data: TensorData, steps: int, compiled: bool = False) 
         shuffled_batches(case),
         request.config.optim,
         total_steps,
-        request.hardware.autocast_dtype,
+        autocast_dtype(request.hardware),
         compiled,
     )
     if isinstance(loop, GraphLoop):

@@ -6,7 +6,6 @@ ended by signal n.
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -76,7 +75,6 @@ def _command() -> None:
 
     # Imported here, so that --help and errors in the options need not wait for torch.
     from convscope.benchmark import measure, project, report, roofline
-    from convscope.training.record import environment
 
     effort = measure.QUICK if args.quick else measure.THOROUGH
     if args.rounds is not None:
@@ -85,7 +83,7 @@ def _command() -> None:
     hardware = request.hardware
     print_stderr(f"{request.images.name} on {hardware.device} ({hardware.precision})")
     prompt = project.end_to_end(wanted[0].overrides, effort.epochs)
-    peaks = roofline.measure_peaks(hardware.torch_device, hardware.autocast_dtype)
+    peaks = roofline.measure_peaks(hardware)
     measured = []
     for number, case in enumerate(wanted, start=1):
         print_stderr(f"{number} of {len(wanted)}: {case.variant}, batch {case.batch_size}")
@@ -93,7 +91,7 @@ def _command() -> None:
     found = report.Report(
         typed_command("benchmark"),
         args.quick,
-        environment(request) | {"platform": platform.platform()},
+        report.machine(request),
         peaks,
         measured,
         prompt,

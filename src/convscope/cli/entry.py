@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from types import FrameType
 from typing import NoReturn
+
+from convscope.errors import interrupted_code
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Ctrl-C, termination, a closed terminal; Windows lacks some of them."""
@@ -71,11 +74,7 @@ def run(command: str) -> NoReturn:
     handled = [signum for signum in signals if signal.getsignal(signum) != signal.SIG_IGN]
     for signum in handled:
         signal.signal(signum, _interrupt)
-    from convscope.errors import interrupted_code
-
     try:
-        from importlib import import_module
-
         from convscope.streams import open_missing
 
         open_missing()

@@ -278,13 +278,10 @@ def dataset_facts(name: str, root: str | Path, image_size: int | None = None) ->
     check_name(name, image_size)
     if known := DATASETS.get("mnist" if name == "auto" else name):
         return known
-    # Imported here: these import NumPy and Pillow.
-    from convscope.data.image_folder import list_images
-    from convscope.data.pixels import image_shape
+    # Imported here: it imports NumPy and Pillow.
+    from convscope.data.image_folder import folder_facts
 
-    listing = list_images(Path(root))
-    input_shape = image_shape(Path(root, listing.train[0].path), image_size)
-    return Facts(name, input_shape, len(listing.classes), len(listing.train), listing.class_sizes)
+    return folder_facts(Path(root), image_size)
 
 
 def check_name(name: str, image_size: int | None) -> None:

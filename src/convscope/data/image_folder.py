@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from convscope.config.schema import as_typed
 from convscope.cores import cores
-from convscope.data import cache
+from convscope.data import Facts, cache
 from convscope.data.images import Images
 from convscope.data.nearby import advice_on_folders, folders_in, misnamed_parts, name_some
 from convscope.data.pixels import (
@@ -338,6 +338,18 @@ def decode_folder(
         fingerprint=content.hexdigest,
         notes=notes,
     )
+
+
+def folder_facts(root: Path, image_size: int | None) -> Facts:
+    """Return the facts of a folder, from its files and the header of its first image.
+
+    Raises:
+        UserError: The folder or its first image cannot be used.
+    """
+    listing = list_images(root)
+    input_shape = image_shape(root / listing.train[0].path, image_size)
+    classes, train_size = len(listing.classes), len(listing.train)
+    return Facts("image_folder", input_shape, classes, train_size, listing.class_sizes)
 
 
 def differing_size(root: Path) -> str | None:

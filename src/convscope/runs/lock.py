@@ -146,9 +146,6 @@ class RunLock:
         self.release()
 
     def _try_claim(self) -> bool:
-        # Imported here: it takes 40 ms, which reading runs does not need.
-        from filelock import FileLock, Timeout
-
         self.run_dir.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_ATTEMPTS):
             try:
@@ -157,12 +154,11 @@ class RunLock:
                 # after `kill -9`.
                 if _probe(self._path):
                     return False
-                lock = FileLock(self._path, thread_local=False)
-                lock.acquire(timeout=_TIMEOUT_S, poll_interval=_POLL_S)
-            except Timeout:
-                return False
+                lock = _acquire(self._path)
             except (FileNotFoundError, FileExistsError):
                 continue  # The folder was deleted, moved or replaced meanwhile: try again.
+            if lock is None:
+                return False
             if before is not None and before == _inode(self._path):
                 return self._start_heartbeat(lock, before)
             lock.release()  # The folder was replaced meanwhile: this lock is of no use.
@@ -205,18 +201,28 @@ def is_locked(run_dir: Path) -> bool:
         raise UserError(f"{path} cannot be opened: {error.strerror or error}") from error
 
 
+def _acquire(path: Path) -> "BaseFileLock | None":
+    """Lock the file; return None if another process has locked it."""
+    # Imported here: it takes 40 ms, which reading runs does not need.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=_TIMEOUT_S, poll_interval=_POLL_S)
+    except Timeout:
+        return None
+    return lock
+
+
 if sys.platform == "win32":
 
     def _probe(path: Path) -> bool:
-        from filelock import FileLock, Timeout
-
         if not path.exists():
             return False
-        try:
-            with FileLock(path, timeout=_TIMEOUT_S, poll_interval=_POLL_S):
-                return False
-        except Timeout:
-            return True
+        lock = _acquire(path)
+        if lock is not None:
+            lock.release()
+        return lock is None
 
 else:
     import fcntl

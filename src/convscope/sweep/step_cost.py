@@ -10,7 +10,7 @@ import torch
 from convscope.sweep.estimate import StepCost
 from convscope.training.batches import train_batches, train_images
 from convscope.training.callbacks.throughput import synchronizer
-from convscope.training.devices import free_memory
+from convscope.training.devices import autocast_dtype, free_memory
 from convscope.training.hardware import Hardware
 from convscope.training.model import ConvNet
 from convscope.training.request import RemoteRequest, RunRequest
@@ -35,7 +35,7 @@ def measure_remote(remote: RemoteRequest, hardware: Hardware) -> StepCost:
 def measure(request: RunRequest) -> StepCost:
     """Measure a few steps on the run's images, without Lightning, whose overhead is negligible."""
     hardware, config = request.hardware, request.config
-    device = hardware.torch_device
+    device = torch.device(hardware.accelerator)
     batches = train_batches(request, train_images(request, device))
     network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
     optimizer = make_optimizer(network, config.optim, device)
@@ -50,7 +50,7 @@ def measure(request: RunRequest) -> StepCost:
 
     synchronize = synchronizer(device)
     with torch.autocast(
-        device.type, hardware.autocast_dtype, hardware.precision == "bf16-mixed", False
+        device.type, autocast_dtype(hardware), hardware.precision == "bf16-mixed", False
     ):
         return StepCost(_seconds(runner.run, synchronize), _seconds(evaluate, synchronize))
 

@@ -48,6 +48,11 @@ def resolve_hardware(trainer: TrainerConfig) -> Hardware:
     return hardware
 
 
+def autocast_dtype(hardware: Hardware) -> torch.dtype:
+    """Return the type in which autocast computes the forward pass."""
+    return torch.bfloat16 if hardware.precision == "bf16-mixed" else torch.float32
+
+
 def free_memory(hardware: Hardware) -> None:
     """Give a GPU's memory back when a run has ended: the cycles that it was made of hold it."""
     if hardware.accelerator != "cuda":

@@ -75,7 +75,7 @@ class Experiment:
         self._claim = claim
         self._loggers = loggers if not request.config.trainer.fast_dev_run else []
         config = request.config
-        device = request.hardware.torch_device
+        device = torch.device(request.hardware.accelerator)
         self._develops = bool(config.trainer.fast_dev_run)
         """Whether nothing is left on disk."""
         seed_everything(config.seed, verbose=False)

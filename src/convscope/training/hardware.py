@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
 from convscope.variant import Variant
-
-if TYPE_CHECKING:
-    import torch
 
 _BYTES_PER_PARAMETER = 16
 """In float32: the weight, its gradient, and AdamW's two moments."""
@@ -39,21 +35,6 @@ class Hardware:
     def strategy(self) -> str:
         """How its devices share a run, as `trainer.strategy` says it."""
         return "ddp" if self.devices > 1 else "auto"
-
-    @property
-    def torch_device(self) -> torch.device:
-        """The current device of this kind."""
-        # Here and below: who hands hardware on to another process does without PyTorch.
-        import torch
-
-        return torch.device(self.accelerator)
-
-    @property
-    def autocast_dtype(self) -> torch.dtype:
-        """Type in which autocast computes the forward pass."""
-        import torch
-
-        return torch.bfloat16 if self.precision == "bf16-mixed" else torch.float32
 
 
 def prepare_environment(trainer: TrainerConfig, hardware: Hardware) -> None:

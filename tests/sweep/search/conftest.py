@@ -26,7 +26,7 @@ def search(
     """`search(executor, "trials=5", keys=KEYS)` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     # A second each; test_search_command.py looks for one.
-    monkeypatch.setattr("convscope.report.commands.write_reports", lambda *_: None)
+    monkeypatch.setattr("convscope.sweep.search.results.write_reports", lambda *_: None)
 
     def do(
         executor: Planted, *overrides: str, keys: Mapping[str, tuple[str, ...]] = KEYS

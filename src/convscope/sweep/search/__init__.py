@@ -8,8 +8,9 @@ again, and each proposal has a new sampler. So there is no other state: a killed
 uses the runs of a sweep, and removing a run's folder removes its trial.
 
     space.py     values of each key, and the variants that they form
-    trials.py    objectives, and the count_outcomes of the variants that were tried
+    trials.py    objectives, and the outcomes of the variants that were tried
     sampler.py   proposal of the next variant; the only module that imports Optuna
     loop.py      submits proposals to an executor and turns records into trials
-    command.py   the command, from its arguments to its report
+    command.py   the command, from its arguments to the last trial
+    results.py   comparison, best variants and reports at the end
 """

@@ -22,15 +22,12 @@ from convscope.sweep.progress import clock
 from convscope.sweep.search.loop import Search
 from convscope.sweep.search.space import Candidate, Space, candidates_of, space_of
 from convscope.sweep.search.trials import (
-    Trial,
-    best,
     count_outcomes,
     known_trials,
     objectives_of,
     started,
-    values_text,
 )
-from convscope.tables import RESUME, new_console, print_line, print_list, tensorboard_command
+from convscope.tables import new_console, print_line
 from convscope.text import counted
 from convscope.training.resolve import OF_A_SEARCH, RunResolver
 
@@ -80,17 +77,10 @@ def search(
     if found.trials:
         log.info(f"{len(found.trials)} of {most} trials are known already")
     found.run()
-    records = _records(found)
     # Imports pandas, which would delay the first run.
-    from convscope.report.commands import show_comparison, write_reports
+    from convscope.sweep.search.results import show_results
 
-    show_comparison(records, console)
-    show_found(found.trials, objectives, console)
-    _log_end(found)
-    print_line(console)
-    print_line(console, tensorboard_command(records[0]))
-    write_reports(studies_of(runs), command, console)
-    return records
+    return show_results(found, objectives, studies_of(runs), command, console)
 
 
 def _checked_arguments(
@@ -156,18 +146,6 @@ def _check_speed(
     )
 
 
-def _records(found: Search) -> list[RunRecord]:
-    records = [trial.record for trial in found.trials]
-    return records if found.interrupted is None else [*records, found.interrupted]
-
-
-def _log_end(found: Search) -> None:
-    if found.interrupted is not None:
-        log.info(f"the search was stopped; {RESUME}")
-    elif not found.untried:
-        log.info("every variant of the space has been tried")
-
-
 def space_text(space: Space, candidates: Sequence[Candidate]) -> str:
     """Return the size of the space: `12 combinations are 10 variants, 3 of them impossible`."""
     impossible = sum(not one.is_possible for one in candidates)
@@ -201,19 +179,3 @@ def show_plan(
         print_line(console, f"{len(started(candidates))} started before, which come first")
     time = f"about {clock(seconds)} on this machine"
     print_line(console, f"{counted(left, 'trial')} left, with trials={most}; {time}")
-
-
-def show_found(trials: Sequence[Trial], objectives: Sequence[Metric], console: Console) -> None:
-    """Print the best variant or, with several objectives, the Pareto front, best first."""
-    measured = [trial for trial in trials if trial.values is not None]
-    tags = " and ".join(objective.tag for objective in objectives)
-    what = "Best" if len(objectives) == 1 else "Pareto front"
-    heading = f"{what} by {tags}, of {counted(len(measured), 'variant')} measured:"
-    print_list(
-        console,
-        heading,
-        [
-            f"{trial.record.variant}: {values_text(trial.values or (), objectives)}"
-            for trial in best(measured, objectives)
-        ],
-    )

@@ -1,4 +1,4 @@
-"""Objectives of a search, and the count_outcomes of the variants that were tried."""
+"""Objectives of a search, and the outcomes of the variants that were tried."""
 
 from __future__ import annotations
 
@@ -129,16 +129,3 @@ def count_outcomes(trials: Sequence[Trial]) -> str:
     """Return the number of trials per outcome: `12 measured, 3 pruned`."""
     counts = Counter(trial.outcome for trial in trials)
     return ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
-
-
-def best(trials: Sequence[Trial], objectives: Sequence[Metric]) -> list[Trial]:
-    """Return the measured trials on the Pareto front, best by the first objective first."""
-    # Imports pandas, which would delay the first run.
-    from pandas import DataFrame
-
-    from convscope.analysis.pareto import non_dominated
-
-    signs = [objective.sign for objective in objectives]
-    table = DataFrame([trial.values for trial in trials], columns=range(len(signs))) * signs
-    front = non_dominated(table).sort_values(list(table.columns), ascending=False, kind="stable")
-    return [trials[index] for index in front.index]

@@ -1,10 +1,12 @@
-"""Training in a worker process; imports PyTorch and Lightning, which takes seconds."""
+"""What a worker process is asked for; imports PyTorch and Lightning, which takes seconds."""
 
 from __future__ import annotations
 
 import logging
 import os
+import pkgutil
 import socket
+import traceback
 from datetime import timedelta
 from logging.handlers import QueueHandler
 from typing import TYPE_CHECKING
@@ -13,8 +15,12 @@ import torch
 import torch.distributed
 from typing_extensions import override
 
-from convscope.training.distributed.messages import Started, WorkerSpec
+from convscope.errors import UserError
+from convscope.training.devices import free_memory
+from convscope.training.distributed.messages import Failed, Finished, Returned, Started, WorkerSpec
+from convscope.training.log import logged_to
 from convscope.training.process_group import ProcessGroup
+from convscope.training.signals import Signals
 
 if TYPE_CHECKING:
     from convscope.training.distributed.worker import Command
@@ -36,6 +42,28 @@ class _ToCommand(QueueHandler):
         self._command.log(record)
 
 
+def follow(command: Command) -> None:
+    """Follow the command's instructions until it ends, or until one of them fails."""
+    while True:
+        # Also when it has trained its part: gloo may abort a rank whose peer is gone.
+        instruction = command.next_instruction()
+        try:
+            if isinstance(instruction, WorkerSpec):
+                command.send(Finished(train_worker(instruction, command)))
+            else:
+                function = pkgutil.resolve_name(instruction.function)
+                command.send(Returned(function(*instruction.arguments)))
+        except UserError as error:
+            command.send(Failed(str(error), True, traceback.format_exc()))
+        except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
+            reason = f"{type(error).__name__}: {error}"
+            command.send(Failed(reason, False, traceback.format_exc()))
+            # Nobody knows what it has left in memory.
+            return
+        if isinstance(instruction, WorkerSpec):
+            free_memory(instruction.hardware)
+
+
 def train_worker(spec: WorkerSpec, command: Command) -> dict[str, float]:
     """Train this rank's part of the run and return the summary's metrics."""
     torch.set_num_threads(spec.hardware.threads)
@@ -44,9 +72,7 @@ def train_worker(spec: WorkerSpec, command: Command) -> dict[str, float]:
         _join(spec)
     # Here: Lightning asks the environment, which is set by now, for its rank.
     from convscope.training.experiment import Experiment
-    from convscope.training.log import logged_to
     from convscope.training.loggers import make_loggers
-    from convscope.training.signals import Signals
 
     request = spec.remote.materialize(spec.hardware)
     is_first = process_group.is_first

@@ -9,22 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import pkgutil
 import queue
 import threading
-import traceback
 from contextlib import suppress
-from typing import Any
 
-from convscope.errors import UserError
 from convscope.training.distributed.messages import (
     Acknowledged,
     Call,
-    Failed,
-    Finished,
     LogRecord,
     Message,
-    Returned,
     WorkerSpec,
 )
 
@@ -32,27 +25,10 @@ from convscope.training.distributed.messages import (
 def main() -> None:
     """Do what the command asks for, one thing after the other, until it ends."""
     command = Command()
-    # Here: they take seconds, in which the command may end, and this process with it.
-    from convscope.training.devices import free_memory
-    from convscope.training.distributed.train_worker import train_worker
+    # Imported here: it takes seconds, in which the command may end, and this process with it.
+    from convscope.training.distributed.train_worker import follow
 
-    while True:
-        # Also when it has trained its part: gloo may abort a rank whose peer is gone.
-        instruction = command.next_instruction()
-        try:
-            if isinstance(instruction, WorkerSpec):
-                command.send(Finished(train_worker(instruction, command)))
-            else:
-                command.send(Returned(_call(instruction)))
-        except UserError as error:
-            command.send(Failed(str(error), True, traceback.format_exc()))
-        except Exception as error:  # noqa: BLE001 (told to the command, which raises it)
-            reason = f"{type(error).__name__}: {error}"
-            command.send(Failed(reason, False, traceback.format_exc()))
-            # Nobody knows what it has left in memory.
-            return
-        if isinstance(instruction, WorkerSpec):
-            free_memory(instruction.hardware)
+    follow(command)
 
 
 class Command:
@@ -90,10 +66,6 @@ class Command:
                     self._instructions.put(message)
         # The command is gone, and with it the claim on the run.
         os._exit(1)
-
-
-def _call(call: Call) -> Any:
-    return pkgutil.resolve_name(call.function)(*call.arguments)
 
 
 if __name__ == "__main__":
