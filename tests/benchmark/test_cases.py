@@ -51,7 +51,15 @@ def test_nothing_is_augmented_or_clipped(resolver: RunResolver, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "word", ["data.flip=true", "trainer.max_epochs=2", "output_dir=x", "+sweep=grid", "repeat=3"]
+    "word",
+    [
+        "data.flip=true",
+        "optim=sgd",
+        "trainer.max_epochs=2",
+        "output_dir=x",
+        "+sweep=grid",
+        "repeat=3",
+    ],
 )
 def test_what_the_benchmark_sets_cannot_be_given(resolver: RunResolver, word: str) -> None:
     key = word.partition("=")[0].lstrip("+")

@@ -163,7 +163,7 @@ def test_images_are_normalised_by_channel_and_lie_channels_last() -> None:
 
 def test_its_schedule_is_the_one_cycle_over_all_steps() -> None:
     """Up from a 25th of the peak to it, then down: 4 + 1 points, of which 0.4 climb."""
-    rates = one_cycle(OptimConfig(lr=0.5, weight_decay=0.0, warmup=0.4), 4)
+    rates = one_cycle(OptimConfig("adamw", 0.5, 0.0, 0.0, 0.4, 0.0), 4)
     last = 0.02 / 1e4
     middle = [last + (0.5 - last) / 2 * (1 + math.cos(math.pi * share)) for share in (1 / 3, 2 / 3)]
     assert rates == pytest.approx([0.02, 0.5, *middle])

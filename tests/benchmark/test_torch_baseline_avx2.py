@@ -46,7 +46,7 @@ def main() -> None:
     )
     batches = torch.arange(256).view(4, 64)
     torch.manual_seed(0)
-    optim = OptimConfig(0.01, 0.0, 0.1)
+    optim = OptimConfig("adamw", 0.01, 0.0, 0.0, 0.1, 0.0)
     loop = TorchLoop(ConvNet(geometry), data, lambda epoch: batches, optim, STEPS, torch.float32)
     loop.run(STEPS)
     print("learned" if loop.losses[-1] < 0.1 else f"loss {loop.losses[-1]:.3f}")

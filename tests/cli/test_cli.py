@@ -241,9 +241,9 @@ REFUSED = [
         "weights are random before training: there are no pretrained ones",
     ),
     (
-        "optim.name=sgd",
-        "optim.name is not a key of the config\n"
-        "the optimizer is AdamW: see optim.lr, optim.weight_decay and optim.warmup",
+        "optim.optimizer=sgd",
+        "optim.optimizer is not a key of the config\n"
+        "choose the optimizer by optim=adamw, optim=sgd or optim=muon",
     ),
     (
         "logger=wandd",

@@ -95,6 +95,12 @@ def test_the_groups_are_the_folders() -> None:
         ("optim.lr=-1e-3", "optim.lr must be above 0, got -1e-3"),
         ("optim.lr=nan", "optim.lr must be a finite number, got nan"),
         ("optim.warmup=1", "optim.warmup must be below 1, got 1"),
+        ("optim.name=adam", "optim.name must be one of adamw, sgd, muon, got adam"),
+        ("optim.label_smoothing=1", "optim.label_smoothing must be below 1, got 1"),
+        (
+            "optim.momentum=0.9",
+            "optim.momentum must be 0 with optim.name=adamw, which has none, got 0.9",
+        ),
         ("data.val_fraction=1.0", "data.val_fraction must be below 1, got 1.0"),
         ("seed=4294967296", "seed must be at most 4294967295, got 4294967296"),
         ("trainer.max_time=90", "trainer.max_time must be written DD:HH:MM:SS and above zero"),

@@ -25,7 +25,9 @@ from convscope.training.train_step import EagerRunner
 from ..convs import parse_conv
 
 STEPS = 100
-OPTIM = OptimConfig(lr=0.02, weight_decay=0.05, warmup=0.3)
+OPTIM = OptimConfig(
+    "adamw", lr=0.02, momentum=0.0, weight_decay=0.05, warmup=0.3, label_smoothing=0.0
+)
 Batch = tuple[Tensor, Tensor]
 Fit = Callable[..., VariantModule]
 

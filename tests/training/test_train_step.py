@@ -7,6 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from convscope.config.schema import OptimConfig
 from convscope.data.augment import Augmentation
@@ -15,6 +16,7 @@ from convscope.data.order import BatchOrder
 from convscope.geometry import network_geometry
 from convscope.streams import log_to_terminal
 from convscope.training.model import ConvNet
+from convscope.training.optimizers import make_optimizer
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 from convscope.training.schedule import one_cycle
 from convscope.training.train_step import (
@@ -23,7 +25,6 @@ from convscope.training.train_step import (
     EagerRunner,
     StepRunner,
     TrainStep,
-    make_optimizer,
     step_runner,
 )
 
@@ -33,6 +34,12 @@ CHUNKS = [range(10), range(10, 17), range(17, 29), range(29, 40), range(40, 41),
 """Of many lengths, across an epoch's end at step 40."""
 
 AUGMENTED = Augmentation(flip=True, shift=2, cutout=3)
+
+ADAMW, SGD, MUON = OPTIMIZERS = (
+    OptimConfig("adamw", 0.02, 0.0, 0.01, 0.3, 0.0),
+    OptimConfig("sgd", 0.02, 0.9, 0.01, 0.3, 0.0),
+    OptimConfig("muon", 0.02, 0.9, 0.01, 0.3, 0.0),
+)
 
 
 def train_batches(augmentation: Augmentation | None) -> TrainBatches:
@@ -63,11 +70,13 @@ def trained(
     capture: Capture | None,
     after_step: Callable[[], None] = lambda: None,
     ranks: ProcessGroup = SINGLE_PROCESS,
+    optim: OptimConfig = ADAMW,
 ) -> Taken:
     """Train a copy through all chunks: the network, every loss, every accuracy."""
     net = deepcopy(net)
-    # Its learning rate is a tensor, as on CUDA.
-    optimizer = torch.optim.AdamW(net.parameters(), lr=torch.tensor(0.02), fused=True)
+    optimizer = make_optimizer(net, optim, torch.device("cpu"))
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(0.02)  # As on CUDA.
     eager = EagerRunner(TrainStep(net, optimizer, None, ranks), batches, learning_rate, after_step)
     runner: StepRunner = eager if capture is None else CudaGraphRunner(eager, 12, capture)
     losses, accuracies = zip(*map(runner.run, CHUNKS), strict=True)
@@ -105,6 +114,29 @@ def test_replayed_steps_are_the_plain_ones_bit_for_bit(
         assert torch.equal(replayed.state_dict()[name], value), name
     assert not torch.equal(plain.head.weight, net.head.weight)
     assert (replays.captured, replays.replayed) == (1, 53 - 10)
+
+
+@pytest.mark.parametrize("optim", [SGD, MUON], ids=lambda optim: optim.name)
+def test_replayed_steps_of_the_other_optimizers_are_the_plain_ones(optim: OptimConfig) -> None:
+    batches, net, replays = train_batches(None), network(), Replays()
+    plain, losses, _ = trained(net, batches, capture=None, optim=optim)
+    replayed, found, _ = trained(net, batches, replays, optim=optim)
+    assert torch.equal(found, losses)
+    assert torch.equal(replayed.head.weight, plain.head.weight)
+    assert replays.replayed == 53 - 10
+    adamw, _, _ = trained(net, batches, capture=None)
+    assert not torch.equal(adamw.head.weight, plain.head.weight)
+
+
+def test_label_smoothing_spreads_a_share_of_the_target_over_all_classes() -> None:
+    """Against the definition; the share of right answers is not concerned."""
+    net, (images, labels) = network(), train_batches(None).batch(0)
+    logs = deepcopy(net)(images).log_softmax(1)
+    target = 0.8 * functional.one_hot(labels, 5) + 0.2 / 5
+    optimizer = make_optimizer(net, ADAMW, torch.device("cpu"))
+    loss, accuracy = TrainStep(net, optimizer, None, label_smoothing=0.2)((images, labels))
+    torch.testing.assert_close(loss, -(target * logs).sum(1).mean())
+    assert accuracy == (logs.argmax(1) == labels).float().mean()
 
 
 def test_the_losses_are_those_of_the_batches_in_order() -> None:
@@ -185,17 +217,20 @@ def test_nothing_is_captured_off_cuda() -> None:
 
 
 def test_the_optimizer_is_fused_and_has_a_plain_learning_rate_on_the_cpu() -> None:
-    optimizer = make_optimizer(network(), OptimConfig(0.02, 0.05, 0.3), torch.device("cpu"))
+    optimizer = make_optimizer(network(), ADAMW, torch.device("cpu"))
     (group,) = optimizer.param_groups
-    assert (group["lr"], group["weight_decay"], group["fused"]) == (0.02, 0.05, True)
+    assert (group["lr"], group["weight_decay"], group["fused"]) == (0.02, 0.01, True)
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 
 @needs_cuda
+@pytest.mark.parametrize("optim", OPTIMIZERS, ids=lambda optim: optim.name)
 @pytest.mark.parametrize("augmentation", [None, AUGMENTED], ids=["plain", "augmented"])
-def test_a_cuda_graph_takes_the_plain_steps(augmentation: Augmentation | None) -> None:
+def test_a_cuda_graph_takes_the_plain_steps(
+    augmentation: Augmentation | None, optim: OptimConfig
+) -> None:
     source = train_batches(augmentation)
     pixels = source.images._rows.view(-1, 12, 12, 1).numpy()
     images = DeviceImages(pixels, source.images._labels.numpy(), [120.0], [60.0], "cuda")
@@ -204,7 +239,7 @@ def test_a_cuda_graph_takes_the_plain_steps(augmentation: Augmentation | None) -
 
     def weights(*, captured: bool) -> Taken:
         net = network().cuda()
-        optimizer = make_optimizer(net, OptimConfig(0.02, 0.01, 0.3), torch.device("cuda"))
+        optimizer = make_optimizer(net, optim, torch.device("cuda"))
         eager = EagerRunner(TrainStep(net, optimizer, None), batches, learning_rate, lambda: None)
         runner = step_runner(eager, 12)
         assert isinstance(runner, CudaGraphRunner)

@@ -17,6 +17,9 @@ COMMON = (
     "data.flip=false",
     "data.shift=0",
     "data.cutout=0",
+    "optim.name=adamw",
+    "optim.momentum=0",
+    "optim.label_smoothing=0",
     "trainer.gradient_clip_val=null",
     "trainer.max_steps=null",
     "trainer.max_time=null",
@@ -27,7 +30,7 @@ COMMON = (
 _SET_HERE = {
     *(override.partition("=")[0] for override in COMMON),
     *("trainer.max_epochs", "trainer.limit_train_batches"),
-    *("compile", "output_dir", "study", "repeat", "plan", "rerun", "sweep", "experiment"),
+    *("compile", "output_dir", "study", "repeat", "plan", "rerun", "sweep", "experiment", "optim"),
 }
 
 

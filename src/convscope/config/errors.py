@@ -37,11 +37,10 @@ _NO_NAME = re.compile(r"\[.*|null|true|false|[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.I
 """Values that cannot be the name of a choice; Hydra raises Python's errors for them."""
 LAUNCHER = "hydra.launcher."
 """Prefix of the keys of a launcher's options."""
-_ADAMW = "the optimizer is AdamW: see optim.lr, optim.weight_decay and optim.warmup"
+_OPTIMIZER = "choose the optimizer by optim=adamw, optim=sgd or optim=muon"
 _RANDOM = "weights are random before training: there are no pretrained ones"
 _INSTEAD = {
-    "optim.name": _ADAMW,
-    "optimizer": _ADAMW,
+    "optimizer": _OPTIMIZER,
     "pretrained": _RANDOM,
     "weights": _RANDOM,
 }

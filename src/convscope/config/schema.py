@@ -107,12 +107,19 @@ class ModelConfig:
 class OptimConfig:
     """Optimizer and learning-rate schedule."""
 
+    name: Annotated[str, one_of("adamw", "sgd", "muon"), AddedLater("adamw")]
+    """Optimizer: adamw, sgd, or muon for conv weights with adamw for the other parameters. Choose
+    it by optim=NAME, which also sets the values below."""
     lr: Annotated[float, Meta(gt=0)]
-    """Peak learning rate of AdamW."""
+    """Peak learning rate."""
+    momentum: Annotated[float, Meta(ge=0, lt=1), AddedLater(0.0)]
+    """Nesterov momentum of sgd and muon; 0 is none."""
     weight_decay: Annotated[float, Meta(ge=0)]
-    """Decoupled weight decay of AdamW."""
+    """Weight decay of all parameters: L2 regularisation in sgd, decoupled in the others."""
     warmup: Annotated[float, Meta(gt=0, lt=1)]
     """Share of all steps over which the one-cycle schedule climbs to lr before it anneals."""
+    label_smoothing: Annotated[float, Meta(ge=0, lt=1), AddedLater(0.0)]
+    """Share of the training target that is spread evenly over all classes; 0 is none."""
 
 
 @dataclass
@@ -208,6 +215,11 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
             config.data.batch_size % trainer.devices,
             f"data.batch_size must be a multiple of the {trainer.devices} devices,"
             f" got {config.data.batch_size}",
+        ),
+        (
+            config.optim.name == "adamw" and config.optim.momentum,
+            "optim.momentum must be 0 with optim.name=adamw, which has none, got"
+            f" {config.optim.momentum}",
         ),
         (not layers, "model.channels must name at least one layer, got []"),
         (

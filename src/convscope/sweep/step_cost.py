@@ -13,8 +13,9 @@ from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.devices import autocast_dtype, free_memory
 from convscope.training.hardware import Hardware
 from convscope.training.model import ConvNet
+from convscope.training.optimizers import make_optimizer
 from convscope.training.request import RemoteRequest, RunRequest
-from convscope.training.train_step import EagerRunner, TrainStep, make_optimizer, step_runner
+from convscope.training.train_step import EagerRunner, TrainStep, step_runner
 
 WARMUP_STEPS, MEASURED_STEPS = 3, 6
 

@@ -17,8 +17,9 @@ from typing_extensions import override
 
 from convscope.config.schema import OptimConfig
 from convscope.data.batches import Batch
+from convscope.training.optimizers import make_optimizer
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
-from convscope.training.train_step import StepRunner, TrainStep, make_optimizer
+from convscope.training.train_step import StepRunner, TrainStep
 
 
 class VariantModule(LightningModule):
@@ -26,7 +27,7 @@ class VariantModule(LightningModule):
 
     Args:
         network: images (batch, channels, height, width) to class scores (batch, classes).
-        optim: AdamW's values.
+        optim: the optimizer and its values, and the label smoothing of the training loss.
         clip_norm: largest norm of the gradient, if it is clipped.
         make_runner: makes what runs the steps, once the network is where it is trained.
         process_group: processes that share the run; what is measured is measured over all of them.
@@ -71,7 +72,13 @@ class VariantModule(LightningModule):
     def on_train_start(self) -> None:
         # Lightning's own wrapper of the optimizer costs 4 % of a small CNN's step.
         optimizer = cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
-        step = TrainStep(self.network, optimizer, self.clip_norm, self.process_group)
+        step = TrainStep(
+            self.network,
+            optimizer,
+            self.clip_norm,
+            self.process_group,
+            self.optim.label_smoothing,
+        )
         self.runner = self._make_runner(step)
 
     @override

@@ -12,9 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import AdamW
 
-from convscope.config.schema import OptimConfig
 from convscope.data.batches import Batch, BatchInputs, TrainBatches, to_device_async
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 
@@ -22,21 +20,6 @@ log = logging.getLogger(__name__)
 
 Replay = Callable[[], None]
 Capture = Callable[[Replay], Replay]
-
-
-def make_optimizer(network: nn.Module, optim: OptimConfig, device: torch.device) -> AdamW:
-    """Return AdamW whose step a CUDA graph can capture: there its learning rate is a tensor."""
-    on_cuda = device.type == "cuda"
-    optimizer = AdamW(
-        network.parameters(),
-        lr=torch.tensor(optim.lr, device=device) if on_cuda else optim.lr,
-        weight_decay=optim.weight_decay,
-        fused=device.type in ("cpu", "cuda", "mps"),
-        capturable=on_cuda,
-    )
-    # The first steps run eagerly on purpose: PyTorch would advise against it.
-    optimizer._warned_capturable_if_run_uncaptured = True
-    return optimizer
 
 
 @dataclass(frozen=True)
@@ -49,12 +32,14 @@ class TrainStep:
         network: images (batch, channels, height, width) to class scores (batch, classes).
         clip_norm: largest norm of the gradient, if it is clipped.
         process_group: processes that share the batch; each computes its part of it.
+        label_smoothing: share of the target that is spread evenly over all classes.
     """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
     clip_norm: float | None
     process_group: ProcessGroup = SINGLE_PROCESS
+    label_smoothing: float = 0.0
 
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Take the step.
@@ -66,7 +51,9 @@ class TrainStep:
         images, labels = batch
         scores = self.network(images)
         with torch.autocast(images.device.type, enabled=False):
-            loss = functional.cross_entropy(scores.float(), labels)
+            loss = functional.cross_entropy(
+                scores.float(), labels, label_smoothing=self.label_smoothing
+            )
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             # The mean over equal parts of a batch is the mean over the batch.
