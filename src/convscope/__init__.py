@@ -29,8 +29,8 @@ def train(*overrides: str) -> RunRecord:
     Raises:
         UserError: bad input, an impossible variant, or unavailable data.
     """
+    from convscope.latency.command import train_one
     from convscope.streams import guarded_streams, log_to_terminal
-    from convscope.training.resolve import train_one
 
     with guarded_streams(), log_to_terminal(print):
         return train_one(overrides)

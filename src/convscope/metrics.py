@@ -21,6 +21,18 @@ run.json); `objective=` of a search; the costs of `analysis.pareto`; the horizon
 accuracy plot; the heat map; parallel coordinates."""
 
 
+class Calls(NamedTuple):
+    """Forward passes of a trained network, timed one by one, and what is taken of their times.
+
+    Args:
+        batch: images per forward pass.
+        percentile: of the times; 50 is the median.
+    """
+
+    batch: int
+    percentile: int
+
+
 class Network(NamedTuple):
     """Facts of a network that are known before it is built.
 
@@ -39,7 +51,7 @@ class Network(NamedTuple):
 class Metric:
     """A number that describes a run, and how it is shown.
 
-    Its value comes from exactly one of `of_epochs`, `of_test` and `of_network`.
+    Its value comes from exactly one of `of_epochs`, `of_test`, `of_network` and `of_calls`.
 
     Args:
         name: key in a record's metrics, and column of the table of runs.
@@ -51,6 +63,8 @@ class Metric:
         of_epochs: reduces the values of `tag` in the history (one per epoch, at least one).
         of_test: whether the value is the test's result `tag`.
         of_network: computes the value from the network's geometry; equal for all seeds.
+        of_calls: forward passes whose time in milliseconds it is. Measured on request, once for all
+            seeds of a variant.
         better: direction of an improvement; None if there is none.
         number: formats a value without its unit; None (not measured) becomes a dash.
         short: formats a value for a tick or a cell of a picture, with about three digits.
@@ -74,6 +88,7 @@ class Metric:
     of_epochs: Callable[[Sequence[float]], float] | None = None
     of_test: bool = False
     of_network: Callable[[Network], float] | None = None
+    of_calls: Calls | None = None
     better: Literal["larger", "smaller"] | None
     number: Callable[[float | None], str] = count
     short: Callable[[float], str] = count
@@ -106,9 +121,15 @@ class Metric:
         return 1 if self.better == "larger" else -1
 
     @property
-    def is_measured(self) -> bool:
-        """Whether the value varies from seed to seed."""
-        return self.of_network is None
+    def per_run(self) -> bool:
+        """Whether each run has a value of its own; else all seeds of a variant share one."""
+        return self.of_network is None and self.of_calls is None
+
+    @property
+    def missing(self) -> str:
+        """A sentence for a comparison in which no run has a value."""
+        hint = "" if self.of_calls is None else ": compare.py --latency STUDY measures it"
+        return f"no finished run has {self.title}{hint}"
 
     @property
     def is_speed(self) -> bool:
@@ -126,6 +147,13 @@ def _milliseconds(value: float | None) -> str:
     return f"{value:,.1f}"
 
 
+def _latency(value: float | None) -> str:
+    if value is None or value >= 99.95:
+        return count(value)
+    # Three digits even where the last is 0, so that a column reads well.
+    return f"{value:#.3g}"
+
+
 def _last_map(network: Network) -> int:
     _, height, width = network.layers[-1]["out_shape"]
     return int(height * width)
@@ -137,6 +165,33 @@ def _receptive_field(network: Network) -> int:
 
 def _share(value: float) -> str:
     return f"{100 * value:.2f}"
+
+
+def _latency_metric(batch: int, percentile: int) -> Metric:
+    images = "1 image" if batch == 1 else f"{batch} images"
+    middle = "median" if percentile == 50 else f"{percentile}th percentile"
+    name = f"latency_b{batch}_p{percentile}_ms"
+    views: frozenset[View] = frozenset({"table", "hparams", "pareto", "scatter"})
+    if percentile == 50:
+        views |= {"heat", "parallel"}
+    return Metric(
+        name=name,
+        tag=f"summary/{name}",
+        definition=f"milliseconds of a forward pass of {images}: {middle} of its calls, measured on"
+        " request",
+        title=f"latency of {images}, p{percentile}",
+        head=f"b{batch} p{percentile} ms",
+        hparams=f"latency b{batch} p{percentile}, ms",
+        of_calls=Calls(batch, percentile),
+        better="smaller",
+        number=_latency,
+        short=_latency,
+        unit="ms",
+        axis_unit="ms",
+        phrase=f"{{}} for {images} (p{percentile})",
+        views=views,
+        spare=6 if percentile > 50 else int(batch > 1),
+    )
 
 
 METRICS: dict[str, Metric] = {
@@ -244,6 +299,7 @@ METRICS: dict[str, Metric] = {
             phrase="{} at its peak",
             views=frozenset({"hparams", "search"}),
         ),
+        *(_latency_metric(batch, percentile) for batch in (1, 256) for percentile in (50, 95)),
         Metric(
             name="final_map",
             tag="summary/final_map",
@@ -313,14 +369,19 @@ def metrics_of(view: View) -> list[Metric]:
     return [metric for metric in METRICS.values() if view in metric.views]
 
 
-def measured() -> list[str]:
-    """Return the names of the metrics that vary from seed to seed."""
-    return [metric.name for metric in METRICS.values() if metric.is_measured]
+def per_run() -> list[str]:
+    """Return the names of the metrics of which each run has a value of its own."""
+    return [metric.name for metric in METRICS.values() if metric.per_run]
 
 
 def geometric() -> list[str]:
     """Return the names of the metrics that follow from the geometry."""
-    return [metric.name for metric in METRICS.values() if not metric.is_measured]
+    return [metric.name for metric in METRICS.values() if metric.of_network is not None]
+
+
+def latencies() -> list[str]:
+    """Return the names of the metrics that are measured on request, once per variant."""
+    return [metric.name for metric in METRICS.values() if metric.of_calls is not None]
 
 
 def speeds() -> list[str]:

@@ -19,7 +19,7 @@ from convscope.analysis.frame import Reader
 from convscope.analysis.table import to_records
 from convscope.config.schema import AddedLater, OptimConfig, TrainConfig
 from convscope.errors import UserError
-from convscope.metrics import measured
+from convscope.metrics import latencies, per_run
 from convscope.plots import FIGURES
 from convscope.runs import identity as identity_module
 from convscope.runs.lock import RunLock
@@ -246,7 +246,7 @@ def test_a_metric_or_key_by_the_name_of_a_column_changes_no_column(
 ) -> None:
     study = make_study(tmp_path / "study", **ONE, seeds=(0, 1))
     before, _ = Reader([study]).read()
-    results = {*measured(), "val_accuracy_rise", "val_loss_fall"}
+    results = {*per_run(), *latencies(), "val_accuracy_rise", "val_loss_fall"}
     names = [name for name in before.columns if name not in results]
     path = runs_of(study)[0]
     record = json.loads((path / "run.json").read_text())
@@ -254,10 +254,10 @@ def test_a_metric_or_key_by_the_name_of_a_column_changes_no_column(
     runs, unreadable = Reader([study]).read()
     assert unreadable == []
     assert_frame_equal(runs.drop(columns="record"), before.drop(columns="record"), check_like=True)
-    edit_config(path, lambda config: config.update(dict.fromkeys(["status", *measured()], 0.25)))
+    edit_config(path, lambda config: config.update(dict.fromkeys(["status", *per_run()], 0.25)))
     runs, unreadable = Reader([study]).read()
     assert unreadable == []
-    own = ["status", "variant", *measured()]
+    own = ["status", "variant", *per_run()]
     assert_frame_equal(runs[own], before[own])
     # Whatever it is, it makes another setting, which is told.
     assert runs["setting"][0].startswith("config.status 0.25, config.test_accuracy 0.25")

@@ -44,7 +44,9 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 def test_a_cost_that_is_none_is_named() -> None:
     groups = DataFrame({"lr": [1.0], "test_accuracy": [0.9]})
-    message = "cost must be one of train_samples_per_sec, step_ms, macs, params, got 'lr'"
+    latencies = ", ".join(f"latency_b{batch}_p{p}_ms" for batch in (1, 256) for p in (50, 95))
+    costs = f"train_samples_per_sec, step_ms, {latencies}, macs, params"
+    message = f"cost must be one of {costs}, got 'lr'"
     with pytest.raises(UserError, match=message):
         front(groups, "lr")
 

@@ -90,5 +90,6 @@ def test_a_new_file_is_a_figure_of_the_tab_and_of_the_report(
 
 def test_figures_of_a_report_have_keys_of_their_own() -> None:
     keys = [shown.key for figure in FIGURES.values() for shown in figure.reports]
-    assert keys[:4] == ["accuracy-samples", "accuracy-macs", "heat", "effects"]
+    latencies = ["accuracy-latency-1", "accuracy-latency-256"]
+    assert keys[:6] == ["accuracy-samples", "accuracy-macs", *latencies, "heat", "effects"]
     assert len(set(keys)) == len(keys)

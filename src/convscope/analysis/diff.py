@@ -20,7 +20,7 @@ from convscope.geometry import (
     convs_from_config,
     pair_token,
 )
-from convscope.metrics import geometric, measured
+from convscope.metrics import geometric, latencies, per_run
 from convscope.runs.identity import EXCLUDED, config_values
 from convscope.runs.record import RunRecord
 from convscope.tables import final_map_text
@@ -115,7 +115,7 @@ def _test_differences(
         family = runs[both].assign(setting="")
     tested: dict[str, dict[str, float]] = {}
     pairs = 0
-    for metric in measured():
+    for metric in per_run():
         found = differences_from(family, one, [other], metric)
         if len(found):
             finished = family[(family["status"] == "finished") & family[metric].notna()]
@@ -130,14 +130,15 @@ def _metrics(
     second: Iterable[RunRecord],
     tested: Mapping[str, Mapping[str, float]],
 ) -> list[DiffRow]:
-    """Return the rows of the metrics that vary from seed to seed."""
+    """Return the rows of the metrics that are measured."""
     left, right = _measured(first), _measured(second)
     rows = []
     for key in dict.fromkeys([*left, *right]):
         sides = [side[key].dropna().tolist() if key in side else [] for side in (left, right)]
         # `statistics` is exact: the mean of equal values is that value.
         means = [statistics.mean(side) if side else None for side in sides]
-        stds = [statistics.stdev(side) if len(side) > 1 else None for side in sides]
+        has_spread = key not in latencies()
+        stds = [statistics.stdev(side) if has_spread and len(side) > 1 else None for side in sides]
         rows.append(DiffRow("result", key, *means, *stds, **tested.get(key, {})))
     return rows
 
@@ -206,7 +207,12 @@ def _geometry(record: RunRecord) -> dict[str, Plain]:
 
 
 def _environment(record: RunRecord) -> dict[str, Plain]:
-    values = {key: _plain(value) for key, value in dotted(record.environment).items()}
+    values = {
+        key: _plain(value)
+        for key, value in dotted(record.environment).items()
+        # Calls depend on how fast the first ones were.
+        if not key.startswith(("latency.measured_at", "latency.calls."))
+    }
     # With its seed, each run would have a different command.
     return values | {"command": _SEED.sub("", record.command)}
 

@@ -11,7 +11,7 @@ from pandas import DataFrame, Series
 from pandas.api.typing import DataFrameGroupBy
 from scipy.special import stdtrit
 
-from convscope.metrics import METRICS, measured
+from convscope.metrics import METRICS, latencies, per_run
 
 CONFIDENCE = 0.95
 _OF_A_RUN = (
@@ -27,7 +27,8 @@ def grouped(table: DataFrame) -> DataFrame:
 
     - `runs`: number of finished runs, which the columns below describe; `seeds`: theirs, as text;
     - `unfinished`: number of other runs by status, such as `1 failed`; `reason`: of the first;
-    - per metric that varies from seed to seed: `<metric>` is the mean, `<metric>_std` the sample
+    - per latency, which the seeds of a variant share: `<metric>`, the median of those known;
+    - per metric of which each run has a value: `<metric>` is the mean, `<metric>_std` the sample
       standard deviation (n - 1), `<metric>_low` and `<metric>_high` the 95 % interval of the mean
       (Student's t), `<metric>_min` and `<metric>_max`. NaN where nothing was measured; standard
       deviation and interval also with a single run. The interval of an accuracy allows for its
@@ -40,7 +41,8 @@ def grouped(table: DataFrame) -> DataFrame:
         return DataFrame(columns=["runs"])
     groups = table.groupby("group", sort=False)
     first = groups.head(1).set_index("group")
-    names = [name for name in first.columns if name not in (*measured(), *_OF_A_RUN)]
+    of_runs = (*per_run(), *latencies(), *_OF_A_RUN)
+    names = [name for name in first.columns if name not in of_runs]
     shared = groups[names].nunique(dropna=False) == 1
     # A group needs a name even where a damaged record names different data.
     shared = shared.assign(**{name: True for name in ("label", "setting") if name in shared})
@@ -60,6 +62,7 @@ def grouped(table: DataFrame) -> DataFrame:
         DataFrame({name: text.astype(object) for name, text in texts.items()}, first.index).fillna(
             {"seeds": "", "unfinished": ""}
         ),
+        finished[latencies()].median().reindex(first.index),
         _spread(finished, first),
     ]
     return pd.concat(columns, axis="columns")
@@ -83,9 +86,9 @@ def _spread(finished: DataFrameGroupBy, first: DataFrame) -> DataFrame:
     The interval is mean ± t(0.975, n - 1) s / sqrt(n); s is at least what rounding to whole images
     hides.
     """
-    summary = finished[measured()].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
+    summary = finished[per_run()].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
     columns: dict[str, Series] = {}
-    for metric in measured():
+    for metric in per_run():
         stats = summary[metric]
         images = METRICS[metric].images
         hidden = 0.0 if images is None else rounding_std(first[images]).fillna(0.0)

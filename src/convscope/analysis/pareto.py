@@ -32,11 +32,11 @@ def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[s
 
 
 def chosen_front(groups: DataFrame, cost: str) -> list[str]:
-    """Return the front by the accuracy that variants are chosen by; empty for a measured cost.
+    """Return the front by the accuracy that variants are chosen by; empty for one of each run.
 
-    Mean speeds also differ by chance, so that only a test can say which variant is faster.
+    Means over seeds also differ by chance, so that only a test can say which variant is faster.
     """
-    return [] if METRICS[cost].is_measured else front(groups, cost, chosen_by(groups))
+    return [] if METRICS[cost].per_run else front(groups, cost, chosen_by(groups))
 
 
 def non_dominated(points: DataFrame) -> DataFrame:

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from convscope.analysis.frame import CONV, TOP_LEVEL, setting_keys
 from convscope.analysis.groups import grouped, rounding_std
 from convscope.config.schema import as_typed, format_value
-from convscope.metrics import METRICS, Metric, geometric, measured, metrics_of
+from convscope.metrics import METRICS, Metric, geometric, latencies, metrics_of, per_run
 from convscope.tables import Table, final_map_text
 from convscope.text import MISSING, count, percent, percent_range
 
@@ -32,10 +32,10 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
 
     The keys, in order: `label`; the columns of the convolutions; config keys and machine columns
     that differ between the runs (different values within a group are joined by commas); of a group
-    `runs, seeds, unfinished, reason, val_images, test_images` and per measured metric its mean
-    under its own name and with `_std, _low, _high, _min, _max`; of a run `seed, status, reason` and
-    its measured metrics; `map` (height x width as text); the metrics of the geometry; the study,
-    run and group. Missing values are None.
+    `runs, seeds, unfinished, reason, val_images, test_images` and per metric of which each run has
+    a value its mean under its own name and with `_std, _low, _high, _min, _max`; of a run `seed,
+    status, reason` and its own metrics; the latencies; `map` (height x width as text); the metrics
+    of the geometry; the study, run and group. Missing values are None.
 
     Args:
         runs: table from `frame`.
@@ -47,13 +47,13 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
     last: tuple[str, ...]
     if single:
         lines = runs.to_dict("records")
-        own = ("seed", "status", "reason", *measured())
+        own = ("seed", "status", "reason", *per_run())
         last = ("study", "run", "started_at", "duration_s", "command", "path", "group")
     else:
         lines = grouped(runs).reset_index().to_dict("records")
         members = dict(iter(runs.groupby("group", sort=False)))
         counts = ("runs", "seeds", "unfinished", "reason", "val_images", "test_images")
-        own = (*counts, *(f"{name}{end}" for name in measured() for end in _ENDS))
+        own = (*counts, *(f"{name}{end}" for name in per_run() for end in _ENDS))
         last = ("study", "group")
     records = []
     for line in lines:
@@ -66,7 +66,7 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
                     key: _config_value(run, key) if group is None else _shared_or_joined(group, key)
                     for key in keys
                 },
-                **_plain_values(line, own),
+                **_plain_values(line, (*own, *latencies())),
                 "map": final_map_text(run["record"].geometry),
                 **_plain_values(line, (*geometric(), *last)),
             }
@@ -121,7 +121,7 @@ def _config_value(run: Record | Series, key: str) -> Any:
 def _plain(key: str, value: Any) -> Any:
     if pd.isna(value):
         return None
-    if key in _WHOLE or (key in METRICS and not METRICS[key].is_measured):
+    if key in _WHOLE or (key in METRICS and METRICS[key].of_network is not None):
         return int(value)
     return value.item() if hasattr(value, "item") else value
 
@@ -159,7 +159,7 @@ def terminal_table(
     """
     # Validation accuracy first: lines are sorted, and variants chosen, by it.
     accuracies = [METRICS["best_val_accuracy"], METRICS["test_accuracy"]]
-    others = [metric for metric in metrics_of("table") if metric not in accuracies]
+    others = [metric for metric in table_metrics(records) if metric not in accuracies]
     settings = [_Column(f"<{heading}", _value_of(key)) for key, heading in headings.items()]
     if single:
         columns = [
@@ -181,6 +181,12 @@ def terminal_table(
             *map(_metric_column, others),
         ]
     return _fitted(records, columns, width)
+
+
+def table_metrics(records: Sequence[Record]) -> list[Metric]:
+    """Return the metrics of a table: latencies only if a record has one."""
+    known = {name for name in latencies() if any(one[name] is not None for one in records)}
+    return [one for one in metrics_of("table") if one.of_calls is None or one.name in known]
 
 
 def _metric_column(metric: Metric, spare: int | None = None) -> _Column:

@@ -33,6 +33,9 @@ Which variants are better, by how much, and at what cost.
       Two variants side by side: their means, the difference with its simultaneous 95 % interval
       and p-value, then what differs in config, geometry and environment. STUDY/k3-s1-p1 is the
       variant of one study, 'k3-s1-p1 (lr 0.01)' of one setting; a run's name or folder is that run.
+  python scripts/compare.py STUDY --latency
+      Measure first how long a forward pass of 1 and of 256 images takes on this machine, in turns
+      over the variants, and write it into the records of the finished runs.
   python scripts/compare.py STUDY --report report.html
       Also write tables, findings and figures to one file; report.md for Markdown with pictures.
 
@@ -40,6 +43,7 @@ Which variants are better, by how much, and at what cost.
 --where EXPRESSION   only the lines for which it is true
 --sort COLUMN        -best_val_accuracy by default: the test accuracy is for the report, not for
                      the choice
+--latency            measure the inference latency of all finished runs named, then compare
 --format FORMAT      table (default), csv, json (a list of rows) or markdown
 --report FILE        write FILE.html or FILE.md
 
@@ -48,7 +52,7 @@ lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
 """
 
 _FORMATS = ("table", "csv", "json", "markdown")
-_FOR_TABLES = ("runs", "where", "sort", "report")
+_FOR_TABLES = ("runs", "where", "sort", "report", "latency")
 
 
 def main() -> int:
@@ -67,6 +71,11 @@ def _command() -> None:
     if given.names[:1] == ["diff"]:
         commands.diff(given.names[1:], given.format)
     else:
+        if given.latency:
+            # Imports what starts worker processes, which a comparison does without.
+            from convscope.latency.command import record_latency
+
+            record_latency(commands.finished_runs(given.names))
         commands.table(
             given.names,
             where=given.where,
@@ -80,7 +89,7 @@ def _command() -> None:
 
 def _parse(arguments: Sequence[str]) -> Namespace:
     values = ("where", "sort", "report", "format")
-    parser = Parser("names", flags=("runs",), values=values)
+    parser = Parser("names", flags=("runs", "latency"), values=values)
     parser.set_defaults(format="table")
     given = parser.parse_intermixed_args(_joined(arguments))
     if given.help:

@@ -25,10 +25,10 @@ from convscope.cli.common import typed_command
 from convscope.config.compose import CONFIG_NAME, config_dir, register_schema
 from convscope.config.errors import check_overrides, check_sweeper, user_errors
 from convscope.errors import UserError, interrupted_code
+from convscope.latency.command import train_one
 from convscope.runs.record import RunRecord
 from convscope.streams import BAD_INPUT, CANNOT_WRITE, command_streams, print_error
 from convscope.tables import new_console
-from convscope.training.resolve import train_one
 from convscope.training.show import show_run
 from convscope.training.signals import Interrupted
 

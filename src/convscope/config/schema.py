@@ -187,6 +187,8 @@ class TrainConfig:
     """Train through `torch.compile`."""
     throughput: Annotated[str, one_of("training", "exclusive")]
     """exclusive measures runs that shared a machine again after a sweep, one at a time."""
+    latency: bool
+    """Measure the time of a forward pass once all runs are finished, in turns over the variants."""
     objective: Any
     """TensorBoard tag of the metric that a search optimises, or a list of tags: a Pareto front."""
     trials: Annotated[int, Meta(ge=1, le=MAX_COUNT)]

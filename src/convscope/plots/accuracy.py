@@ -92,7 +92,7 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     against = METRICS[COST.check(cost)]
     groups = measured_groups(runs).dropna(subset=[cost])
     if groups.empty:
-        raise UserError(f"no finished run has {against.title}")
+        raise UserError(against.missing)
     for metric in (ACCURACY, against):
         for end in interval_columns(metric):
             groups = groups.assign(**{end: bounded(metric, groups[end])})
@@ -138,7 +138,7 @@ def _axis(groups: DataFrame, metric: Metric) -> Axis:
     at most half of that range.
     """
     values = lows = highs = groups[metric.name]
-    if metric.is_measured:
+    if metric.per_run:
         lows, highs = (groups[end].fillna(values) for end in interval_columns(metric))
     is_log_axis = is_log(metric, values)
     if is_log_axis:
@@ -172,7 +172,7 @@ def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -
         best_first if len(groups) <= _MOST_LABELLED else (),
     )
     bars = {"error_y": _interval(groups, y)}
-    if cost.is_measured:
+    if cost.per_run:
         bars["error_x"] = _interval(groups, x)
     hints = [
         lines(
@@ -278,6 +278,17 @@ FIGURE = Figure(
             " mean validation accuracy and cost, and better in one. Neighbours on it need not"
             " differ significantly.",
             {"cost": "macs"},
+        ),
+        *(
+            InReport(
+                f"accuracy-latency-{batch}",
+                f"Test accuracy and latency of {images}",
+                f"{_CAPTION} The latency is the median time of a forward pass of {images}. The"
+                " dotted line is the Pareto front by mean validation accuracy.",
+                {"cost": f"latency_b{batch}_p50_ms"},
+                needs=f"latency_b{batch}_p50_ms",
+            )
+            for batch, images in ((1, "1 image"), (256, "256 images"))
         ),
     ),
 )

@@ -34,8 +34,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def interval_columns(metric: Metric) -> list[str]:
-    """Return the interval's columns in `groups.grouped`; none if the metric is not measured."""
-    return [f"{metric.name}_low", f"{metric.name}_high"] if metric.is_measured else []
+    """Return the interval's columns in `groups.grouped`; none for a metric without seeds."""
+    return [f"{metric.name}_low", f"{metric.name}_high"] if metric.per_run else []
 
 
 def bounded(metric: Metric, ends: Series) -> Series:

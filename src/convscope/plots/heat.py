@@ -72,7 +72,7 @@ def _cells(runs: DataFrame, shown: Metric) -> DataFrame:
     """Return each group's levels, `value`, `text` and `hint`."""
     groups = grouped(runs)
     if groups[shown.name].isna().all():
-        raise UserError(f"no finished run has {shown.title}")
+        raise UserError(shown.missing)
     first = runs.drop_duplicates("group").set_index("group")["record"]
     # The last map is written as 4x4, not as its number of units.
     maps = {

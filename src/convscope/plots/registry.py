@@ -51,12 +51,14 @@ class InReport:
         title: heading above the figure.
         caption: explanation in full sentences.
         arguments: arguments of the figure's function.
+        needs: column of the table; where no run has a value there, the figure is left out.
     """
 
     key: str
     title: str
     caption: str
     arguments: Mapping[str, str] = field(default_factory=dict)
+    needs: str | None = None
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,9 @@ def is_current(
 
 
 def _mark(records: Iterable[RunRecord], unreadable: Iterable[UnreadableRun]) -> str:
-    runs = sorted(json.dumps([one.id, one.status, one.ended_at]) for one in records)
+    runs = sorted(
+        json.dumps([one.id, one.status, one.ended_at, {**one.metrics}]) for one in records
+    )
     left = sorted(one.reason for one in unreadable)
     return hashlib.sha256("\n".join([*runs, *left]).encode()).hexdigest()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pandas import DataFrame
 from rich.console import Console
 
 from convscope import report
@@ -21,6 +22,7 @@ from convscope.report.document import Block
 from convscope.report.export import FORMATS
 from convscope.report.markdown import as_markdown
 from convscope.report.terminal import show
+from convscope.runs.directory import UnreadableRun
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.streams import print_stderr
@@ -58,9 +60,7 @@ def table(
         UserError: a folder or column does not exist, there are no runs, or the report cannot be
             written.
     """
-    if not names and not OUTPUTS.is_dir():
-        raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
-    runs, unreadable = Reader([resolve_path(name) for name in names] or [OUTPUTS]).read()
+    runs, unreadable = _read(names)
     for run in unreadable[:_MOST_UNREADABLE]:
         print_stderr(f"skipped, unreadable: {run.reason}")
     if len(unreadable) > _MOST_UNREADABLE:
@@ -78,6 +78,25 @@ def table(
         _print_blocks(lambda width: compared(runs, single, width), form)
     if report_path is not None:
         print_stderr(f"wrote {report_path}")
+
+
+def finished_runs(names: Sequence[str]) -> list[Path]:
+    """Return the folders of the finished runs that `table` shows; see there.
+
+    Raises:
+        UserError: a folder does not exist, or no run is finished.
+    """
+    runs, _ = _read(names)
+    finished = runs[runs["status"] == "finished"]
+    if finished.empty:
+        raise UserError(f"there is no finished run in {' '.join(names) or OUTPUTS}")
+    return [Path(path) for path in finished["path"]]
+
+
+def _read(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
+    if not names and not OUTPUTS.is_dir():
+        raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
+    return Reader([resolve_path(name) for name in names] or [OUTPUTS]).read()
 
 
 def diff(names: Sequence[str], form: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pandas import DataFrame
 
 from convscope.analysis.choice import top_groups
 from convscope.analysis.diff import Comparison, DiffRow, Plain
-from convscope.analysis.findings import caveats, summarize
+from convscope.analysis.findings import caveats, latency_machines, summarize
 from convscope.analysis.frame import short
 from convscope.analysis.table import (
     shared,
@@ -20,10 +20,10 @@ from convscope.analysis.table import (
     varied,
     with_std,
 )
-from convscope.metrics import METRICS
+from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
 from convscope.tables import Table
-from convscope.text import count, counted
+from convscope.text import count, counted, listed
 
 BEST, CLOSE, BETTER = "*", "~", "+"
 MOST_STUDIES = 3
@@ -125,7 +125,24 @@ def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
         ("map" in table.columns, "map: last feature map"),
         ("RF" in table.columns, "RF: receptive field of one of its units, pixels"),
     ]
-    return "; ".join(meaning for is_shown, meaning in meanings if is_shown)
+    shown_meanings = [meaning for is_shown, meaning in meanings if is_shown]
+    return "; ".join(filter(None, [*shown_meanings, _latency_legend(table.columns, runs)]))
+
+
+def _latency_legend(columns: Sequence[str], runs: DataFrame) -> str:
+    """Return what the columns of the latencies mean; "" without such a column."""
+    timed = [METRICS[name].of_calls for name in latencies() if METRICS[name].head in columns]
+    calls = [one for one in timed if one is not None]
+    if not calls:
+        return ""
+    batches, percentiles = (sorted(set(some)) for some in zip(*calls, strict=True))
+    names, images = ([f"{mark}{one}" for one in batches] for mark in ("b", ""))
+    of_calls = listed(["median (p50)" if one == 50 else f"p{one}" for one in percentiles])
+    return (
+        f"{', '.join(names)}: milliseconds of a forward pass of {listed(images)}"
+        f" {'image' if images == ['1'] else 'images'}, {of_calls} of its calls on"
+        f" {'; '.join(latency_machines(runs))}"
+    )
 
 
 def without_result(runs: DataFrame) -> list[str]:

@@ -125,6 +125,7 @@ def drawings(runs: DataFrame, suffix: str) -> tuple[Drawing, ...]:
         )
         for figure in FIGURES.values()
         for shown in figure.reports
+        if shown.needs is None or runs[shown.needs].notna().any()
     )
 
 

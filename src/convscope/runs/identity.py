@@ -15,6 +15,7 @@ EXCLUDED = {
     "repeat": "how many seeds; each run has its own",
     "plan": "nothing is trained",
     "fail_fast": "whether a sweep goes on",
+    "latency": "whether more is measured once a run is finished",
     "throughput": "how speed is measured once a run is finished",
     "objective": "which variants a search tries, not what a run does",
     "trials": "how many variants a search tries",

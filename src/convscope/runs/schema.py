@@ -98,12 +98,32 @@ class Metrics(Struct):
     train_samples_per_sec: Amount | None = None
     step_ms: Amount | None = None
     peak_mb: Amount | None = None
+    latency_b1_p50_ms: Amount | None = None
+    latency_b1_p95_ms: Amount | None = None
+    latency_b256_p50_ms: Amount | None = None
+    latency_b256_p95_ms: Amount | None = None
 
 
 class Remeasured(Struct):
     """How samples/s were measured again while no other run used the machine."""
 
     threads: Count
+
+
+class Latency(Struct):
+    """How latencies were measured, which may be elsewhere than the run was trained.
+
+    Runs whose networks were measured in turns with each other share `measured_at`. `calls` are the
+    forward passes by batch size.
+    """
+
+    device: Text
+    accelerator: Text
+    precision: Text
+    threads: Count
+    torch: Text
+    calls: dict[str, Count]
+    measured_at: Time
 
 
 class Environment(Struct):
@@ -118,6 +138,7 @@ class Environment(Struct):
     devices: Count | UnsetType = UNSET
     shared: bool | UnsetType = UNSET
     alone: Remeasured | UnsetType = UNSET
+    latency: Latency | UnsetType = UNSET
 
 
 def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
+from convscope.latency.command import with_latency
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.executors.executor import Executor
@@ -47,6 +48,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     checked = resolver.prepare(jobs)
     for one in checked:
         check_devices(one.config)
+        check_latency(one.config, executor)
     requests = [resolver.request(one) for one in checked]
     runs = plan_runs(requests)
     if len(runs) < len(requests):
@@ -61,6 +63,8 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     if config.throughput == "exclusive":
         by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
+    if config.latency and all(record.status != "interrupted" for record in records):
+        records = with_latency(records)
     # Imports pandas, which would delay the first run.
     from convscope.report.commands import show_comparison, write_reports
 
@@ -93,6 +97,19 @@ def check_devices(config: TrainConfig) -> None:
         raise UserError(
             f"trainer.devices must be 1 in a sweep, got {devices}: several devices train its runs"
             " sooner side by side, one on each (hydra/launcher=ray)"
+        )
+
+
+def check_latency(config: TrainConfig, executor: Executor) -> None:
+    """Refuse to measure the latency of runs that are trained on other machines.
+
+    Raises:
+        UserError: it is asked for, and the executor is not on this machine.
+    """
+    if config.latency and not executor.is_local:
+        raise UserError(
+            "latency must be false where other machines train: it is measured on this one\n"
+            "type python scripts/compare.py STUDY --latency on a machine that is to be measured"
         )
 
 

@@ -6,14 +6,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
-
 from convscope.metrics import speeds
-from convscope.runs.directory import EVENT_FILES, RunDirectory
-from convscope.runs.lock import RunLock, RunLocked
-from convscope.runs.record import RunRecord, read_record, write_record
+from convscope.runs.directory import RunDirectory
+from convscope.runs.lock import RunLocked
+from convscope.runs.record import RunRecord
 from convscope.sweep.isolated import train_isolated
 from convscope.training.distributed.processes import WorkerProcesses
+from convscope.training.record import amend_record
 from convscope.training.request import RunRequest
 from convscope.training.schedule import StepPlan
 
@@ -50,16 +49,11 @@ def remeasure_throughput(
         # The lock would create the folder again.
         return replace(ended, status="failed", reason=f"{path} was deleted or moved meanwhile")
     try:
-        with RunLock(path):
-            record = _with_speed(read_record(request.directory.record), measured, request)
-            write_record(request.directory.record, record)
-            if any(path.glob(EVENT_FILES)):
-                with SummaryWriter(str(path)) as writer:
-                    for name, value in measured.items():
-                        writer.add_scalar(f"summary/{name}", value, new_style=True)
+        return amend_record(
+            request.directory, lambda record: _with_speed(record, measured, request)
+        )
     except RunLocked:
         return None
-    return record
 
 
 def _shortened(request: RunRequest, path: Path) -> RunRequest:

@@ -22,10 +22,16 @@ from convscope.analysis.diff import compare
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
 from convscope.analysis.select import where
-from convscope.analysis.table import Record, cells, shared, to_records, with_std
+from convscope.analysis.table import (
+    Record,
+    cells,
+    shared,
+    table_metrics,
+    to_records,
+    with_std,
+)
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
-from convscope.metrics import metrics_of
 from convscope.plots import FIGURES, styled
 from convscope.plots.registry import described
 from convscope.report.comparison import change_texts, diff_texts, significance
@@ -167,6 +173,7 @@ def _some(runs: DataFrame) -> DataFrame:
 
 def _table(runs: DataFrame) -> dict[str, Any]:
     """Return the groups, their runs, and descriptions of their columns."""
+    groups = to_records(runs)
     levels = levels_of(runs.drop_duplicates("group").set_index("group"))
 
     def texts(row: Record) -> dict[str, Any]:
@@ -186,11 +193,11 @@ def _table(runs: DataFrame) -> dict[str, Any]:
                 "key": metric.name,
                 "title": metric.head[0].upper() + metric.head[1:],
                 "hint": metric.definition,
-                "measured": metric.is_measured,
+                "measured": metric.of_network is None,
             }
-            for metric in sorted(metrics_of("table"), key=lambda one: one.tag != "val/accuracy")
+            for metric in sorted(table_metrics(groups), key=lambda one: one.tag != "val/accuracy")
         ],
-        "groups": [row | texts(row) for row in to_records(runs)],
+        "groups": [row | texts(row) for row in groups],
         "runs": [
             row | {"id": identity} | texts(row)
             for identity, row in zip(runs["id"], to_records(runs, single=True), strict=True)

@@ -27,7 +27,7 @@ def resolve_hardware(trainer: TrainerConfig) -> Hardware:
     Raises:
         UserError: a device that is not there.
     """
-    accelerator = _accelerator(trainer.accelerator)
+    accelerator = find_accelerator(trainer.accelerator)
     available = _available(accelerator)
     if trainer.devices > available:
         raise UserError(
@@ -38,7 +38,7 @@ def resolve_hardware(trainer: TrainerConfig) -> Hardware:
         precision = "bf16-mixed" if _computes_bfloat16(accelerator) else "32-true"
     hardware = Hardware(
         accelerator,
-        _name(accelerator),
+        device_name(accelerator),
         trainer.devices,
         precision,
         threads=max(1, torch.get_num_threads() // trainer.devices),
@@ -65,7 +65,15 @@ def free_memory(hardware: Hardware) -> None:
         log.warning("the GPU's memory could not be given back: %s", error)
 
 
-def _accelerator(asked: str) -> str:
+def find_accelerator(asked: str) -> str:
+    """Return the kind of device that is asked for: cpu, cuda or mps.
+
+    Args:
+        asked: a kind, auto or gpu.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
     modules = {"cuda": torch.cuda, "mps": torch.backends.mps}
     there = [kind for kind, module in modules.items() if module.is_available()]
     if asked == "cpu" or (asked == "auto" and not there):
@@ -96,7 +104,8 @@ def _computes_bfloat16(accelerator: str) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _name(accelerator: str) -> str:
+def device_name(accelerator: str) -> str:
+    """Return the name of the device, or of the processor, as its maker gives it."""
     if accelerator == "cuda":
         return torch.cuda.get_device_name()
     if accelerator == "mps":

@@ -1,16 +1,19 @@
-"""A run's record before it is trained, and its config.yaml."""
+"""A run's record before it is trained and after it was measured again, and its config.yaml."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from convscope.files import replace_file
+from convscope.runs.directory import EVENT_FILES, RunDirectory
 from convscope.runs.environment import git_state, source_fingerprint, source_versions
-from convscope.runs.record import RunRecord, utc_now
+from convscope.runs.lock import RunLock
+from convscope.runs.record import RunRecord, read_record, utc_now, write_record
 from convscope.runs.usage import planned_usage
 from convscope.training.request import RunRequest, resolved
 
@@ -81,3 +84,35 @@ def write_config(request: RunRequest) -> None:
     """
     config = resolved(request.variant, request.images, request.hardware)
     replace_file(request.directory.config, OmegaConf.to_yaml(OmegaConf.create(config)).encode())
+
+
+def amend_record(directory: RunDirectory, change: Callable[[RunRecord], RunRecord]) -> RunRecord:
+    """Replace a finished run's record by one with other metrics, and return it.
+
+    TensorBoard's `summary/`, if there is one, gets the metrics that have changed.
+
+    Args:
+        directory: the run's directory.
+        change: returns the new record.
+
+    Raises:
+        RunLocked: another process uses the run.
+        UserError: a file cannot be read or written.
+    """
+    with RunLock(directory.path):
+        before = read_record(directory.record)
+        record = change(before)
+        write_record(directory.record, record)
+        changed = {
+            name: value
+            for name, value in record.metrics.items()
+            if value is not None and before.metrics.get(name) != value
+        }
+        if changed and any(directory.path.glob(EVENT_FILES)):
+            # Imports PyTorch, which whoever only makes a record does without.
+            from torch.utils.tensorboard import SummaryWriter
+
+            with SummaryWriter(str(directory.path)) as writer:
+                for name, value in changed.items():
+                    writer.add_scalar(f"summary/{name}", value, new_style=True)
+    return record

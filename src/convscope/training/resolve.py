@@ -27,7 +27,6 @@ from convscope.variant import Variant
 
 if TYPE_CHECKING:
     from convscope.data.images import Images
-    from convscope.runs.record import RunRecord
     from convscope.training.hardware import Hardware
 
 log = logging.getLogger(__name__)
@@ -41,8 +40,8 @@ _AUTO_YAML = "mnist"
 _DATA_CHOICE = re.compile(r"\+*data=(?!\{)")
 
 
-def train_one(overrides: Sequence[str]) -> RunRecord:
-    """Train the one run that these overrides ask for.
+def request_one(overrides: Sequence[str]) -> RunRequest:
+    """Return the one run that these overrides ask for.
 
     Raises:
         UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
@@ -56,10 +55,7 @@ def train_one(overrides: Sequence[str]) -> RunRecord:
         raise UserError("plan and sweep are for many runs: use scripts/train.py")
     if variant.impossible is not None:
         raise variant.impossible
-    request = resolver.request(variant)
-    from convscope.training.train import train
-
-    return train(request)
+    return resolver.request(variant)
 
 
 def refuse_search(overrides: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import os
 from rich.console import Console
 
 from convscope.layer_table import RUN_LEGEND, layer_table
-from convscope.metrics import describe
+from convscope.metrics import describe, latencies
 from convscope.runs.record import RunRecord, record_errors
 from convscope.streams import print_stderr
 from convscope.tables import RESUME, print_line, print_paragraph, print_table, tensorboard_command
@@ -34,6 +34,9 @@ def show_run(record: RunRecord, console: Console) -> None:
     )
     with record_errors(record):
         folder = os.path.join(record.config["output_dir"], record.study, record.name)
+    timed = [name for name in latencies() if name in record.metrics]
+    if timed:
+        print_line(console, f"latency: {describe(record.metrics, *timed)}")
     # Not Path.is_dir, which raises for a name longer than a path can be.
     if os.path.isdir(folder):
         print_line(console, folder)

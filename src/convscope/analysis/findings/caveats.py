@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from pandas import DataFrame, Series
@@ -33,12 +34,28 @@ def caveats(runs: DataFrame) -> list[str]:
         *_data(finished),
         *_one_recipe(finished),
         *(speed_caveats(finished) or _unsteady(finished)),
+        *_latency_caveats(finished),
     ]
 
 
 def speed_caveats(finished: DataFrame) -> list[str]:
     """Return why the speeds of these finished runs are not comparable; empty if they are."""
     return list(_speed_caveats(finished))
+
+
+def latency_machines(runs: DataFrame) -> list[str]:
+    """Return on what the latencies of these runs were measured: `AMD EPYC, 2 threads, 32-true`."""
+    return list(
+        dict.fromkeys(
+            f"{one['device']}, {counted(one['threads'], 'thread')}, {one['precision']}"
+            for one in _latency_environments(runs)
+        )
+    )
+
+
+def _latency_environments(runs: DataFrame) -> list[dict[str, Any]]:
+    found = (record.environment.get("latency") for record in runs["record"])
+    return [one for one in found if one is not None]
 
 
 def training_lengths(finished: DataFrame) -> list[str]:
@@ -195,4 +212,24 @@ def _unsteady(finished: DataFrame) -> Iterator[str]:
         yield (
             f"The fastest run of a variant trained up to {times(factor)} as fast as its slowest: "
             "differences in speed of that size need not come from the variants."
+        )
+
+
+def _latency_caveats(finished: DataFrame) -> Iterator[str]:
+    """Report latencies that were measured on several machines, or not in turns."""
+    measured = _latency_environments(finished)
+    machines = {(one["device"], one["threads"], one["torch"]) for one in measured}
+    again = "compare.py --latency measures all again, in turns."
+    if len(machines) > 1:
+        names = [
+            f"{device} with {counted(threads, 'thread')} and torch {torch}"
+            for device, threads, torch in sorted(machines)
+        ]
+        yield (
+            f"Latencies were measured on {listed(names)}: they do not compare the variants; {again}"
+        )
+    elif len({one["measured_at"] for one in measured}) > 1:
+        yield (
+            "Latencies were measured at different times: differences between them need not come"
+            f" from the variants; {again}"
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.analysis.findings.caveats import training_lengths
+from convscope.analysis.findings.caveats import latency_machines, training_lengths
 from convscope.text import count, counted, counted_range, listed
 
 _VERSIONS = {"python": "Python", "torch": "torch", "pytorch-lightning": "Lightning"}
@@ -51,6 +51,7 @@ def describe_methods(runs: DataFrame) -> list[str]:
         *_data(finished),
         *_STATISTICS,
         *_hardware(finished),
+        *_latency(finished),
         f"Made with {listed(list(made_with))}.",
         f"Command{several}: {commands[0]}",
     ]
@@ -98,3 +99,11 @@ def _hardware(finished: DataFrame) -> Iterator[str]:
     columns = ["device", "threads", "trainer.precision"]
     for device, threads, precision in finished[columns].drop_duplicates().itertuples(index=False):
         yield f"Hardware: {device}, {counted(threads, 'thread')}, {precision}."
+
+
+def _latency(finished: DataFrame) -> Iterator[str]:
+    for machine in latency_machines(finished):
+        yield (
+            "Latency: time of a forward pass in evaluation mode, of images that are on the device"
+            f" already; each network once, whatever its seeds, in turns with the others: {machine}."
+        )

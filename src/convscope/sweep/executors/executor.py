@@ -54,10 +54,12 @@ class Executor(Protocol):
 
     Attributes:
         in_process: whether runs are trained one by one on this machine, inside `next_ended`.
+        is_local: whether runs are trained on this machine.
         max_retries: retries per run.
     """
 
     in_process: bool
+    is_local: bool = True
     max_retries: int
 
     @property

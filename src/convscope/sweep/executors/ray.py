@@ -74,14 +74,14 @@ class RayExecutor(Executor):
         self._runs: dict[Any, str] = {}
         """Run's identity by task, of tasks that have not ended."""
         address = options.init.get("address")
-        self._is_local = address == "local"
+        self.is_local = address == "local"
         if options.num_gpus > 1 and not options.num_gpus.is_integer():
             raise UserError(
                 f"{LAUNCHER}num_gpus must be a whole number where it is above 1, got"
                 f" {options.num_gpus:g}"
             )
         self._is_started = False
-        if self._is_local:
+        if self.is_local:
             # Before Ray starts, which takes seconds.
             _check_fits([_this_machine(options.init)], options)
         else:
@@ -100,14 +100,14 @@ class RayExecutor(Executor):
 
     @override
     def hardware(self, trainer: TrainerConfig) -> Hardware:
-        nodes = [_this_machine(self.options.init)] if self._is_local else self._nodes()
+        nodes = [_this_machine(self.options.init)] if self.is_local else self._nodes()
         has_gpu = any(node.get("GPU") for node in nodes)
         if has_gpu and not self.options.num_gpus and trainer.accelerator != "cpu":
             raise UserError(
                 f"{LAUNCHER}num_gpus must be above 0 for runs on a GPU, got 0\n"
                 "0.25 lets four runs share one; trainer.accelerator=cpu uses none"
             )
-        if self._is_local:
+        if self.is_local:
             return resolve_hardware(trainer)
         task = self._task(resolve_hardware, self.options.num_cpus, self.options.num_gpus)
         try:

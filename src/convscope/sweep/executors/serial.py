@@ -7,6 +7,7 @@ from typing_extensions import override
 from convscope.config.schema import TrainerConfig
 from convscope.sweep.executors.executor import Executor, Outcome
 from convscope.sweep.isolated import train_isolated
+from convscope.sweep.remeasure import remeasure_throughput
 from convscope.training.distributed.processes import child
 from convscope.training.hardware import Hardware, prepare_environment
 from convscope.training.request import RunRequest
@@ -44,9 +45,6 @@ class SerialExecutor(Executor):
         request, exclusive = self._job
         if not exclusive:
             return request.id, train_isolated(request, child())
-        # Imports PyTorch, for TensorBoard's writer.
-        from convscope.sweep.remeasure import remeasure_throughput
-
         return request.id, remeasure_throughput(request, child())
 
     @override

@@ -234,6 +234,7 @@ class SlurmExecutor(_SubmititExecutor):
 
     def __init__(self, options: SlurmOptions) -> None:
         super().__init__()
+        self.is_local = False
         self.options = options
         self.max_retries = options.max_retries
         _check_controller()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -12,9 +13,10 @@ from convscope.config.compose import compose_config
 from convscope.config.errors import key_of
 from convscope.config.schema import TrainConfig
 from convscope.errors import UserError
+from convscope.latency.command import with_latency
 from convscope.metrics import Metric
 from convscope.runs.record import RunRecord
-from convscope.sweep.command import check_devices, log_unreadable
+from convscope.sweep.command import check_devices, check_latency, log_unreadable
 from convscope.sweep.estimate import Estimator
 from convscope.sweep.executors.executor import Executor
 from convscope.sweep.plan import studies_of
@@ -59,6 +61,7 @@ def search(
     from convscope.sweep.search.sampler import Sampler
 
     sampler = Sampler(space, objectives, config.seed)
+    check_latency(config, executor)
     resolver = RunResolver(executor.hardware, executor.in_process)
     candidates = candidates_of(space, _of_runs(fixed), resolver)
     log.info(space_text(space, candidates))
@@ -77,6 +80,12 @@ def search(
     if found.trials:
         log.info(f"{len(found.trials)} of {most} trials are known already")
     found.run()
+    if config.latency and found.interrupted is None:
+        records = with_latency([trial.record for trial in found.trials])
+        found.trials = [
+            replace(trial, record=record)
+            for trial, record in zip(found.trials, records, strict=True)
+        ]
     # Imports pandas, which would delay the first run.
     from convscope.sweep.search.results import show_results
 

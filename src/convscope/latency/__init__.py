@@ -1,0 +1,1 @@
+"""Inference latency of trained networks, measured on request."""

@@ -1,0 +1,96 @@
+"""Latency for a command: measured in a process of its own, without PyTorch in this one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convscope.errors import UserError
+from convscope.metrics import latencies
+from convscope.runs.record import RunRecord, record_errors
+from convscope.text import counted
+from convscope.training.distributed.processes import DeviceFailed, child
+from convscope.training.resolve import request_one
+
+if TYPE_CHECKING:
+    from convscope.latency.measure import Measured
+
+log = logging.getLogger(__name__)
+
+MEASURE = "convscope.latency.measure:measure"
+"""Name of the function that measures; a worker process imports it."""
+
+
+def train_one(overrides: Sequence[str]) -> RunRecord:
+    """Train the one run that these overrides ask for, and measure its latency if they ask for it.
+
+    Raises:
+        UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
+    """
+    request = request_one(overrides)
+    # Imports what trains, for which a mistake in the overrides need not wait.
+    from convscope.training.train import train
+
+    record = train(request)
+    if not request.config.latency or request.config.trainer.fast_dev_run:
+        return record
+    return with_latency([record])[0]
+
+
+def record_latency(folders: Sequence[Path]) -> dict[Path, RunRecord]:
+    """Measure the networks of finished runs in turns, and write the latencies into their records.
+
+    Networks and runs that cannot be measured are logged, a line each.
+
+    Args:
+        folders: of runs, finished or not.
+
+    Returns:
+        The new records by folder.
+
+    Raises:
+        UserError: nothing could be measured, the measuring process died, or a record cannot be
+            written.
+    """
+    try:
+        # Absolute: the process may have been started in another folder.
+        measured: Measured = child().call(MEASURE, [folder.absolute() for folder in folders])
+    except DeviceFailed as error:
+        raise UserError(f"latency was not measured: {error}") from error
+    for line in measured.problems:
+        log.info(line)
+    if not measured.records:
+        raise UserError("latency was not measured: no finished run has a usable checkpoint")
+    log.info(f"latency: {counted(measured.networks, 'network')} measured in turns")
+    return {
+        folder: measured.records[folder.absolute()]
+        for folder in folders
+        if folder.absolute() in measured.records
+    }
+
+
+def with_latency(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the records, with the latencies of finished runs measured if any of them has none.
+
+    What goes wrong is logged: the runs themselves are trained.
+    """
+    finished = [record for record in records if record.status == "finished"]
+    if all(name in record.metrics for record in finished for name in latencies()):
+        return list(records)
+    folders = {record.id: _folder(record) for record in finished}
+    try:
+        measured = record_latency(list(folders.values()))
+    except UserError as error:
+        log.warning("%s", error)
+        return list(records)
+    return [measured.get(folders.get(record.id, Path()), record) for record in records]
+
+
+def _folder(record: RunRecord) -> Path:
+    if record.path is not None:
+        return record.path
+    with record_errors(record):
+        return Path(os.path.join(record.config["output_dir"], record.study, record.name))
