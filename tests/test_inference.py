@@ -27,18 +27,20 @@ from convscope.training.train import train
 Ask = Callable[..., RunRequest]
 
 
-@pytest.fixture(scope="module", params=["32-true", "bf16-mixed"])
+@pytest.fixture(scope="module", params=[("32-true", "false"), ("bf16-mixed", "true")])
 def request_run(
     request: pytest.FixtureRequest, ask: Ask, tmp_path_factory: pytest.TempPathFactory
 ) -> RunRequest:
     """Trained well enough that its classes are close together and not all one."""
+    precision, test_flip = request.param
     asked = ask(
         tmp_path_factory.mktemp("outputs"),
         "conv.stride=2",
         "optim.lr=0.05",
         "trainer.limit_train_batches=40",
         "trainer.max_epochs=4",
-        f"trainer.precision={request.param}",
+        f"trainer.precision={precision}",
+        f"data.test_flip={test_flip}",
         "study=sizes",
     )
     record = train(asked)

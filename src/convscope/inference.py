@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from convscope.checkpoint import read_best
+from convscope.data.augment import mean_with_mirrored
 from convscope.data.pixels import fit_to_input
 from convscope.errors import UserError
 from convscope.geometry import convs_from_config, network_geometry
@@ -125,7 +126,12 @@ class TrainedVariant:
         """
         mixed = self.record.environment["precision"] == "bf16-mixed"
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
-            scores: Tensor = self.network(self.preprocess(images))
+            inputs = self.preprocess(images)
+            scores: Tensor = (
+                mean_with_mirrored(self.network, inputs)
+                if self.record.config["data"].get("test_flip")
+                else self.network(inputs)
+            )
         return scores.float().softmax(dim=1)
 
     def predict(self, images: Pictures) -> list[str]:

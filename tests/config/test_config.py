@@ -98,6 +98,10 @@ def test_the_groups_are_the_folders() -> None:
         ("optim.name=adam", "optim.name must be one of adamw, sgd, muon, got adam"),
         ("optim.label_smoothing=1", "optim.label_smoothing must be below 1, got 1"),
         (
+            "data.alternate_flip=true",
+            "data.alternate_flip must be false with data.flip=false, got true",
+        ),
+        (
             "optim.momentum=0.9",
             "optim.momentum must be 0 with optim.name=adamw, which has none, got 0.9",
         ),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import functional as F
 
-from convscope.data.augment import Augmentation, Draws
+from convscope.data.augment import Augmentation, Draws, mean_with_mirrored
 
 RANDOM = np.random.RandomState(3)
 
@@ -52,6 +52,12 @@ def test_shift_by_hand() -> None:
     assert moved[0, ..., 0].tolist() == [[0, 0, 0], [0, 1, 2]]
     moved = Augmentation(shift=1).move(image, draws(top=[2], left=[1]))
     assert moved[0, ..., 0].tolist() == [[4, 5, 6], [0, 0, 0]]
+
+
+def test_scores_are_averaged_over_an_image_and_its_mirror_image() -> None:
+    images = torch.tensor([[1.0, 2.0, 5.0], [0.0, 1.0, 0.0]]).view(2, 1, 1, 3)
+    left = mean_with_mirrored(lambda inputs: inputs[:, 0, 0, :2], images)
+    assert left.tolist() == [[3.0, 2.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize("cutout", [1, 2, 5, 40])

@@ -126,6 +126,42 @@ def test_ranks_together_make_the_batch_of_one(world_size: int) -> None:
             assert torch.equal(torch.cat(ours), theirs)
 
 
+@pytest.mark.parametrize("location", ["device", "host"])
+def test_an_alternating_flip_mirrors_each_image_in_every_other_epoch(location: str) -> None:
+    pictures, plain = Pictures(3), Augmentation(flip=True, shift=2)
+    order = BatchOrder(torch.arange(5, 45), 8, 11)
+    alternating = Augmentation(flip=True, shift=2, alternate_flip=True)
+    batches = TrainBatches(pictures.on(location=location), order, alternating)
+    usual = TrainBatches(pictures.on(), order, plain)
+    flips = torch.full((6, 50), -1)
+    for step in range(30):
+        inputs, draws = batches.inputs([step]).step(0), usual.inputs([step]).step(0).draws
+        assert inputs.draws is not None
+        assert draws is not None
+        flips[step // 5, inputs.indices] = inputs.draws.flip
+        # All else is drawn as without it.
+        assert torch.equal(inputs.draws.top, draws.top)
+        assert torch.equal(inputs.draws.left, draws.left)
+    assert (flips[:, 5:45].sum(1) - 20).abs().max() < 10
+    assert torch.equal(flips[0], flips[2])
+    assert torch.equal(flips[0, 5:45] + flips[1, 5:45], torch.ones(40, dtype=torch.long))
+    # The flip is made of this number: the batch has the mirrored images.
+    inputs = batches.inputs([7]).step(0)
+    expected = pictures.on().batch(inputs.indices, plain, inputs.draws)[0]
+    assert torch.equal(batches.batch(7)[0], expected)
+
+
+def test_an_alternating_flip_follows_epochs_that_are_limited() -> None:
+    alternating = Augmentation(flip=True, alternate_flip=True)
+    order = BatchOrder(torch.arange(40), 8, 11)
+    batches = TrainBatches(Pictures(1).on(), order, alternating, steps_per_epoch=2)
+    first = batches.augmentation.first_flips(11, 50)  # type: ignore[union-attr]
+    inputs = batches.inputs(range(6))
+    assert inputs.draws is not None
+    epochs = torch.tensor([0, 0, 1, 1, 2, 2])[:, None]
+    assert torch.equal(inputs.draws.flip, (first[inputs.indices] + epochs) % 2)
+
+
 def test_without_augmentation_batches_are_the_images() -> None:
     pictures = Pictures(1)
     batches = train_batches(pictures, augmentation=Augmentation())

@@ -184,9 +184,10 @@ def test_a_chunk_gives_each_step_its_loss_and_share_of_right_answers(
     assert seen[1][1].shape == seen[1][2].shape == (2,)
 
 
+@pytest.mark.parametrize("test_flip", [False, True])
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_loss_and_accuracy_are_those_of_all_images(
-    network: nn.Module, tmp_path: Path, split: str
+    network: nn.Module, tmp_path: Path, split: str, test_flip: bool
 ) -> None:
     """Batches of 16 and one of 7: a mean over batches would be another number."""
     source = torch.Generator().manual_seed(2)
@@ -198,6 +199,7 @@ def test_loss_and_accuracy_are_those_of_all_images(
         classes=5,
         optim=OPTIM,
         clip_norm=None,
+        test_flip=test_flip,
         make_runner=pytest.fail,
     )
     trainer = Trainer(
@@ -208,6 +210,8 @@ def test_loss_and_accuracy_are_those_of_all_images(
     found = trainer.callback_metrics
     with torch.no_grad():
         scores = deepcopy(network).eval()(images)
+        if test_flip:
+            scores = (scores + deepcopy(network).eval()(images.flip(3))) / 2
     right = int((scores.argmax(1) == labels).sum())
     assert found[f"{split}/accuracy"] == (torch.tensor(right) / torch.tensor(39)).item()
     expected = functional.cross_entropy(scores, labels).item()

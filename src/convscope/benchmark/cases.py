@@ -15,6 +15,7 @@ DEFAULTS = {"conv": ["k3-s2-p1", "k3-s1-p1", "k5-s2-p2"], "data.batch_size": ["2
 """Values of the keys that are not given; a quick benchmark uses only the first."""
 COMMON = (
     "data.flip=false",
+    "data.alternate_flip=false",
     "data.shift=0",
     "data.cutout=0",
     "optim.name=adamw",

@@ -87,6 +87,10 @@ class DataConfig:
     """Side in pixels to which image_folder scales and crops; null requires images of one size."""
     flip: bool
     """Mirror half of the training images left to right."""
+    alternate_flip: Annotated[bool, AddedLater(False)]
+    """With flip: mirror each image in every other epoch, a random half first, not at random."""
+    test_flip: Annotated[bool, AddedLater(False)]
+    """Average the class scores of an image and its mirror image in validation, test, prediction."""
     shift: Annotated[int, Meta(ge=0, le=4_096)]
     """Largest shift of a training image in pixels, either way on both axes; 0 is none."""
     cutout: Annotated[int, Meta(ge=0, le=4_096)]
@@ -222,6 +226,10 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
             config.optim.name == "adamw" and config.optim.momentum,
             "optim.momentum must be 0 with optim.name=adamw, which has none, got"
             f" {config.optim.momentum}",
+        ),
+        (
+            config.data.alternate_flip and not config.data.flip,
+            "data.alternate_flip must be false with data.flip=false, got true",
         ),
         (not layers, "model.channels must name at least one layer, got []"),
         (

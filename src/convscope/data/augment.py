@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,11 +40,14 @@ class Augmentation:
         cutout: Side in pixels of a square set to the mean (0 once normalised), 0 for none. Its
             centre is any pixel, so it may reach over the edge (DeVries and Taylor, 2017,
             arXiv:1708.04552).
+        alternate_flip: With `flip`, mirror an image in every other epoch (Jordan, 2024,
+            arXiv:2404.00498): two epochs have both versions of each image.
     """
 
     flip: bool = False
     shift: int = 0
     cutout: int = 0
+    alternate_flip: bool = False
 
     def draw(self, seed: int, step: int, batch_size: int, height: int, width: int) -> Draws:
         """Return the random numbers of an optimizer step, a function of the arguments only.
@@ -71,6 +75,15 @@ class Augmentation:
             column=integers(width),
         )
 
+    def first_flips(self, seed: int, count: int) -> Tensor:
+        """Return which images an alternating flip mirrors in even epochs: (count,) int64, 0 or 1.
+
+        Args:
+            seed: The run's seed.
+            count: Images of the data set's train part.
+        """
+        return torch.randint(2, (count,), generator=generator("flip", seed, 0))
+
     def move(self, images: Tensor, draws: Draws) -> Tensor:
         """Return shifted and flipped images, without waiting for the device.
 
@@ -93,6 +106,11 @@ class Augmentation:
             pixels = _squares(draws.row, draws.column, self.cutout, *images.shape[1:3])
             images.view(-1, images.shape[3]).index_fill_(0, pixels, 0.0)
         return images
+
+
+def mean_with_mirrored(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return the mean of a network's scores of images (B, C, H, W) and of their mirror images."""
+    return (network(images) + network(images.flip(3))) / 2
 
 
 def _crop(images: Tensor, shift: int, top: Tensor, left: Tensor) -> Tensor:

@@ -179,10 +179,15 @@ class TrainBatches:
         self.images = images
         self.order = order
         self.augmentation = None if augmentation == Augmentation() else augmentation
+        self._first_flips: Tensor | None = None
+        if augmentation is not None and augmentation.alternate_flip:
+            flips = augmentation.first_flips(order.seed, len(images))
+            self._first_flips = flips.to(images.index_device)
         self.steps_per_epoch = steps_per_epoch or order.steps_per_epoch
 
     def inputs(self, steps: Iterable[int]) -> BatchInputs:
         """Return the inputs of this rank's parts of these steps' batches, counted from 0."""
+        steps = list(steps)
         numbers = [self._number(step) for step in steps]
         indices = torch.stack([self.order.batch_indices(number) for number in numbers])
         if self.augmentation is None:
@@ -193,6 +198,10 @@ class TrainBatches:
         # This rank's part of each batch, contiguous for pinned memory.
         parts = (torch.stack(of)[:, order.part].contiguous() for of in zip(*drawn, strict=True))
         draws = Draws(*(to_device_async(part, images.device) for part in parts))
+        if self._first_flips is not None:
+            epochs = torch.tensor([step // self.steps_per_epoch for step in steps])
+            flips = self._first_flips[indices] + to_device_async(epochs, indices.device)[:, None]
+            draws = draws._replace(flip=(flips % 2).to(images.device, non_blocking=True))
         return BatchInputs(indices, draws)
 
     def _number(self, step: int) -> int:

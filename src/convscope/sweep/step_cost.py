@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 
+from convscope.data.augment import mean_with_mirrored
 from convscope.sweep.estimate import StepCost
 from convscope.training.batches import train_batches, train_images
 from convscope.training.callbacks.throughput import synchronizer
@@ -47,7 +48,8 @@ def measure(request: RunRequest) -> StepCost:
     @torch.no_grad()
     def evaluate(steps: range) -> None:
         for step in steps:
-            network(batches.batch(step)[0])
+            images, _ = batches.batch(step)
+            mean_with_mirrored(network, images) if config.data.test_flip else network(images)
 
     synchronize = synchronizer(device)
     with torch.autocast(

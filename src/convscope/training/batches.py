@@ -44,5 +44,5 @@ def train_batches(
         process_group.world_size,
         device=images.index_device,
     )
-    augmentation = Augmentation(flip=data.flip, shift=data.shift, cutout=data.cutout)
+    augmentation = Augmentation(data.flip, data.shift, data.cutout, data.alternate_flip)
     return TrainBatches(images, order, augmentation, request.steps.per_epoch)

@@ -91,6 +91,7 @@ class Experiment:
             classes=request.geometry.classes,
             optim=config.optim,
             clip_norm=config.trainer.gradient_clip_val,
+            test_flip=config.data.test_flip,
             make_runner=self._runner,
             process_group=process_group,
         )

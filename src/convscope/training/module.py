@@ -16,6 +16,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from convscope.config.schema import OptimConfig
+from convscope.data.augment import mean_with_mirrored
 from convscope.data.batches import Batch
 from convscope.training.optimizers import make_optimizer
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
@@ -29,6 +30,7 @@ class VariantModule(LightningModule):
         network: images (batch, channels, height, width) to class scores (batch, classes).
         optim: the optimizer and its values, and the label smoothing of the training loss.
         clip_norm: largest norm of the gradient, if it is clipped.
+        test_flip: whether images are evaluated together with their mirror images.
         make_runner: makes what runs the steps, once the network is where it is trained.
         process_group: processes that share the run; what is measured is measured over all of them.
     """
@@ -40,6 +42,7 @@ class VariantModule(LightningModule):
         classes: int,
         optim: OptimConfig,
         clip_norm: float | None,
+        test_flip: bool = False,
         make_runner: Callable[[TrainStep], StepRunner],
         process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
@@ -49,6 +52,7 @@ class VariantModule(LightningModule):
         self.classes = classes
         self.optim = optim
         self.clip_norm = clip_norm
+        self.test_flip = test_flip
         self.process_group = process_group
         self._make_runner = make_runner
 
@@ -122,7 +126,7 @@ class VariantModule(LightningModule):
     def _count(self, batch: Batch) -> None:
         """Add a batch's losses and its counts (true class, predicted class)."""
         images, labels = batch
-        scores = self(images)
+        scores = mean_with_mirrored(self, images) if self.test_flip else self(images)
         self._loss_sum += functional.cross_entropy(scores, labels, reduction="sum")
         pairs = labels * self.classes + scores.argmax(1)
         self.confusion += torch.bincount(pairs, minlength=self.classes**2).view_as(self.confusion)
