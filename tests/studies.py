@@ -13,14 +13,13 @@ from convscope.analysis.frame import row, tabulate
 from convscope.geometry import (
     ImpossibleVariant,
     convs_to_config,
-    network_geometry,
 )
 from convscope.runs.directory import RunDirectory, run_name
 from convscope.runs.history import History
 from convscope.runs.identity import identity
 from convscope.runs.record import RunRecord, write_record
 
-from .convs import parse_conv
+from .convs import parse_conv, stack_geometry
 
 Results = Callable[[str, int], Mapping[str, float]]
 """Of a variant's label and a seed, the metrics that its run is to have."""
@@ -71,7 +70,7 @@ def make_record(
     given |= {"output_dir": str(study.parent)}
     status, reason = "finished", None
     try:
-        geometry = network_geometry((1, 28, 28), convs, channels, pool_after, 10)
+        geometry = stack_geometry((1, 28, 28), convs, channels, pool_after, 10)
         variant, layers = geometry.variant, geometry.as_records()
         params, macs = geometry.params, geometry.macs
         map_height, map_width = geometry.final_map

@@ -16,8 +16,10 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.geometry import LayerGeometry, network_geometry, parse_conv
-from convscope.training.model import Conv2d
+from convscope.geometry import parse_conv
+from convscope.geometry.graph import Conv
+from convscope.modules.graph_net import Conv2d
+from convscope.networks.stack import stack
 
 SIZE, BATCH, OUT = 12, 8, 6
 KERNELS, STRIDES, CHANNELS = range(1, 8), range(1, 5), (1, 2, 3, 4, 7, 8, 16)
@@ -50,13 +52,13 @@ def test_sums_and_gradients_hold_on_every_processor(isa: str) -> None:
 def test_uneven_padding_is_said_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Conv2d(layer(4, 1, "same", 1))(torch.rand(1, 1, SIZE, SIZE))
+        Conv2d(1, layer(4, 1, "same"))(torch.rand(1, 1, SIZE, SIZE))
 
 
 @pytest.mark.parametrize(("kernel_size", "stride", "padding"), [(1, 2, 0), (1, 3, 1), (3, 2, 1)])
 def test_a_layer_tells_its_own_geometry(kernel_size: int, stride: int, padding: int) -> None:
     """For torchinfo and the like, which read a module's attributes."""
-    conv = Conv2d(layer(kernel_size, stride, padding, 4))
+    conv = Conv2d(4, layer(kernel_size, stride, padding))
     expected = nn.Conv2d(4, OUT, kernel_size, stride, padding, bias=False)
     for name in ("kernel_size", "stride", "padding", "in_channels", "out_channels", "bias"):
         assert getattr(conv, name) == getattr(expected, name)
@@ -64,12 +66,10 @@ def test_a_layer_tells_its_own_geometry(kernel_size: int, stride: int, padding: 
     assert conv(images).shape == expected(images).shape
 
 
-def layer(
-    kernel_size: object, stride: object, padding: object, channels: int, **others: object
-) -> LayerGeometry:
+def layer(kernel_size: object, stride: object, padding: object, **others: object) -> Conv:
     typed = {"kernel_size": kernel_size, "stride": stride, "padding": padding} | others
-    convs = parse_conv(typed, 1)
-    return network_geometry((channels, SIZE, SIZE), convs, [OUT], [], 10).layers[0]
+    (spec,) = parse_conv(typed, stack([OUT], [], 10), (1, SIZE, SIZE))
+    return Conv(OUT, spec)
 
 
 def cases() -> Iterator[tuple[tuple[object, object, object, int], dict[str, object]]]:
@@ -84,12 +84,13 @@ def cases() -> Iterator[tuple[tuple[object, object, object, int], dict[str, obje
 
 
 def check(
-    layer: LayerGeometry,
+    channels: int,
+    layer: Conv,
     layout: torch.memory_format,
     precision: torch.dtype,
     generator: torch.Generator,
 ) -> None:
-    conv = Conv2d(layer).to(memory_format=layout)
+    conv = Conv2d(channels, layer).to(memory_format=layout)
     images = torch.randn(BATCH, conv.in_channels, SIZE, SIZE, generator=generator)
     images = images.to(memory_format=layout).requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
@@ -127,7 +128,8 @@ def main() -> None:
     done = 0
     for (case, others), layout, precision in itertools.product(cases(), layouts, PRECISIONS):
         print(*case, others, layout, precision, flush=True)
-        check(layer(*case, **others), layout, precision, generator)
+        *typed, channels = case
+        check(channels, layer(*typed, **others), layout, precision, generator)
         done += 1
     print(f"{done} cases")
 

@@ -1,14 +1,14 @@
 """The tables of the lesson, and the text that TensorBoard shows."""
 
-from convscope.geometry import NetworkGeometry, network_geometry
+from convscope.geometry import NetworkGeometry
 from convscope.layer_table import COSTS, SIZES, geometry_text, layer_table
 
-from .convs import parse_conv
+from .convs import parse_conv, stack_geometry
 
 
 def network(kernel_size: object, stride: object, padding: object) -> NetworkGeometry:
     convs = parse_conv(kernel_size, stride, padding, 2)
-    return network_geometry((1, 28, 28), convs, (4, 8), (1,), classes=10)
+    return stack_geometry((1, 28, 28), convs, (4, 8), (1,), classes=10)
 
 
 def test_sizes() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from convscope.geometry import network_geometry
 from convscope.layer_table import layer_table
 from convscope.tables import (
     Table,
@@ -17,7 +16,7 @@ from convscope.tables import (
     print_table,
 )
 
-from .convs import parse_conv
+from .convs import parse_conv, stack_geometry
 
 Rows = list[dict[str, Any]]
 
@@ -25,7 +24,7 @@ Rows = list[dict[str, Any]]
 def layers(kernel_size: object, stride: object, padding: object) -> Rows:
     """The default network on MNIST."""
     convs = parse_conv(kernel_size, stride, padding, layers=3)
-    return network_geometry((1, 28, 28), convs, [16, 32, 64], [1], 10).as_records()
+    return stack_geometry((1, 28, 28), convs, [16, 32, 64], [1], 10).as_records()
 
 
 def drawn(table: Table, width: int, terminal: bool = True) -> list[str]:
@@ -118,7 +117,7 @@ def test_markdown_has_its_bars_escaped() -> None:
 
 def test_a_small_share_of_outputs_that_touch_padding_is_not_rounded_to_none() -> None:
     # 3,996 of 1,000,000 windows touch the padding.
-    network = network_geometry((1, 1000, 1000), parse_conv(3, 1, 1, layers=1), [1], [], 10)
+    network = stack_geometry((1, 1000, 1000), parse_conv(3, 1, 1, layers=1), [1], [], 10)
     assert layer_table(network.as_records()).rows[0][-1] == "0.4 %"
 
 

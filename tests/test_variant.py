@@ -4,10 +4,9 @@ import pytest
 
 from convscope.config.compose import compose_config
 from convscope.errors import UserError
-from convscope.geometry import network_geometry
 from convscope.variant import Variant, VariantComposer
 
-from .convs import parse_conv
+from .convs import parse_conv, stack_geometry
 
 OVERRIDES: list[list[str]] = [
     [],
@@ -37,7 +36,7 @@ def test_values_put_in_afterwards_equal_hydra_s_composition(overrides: list[str]
     convs = parse_conv(conv.kernel_size, conv.stride, conv.padding, len(channels))
     variant = composed([*overrides, "data=digits"])
     assert variant.convs == convs
-    assert variant.geometry == network_geometry(
+    assert variant.geometry == stack_geometry(
         (1, 28, 28), convs, channels, config.model.pool_after, 10
     )
 
@@ -63,19 +62,17 @@ def test_an_impossible_variant_keeps_the_layers_before_it() -> None:
     assert variant.label == "k7-s1-p0"
     assert variant.impossible is not None
     assert variant.impossible.fix == "conv.padding=1"
-    assert variant.partial_geometry is not None
-    assert [layer.name for layer in variant.partial_geometry.layers] == ["conv1", "pool1", "conv2"]
+    assert [layer.name for layer in variant.layers] == ["conv1", "pool1", "conv2"]
     # 28, 20, 12, pooled to 6: no room for conv3, and the second pool lies beyond it
     deep = composed(["conv.kernel_size=9", "conv.padding=0", "model=deep"])
-    assert deep.partial_geometry is not None
-    assert [layer.name for layer in deep.partial_geometry.layers] == ["conv1", "conv2", "pool2"]
+    assert [layer.name for layer in deep.layers] == ["conv1", "conv2", "pool2"]
     first = composed(["conv.kernel_size=29", "conv.padding=0"])
-    assert first.partial_geometry is None
+    assert first.layers == ()
 
 
 def test_same_at_stride_2_is_impossible_and_has_no_pixels() -> None:
     variant = composed(["conv.stride=2", "conv.padding=same"])
-    assert (variant.label, variant.convs, variant.partial_geometry) == ("k3-s2-psame", None, None)
+    assert (variant.label, variant.convs, variant.layers) == ("k3-s2-psame", None, ())
 
 
 @pytest.mark.parametrize(

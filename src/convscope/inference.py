@@ -19,11 +19,12 @@ from convscope.data.pixels import fit_to_input
 from convscope.errors import UserError
 from convscope.geometry import convs_from_config, network_geometry
 from convscope.metrics import describe
+from convscope.modules import build_network
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import find_run
 from convscope.text import size
-from convscope.training.model import ConvNet
+from convscope.variant import network_graph
 
 Picture = str | Path | Image.Image
 """An image file, or an image that Pillow has opened: of any size, grey or in colour."""
@@ -159,17 +160,13 @@ def load_run(run: str | Path | RunRecord, output_dir: str | Path) -> TrainedVari
 def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant:
     data: dict[str, Any] = record.dataset
     channels, height, width = data["input_shape"]
-    model = record.config["model"]
-    geometry = network_geometry(
-        (channels, height, width),
-        convs_from_config(record.config["conv"]),
-        model["channels"],
-        model["pool_after"],
-        len(data["classes"]),
-    )
+    shape = channels, height, width
+    graph = network_graph(record.config["model"], shape, len(data["classes"]))
+    convs = convs_from_config(record.config["conv"])
+    geometry = network_geometry(graph.with_specs(convs), shape)
     # On "meta", without memory: a damaged record may describe a huge network.
     with torch.device("meta"):
-        network = ConvNet(geometry)
+        network = build_network(geometry)
     network.load_state_dict(
         {name.removeprefix("network."): value for name, value in weights.items()}, assign=True
     )

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from convscope.config.compose import Composer
 from convscope.config.schema import TrainConfig
 from convscope.data import Facts, dataset_facts
 from convscope.geometry import (
     ConvSpec,
+    Graph,
     ImpossibleVariant,
+    LayerGeometry,
     NetworkGeometry,
+    Shape,
     network_geometry,
     parse_conv,
     require_batch_norm,
     variant_label,
+    window_layers,
 )
+from convscope.networks import FOREIGN, own_graph
 from convscope.text import size
 
 
@@ -30,7 +36,9 @@ class Variant:
         config: the composed config.
         overrides: the overrides that the user typed.
         facts: name, input shape and classes of the data set.
-        convs: the conv layers in pixels; None for `same` at a stride above 1, which has no pixels.
+        graph: the network before the variant sets its convolutions.
+        convs: the varied conv layers in pixels; None for `same` at a stride above 1, which has no
+            pixels.
         geometry: the network's geometry; None if the variant is impossible.
         impossible: why the variant is impossible; None if it is possible.
     """
@@ -38,6 +46,7 @@ class Variant:
     config: TrainConfig
     overrides: tuple[str, ...]
     facts: Facts
+    graph: Graph
     convs: tuple[ConvSpec, ...] | None
     geometry: NetworkGeometry | None
     impossible: ImpossibleVariant | None
@@ -45,15 +54,19 @@ class Variant:
     @property
     def label(self) -> str:
         """The variant's label: `k3-s2-p1`."""
-        return self.impossible.variant if self.impossible else variant_label(self.convs or ())
+        if self.impossible is not None:
+            return self.impossible.variant
+        return variant_label(self.convs or (), own=self.graph.own_specs)
 
     @property
     def title(self) -> str:
         """Data, network and label: `mnist 1x28x28, channels 16-32-64: k3-s2-p1`."""
-        channels = "-".join(map(str, self.config.model.channels))
-        return (
-            f"{self.facts.name} {size(self.facts.input_shape)}, channels {channels}: {self.label}"
-        )
+        return f"{self.facts.name} {size(self.facts.input_shape)}, {self.network}: {self.label}"
+
+    @property
+    def network(self) -> str:
+        """The network in words: `channels 16-32-64`, `resnet20`."""
+        return network_name(vars(self.config.model))
 
     @property
     def command(self) -> str:
@@ -61,18 +74,14 @@ class Variant:
         return shlex.join(["python", "scripts/train.py", *self.overrides])
 
     @property
-    def partial_geometry(self) -> NetworkGeometry | None:
-        """The geometry of all layers before the impossible one, if any; None if there are none."""
-        if self.impossible is None or self.convs is None:
-            return self.geometry
-        before = int(self.impossible.layer.removeprefix("conv")) - 1
-        if before == 0:
-            return None
-        model, facts = self.config.model, self.facts
-        pools = [number for number in model.pool_after if number <= before]
-        return network_geometry(
-            facts.input_shape, self.convs[:before], model.channels[:before], pools, facts.classes
-        )
+    def layers(self) -> tuple[LayerGeometry, ...]:
+        """The conv and pool layers; of an impossible variant those before the refused one."""
+        if self.geometry is not None:
+            return self.geometry.layers
+        if self.convs is None:
+            return ()
+        graph = self.graph.with_specs(self.convs)
+        return tuple(window_layers(graph, self.facts.input_shape))
 
 
 class VariantComposer:
@@ -104,16 +113,45 @@ def variant_of(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> V
     Raises:
         GeometryError: a conv value is invalid.
     """
-    model = config.model
+    model = vars(config.model)
     convs, geometry, impossible = None, None, None
+    graph = network_graph(model, facts.input_shape, facts.classes)
     try:
-        convs = parse_conv(
-            vars(config.conv), len(model.channels), facts.input_shape[1:], model.pool_after
-        )
-        geometry = network_geometry(
-            facts.input_shape, convs, model.channels, model.pool_after, facts.classes
-        )
+        convs = parse_conv(vars(config.conv), graph, facts.input_shape)
+        geometry = network_geometry(graph.with_specs(convs), facts.input_shape)
         require_batch_norm(geometry, config.data.batch_size, config.trainer.devices)
     except ImpossibleVariant as error:
         geometry, impossible = None, error
-    return Variant(config, tuple(overrides), facts, convs, geometry, impossible)
+    return Variant(config, tuple(overrides), facts, graph, convs, geometry, impossible)
+
+
+def network_graph(model: Mapping[str, Any], input_shape: Shape, classes: int) -> Graph:
+    """Return a network's graph before a variant sets its convolutions.
+
+    Args:
+        model: values of the `model` config; keys that older runs lack may be missing.
+        input_shape: (channels, height, width) of the image.
+        classes: outputs of the head.
+
+    Raises:
+        UserError: the network cannot be made, or a layer that `model` names does not exist.
+    """
+    if model.get("network") not in FOREIGN:
+        return own_graph(model, classes)
+    # Here: only these networks need PyTorch.
+    from convscope.modules.foreign import foreign_graph
+
+    return foreign_graph(model, input_shape, classes)
+
+
+def network_name(model: Mapping[str, Any]) -> str:
+    """Return a network in words: `channels 16-32-64`, `resnet20`, `resnet18 of torchvision`."""
+    match model.get("network", "stack"):
+        case "stack":
+            return f"channels {'-'.join(map(str, model['channels']))}"
+        case "torchvision":
+            return f"{model['name']} of torchvision"
+        case "custom":
+            return str(model["target"])
+        case name:
+            return str(name)

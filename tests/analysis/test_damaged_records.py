@@ -23,7 +23,7 @@ from convscope import report
 from convscope.analysis.frame import Reader
 from convscope.cli.compare import main
 from convscope.errors import UserError
-from convscope.geometry import convs_from_config, network_geometry
+from convscope.geometry import convs_from_config
 from convscope.lesson.page import write_page
 from convscope.plots import FIGURES
 from convscope.plots.curves import load_curves
@@ -34,6 +34,8 @@ from convscope.tensorboard_plugin import ConvScopePlugin
 from convscope.training.request import RunRequest
 from convscope.training.show import show_run
 from convscope.training.train import train
+
+from ..convs import stack_geometry
 
 VALUES: tuple[Any, ...] = (
     *(10**400, -(10**400), 2**64, 2**53, 10**12, 1, 0, -1, 0.5, 1.5, -0.5, 1e308, 1e-300),
@@ -106,7 +108,7 @@ def study(ask: Callable[..., RunRequest], tmp_path_factory: pytest.TempPathFacto
     for seed, stride in ((1, 1), (2, 1), (0, 2), (1, 2)):
         config = copy.deepcopy(record.config) | {"seed": seed}
         config["conv"]["stride"] = [[stride, stride]] * 2
-        geometry = network_geometry(
+        geometry = stack_geometry(
             record.dataset["input_shape"],
             convs_from_config(config["conv"]),
             config["model"]["channels"],

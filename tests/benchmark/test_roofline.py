@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from convscope.benchmark.roofline import Peaks, StepCost, measure_peaks, shortest, step_cost
-from convscope.geometry import network_geometry
 from convscope.training.hardware import Hardware
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 
 def test_macs_and_bytes_of_a_step() -> None:
     """28x28, two layers k3 s2 p1 with a pool between them: 14x14, 7x7, 4x4; a batch of 2."""
-    geometry = network_geometry((1, 28, 28), parse_conv(3, 2, 1, 2), [4, 8], [1], 10)
+    geometry = stack_geometry((1, 28, 28), parse_conv(3, 2, 1, 2), [4, 8], [1], 10)
     conv1, conv2, head = 36 * 14 * 14, 288 * 4 * 4, 80
     macs = 2 * (2 * conv1 + 3 * conv2 + 3 * head)
     # Input, output and weights of each; the image has no gradient.

@@ -30,7 +30,8 @@ from convscope.benchmark.torch_baseline import (
 )
 from convscope.config.schema import OptimConfig
 from convscope.data.order import permutation
-from convscope.training.model import ConvNet
+from convscope.modules import build_network
+from convscope.modules.graph_net import GraphNet
 from convscope.training.resolve import RunResolver
 from convscope.training.train import train
 
@@ -44,7 +45,7 @@ def loop_of(
     kind: type[TorchLoop] = TorchLoop,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
-) -> tuple[TorchLoop, ConvNet]:
+) -> tuple[TorchLoop, GraphNet]:
     """A loop with the start and the batches of a run of the case, and its network."""
     request, batch_size = case.request, case.batch_size
     indices = torch.from_numpy(request.train_indices)
@@ -54,7 +55,7 @@ def loop_of(
         return order[: PER_EPOCH * batch_size].view(PER_EPOCH, batch_size)
 
     torch.manual_seed(request.config.seed)
-    network = ConvNet(request.geometry)
+    network = build_network(request.geometry)
     data = TensorData(request.images, torch.device(device))
     return kind(network, data, shuffled, request.config.optim, STEPS, dtype), network
 

@@ -14,8 +14,9 @@ import torch
 
 from convscope.benchmark.torch_baseline import TensorData, TorchLoop
 from convscope.config.schema import OptimConfig
-from convscope.geometry import network_geometry, parse_conv
-from convscope.training.model import ConvNet
+from convscope.modules import build_network
+
+from ..convs import parse_typed, stack_geometry
 
 STEPS = 60
 
@@ -33,8 +34,8 @@ def test_a_pointwise_kernel_with_a_stride_trains_to_the_end() -> None:
 
 def main() -> None:
     """Train on images whose class is their brightness, until they are known."""
-    convs = parse_conv({"kernel_size": 1, "stride": 2, "padding": 0}, 2)
-    geometry = network_geometry((3, 28, 28), convs, [16, 32], [], 2)
+    convs = parse_typed({"kernel_size": 1, "stride": 2, "padding": 0}, 2)
+    geometry = stack_geometry((3, 28, 28), convs, [16, 32], [], 2)
     labels = np.arange(256) % 2
     noise = np.random.default_rng(0).integers(0, 100, (256, 28, 28, 3))
     images = (noise + 100 * labels[:, None, None, None]).astype(np.uint8)
@@ -47,7 +48,9 @@ def main() -> None:
     batches = torch.arange(256).view(4, 64)
     torch.manual_seed(0)
     optim = OptimConfig("adamw", 0.01, 0.0, 0.0, 0.1, 0.0)
-    loop = TorchLoop(ConvNet(geometry), data, lambda epoch: batches, optim, STEPS, torch.float32)
+    loop = TorchLoop(
+        build_network(geometry), data, lambda epoch: batches, optim, STEPS, torch.float32
+    )
     loop.run(STEPS)
     print("learned" if loop.losses[-1] < 0.1 else f"loss {loop.losses[-1]:.3f}")
 

@@ -11,7 +11,7 @@ from convscope.config.compose import compose_config, config_dir
 from convscope.data.datasets import DATASETS
 from convscope.errors import UserError
 
-CONV = sorted(file.stem for file in (config_dir() / "conv").glob("*.yaml"))
+CONV = sorted(file.stem for file in (config_dir() / "conv").glob("k[0-9]*.yaml"))
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from convscope.config.compose import compose_config, config_dir, register_schema
 from convscope.config.help import field_meanings
-from convscope.config.schema import ConvConfig, TrainConfig, dotted, format_value
+from convscope.config.schema import ConvConfig, ModelConfig, TrainConfig, dotted, format_value
 from convscope.errors import UserError
 
 GROUPS: dict[str, Any] = {
@@ -53,8 +53,19 @@ def schema_keys() -> set[str]:
     return keys | {f.name for f in dataclasses.fields(TrainConfig)} - GROUPS.keys()
 
 
-REGISTERED = {(ConvConfig, "dilation"): 1, (ConvConfig, "padding_mode"): "zeros"}
-"""Values of the registry, which a preset need not give."""
+REGISTERED: dict[tuple[type, str], object] = {
+    (ConvConfig, "dilation"): 1,
+    (ConvConfig, "padding_mode"): "zeros",
+    (ModelConfig, "network"): "stack",
+    (ModelConfig, "name"): None,
+    (ModelConfig, "target"): None,
+    (ModelConfig, "vary"): "all",
+    (ModelConfig, "drop"): [],
+    (ModelConfig, "pool_kernel"): 2,
+    (ModelConfig, "pool_stride"): 2,
+    (ModelConfig, "pool_padding"): 0,
+}
+"""Values that a preset need not give: keys that presets of users and older runs lack."""
 
 
 def test_every_key_has_a_docstring_and_no_value_but_a_registered_one() -> None:
@@ -64,8 +75,13 @@ def test_every_key_has_a_docstring_and_no_value_but_a_registered_one() -> None:
         for doc in field_meanings(kind).values():
             assert doc.endswith("."), doc
         for field in dataclasses.fields(kind):
-            assert field.default is REGISTERED.get((kind, field.name), dataclasses.MISSING)
-            assert field.default_factory is dataclasses.MISSING
+            default = REGISTERED.get((kind, field.name), dataclasses.MISSING)
+            if isinstance(default, list):
+                assert field.default_factory is list
+                assert default == []
+            else:
+                assert field.default is default
+                assert field.default_factory is dataclasses.MISSING
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
@@ -79,7 +95,9 @@ def test_every_key_has_one_default_value() -> None:
         *("trainer/default", "logger/tensorboard"),
     ]
     given = [key for name in defaults for key in values(config_dir() / f"{name}.yaml")]
-    registered = [f"conv.{key}" for _, key in REGISTERED]
+    registered = [
+        f"{group}.{key}" for group, kind in GROUPS.items() for of, key in REGISTERED if of is kind
+    ]
     assert sorted([*given, *registered]) == sorted(schema_keys())
 
 

@@ -66,7 +66,7 @@ def test_it_tells_the_meaning_of_the_conv_keys_first(shown: tuple[str, float]) -
 
 def test_it_lists_the_groups(shown: tuple[str, float]) -> None:
     for line in (
-        "model: base, deep, wide",
+        "model: base, deep, resnet20, wide",
         "experiment: cifar10, tutorial",
         "data: auto, cifar10, cifar100, digits, fashion_mnist, image_folder, kmnist, mnist",
     ):

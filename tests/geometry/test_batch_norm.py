@@ -7,16 +7,16 @@ from convscope.config.compose import compose_config
 from convscope.config.schema import TrainConfig
 from convscope.geometry import (
     ImpossibleVariant,
-    network_geometry,
     require_batch_norm,
 )
-from convscope.training.model import ConvNet
+from convscope.modules import build_network
+from convscope.modules.graph_net import GraphNet
 from convscope.training.request import check
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 
-def refused_by_torch(network: ConvNet, shape: tuple[int, int, int], batch: int) -> bool:
+def refused_by_torch(network: GraphNet, shape: tuple[int, int, int], batch: int) -> bool:
     try:
         network.train()(torch.zeros(batch, *shape)).sum().backward()
     except ValueError as error:
@@ -47,16 +47,16 @@ def test_exactly_what_torch_refuses(
     shape, channels = (1, 8, 8), (2, 3, 2)
     try:
         convs = parse_conv(kernel, stride, padding, 3)
-        geometry = network_geometry(shape, convs, channels, pool_after, 5)
+        geometry = stack_geometry(shape, convs, channels, pool_after, 5)
     except ImpossibleVariant:
         return
-    if not refused_by_torch(ConvNet(geometry), shape, batch):
+    if not refused_by_torch(build_network(geometry), shape, batch):
         require_batch_norm(geometry, batch, devices=1)
         return
     with pytest.raises(ImpossibleVariant) as refused:
         require_batch_norm(geometry, batch, devices=1)
     assert refused.value.fix == "data.batch_size=2"
-    assert not refused_by_torch(ConvNet(geometry), shape, 2)
+    assert not refused_by_torch(build_network(geometry), shape, 2)
 
 
 def config(*overrides: str) -> TrainConfig:

@@ -11,20 +11,18 @@ from convscope.geometry import (
     GeometryError,
     ImpossibleVariant,
     NetworkGeometry,
-    network_geometry,
-    receptive_interval,
     receptive_pixels,
 )
 from convscope.geometry.conv import ConvAxis
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 MNIST = (1, 28, 28)
 
 
 def default_network(kernel_size: object, stride: object, padding: object) -> NetworkGeometry:
     convs = parse_conv(kernel_size, stride, padding, 3)
-    return network_geometry(MNIST, convs, channels=[16, 32, 64], pool_after=[1], classes=10)
+    return stack_geometry(MNIST, convs, channels=[16, 32, 64], pool_after=[1], classes=10)
 
 
 def rows(network: NetworkGeometry, *fields: str) -> list[tuple[object, ...]]:
@@ -106,21 +104,21 @@ def test_default_network_k5_s2_p0_dies_in_conv3() -> None:
 
 
 def test_one_unit_sees_the_image_less_padding_and_gaps() -> None:
-    layers = default_network(3, 2, 1).layers
+    network = default_network(3, 2, 1)
     # conv3 unit 0 spans -13..15 of the image, unit 1 spans 3..31.
-    assert receptive_interval(layers, 0, axis=0) == (0, 15)
-    assert receptive_interval(layers, 1, axis=1) == (3, 27)
-    assert receptive_interval(layers[:1], 13, axis=0) == (25, 27)
-    gaps = network_geometry((1, 9, 9), parse_conv([1, 2], [3, 1], 0, 2), [1, 1], [], 10)
-    assert receptive_pixels(gaps.layers, 0, axis=0) == (0, 3)
-    lost = network_geometry((1, 9, 9), parse_conv(3, 1, 4, 1), [1], [], 10)
-    assert receptive_interval(lost.layers, 0, axis=0) is None
+    assert receptive_pixels(network, "conv3", 0, axis=0) == tuple(range(16))
+    assert receptive_pixels(network, "conv3", 1, axis=1) == tuple(range(3, 28))
+    assert receptive_pixels(network, "conv1", 13, axis=0) == (25, 26, 27)
+    gaps = stack_geometry((1, 9, 9), parse_conv([1, 2], [3, 1], 0, 2), [1, 1], [], 10)
+    assert receptive_pixels(gaps, "conv2", 0, axis=0) == (0, 3)
+    lost = stack_geometry((1, 9, 9), parse_conv(3, 1, 4, 1), [1], [], 10)
+    assert receptive_pixels(lost, "conv1", 0, axis=0) == ()
 
 
 @pytest.mark.parametrize("unit", [-1, 2])
 def test_a_unit_that_is_not_there_has_no_interval(unit: int) -> None:
     with pytest.raises(IndexError, match=f"conv3 has no unit {unit} along axis 1"):
-        receptive_interval(default_network(3, 2, 1).layers, unit, axis=1)
+        receptive_pixels(default_network(3, 2, 1), "conv3", unit, axis=1)
 
 
 def test_records_are_what_json_gives_back() -> None:
@@ -151,12 +149,12 @@ def test_a_pool_after_no_block_is_refused(block: int) -> None:
     with pytest.raises(
         GeometryError, match=f"^model.pool_after must name blocks 1 to 3, got {block}$"
     ):
-        network_geometry(MNIST, parse_conv(3, 1, 1, 3), [16, 32, 64], [1, block], 10)
+        stack_geometry(MNIST, parse_conv(3, 1, 1, 3), [16, 32, 64], [1, block], 10)
 
 
 def test_channels_and_convs_must_agree() -> None:
-    with pytest.raises(ValueError, match="3 conv layers for 2 channels"):
-        network_geometry(MNIST, parse_conv(3, 1, 1, 3), [16, 32], [1], 10)
+    with pytest.raises(ValueError, match="3 convolutions for 2 varied layers"):
+        stack_geometry(MNIST, parse_conv(3, 1, 1, 3), [16, 32], [1], 10)
 
 
 @settings(deadline=None, derandomize=True, max_examples=500)
@@ -179,7 +177,7 @@ def test_border_skipped_and_padding_share_equal_windows_marked_one_by_one(
     typed = padding if isinstance(padding, str) else f"{padding[0]}x{padding[1]}"
     convs = parse_conv(f"{kernel[0]}x{kernel[1]}", f"{stride[0]}x{stride[1]}", typed, 1)
     try:
-        [layer] = network_geometry((1, *size), convs, [1], [], 10).layers
+        [layer] = stack_geometry((1, *size), convs, [1], [], 10).layers
     except ImpossibleVariant:
         return
     touches: list[list[bool]] = []

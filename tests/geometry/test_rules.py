@@ -2,10 +2,10 @@
 
 import pytest
 
-from convscope.geometry import NetworkGeometry, network_geometry
+from convscope.geometry import NetworkGeometry
 from convscope.geometry.rules import RULES, findings
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 FLOORS = (
     ": the stride does not divide evenly, and PyTorch rounds the size down, where some visualisers"
@@ -22,7 +22,7 @@ def network(
     pool_after: tuple[int, ...] = (),
 ) -> NetworkGeometry:
     convs = parse_conv(kernel_size, stride, padding, len(channels))
-    return network_geometry((1, *image), convs, channels, pool_after, classes=10)
+    return stack_geometry((1, *image), convs, channels, pool_after, classes=10)
 
 
 TRUE = {
@@ -74,6 +74,11 @@ TRUE = {
         "the receptive field of a conv1 unit spans 7x7 pixels, the image has 3x3: beyond its edge"
         " there is only padding.",
     ),
+    # conv1 has 3 pixels, conv2 5: all of the image
+    "unproductive_layers": (
+        network(3, 1, 1, (5, 5), (1, 1, 1)),
+        "conv3 is unproductive: the receptive field of its input spans the whole image already.",
+    ),
     # 10 x 10 pixels: 100 and 900 in the conv layers, 90 in the head; 900 / 1090
     "macs_in_one_layer": (
         network(1, 1, 0, (10, 10), (1, 9)),
@@ -95,6 +100,7 @@ ABSENT = {
     "patches": network(3, 2, 0, (9, 9)),
     "field_below_image": network(3, 1, 1, (5, 5), (1, 1)),
     "field_beyond_image": network(7, 1, 3, (4, 4)),
+    "unproductive_layers": network(3, 1, 1, (6, 5), (1, 1, 1)),
     # 100 and 100 in the conv layers, 10 in the head
     "macs_in_one_layer": network(1, 1, 0, (10, 10), (1, 1)),
     "small_final_map": network(4, 1, 0, (5, 5)),
@@ -115,6 +121,13 @@ def test_the_sentence_where_the_threshold_is_reached(rule: str) -> None:
 @pytest.mark.parametrize("rule", ABSENT)
 def test_silence_where_it_is_not(rule: str) -> None:
     assert rule not in findings(ABSENT[rule])
+
+
+def test_several_unproductive_layers_are_counted() -> None:
+    assert said("unproductive_layers", network(3, 1, 1, (5, 5), (1, 1, 1, 1))) == (
+        "2 conv layers from conv3 on are unproductive: the receptive field of their input spans the"
+        " whole image already."
+    )
 
 
 def test_a_1x1_kernel_makes_no_patches() -> None:

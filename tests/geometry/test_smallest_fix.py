@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from convscope.geometry import (
     ConvSpec,
     ImpossibleVariant,
-    network_geometry,
+    Shape,
     smallest_fix,
 )
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry, stack_graph
 from .typed_convs import Typed, typed_convs
 
 repeatable = settings(
@@ -51,12 +51,16 @@ repeatable = settings(
     ],
 )
 def test_fix(size: tuple[int, int], typed: tuple[object, ...], fix: str | None) -> None:
-    assert smallest_fix((1, *size), parse_conv(*typed, 3), [1]) == fix
+    assert stack_fix((1, *size), parse_conv(*typed, 3), [1]) == fix
+
+
+def stack_fix(shape: Shape, convs: tuple[ConvSpec, ...], pool_after: list[int]) -> str | None:
+    return smallest_fix(stack_graph(convs, [1] * len(convs), pool_after, 10), shape)
 
 
 def possible(convs: tuple[ConvSpec, ...], typed: Typed) -> bool:
     try:
-        network_geometry((1, *typed.input_size), convs, [1] * len(convs), typed.pool_after, 10)
+        stack_geometry((1, *typed.input_size), convs, [1] * len(convs), typed.pool_after, 10)
     except ImpossibleVariant:
         return False
     return True
@@ -70,7 +74,7 @@ def impossible(typed: Typed) -> bool:
 @given(typed_convs(image=(1, 14), layers=3).filter(impossible))
 def test_the_fix_makes_what_was_typed_possible(typed: Typed) -> None:
     with pytest.raises(ImpossibleVariant) as error:
-        network_geometry(
+        stack_geometry(
             (1, *typed.input_size),
             parse_conv(*typed.typed, **typed.others),
             [1] * len(typed.kernels),
@@ -128,11 +132,11 @@ def test_no_smaller_change_of_one_number_would_do(
     if not alive(kernel, stride, padding):
         key, value = next((key, value) for key, value, lives in tries if lives)
         expected = f"conv.{'kernel_size' if key == 'kernel' else key}={value}"
-    assert smallest_fix((1, size, size), parse_conv(kernel, stride, padding, 3), [1]) == expected
+    assert stack_fix((1, size, size), parse_conv(kernel, stride, padding, 3), [1]) == expected
 
 
 def test_a_network_of_hundreds_of_layers_is_not_searched_for_long() -> None:
     convs = parse_conv(1_000, 2, 0, 1_000)
     start = time.process_time()
-    assert smallest_fix((1, 28, 28), convs, []) is None
+    assert stack_fix((1, 28, 28), convs, []) is None
     assert time.process_time() - start < 5

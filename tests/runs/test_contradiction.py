@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from convscope.geometry import convs_to_config, network_geometry
+from convscope.geometry import convs_to_config
 from convscope.runs.contradiction import find_contradiction
 from convscope.runs.record import RunRecord
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 CLASSES = [str(number) for number in range(10)]
 
@@ -19,7 +19,7 @@ CLASSES = [str(number) for number in range(10)]
 def whole(record: RunRecord) -> RunRecord:
     """A finished run of two layers on 28x28 whose values agree."""
     convs = parse_conv(3, 2, 1, 2)
-    geometry = network_geometry((1, 28, 28), convs, [16, 32], [1], 10)
+    geometry = stack_geometry((1, 28, 28), convs, [16, 32], [1], 10)
     return dataclasses.replace(
         record,
         variant="k3-s2-p1",
@@ -69,7 +69,7 @@ def test_totals_of_an_older_record_that_no_number_of_classes_gives_are_named(
 
 def test_an_older_record_that_calls_uneven_sides_same_has_none(whole: RunRecord) -> None:
     convs = parse_conv(4, 1, "same", 2)
-    geometry = network_geometry((1, 28, 28), convs, [16, 32], [1], 10)
+    geometry = stack_geometry((1, 28, 28), convs, [16, 32], [1], 10)
     config = whole.config | {"conv": convs_to_config(convs)}
     older = dataclasses.replace(
         whole,

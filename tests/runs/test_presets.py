@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from convscope import geometry
 from convscope.config.compose import Composer, compose_config, config_dir
 from convscope.errors import UserError
 from convscope.geometry import parse_label, variant_label
@@ -15,7 +14,7 @@ from convscope.training.request import RunRequest
 from convscope.training.resolve import RunResolver
 from convscope.variant import VariantComposer
 
-from ..convs import parse_conv
+from ..convs import parse_conv, parse_typed
 from ..geometry.typed_convs import Typed, typed_convs
 
 
@@ -25,11 +24,11 @@ def test_whatever_a_label_says_can_be_typed(typed: Typed) -> None:
     convs = parse_conv(*typed.typed, **typed.others)
     conv = parse_label(variant_label(convs))
     assert conv is not None
-    assert geometry.parse_conv(conv, len(convs)) == convs
+    assert parse_typed(conv, len(convs)) == convs
 
 
 @pytest.mark.parametrize(
-    "file", sorted((config_dir() / "conv").glob("*.yaml")), ids=lambda f: f.stem
+    "file", sorted((config_dir() / "conv").glob("k[0-9]*.yaml")), ids=lambda f: f.stem
 )
 def test_a_label_means_what_the_file_of_that_name_does(file: Path) -> None:
     conv = compose_config([f"conv={file.stem}"]).conv

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.geometry import NetworkGeometry, network_geometry
-from convscope.training.model import ConvNet
+from convscope.geometry import NetworkGeometry
+from convscope.modules import build_network
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 
 def geometry(
@@ -19,7 +19,7 @@ def geometry(
     pool_after: tuple[int, ...] = (1,),
 ) -> NetworkGeometry:
     convs = parse_conv(kernel_size, stride, padding, len(channels))
-    return network_geometry(input_shape, convs, channels, pool_after, 10)
+    return stack_geometry(input_shape, convs, channels, pool_after, 10)
 
 
 GEOMETRIES = {
@@ -44,9 +44,11 @@ def shape(request: pytest.FixtureRequest) -> NetworkGeometry:
 
 
 def test_every_layer_has_the_size_that_its_geometry_says(shape: NetworkGeometry) -> None:
-    network = ConvNet(shape).eval()
+    network = build_network(shape).eval()
     images = torch.zeros(2, *shape.input_shape)
     for name, module in network.features.named_children():
+        if name == "mean":
+            break
         images = module(images)
         for layer in shape.layers:
             if layer.name == name:
@@ -56,7 +58,7 @@ def test_every_layer_has_the_size_that_its_geometry_says(shape: NetworkGeometry)
 
 
 def test_every_conv_pads_the_sides_that_its_geometry_says(shape: NetworkGeometry) -> None:
-    network = ConvNet(shape)
+    network = build_network(shape)
     for layer in shape.layers:
         if layer.kind == "conv":
             conv = network.features.get_submodule(layer.name)
@@ -68,21 +70,21 @@ def test_every_conv_pads_the_sides_that_its_geometry_says(shape: NetworkGeometry
 
 
 def test_the_network_has_the_parameters_that_its_geometry_says(shape: NetworkGeometry) -> None:
-    assert sum(p.numel() for p in ConvNet(shape).parameters()) == shape.params
+    assert sum(p.numel() for p in build_network(shape).parameters()) == shape.params
 
 
 def test_default_network_by_hand() -> None:
     """16-32-64 on 28 x 28, k3 s2 p1: 144 + 4608 + 18432 weights, 2 x 112 of batch norm, 650."""
-    network = ConvNet(geometry(3, 2, 1, channels=(16, 32, 64)))
+    network = build_network(geometry(3, 2, 1, channels=(16, 32, 64)))
     assert [name for name, _ in network.features.named_children()] == [
-        "conv1", "norm1", "relu1", "pool1", "conv2", "norm2", "relu2", "conv3", "norm3", "relu3",
+        "conv1", "norm1", "relu1", "pool1", "conv2", "norm2", "relu2", "conv3", "norm3", "relu3", "mean",
     ]  # fmt: skip
     assert sum(p.numel() for p in network.parameters()) == 144 + 4608 + 18432 + 224 + 650
 
 
 def test_weights_keep_their_names() -> None:
     """Checkpoints of earlier versions are read by these."""
-    assert list(ConvNet(geometry(3, 1, 1, channels=(4,))).state_dict()) == [
+    assert list(build_network(geometry(3, 1, 1, channels=(4,))).state_dict()) == [
         "features.conv1.weight",
         "features.norm1.weight",
         "features.norm1.bias",
@@ -96,7 +98,7 @@ def test_weights_keep_their_names() -> None:
 
 def test_forward_is_the_textbook_network() -> None:
     """Conv, batch norm, ReLU, pool, ..., the mean over the map, linear: written out by hand."""
-    network = ConvNet(geometry([3, 3], [1, 2], 1, channels=(4, 6))).eval()
+    network = build_network(geometry([3, 3], [1, 2], 1, channels=(4, 6))).eval()
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -123,7 +125,7 @@ def test_forward_is_the_textbook_network() -> None:
 
 def test_channels_last_changes_the_memory_and_not_the_scores() -> None:
     torch.manual_seed(0)
-    network = ConvNet(geometry(3, 2, 1)).eval()
+    network = build_network(geometry(3, 2, 1)).eval()
     images = torch.rand(4, 1, 28, 28)
     before = network(images)
     network.to(memory_format=torch.channels_last)
@@ -134,7 +136,7 @@ def test_channels_last_changes_the_memory_and_not_the_scores() -> None:
 
 def test_odd_maps_are_pooled_to_the_last_pixel() -> None:
     """Ceil mode: 7 rows become 4, and the last row is read alone."""
-    network = ConvNet(geometry(1, 1, 0, channels=(1,), input_shape=(1, 7, 7)))
+    network = build_network(geometry(1, 1, 0, channels=(1,), input_shape=(1, 7, 7)))
     image = torch.zeros(1, 1, 7, 7)
     image[..., 6, 6] = 5
     pooled = network.features.get_submodule("pool1")(image)

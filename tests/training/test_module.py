@@ -16,13 +16,12 @@ from torch.utils.data import DataLoader
 from convscope.config.schema import OptimConfig
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
-from convscope.geometry import network_geometry
-from convscope.training.model import ConvNet
+from convscope.modules import build_network
 from convscope.training.module import VariantModule
 from convscope.training.schedule import StepChunks, StepPlan, one_cycle
 from convscope.training.train_step import EagerRunner
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 STEPS = 100
 OPTIM = OptimConfig(
@@ -37,7 +36,7 @@ def network() -> nn.Module:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     convs = parse_conv(3, 1, 1, 2)
-    made = ConvNet(network_geometry((1, 12, 12), convs, [4, 8], [1], 5))
+    made = build_network(stack_geometry((1, 12, 12), convs, [4, 8], [1], 5))
     return made.to(memory_format=torch.channels_last)
 
 

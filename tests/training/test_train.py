@@ -19,13 +19,13 @@ from torch import nn
 
 from convscope.data.batches import BatchInputs, TrainBatches
 from convscope.errors import UserError
+from convscope.modules.graph_net import GraphNet
 from convscope.runs.history import History
 from convscope.runs.lock import RunLock, RunLocked
 from convscope.runs.record import RunRecord, current_record, read_record
 from convscope.streams import log_to_terminal
 from convscope.training.experiment import Experiment
 from convscope.training.hardware import Hardware
-from convscope.training.model import ConvNet
 from convscope.training.module import VariantModule
 from convscope.training.request import RunRequest
 from convscope.training.train import train
@@ -450,7 +450,7 @@ def test_nothing_is_compiled_for_what_is_shown_once(
                 batches.append(len(value))
         return graph.forward
 
-    monkeypatch.setattr(ConvNet, "compile", lambda net: nn.Module.compile(net, backend=backend))
+    monkeypatch.setattr(GraphNet, "compile", lambda net: nn.Module.compile(net, backend=backend))
     assert train(ask(tmp_path, "compile=true")).status == "finished"
     assert 32 in batches
     assert 1 not in batches

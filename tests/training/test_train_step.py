@@ -13,9 +13,8 @@ from convscope.config.schema import OptimConfig
 from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
-from convscope.geometry import network_geometry
+from convscope.modules import build_network
 from convscope.streams import log_to_terminal
-from convscope.training.model import ConvNet
 from convscope.training.optimizers import make_optimizer
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 from convscope.training.schedule import one_cycle
@@ -28,7 +27,7 @@ from convscope.training.train_step import (
     step_runner,
 )
 
-from ..convs import parse_conv
+from ..convs import parse_conv, stack_geometry
 
 CHUNKS = [range(10), range(10, 17), range(17, 29), range(29, 40), range(40, 41), range(41, 53)]
 """Of many lengths, across an epoch's end at step 40."""
@@ -54,7 +53,7 @@ def network(kernel_size: int = 3, stride: int = 1) -> nn.Module:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     convs = parse_conv(kernel_size, stride, "half", 2)
-    return ConvNet(network_geometry((1, 12, 12), convs, [4, 8], [1], 5))
+    return build_network(stack_geometry((1, 12, 12), convs, [4, 8], [1], 5))
 
 
 Taken = tuple[nn.Module, Tensor, Tensor]

@@ -39,6 +39,8 @@ from convscope.config.schema import format_value
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import (
     FACTORS,
+    KEEP,
+    Pair,
     convs_from_config,
     label_tokens,
     levels,
@@ -280,16 +282,27 @@ def _conv_columns(record: RunRecord) -> Row:
         if "same" in variant:
             # Older records write `psame` where the sides differ.
             variant = variant_label(convs)
-        sizes = [layer["in_shape"][1:] for layer in record.geometry if layer["name"][:4] == "conv"]
-        policy = padding_policy(convs, sizes if len(sizes) == len(convs) else None)
+        policy = padding_policy(convs, _varied_sizes(record, len(convs)))
         first = {factor.key: factor.first(getattr(convs[0], factor.key)) for factor in FACTORS}
-        factor_levels = levels(convs, policy)
+        kept = [key for key, tokens in (label_tokens(variant) or {}).items() if tokens == [KEEP]]
+        factor_levels = levels(convs, policy) | dict.fromkeys(kept, KEEP)
     return {
         "variant": variant,
         "padding_policy": policy,
         **first,
         **{f"{key}_level": level for key, level in factor_levels.items()},
     }
+
+
+def _varied_sizes(record: RunRecord, layers: int) -> list[Pair] | None:
+    """Return height and width of each varied layer's input; None where they are not recorded."""
+    vary = record.config["model"].get("vary", "all")
+    sizes = [
+        layer["in_shape"][1:]
+        for layer in record.geometry
+        if (layer["name"] in vary if isinstance(vary, list) else layer["name"][:4] == "conv")
+    ]
+    return sizes if len(sizes) == layers else None
 
 
 def _network_columns(record: RunRecord) -> Row:

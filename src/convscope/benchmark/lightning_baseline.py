@@ -25,9 +25,9 @@ from convscope.benchmark.project import null_terminal
 from convscope.config.schema import OptimConfig
 from convscope.cores import cores
 from convscope.data.datasets import DATASETS
+from convscope.modules import build_network
 from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.log import logged_to
-from convscope.training.model import ConvNet
 
 _WARMUP_STEPS = 10
 
@@ -85,7 +85,7 @@ def samples_per_second(case: Case, images: Dataset[Any], steps: int, workers: in
     request, batch_size = case.request, case.batch_size
     total_steps = _WARMUP_STEPS + steps
     clock = Clock(torch.device(request.hardware.accelerator), _WARMUP_STEPS, total_steps)
-    module = BaselineModule(ConvNet(request.geometry), request.config.optim, total_steps)
+    module = BaselineModule(build_network(request.geometry), request.config.optim, total_steps)
     loader: DataLoader[Any] = DataLoader(
         Subset(images, request.train_indices.tolist()),
         batch_size,

@@ -60,11 +60,10 @@ def step_cost(geometry: NetworkGeometry, batch_size: int, value_bytes: int) -> S
         value_bytes: bytes of one activation or weight: 2 in bfloat16, 4 in float32.
     """
     convs = [layer for layer in geometry.layers if layer.kind == "conv"]
-    features = geometry.layers[-1].out_shape[0]
     # Per layer: MACs, input values and output values per sample, and weights.
     layers = [(c.macs, prod(c.in_shape), prod(c.out_shape), c.params) for c in convs]
-    head = features * geometry.classes
-    layers.append((head, features, geometry.classes, head))
+    head = geometry.macs - sum(c.macs for c in convs)
+    layers.append((head, head // geometry.classes, geometry.classes, head))
     macs = values = 0
     for number, (one, read, written, weights) in enumerate(layers):
         passes = 3 if number else 2

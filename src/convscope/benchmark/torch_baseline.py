@@ -20,9 +20,9 @@ from typing_extensions import override
 from convscope.benchmark.cases import Case
 from convscope.config.schema import OptimConfig
 from convscope.data.images import Images
+from convscope.modules import build_network
 from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.devices import autocast_dtype
-from convscope.training.model import ConvNet
 
 _WARMUP_STEPS = 10
 _BEFORE_CAPTURE = 3
@@ -239,7 +239,7 @@ def warm_loop(case: Case, data: TensorData, steps: int, compiled: bool = False) 
     torch.manual_seed(request.config.seed)
     kind = GraphLoop if data.rows.device.type == "cuda" else TorchLoop
     loop = kind(
-        ConvNet(request.geometry),
+        build_network(request.geometry),
         data,
         shuffled_batches(case),
         request.config.optim,

@@ -19,6 +19,7 @@ MAX_COUNT = 1_000_000_000
 """Largest count without a bound of its own: a larger one is a typing error and may overflow."""
 MAX_LAYERS = 1_000
 MAX_SEED = 2**32 - 1
+NETWORKS = ("stack", "resnet20", "torchvision", "custom")
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,29 @@ class DataConfig:
 
 @dataclass
 class ModelConfig:
-    """The network, apart from the arguments of its convolutions."""
+    """The network, apart from the arguments of its varied convolutions."""
 
     channels: Annotated[list[int], Meta(ge=1, le=10_000)]
-    """Output channels, one entry per conv layer."""
+    """Output channels, one entry per conv layer; per stage in a residual network."""
     pool_after: Annotated[list[int], Meta(ge=1)]
-    """Conv layers, counted from 1, that a 2x2 max-pool follows (ceil mode: 13 to 7)."""
+    """Conv layers of a stack, counted from 1, that a max-pool follows (ceil mode: 13 to 7)."""
+    network: Annotated[str, one_of(*NETWORKS), AddedLater("stack")] = "stack"
+    """stack of conv blocks, resnet20, a classifier of torchvision, or custom: one of your own."""
+    name: Annotated[str | None, AddedLater(None)] = None
+    """Of a torchvision network, as in torchvision.models: resnet18."""
+    target: Annotated[str | None, AddedLater(None)] = None
+    """Of a custom network: package.module:function, called with in_channels and classes."""
+    vary: Annotated[Any, AddedLater("all")] = "all"
+    """Conv layers that conv.* applies to: stem, all (that are not 1x1), or a list of names, where *
+    stands for any text: [layer2.*.conv1]."""
+    drop: Annotated[list[str], AddedLater([])] = field(default_factory=list)
+    """Layers that are left out, by name: [maxpool]."""
+    pool_kernel: Annotated[int | None, Meta(ge=1, le=1_000), AddedLater(2)] = 2
+    """Kernel size of the pools; null keeps a network's own."""
+    pool_stride: Annotated[int | None, Meta(ge=1, le=1_000), AddedLater(2)] = 2
+    """Stride of the pools; null keeps a network's own."""
+    pool_padding: Annotated[int | None, Meta(ge=0, le=1_000), AddedLater(0)] = 0
+    """Padding of the pools, at most half their kernel; null keeps a network's own."""
 
 
 @dataclass
@@ -210,7 +228,9 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
         UserError: A value is invalid; the message has its dotted key, the rule and the value.
     """
     check_fields(config, typed)
-    trainer, layers, pools = config.trainer, len(config.model.channels), config.model.pool_after
+    trainer, model = config.trainer, config.model
+    layers, pools = len(model.channels), model.pool_after
+    is_foreign = model.network in ("torchvision", "custom")
     last_seed = MAX_SEED - config.repeat + 1
     for is_broken, message in (
         (
@@ -231,7 +251,10 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
             config.data.alternate_flip and not config.data.flip,
             "data.alternate_flip must be false with data.flip=false, got true",
         ),
-        (not layers, "model.channels must name at least one layer, got []"),
+        (
+            not layers and not is_foreign,
+            "model.channels must name at least one layer, got []",
+        ),
         (
             layers > MAX_LAYERS,
             f"model.channels must name at most {MAX_LAYERS} layers, got {layers}",

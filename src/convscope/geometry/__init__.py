@@ -11,7 +11,8 @@ from convscope.geometry.conv import (
     Pair,
     Sides,
 )
-from convscope.geometry.factors import FACTORS, pair_token
+from convscope.geometry.factors import FACTORS, KEEP, pair_token
+from convscope.geometry.graph import Graph, Shape
 from convscope.geometry.label import (
     conv_config,
     conv_from_layer,
@@ -31,20 +32,24 @@ from convscope.geometry.network import (
     NetworkGeometry,
     network_geometry,
     require_batch_norm,
+    window_layers,
 )
 from convscope.geometry.parse import parse_conv
-from convscope.geometry.receptive import receptive_interval, receptive_pixels
+from convscope.geometry.receptive import receptive_pixels
 from convscope.geometry.suggest_fix import smallest_fix
 
 __all__ = [
     "FACTORS",
+    "KEEP",
     "Border",
     "ConvSpec",
     "GeometryError",
+    "Graph",
     "ImpossibleVariant",
     "LayerGeometry",
     "NetworkGeometry",
     "Pair",
+    "Shape",
     "Sides",
     "conv_config",
     "conv_from_layer",
@@ -59,10 +64,10 @@ __all__ = [
     "pair_token",
     "parse_conv",
     "parse_label",
-    "receptive_interval",
     "receptive_pixels",
     "require_batch_norm",
     "smallest_fix",
     "variant_label",
+    "window_layers",
     "without_defaults",
 ]

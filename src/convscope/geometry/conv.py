@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -191,32 +190,3 @@ class ConvAxis:
         first = -(-self.before // self.stride)
         last = (self.before + size - self.extent) // self.stride
         return max(0, last - first + 1)
-
-
-def pool_output(size: Pair) -> Pair:
-    """Return height and width after `torch.nn.MaxPool2d(2, ceil_mode=True)`; at least 1.
-
-    The last window may reach beyond the edge but must start inside the input: ceil(size / 2).
-    """
-    return (size[0] + 1) // 2, (size[1] + 1) // 2
-
-
-def first_refused(
-    size: Pair, convs: Sequence[ConvSpec], pool_after: Collection[int]
-) -> tuple[int, Pair] | None:
-    """Find the first conv layer that PyTorch refuses.
-
-    Args:
-        size: height and width of the image.
-        convs: the conv layers in order.
-        pool_after: numbers of the layers, from 1, that a max-pool follows.
-
-    Returns:
-        The layer's index, from 0, and the height and width of its input; None if all are accepted.
-    """
-    for index, conv in enumerate(convs):
-        if any(axis.refusal(size) for axis, size in zip(conv.axes, size, strict=True)):
-            return index, size
-        out = conv.output_size(size)
-        size = pool_output(out) if index + 1 in pool_after else out
-    return None

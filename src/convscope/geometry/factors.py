@@ -35,6 +35,9 @@ _PAIR_TOKEN = rf"{_TOKEN}(?:x{_TOKEN})?"
 _SIDES_TOKEN = rf"{_TOKEN}\+{_TOKEN}(?:x{_TOKEN}\+{_TOKEN})?"
 _SIDES = re.compile(rf"({_TOKEN})\+({_TOKEN})(?:x({_TOKEN})\+({_TOKEN}))?")
 
+KEEP = "keep"
+"""What a user types in place of a value that a network's layer has already."""
+
 Layer = Mapping[str, Any]
 """One layer's validated entries by key; a padding may still be a name."""
 

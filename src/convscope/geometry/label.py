@@ -9,6 +9,7 @@ from typing import Any
 from convscope.geometry.conv import ConvSpec, Pair
 from convscope.geometry.factors import (
     FACTORS,
+    KEEP,
     PADDING,
     Factor,
     as_number,
@@ -34,30 +35,40 @@ def shell_quoted(text: str) -> str:
     return f"'{text}'" if "[" in text else text
 
 
-def variant_label(convs: Sequence[ConvSpec], padding: Sequence[str] | None = None) -> str:
+def variant_label(
+    convs: Sequence[ConvSpec],
+    padding: Sequence[str] | None = None,
+    own: Sequence[ConvSpec] | None = None,
+) -> str:
     """Return the variant's name: `k3-s2-p1`, `k5.3.3-s2.1.1-p2.1.1`, `k3x5-s1-p1x2`, `k4-s1-p1+2`.
 
-    Two geometries with the same number of layers share a label only if they are equal.
+    Two geometries with the same number of layers share a label only if they are equal. What differs
+    between layers and is the network's own is written `keep`: `k5-skeep-p2`.
 
     Args:
         convs: the conv layers in order.
         padding: tokens to write in place of the padding's pixels, one per layer.
+        own: the layers' arguments in a network that has its own.
     """
     parts = []
     for factor in FACTORS:
-        if not factor.is_default(factor.values(convs)):
-            given = padding if factor is PADDING else None
-            parts.append(factor.letter + join_tokens(given or _tokens(factor, convs)))
+        values = factor.values(convs)
+        if factor.is_default(values):
+            continue
+        given = padding if factor is PADDING else None
+        token = join_tokens(given or _tokens(factor, convs))
+        is_own = own is not None and values == factor.values(own)
+        parts.append(factor.letter + (KEEP if is_own and "." in token else token))
     return "-".join(parts)
 
 
-def folder_label(convs: Sequence[ConvSpec]) -> str:
+def folder_label(convs: Sequence[ConvSpec], own: Sequence[ConvSpec] | None = None) -> str:
     """Return the variant's name in a run's folder: its label, with `psame` for PyTorch's `same`.
 
     `psame` only where the sides of the padding differ. Existing runs are named so, and are found
     by their name.
     """
-    return variant_label(convs, [short_padding(conv) for conv in convs])
+    return variant_label(convs, [short_padding(conv) for conv in convs], own)
 
 
 def short_padding(conv: ConvSpec) -> str:
@@ -134,7 +145,7 @@ def label_tokens(label: str) -> dict[str, list[str]] | None:
 
 def _pattern(factor: Factor) -> str:
     token = f"(?:{factor.token_pattern})"
-    part = rf"{factor.letter}(?P<{factor.key}>{token}(?:\.{token})*)"
+    part = rf"{factor.letter}(?P<{factor.key}>{KEEP}|{token}(?:\.{token})*)"
     return f"-{part}" if factor.default is None else f"(?:-{part})?"
 
 

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, Literal
 
-from convscope.geometry.conv import (
-    Border,
-    ConvSpec,
-    GeometryError,
-    ImpossibleVariant,
-    Pair,
-    pool_output,
-)
+from convscope.geometry.conv import Border, ConvSpec, ImpossibleVariant, Pair
 from convscope.geometry.factors import FACTORS, to_json
+from convscope.geometry.graph import (
+    IMAGE,
+    IMAGE_FIELDS,
+    Activation,
+    BatchNorm,
+    Conv,
+    Fields,
+    Flatten,
+    GlobalPool,
+    Graph,
+    Linear,
+    Node,
+    Pointwise,
+    Pool,
+    Shape,
+    layer_shapes,
+)
 from convscope.geometry.label import padding_policy, variant_label
 from convscope.geometry.suggest_fix import require_possible
 
-Shape = tuple[int, int, int]
-"""(channels, height, width)"""
-
 _FP32_BYTES = 4
-_POOL = ConvSpec(kernel_size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
 
 
 @dataclass(frozen=True)
 class LayerGeometry:
-    """One conv or pool layer. Pairs are (height, width); a pool has the number of its block.
+    """One conv or pool layer. Pairs are (height, width).
 
     Receptive field, jump and start follow Araujo, Norris and Sim, "Computing Receptive Fields of
     Convolutional Neural Networks" (Distill, 2019).
@@ -36,17 +42,20 @@ class LayerGeometry:
     Attributes:
         in_shape: (channels, height, width).
         out_shape: (channels, height, width).
-        conv: its window. A pool has no padding: its last window may reach beyond the edge.
+        conv: its window. The last window of a pool may reach beyond the edge.
         receptive_field: extent of one unit's receptive field in image pixels, not clipped to the
-            image.
-        jump: image pixels from one unit to the next.
+            image; the image's extent where each unit is computed from all of it.
+        jump: image pixels from one unit to the next; 0 where each unit covers the image.
         start: centre of unit 0, in pixels from the centre of the image's first pixel.
         macs: multiply-accumulates per sample, including those with padding pixels.
-        params: weights; the conv layers have no bias.
+        params: weights, and biases where it has them.
         activation_bytes: bytes of the output of one sample in fp32.
         unused_border: per axis, pixels at the end of the padded input that no window covers.
         skipped: per axis, input pixels in the gaps between windows.
         padding_share: share of the outputs whose window touches padding, 0 to 1.
+        groups: parts of the channels that a conv layer convolves separately.
+        is_unproductive: whether each unit of its input has the whole image in its receptive field
+            already, in size: Richter et al., "Should You Go Deeper?" (2021).
     """
 
     name: str
@@ -63,6 +72,8 @@ class LayerGeometry:
     unused_border: tuple[Border, Border]
     skipped: Pair
     padding_share: float
+    groups: int = 1
+    is_unproductive: bool = False
 
     @property
     def size(self) -> Pair:
@@ -81,6 +92,25 @@ class LayerGeometry:
             return f"Height and width: {texts[0]}."
         return f"Height: {texts[0]}; width: {texts[1]}."
 
+    def as_record(self) -> dict[str, Any]:
+        """Return the layer for JSON: pairs are lists, a border `{"image": 1, "padding": 0}`.
+
+        The keys are those of this class, except `unread_border` for the unused border. Older
+        records have neither `groups` nor `is_unproductive`, which are left out at their default.
+        """
+        row: dict[str, Any] = {}
+        for key, value in asdict(self).items():
+            if key == "conv":
+                row |= {
+                    factor.key: to_json(own)
+                    for factor in FACTORS
+                    if not factor.is_default([own := getattr(self.conv, factor.key)])
+                }
+            elif (key, value) not in (("groups", 1), ("is_unproductive", False)):
+                # Existing records have the key unread_border.
+                row["unread_border" if key == "unused_border" else key] = to_json(value)
+        return row
+
     def covered_pixels(self, axis: int) -> int:
         """Return the number of input pixels along an axis that at least one window covers."""
         return self.size[axis] - self.skipped[axis] - self.unused_border[axis].image
@@ -95,85 +125,116 @@ class LayerGeometry:
 class NetworkGeometry:
     """The geometry of the whole network.
 
-    A block is Conv2d (no bias), BatchNorm2d, ReLU and, after the blocks listed in `pool_after`,
-    MaxPool2d(2, ceil_mode=True). The head is global average pooling and Linear.
-
     Attributes:
+        graph: the network, with the variant's arguments.
         input_shape: (channels, height, width).
-        convs: the conv layers' arguments in order.
-        layers: conv and pool layers in order.
-        classes: outputs of the head.
+        layers: conv and pool layers in order of computation.
+        classes: length of the output.
         params: trainable parameters, including batch norm and head.
-        macs: multiply-accumulates per sample of conv layers and head. Batch norm is not counted,
+        macs: multiply-accumulates per sample of conv and linear layers. Batch norm is not counted,
             because it folds into the convolution.
-        final_map: (height, width) of the input of global average pooling.
+        shapes: of the image and of each node's output, by name.
+        final: name of the node whose map global pooling or flattening makes a vector of.
+        final_map: (height, width) of that node's map.
+        receptive_field: (height, width) of the field of that map's units in image pixels, not
+            clipped to the image; the image's where each unit is computed from all of it.
         variant: the variant's label.
         padding_policy: see `convscope.geometry.padding_policy`.
     """
 
+    graph: Graph
     input_shape: Shape
-    convs: tuple[ConvSpec, ...]
     layers: tuple[LayerGeometry, ...]
     classes: int
     params: int
     macs: int
+    shapes: Mapping[str, Shape]
+    final: str
     final_map: Pair
+    receptive_field: Pair
     variant: str
     padding_policy: str
 
+    @property
+    def convs(self) -> tuple[ConvSpec, ...]:
+        """The arguments of the varied conv layers in order."""
+        return self.graph.specs
+
+    @property
+    def last_layer(self) -> str:
+        """Name of the layer that gives the final map, without pointwise ones after it."""
+        return self.graph.source(self.final)
+
     def as_records(self) -> list[dict[str, object]]:
-        """Return a row per layer for JSON: pairs are lists, a border `{"image": 1, "padding": 0}`.
-
-        The keys are those of `LayerGeometry`, except `unread_border` for the unused border.
-        """
-        return [_record(layer) for layer in self.layers]
+        """Return a row per layer for JSON."""
+        return [layer.as_record() for layer in self.layers]
 
 
-def network_geometry(
-    input_shape: Shape,
-    convs: Sequence[ConvSpec],
-    channels: Sequence[int],
-    pool_after: Collection[int],
-    classes: int,
-) -> NetworkGeometry:
+def network_geometry(graph: Graph, input_shape: Shape) -> NetworkGeometry:
     """Compute the geometry of every layer.
 
     Args:
+        graph: the network, with all conv arguments set.
         input_shape: (channels, height, width) of the image.
-        convs: the conv layers in order, one per block.
-        channels: output channels of each block.
-        pool_after: numbers of the blocks, from 1, that a max-pool follows.
-        classes: outputs of the head.
 
     Raises:
         ImpossibleVariant: PyTorch would refuse a layer, such as one with an empty output.
-        GeometryError: `pool_after` names a block that does not exist.
     """
-    if not convs or len(convs) != len(channels):
-        raise ValueError(f"{len(convs)} conv layers for {len(channels)} channels")
-    for block in pool_after:
-        if not 1 <= block <= len(convs):
-            raise GeometryError(f"model.pool_after must name blocks 1 to {len(convs)}, got {block}")
-    require_possible(input_shape, convs, pool_after)
-    layers: list[LayerGeometry] = []
-    for number, (conv, width) in enumerate(zip(convs, channels, strict=True), start=1):
-        layers.append(_conv_layer(number, conv, width, input_shape, layers))
-        if number in pool_after:
-            layers.append(_pool_layer(number, layers[-1]))
-    batch_norm = 2 * sum(channels)
+    require_possible(graph, input_shape)
+    shapes, _ = layer_shapes(graph, input_shape)
+    inputs = {node.name: shapes[node.inputs[0]] for node in graph.nodes}
+    layers = tuple(window_layers(graph, input_shape))
+    sizes = {layer.name: layer.size for layer in layers}
+    final, fields = _final_map(graph), _fields(graph)
+    last = fields[final]
     return NetworkGeometry(
+        graph=graph,
         input_shape=input_shape,
-        convs=tuple(convs),
-        layers=tuple(layers),
-        classes=classes,
-        params=sum(layer.params for layer in layers) + batch_norm + (channels[-1] + 1) * classes,
-        macs=sum(layer.macs for layer in layers) + channels[-1] * classes,
-        final_map=layers[-1].out_shape[1:],
-        variant=variant_label(convs),
-        padding_policy=padding_policy(
-            convs, [layer.size for layer in layers if layer.kind == "conv"]
-        ),
+        layers=layers,
+        classes=shapes[graph.nodes[-1].name][0],
+        params=graph.other_params
+        + sum(node.layer.params(inputs[node.name]) for node in graph.nodes),
+        macs=sum(node.layer.macs(inputs[node.name], shapes[node.name]) for node in graph.nodes),
+        shapes=shapes,
+        final=final,
+        final_map=shapes[final][1:],
+        receptive_field=(last[0].size, last[1].size) if last else input_shape[1:],
+        variant=variant_label(graph.specs, own=graph.own_specs),
+        padding_policy=padding_policy(graph.specs, [sizes[name] for name in graph.varied]),
     )
+
+
+def window_layers(graph: Graph, input_shape: Shape) -> Iterator[LayerGeometry]:
+    """Yield the conv and pool layers in order, up to the first layer that PyTorch refuses."""
+    fields, (shapes, _) = _fields(graph), layer_shapes(graph, input_shape)
+    for node in graph.nodes[: len(shapes) - 1]:
+        if isinstance(node.layer, Conv | Pool):
+            (source,) = node.inputs
+            yield _layer(node, shapes[source], shapes[node.name], fields[source], input_shape)
+
+
+def _fields(graph: Graph) -> dict[str, Fields | None]:
+    """Return the receptive fields of each node's units; None where each covers the image."""
+    fields: dict[str, Fields | None] = {IMAGE: IMAGE_FIELDS}
+    for node in graph.nodes:
+        fields[node.name] = node.layer.fields([fields[name] for name in node.inputs])
+    return fields
+
+
+def _final_map(graph: Graph) -> str:
+    """Return the name of the node whose map is made a vector, or of the last node."""
+    name = final = graph.nodes[-1].name
+    while name != IMAGE:
+        node = graph.by_name[name]
+        if not isinstance(node.layer, _HEAD):
+            break
+        name = node.inputs[0]
+        if isinstance(node.layer, GlobalPool | Flatten):
+            final = name
+    return final
+
+
+_HEAD = GlobalPool, Flatten, Linear, BatchNorm, Activation, Pointwise
 
 
 def require_batch_norm(geometry: NetworkGeometry, batch_size: int, devices: int) -> None:
@@ -189,94 +250,66 @@ def require_batch_norm(geometry: NetworkGeometry, batch_size: int, devices: int)
     """
     if batch_size > devices:
         return
-    for layer in geometry.layers:
-        if layer.kind == "conv" and layer.out_shape[1:] == (1, 1):
+    graph = geometry.graph
+    shapes, _ = layer_shapes(graph, geometry.input_shape)
+    for node in graph.nodes:
+        if isinstance(node.layer, BatchNorm) and shapes[node.name][1:] == (1, 1):
+            layer = graph.source(node.name)
             fix = f"data.batch_size={2 * devices}"
             raise ImpossibleVariant(
-                f"batch norm after {layer.name} would have one value per channel: output 1x1, and"
+                f"batch norm after {layer} would have one value per channel: output 1x1, and"
                 f" 1 image per {'step' if devices == 1 else 'device'};"
                 f" {fix} would make it possible",
-                layer=layer.name,
+                layer=layer,
                 variant=geometry.variant,
                 fix=fix,
             )
 
 
-def _conv_layer(
-    number: int,
-    conv: ConvSpec,
-    channels: int,
-    input_shape: Shape,
-    below: Sequence[LayerGeometry],
+def _layer(
+    node: Node, in_shape: Shape, out_shape: Shape, below: Fields | None, image: Shape
 ) -> LayerGeometry:
-    in_shape = below[-1].out_shape if below else input_shape
-    height, width = conv.output_size(in_shape[1:])
-    axes = list(zip(conv.axes, in_shape[1:], strict=True))
-    without_padding = prod(axis.outputs_without_padding(size) for axis, size in axes)
-    unused_height, unused_width = (axis.unused_border(size) for axis, size in axes)
-    skipped_height, skipped_width = (axis.skipped(size) for axis, size in axes)
-    params = in_shape[0] * channels * prod(conv.kernel_size)
+    """Return the geometry of a conv or pool layer.
+
+    Args:
+        node: the layer.
+        in_shape: of its input.
+        out_shape: of its output.
+        below: receptive fields of its input's units; None where each covers the image.
+        image: (channels, height, width) of the network's input.
+    """
+    layer, is_conv = node.layer, isinstance(node.layer, Conv)
+    assert isinstance(layer, Conv | Pool)
+    axes = list(zip(layer.conv.axes, in_shape[1:], strict=True))
+    fields = layer.fields([below])
+    if isinstance(layer, Pool) and layer.ceil_mode:
+        borders = (Border(0, 0), Border(0, 0))
+    else:
+        borders = axes[0][0].unused_border(axes[0][1]), axes[1][0].unused_border(axes[1][1])
+    skipped = axes[0][0].skipped(axes[0][1]), axes[1][0].skipped(axes[1][1])
+    without_padding = prod(axis.outputs_without_padding(length) for axis, length in axes)
+    pads = any(map(any, layer.conv.padding))
     return LayerGeometry(
-        name=f"conv{number}",
-        kind="conv",
+        name=node.name,
+        kind="conv" if is_conv else "pool",
         in_shape=in_shape,
-        out_shape=(channels, height, width),
-        conv=conv,
-        **_field(conv, below[-1] if below else None),
-        macs=params * height * width,
-        params=params,
-        activation_bytes=_FP32_BYTES * channels * height * width,
-        unused_border=(unused_height, unused_width),
-        skipped=(skipped_height, skipped_width),
-        padding_share=1 - without_padding / (height * width),
-    )
-
-
-def _pool_layer(number: int, below: LayerGeometry) -> LayerGeometry:
-    channels, *_ = below.out_shape
-    out_shape = (channels, *pool_output(below.out_shape[1:]))
-    return LayerGeometry(
-        name=f"pool{number}",
-        kind="pool",
-        in_shape=below.out_shape,
         out_shape=out_shape,
-        conv=_POOL,
-        **_field(_POOL, below),
-        macs=0,
-        params=0,
+        conv=layer.conv,
+        receptive_field=(fields[0].size, fields[1].size) if fields else image[1:],
+        jump=(fields[0].jump, fields[1].jump) if fields else (0, 0),
+        start=(fields[0].centre, fields[1].centre) if fields else _centre(image),
+        macs=layer.macs(in_shape, out_shape),
+        params=layer.params(in_shape),
         activation_bytes=_FP32_BYTES * prod(out_shape),
-        unused_border=(Border(0, 0), Border(0, 0)),
-        skipped=(0, 0),
-        padding_share=0.0,
+        unused_border=borders,
+        skipped=skipped,
+        padding_share=1 - without_padding / prod(out_shape[1:]) if pads else 0.0,
+        groups=layer.groups if isinstance(layer, Conv) else 1,
+        is_unproductive=below is None
+        or all(field.size >= length for field, length in zip(below, image[1:], strict=True)),
     )
 
 
-def _field(conv: ConvSpec, below: LayerGeometry | None) -> dict[str, Any]:
-    """Return receptive field, jump and start from those of the layer below (Araujo et al.)."""
-    fields = below.receptive_field if below else (1, 1)
-    jumps = below.jump if below else (1, 1)
-    starts = below.start if below else (0.0, 0.0)
-    along = [
-        (
-            field + (axis.extent - 1) * jump,
-            jump * axis.stride,
-            start + ((axis.extent - 1) / 2 - axis.before) * jump,
-        )
-        for field, jump, start, axis in zip(fields, jumps, starts, conv.axes, strict=True)
-    ]
-    return dict(zip(("receptive_field", "jump", "start"), zip(*along, strict=True), strict=True))
-
-
-def _record(layer: LayerGeometry) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for key, value in asdict(layer).items():
-        if key == "conv":
-            row |= {
-                factor.key: to_json(own)
-                for factor in FACTORS
-                if not factor.is_default([own := getattr(layer.conv, factor.key)])
-            }
-        else:
-            # Existing records have the key unread_border.
-            row["unread_border" if key == "unused_border" else key] = to_json(value)
-    return row
+def _centre(image: Shape) -> tuple[float, float]:
+    _, height, width = image
+    return (height - 1) / 2, (width - 1) / 2

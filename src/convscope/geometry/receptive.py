@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from convscope.geometry.graph import IMAGE
+from convscope.geometry.network import NetworkGeometry
 
-from convscope.geometry.network import LayerGeometry
 
-
-def receptive_pixels(layers: Sequence[LayerGeometry], unit: int, axis: int) -> tuple[int, ...]:
-    """Return the image pixels that a unit of the last layer is computed from, ascending.
+def receptive_pixels(geometry: NetworkGeometry, name: str, unit: int, axis: int) -> tuple[int, ...]:
+    """Return the image pixels that a unit of a layer is computed from, ascending.
 
     The pixels are traced back layer by layer, so padding between the layers and pixels skipped by
-    strides above the kernel size are not included.
+    strides above the kernel size are not included. Empty for a unit computed from padding only.
 
     Args:
-        layers: the layers from the first to the one of the unit.
+        geometry: the network.
+        name: the layer.
         unit: index of the unit along the axis, from 0.
         axis: 0 for height, 1 for width.
 
     Raises:
-        IndexError: the last layer has no such unit.
+        IndexError: the layer has no such unit.
     """
-    if not 0 <= unit < layers[-1].out_shape[1 + axis]:
-        raise IndexError(f"{layers[-1].name} has no unit {unit} along axis {axis}")
-    units = {unit}
-    for layer in reversed(layers):
-        window, size = layer.conv.axis(axis), layer.size[axis]
-        units = {pixel for output in units for pixel in window.pixels(output, size)}
-    return tuple(sorted(units))
+    if not 0 <= unit < geometry.shapes[name][1 + axis]:
+        raise IndexError(f"{name} has no unit {unit} along axis {axis}")
+    read: dict[str, set[int]] = {name: {unit}}
+    for node in reversed(geometry.graph.nodes):
+        if units := read.pop(node.name, None):
+            for source in node.inputs:
+                pixels = geometry.shapes[source][1 + axis]
+                read.setdefault(source, set()).update(node.layer.reads(axis, units, pixels))
+    return tuple(sorted(read.get(IMAGE, ())))
 
 
-def receptive_interval(
-    layers: Sequence[LayerGeometry], unit: int, axis: int
-) -> tuple[int, int] | None:
-    """Return first and last of `receptive_pixels`; None for a unit computed from padding only."""
-    pixels = receptive_pixels(layers, unit, axis)
-    return (pixels[0], pixels[-1]) if pixels else None
-
-
-def largest_receptive_field(layers: Sequence[LayerGeometry], axis: int) -> int:
-    """Return the number of image pixels along one axis in the largest receptive field of a unit."""
-    units, image = layers[-1].out_shape[1 + axis], layers[0].size[axis]
-    bound = min(layers[-1].receptive_field[axis], image)
+def largest_receptive_field(geometry: NetworkGeometry, axis: int) -> int:
+    """Return the number of image pixels along one axis in the largest field of the final map."""
+    name, image = geometry.final, geometry.input_shape[1 + axis]
+    units = geometry.final_map[axis]
+    bound = min(geometry.receptive_field[axis], image)
     most = 0
     # From the middle outwards, because the image's edge cuts the field least in the middle.
     for unit in sorted(range(units), key=lambda unit: abs(2 * unit - units + 1)):
-        most = max(most, len(receptive_pixels(layers, unit, axis)))
+        most = max(most, len(receptive_pixels(geometry, name, unit, axis)))
         if most == bound:
             break
     return most

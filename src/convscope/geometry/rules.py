@@ -72,7 +72,7 @@ def unused_border(geometry: NetworkGeometry) -> str | None:
         borders = layer.unused_border
         if max(border.image + border.padding for border in borders) == 0:
             return None
-        kind = "image" if layer.name == "conv1" else "input"
+        kind = "image" if geometry.graph.reads_image(layer.name) else "input"
         pixels = _per_axis([border.image for border in borders], f"{kind} ")
         padding = _per_axis([border.padding for border in borders], "padding ")
         none = "" if pixels else f", no {kind} pixel"
@@ -235,14 +235,14 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     count.
     """
     image = geometry.input_shape[1:]
-    field = tuple(largest_receptive_field(geometry.layers, axis) for axis in (0, 1))
+    field = tuple(largest_receptive_field(geometry, axis) for axis in (0, 1))
     if all(part >= whole for part, whole in zip(field, image, strict=True)):
         return None
     if field[0] == field[1] and image[0] == image[1]:
         part = f"{field[0]} of {image[0]} pixels per axis"
     else:
         part = f"{size(field)} of {size(image)} pixels"
-    return f"the receptive field of a {geometry.layers[-1].name} unit holds at most {part}."
+    return f"the receptive field of a {geometry.last_layer} unit holds at most {part}."
 
 
 @_rule(
@@ -253,8 +253,7 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
 
     Receptive fields: Araujo, Norris and Sim (Distill, 2019).
     """
-    last, image = geometry.layers[-1], geometry.input_shape[1:]
-    field = last.receptive_field
+    field, image = geometry.receptive_field, geometry.input_shape[1:]
     match [axis for axis in (0, 1) if field[axis] >= FIELD_EXCESS * image[axis]]:
         case []:
             return None
@@ -263,9 +262,27 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
         case _:
             span, whole = f"{size(field)} pixels", size(image)
     return (
-        f"the receptive field of a {last.name} unit spans {span}, the image has {whole}:"
+        f"the receptive field of a {geometry.last_layer} unit spans {span}, the image has {whole}:"
         " beyond its edge there is only padding."
     )
+
+
+@_rule("unproductive layers", "the input's receptive field spans the whole image")
+def unproductive_layers(geometry: NetworkGeometry) -> str | None:
+    """Find conv layers whose input's units have the whole image in their receptive field already.
+
+    Such layers hardly improve the classification: Richter et al., "Should You Go Deeper?
+    Optimizing Convolutional Neural Network Architectures without Training" (2021).
+    """
+    names = [one.name for one in geometry.layers if one.kind == "conv" and one.is_unproductive]
+    match names:
+        case []:
+            return None
+        case [name]:
+            who, whose = f"{name} is", "its input"
+        case [first, *_]:
+            who, whose = f"{len(names)} conv layers from {first} on are", "their input"
+    return f"{who} unproductive: the receptive field of {whose} spans the whole image already."
 
 
 @_rule("MACs in one layer", f"at least {share(MACS_SHARE)} of all MACs")
@@ -276,7 +293,7 @@ def macs_in_one_layer(geometry: NetworkGeometry) -> str | None:
     """
     costliest = max(geometry.layers, key=lambda layer: layer.macs)
     part = costliest.macs / geometry.macs
-    if len(geometry.convs) < 2 or part < MACS_SHARE:
+    if sum(layer.kind == "conv" for layer in geometry.layers) < 2 or part < MACS_SHARE:
         return None
     return f"{share(part)} of the MACs are in {costliest.name}."
 
@@ -290,7 +307,7 @@ def small_final_map(geometry: NetworkGeometry) -> str | None:
     if prod(geometry.final_map) > 1:
         return None
     return (
-        f"{geometry.layers[-1].name}'s map is {size(geometry.final_map)}:"
+        f"{geometry.last_layer}'s map is {size(geometry.final_map)}:"
         " global average pooling has nothing to average."
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from convscope.geometry.conv import LARGEST, ConvSpec, ImpossibleVariant, Pair, first_refused
+from convscope.geometry.conv import LARGEST, ConvSpec, ImpossibleVariant, Pair
 from convscope.geometry.factors import (
     FACTORS,
     PADDING,
@@ -14,7 +14,9 @@ from convscope.geometry.factors import (
     pair_token,
     symmetric,
 )
+from convscope.geometry.graph import Conv, Graph, Shape, layer_shapes
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
+from convscope.text import size
 
 _MOST_TRIES = 200_000
 """Layers computed before `smallest_fix` gives up: a few tenths of a second."""
@@ -26,44 +28,39 @@ _DIRECTIONS = sorted(
 """Factors and the directions to change them in; increases are tried before decreases."""
 
 
-def require_possible(
-    input_shape: tuple[int, int, int], convs: Sequence[ConvSpec], pool_after: Collection[int]
-) -> None:
+def require_possible(graph: Graph, input_shape: Shape) -> None:
     """Check that PyTorch accepts every layer.
 
     Args:
+        graph: the network, with all conv arguments set.
         input_shape: (channels, height, width) of the image.
-        convs: the conv layers in order.
-        pool_after: numbers of the layers, from 1, that a max-pool follows.
 
     Raises:
         ImpossibleVariant: names the first refused layer, its sizes and the smallest fix.
     """
-    refused = first_refused(input_shape[1:], convs, pool_after)
+    _, refused = layer_shapes(graph, input_shape)
     if refused is None:
         return
-    index, size = refused
-    conv = convs[index]
-    reasons = [axis.refusal(pixels) for axis, pixels in zip(conv.axes, size, strict=True)]
-    arguments = [
-        f"{factor.key} {factor.token(value)}"
-        for factor in FACTORS
-        if not factor.is_default([value := getattr(conv, factor.key)])
-    ]
-    fix = smallest_fix(input_shape, convs, pool_after)
+    name, layer = refused.node.name, refused.node.layer
+    given = ""
+    if isinstance(layer, Conv):
+        arguments = [
+            f"{factor.key} {factor.token(value)}"
+            for factor in FACTORS
+            if not factor.is_default([value := getattr(layer.conv, factor.key)])
+        ]
+        given = f": {', '.join([f'input {size(refused.shapes[0][1:])}', *arguments])}"
+    fix = smallest_fix(graph, input_shape)
     raise ImpossibleVariant(
-        f"conv{index + 1} {next(filter(None, reasons))}: input {size[0]}x{size[1]}, "
-        + ", ".join(arguments)
+        f"{name} {refused.reason}{given}"
         + (f"; {shell_quoted(fix)} would make it possible" if fix else ""),
-        layer=f"conv{index + 1}",
-        variant=variant_label(convs),
+        layer=name,
+        variant=variant_label(graph.specs, own=graph.own_specs),
         fix=fix,
     )
 
 
-def smallest_fix(
-    input_shape: tuple[int, int, int], convs: Sequence[ConvSpec], pool_after: Collection[int]
-) -> str | None:
+def smallest_fix(graph: Graph, input_shape: Shape) -> str | None:
     """Find the smallest change of one `conv` key that makes the whole variant possible.
 
     Changes are tried by size: padding up, kernel size down, stride down by 1 pixel, then by 2, …
@@ -72,32 +69,36 @@ def smallest_fix(
     changed on the refused axis, or on both.
 
     Args:
+        graph: the network, with all conv arguments set.
         input_shape: (channels, height, width) of the image.
-        convs: the conv layers in order.
-        pool_after: numbers of the layers, from 1, that a max-pool follows.
 
     Returns:
         An override such as `conv.padding=1` or `conv.stride=[2,1,1]`, not quoted. None if the
         variant is possible already, if no such change within the accepted values helps, or if none
         is found within `_MOST_TRIES` (a network of hundreds of layers).
     """
-    size = input_shape[1:]
-    refused = first_refused(size, convs, pool_after)
-    if refused is None:
+    graph = graph.without_pointwise()
+    convs = graph.specs
+    _, refused = layer_shapes(graph, input_shape)
+    if refused is None or not convs:
         return None
-    index, reached = refused
-    axes = zip(convs[index].axes, reached, strict=True)
-    short = [number for number, (axis, pixels) in enumerate(axes) if axis.refusal(pixels)]
+    upto = [node.name for node in graph.nodes].index(refused.node.name) + 1
+    earlier = {node.name for node in graph.nodes[:upto]}
+    index = max(sum(name in earlier for name in graph.varied) - 1, 0)
+    short: list[int] = [0, 1]
+    if isinstance(refused.node.layer, Conv):
+        axes = zip(refused.node.layer.conv.axes, refused.shapes[0][1:], strict=True)
+        short = [number for number, (axis, pixels) in enumerate(axes) if axis.refusal(pixels)]
     tries = 0
     # Padding every layer by the largest window's extent always helps, so no larger step is needed.
     for step in range(1, len(convs) * max(a.extent for conv in convs for a in conv.axes) + 1):
         for factor, direction in _DIRECTIONS:
             values = _values(factor, convs)
             for changed in _changes(values, direction * step, index, short):
-                tries += len(convs)
+                tries += len(graph.nodes)
                 if tries > _MOST_TRIES:
                     return None
-                if _is_possible(size, convs, factor, changed, pool_after):
+                if _is_possible(graph, input_shape, factor, changed):
                     tokens = [
                         pair_token(value) if value else short_padding(conv)
                         for value, conv in zip(changed, convs, strict=True)
@@ -138,22 +139,17 @@ def _moved(value: Pair | None, change: int, axes: Sequence[int]) -> Pair | None:
     return height + change * (0 in axes), width + change * (1 in axes)
 
 
-def _is_possible(
-    size: Pair,
-    convs: Sequence[ConvSpec],
-    factor: Factor,
-    values: _Values,
-    pool_after: Collection[int],
-) -> bool:
+def _is_possible(graph: Graph, input_shape: Shape, factor: Factor, values: _Values) -> bool:
     least = factor.least or 0
     if not all(least <= number <= LARGEST for value in values if value for number in value):
         return False
     readings = [
         (conv, conv) if value is None else _with(conv, factor, value)
-        for conv, value in zip(convs, values, strict=True)
+        for conv, value in zip(graph.specs, values, strict=True)
     ]
     return all(
-        first_refused(size, changed, pool_after) is None for changed in zip(*readings, strict=True)
+        layer_shapes(graph.with_specs(changed), input_shape)[1] is None
+        for changed in zip(*readings, strict=True)
     )
 
 

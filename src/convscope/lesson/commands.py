@@ -223,10 +223,12 @@ def _print_json(record: dict[str, Any]) -> None:
 
 def _show_variant(console: Console, variant: Variant) -> None:
     if variant.geometry is None:
-        if variant.partial_geometry is not None:
+        if variant.layers:
             print_paragraph(console, f"{variant.title}, the layers before the impossible one:")
             print_line(console)
-            print_table(layer_table(variant.partial_geometry.as_records(), SIZES), console)
+            print_table(
+                layer_table([layer.as_record() for layer in variant.layers], SIZES), console
+            )
         return
     print_paragraph(console, variant.title)
     for columns in (SIZES, COSTS):

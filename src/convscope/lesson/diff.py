@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from convscope.config.errors import key_of
@@ -112,16 +112,26 @@ def rows(first: Variant, second: Variant) -> list[Row]:
     networks = _network(first), _network(second)
     found = [_row("", title, networks[0][title], networks[1][title]) for title in networks[0]]
     layers = [
-        {str(layer["name"]): layer for layer in (geometry.as_records() if geometry else ())}
-        for geometry in (first.partial_geometry, second.partial_geometry)
+        {layer.name: layer.as_record() for layer in variant.layers} for variant in (first, second)
     ]
-    for name in sorted(layers[0] | layers[1], key=lambda name: (int(name[4:]), name)):
+    for name in _in_order(*layers):
         sides = [side.get(name) for side in layers]
         found += [
             _row(name, column.title, *(_cell(side, column) for side in sides))
             for column in _COLUMNS
         ]
     return [row for row in found if not set(row.texts) <= _NOTHING]
+
+
+def _in_order(first: Iterable[str], second: Iterable[str]) -> list[str]:
+    """Return the first network's layers, and each other one after the layer that it follows."""
+    names = list(first)
+    after = 0
+    for name in second:
+        if name not in names:
+            names.insert(after, name)
+        after = names.index(name) + 1
+    return names
 
 
 def table(first: Variant, second: Variant) -> Table:
@@ -153,7 +163,7 @@ def _network(variant: Variant) -> dict[str, _Cell]:
     facts, geometry = variant.facts, variant.geometry
     known: dict[str, _Cell] = {
         "data": (f"{facts.name} {size(facts.input_shape)}", None),
-        "channels": ("-".join(map(str, variant.config.model.channels)), None),
+        "network": (variant.network, None),
     }
     if geometry is None:
         return known | dict.fromkeys(("final map", "params", "MACs", "memory"), (MISSING, None))

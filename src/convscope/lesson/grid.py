@@ -158,7 +158,7 @@ def grid_table(grid: Grid) -> Table:
                 row.variant.label,
                 *map(row.typed, others),
                 size(geometry.final_map),
-                pair_token(geometry.layers[-1].receptive_field),
+                pair_token(geometry.receptive_field),
                 f"{geometry.macs:,}",
                 f"{geometry.params:,}",
                 share(max(shares)),
@@ -184,6 +184,4 @@ def _is_conv(key: str) -> bool:
 
 def _pixels(variant: Variant) -> object:
     """Return a key that is equal for all ways to type the same variant and network."""
-    model, facts = variant.config.model, variant.facts
-    network = facts.input_shape, facts.classes, *map(tuple, (model.channels, model.pool_after))
-    return network, variant.geometry and variant.geometry.convs, variant.label
+    return variant.facts.input_shape, variant.graph, variant.convs, variant.label

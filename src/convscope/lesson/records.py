@@ -17,6 +17,7 @@ def variant_record(variant: Variant) -> dict[str, Any]:
         "dataset": variant.facts.name,
         "input_shape": list(variant.facts.input_shape),
         "classes": variant.facts.classes,
+        "network": variant.network,
         "channels": list(variant.config.model.channels),
         "pool_after": list(variant.config.model.pool_after),
         "variant": variant.label,
@@ -36,7 +37,7 @@ def variant_record(variant: Variant) -> dict[str, Any]:
         "params": geometry.params,
         "macs": geometry.macs,
         "final_map": list(geometry.final_map),
-        "receptive_field": list(geometry.layers[-1].receptive_field),
+        "receptive_field": list(geometry.receptive_field),
         "layers": geometry.as_records(),
         "words": findings(geometry),
     }

@@ -24,6 +24,7 @@ from convscope.geometry.rules import (
     skipped_pixels,
     unused_border,
 )
+from convscope.networks.stack import stack
 from convscope.text import counted, size
 
 _NO_PADDING = symmetric((0, 0))
@@ -36,7 +37,8 @@ def one_layer(input_size: Pair, conv: ConvSpec) -> NetworkGeometry:
     Raises:
         ImpossibleVariant: PyTorch would refuse the layer.
     """
-    return network_geometry((1, *input_size), (conv,), channels=(1,), pool_after=(), classes=1)
+    graph = stack(channels=(1,), pool_after=(), classes=1).with_specs([conv])
+    return network_geometry(graph, (1, *input_size))
 
 
 def lesson(input_size: Pair, conv: ConvSpec) -> list[str]:

@@ -11,13 +11,17 @@ from itertools import chain
 from typing import Any
 
 from convscope.geometry import (
+    KEEP,
     ConvSpec,
     GeometryError,
+    Graph,
     NetworkGeometry,
+    Shape,
     convs_from_config,
     network_geometry,
     variant_label,
 )
+from convscope.networks import FOREIGN, own_graph
 from convscope.runs.record import RunRecord
 from convscope.runs.usage import data_usage
 from convscope.text import shorten
@@ -81,10 +85,13 @@ def _of_geometry(record: RunRecord) -> Iterator[str]:
         return
     convs = convs_from_config(conv)
     variant = variant_label(convs)
-    # Older records have `same` in place of padding that differs between sides.
-    if record.variant != variant and "same" not in record.variant:
+    # Older records have `same` in place of padding that differs between sides; `keep` stands for
+    # what only the network tells.
+    is_exact = "same" not in record.variant and KEEP not in record.variant
+    if is_exact and record.variant != variant:
         yield _mismatch("variant", record.variant, "config.conv", variant)
-    if not record.geometry:
+    # The graph of a foreign network is known only to its code.
+    if not record.geometry or record.config["model"].get("network") in FOREIGN:
         return
     if record.dataset["input_shape"] is None:
         yield "it has a geometry, and dataset.input_shape is not known"
@@ -112,12 +119,16 @@ def _of_geometry(record: RunRecord) -> Iterator[str]:
 def _expected(record: RunRecord, convs: tuple[ConvSpec, ...]) -> Expected:
     channels, height, width = record.dataset["input_shape"]
     model = record.config["model"]
-    network = (channels, height, width), convs, tuple(model["channels"]), tuple(model["pool_after"])
+
+    def expected(classes: int) -> Expected:
+        graph = own_graph(model, classes).with_specs(convs)
+        return _geometry(graph, (channels, height, width))
+
     if "classes" in record.dataset:
-        return _geometry(*network, len(record.dataset["classes"]))
+        return expected(len(record.dataset["classes"]))
     # Older records lack the classes: their number follows from the head's MACs.
-    one, _ = _geometry(*network, 1)
-    return _geometry(*network, 1 + ((record.macs or 0) - one.macs) // model["channels"][-1])
+    one, _ = expected(1)
+    return expected(1 + ((record.macs or 0) - one.macs) // model["channels"][-1])
 
 
 Expected = tuple[NetworkGeometry, list[dict[str, object]]]
@@ -125,15 +136,9 @@ Expected = tuple[NetworkGeometry, list[dict[str, object]]]
 
 # Many runs of a study share a geometry.
 @lru_cache(maxsize=1_000)
-def _geometry(
-    shape: tuple[int, int, int],
-    convs: tuple[ConvSpec, ...],
-    channels: tuple[int, ...],
-    pool_after: tuple[int, ...],
-    classes: int,
-) -> Expected:
+def _geometry(graph: Graph, shape: Shape) -> Expected:
     """Return a network's geometry, and its layers as in a record."""
-    geometry = network_geometry(shape, convs, channels, pool_after, classes)
+    geometry = network_geometry(graph, shape)
     return geometry, geometry.as_records()
 
 

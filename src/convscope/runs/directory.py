@@ -114,7 +114,8 @@ def run_name(
     Args:
         dataset: Name of the data set.
         variant: The variant's label.
-        differences: Other settings that differ from the defaults: `optim.lr=0.01` becomes `lr0.01`.
+        differences: Other settings that differ from the defaults: `optim.lr=0.01` becomes `lr0.01`,
+            and `=resnet20`, without a key, `resnet20`.
         seed: The run's seed.
         identity: The run's identity, in hex.
     """
@@ -136,6 +137,8 @@ def run_name(
 def _short(difference: str) -> str:
     key, _, value = difference.partition("=")
     value = _safe(value)
+    if not key:
+        return value
     # No '=': Hydra does not accept a path with one as a value.
     return _safe(key.rpartition(".")[2]) + (value if value[:1].isdigit() else f"_{value}")
 

@@ -72,6 +72,8 @@ class Layer(Struct):
     start: tuple[float, float] | UnsetType = UNSET
     activation_bytes: Count | UnsetType = UNSET
     skipped: Pair | UnsetType = UNSET
+    groups: Annotated[int, Meta(ge=2)] | UnsetType = UNSET
+    is_unproductive: bool | UnsetType = UNSET
 
 
 class Dataset(Struct):

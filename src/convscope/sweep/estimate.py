@@ -72,9 +72,7 @@ def _key(request: RunRequest) -> tuple[object, ...]:
     config = request.config
     return (
         request.geometry.input_shape,
-        request.geometry.convs,
-        tuple(config.model.channels),
-        tuple(config.model.pool_after),
+        request.geometry.graph,
         config.data.batch_size,
         request.hardware,
     )

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import torch
 
 from convscope.data.augment import mean_with_mirrored
+from convscope.modules import build_network
 from convscope.sweep.estimate import StepCost
 from convscope.training.batches import train_batches, train_images
 from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.devices import autocast_dtype, free_memory
 from convscope.training.hardware import Hardware
-from convscope.training.model import ConvNet
 from convscope.training.optimizers import make_optimizer
 from convscope.training.request import RemoteRequest, RunRequest
 from convscope.training.train_step import EagerRunner, TrainStep, step_runner
@@ -39,7 +39,7 @@ def measure(request: RunRequest) -> StepCost:
     hardware, config = request.hardware, request.config
     device = torch.device(hardware.accelerator)
     batches = train_batches(request, train_images(request, device))
-    network = ConvNet(request.geometry).to(memory_format=torch.channels_last).to(device)
+    network = build_network(request.geometry).to(memory_format=torch.channels_last).to(device)
     optimizer = make_optimizer(network, config.optim, device)
     train_step = TrainStep(network, optimizer, config.trainer.gradient_clip_val)
     eager = EagerRunner(train_step, batches, lambda step: config.optim.lr, lambda: None)

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from convscope.checkpoint import read_best, read_last
 from convscope.data.batches import EvalBatches
+from convscope.modules import build_network
 from convscope.runs.history import History
 from convscope.runs.lock import Claim
 from convscope.text import counted
@@ -28,7 +29,6 @@ from convscope.training.callbacks.interruption import Interruption
 from convscope.training.callbacks.metrics import RunMetrics
 from convscope.training.callbacks.progress import EpochProgress
 from convscope.training.callbacks.throughput import Throughput
-from convscope.training.model import ConvNet
 from convscope.training.module import VariantModule
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 from convscope.training.request import RunRequest
@@ -82,7 +82,7 @@ class Experiment:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         self._load_images(device)
-        self.network = ConvNet(request.geometry).to(memory_format=torch.channels_last)
+        self.network = build_network(request.geometry).to(memory_format=torch.channels_last)
         if config.compile:
             self.network.compile()
         self._throughput = Throughput(device, process_group=process_group)

@@ -174,7 +174,8 @@ def request_run(
     )
     variant = _on_images(variant, loaded)
     key = identity(resolved(variant, images, hardware))
-    label = variant.label if variant.convs is None else folder_label(variant.convs)
+    own = variant.graph.own_specs
+    label = variant.label if variant.convs is None else folder_label(variant.convs, own)
 
     def directory(defaults: TrainConfig) -> RunDirectory:
         differing = differences(config, defaults)
@@ -277,7 +278,7 @@ def _planned(
 def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, Any]:
     """Return the config as plain values: conv in pixels, data, devices and precision as used.
 
-    Without the loggers: a record names no classes to be called.
+    Varied layers are named one by one. Without the loggers: a record names no classes to be called.
     """
     plain = asdict(variant.config)
     del plain["logger"]
@@ -285,6 +286,8 @@ def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, 
         plain["conv"] = without_defaults(plain["conv"])
     else:
         plain["conv"] = convs_to_config(variant.convs)
+    if variant.graph.own_specs is not None:
+        plain["model"]["vary"] = list(variant.graph.varied)
     plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}
     plain["trainer"] |= {
         "accelerator": hardware.accelerator,
@@ -295,13 +298,23 @@ def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, 
     return plain
 
 
-_NAMED_OTHERWISE = ("conv.", "data.name", "seed", "trainer.strategy", *EXCLUDED)
+_NAMED_OTHERWISE = (
+    *("conv.", "data.name", "seed", "trainer.strategy", *EXCLUDED),
+    *("model.network", "model.name", "model.target"),
+)
 
 
 def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
-    """`key=value` for each value unlike the default that the run's name does not show otherwise."""
+    """Return what the run's name shows besides data, variant and seed.
+
+    `=network` where it is no stack, then `key=value` for each value unlike the default.
+    """
     mine, theirs = dotted(asdict(config)), dotted(asdict(defaults))
-    return [
+    model = config.model
+    network = (
+        [] if model.network == "stack" else [f"={model.name or model.target or model.network}"]
+    )
+    return network + [
         f"{key}={format_value(value)}"
         for key, value in mine.items()
         if not key.startswith(_NAMED_OTHERWISE) and value != theirs[key]

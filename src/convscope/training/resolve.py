@@ -91,7 +91,7 @@ class RunResolver:
         self._auto: dict[str, str] = {}
         self._images: dict[tuple[str, str, int | None], Images] = {}
         self._hardware: dict[tuple[str, int, str, bool], Hardware] = {}
-        self._defaults: dict[str, TrainConfig] = {}
+        self._defaults: dict[tuple[str, str], TrainConfig] = {}
         self._facts = cache(dataset_facts)
         self._told: set[str] = set()
 
@@ -148,7 +148,8 @@ class RunResolver:
             UserError: data that cannot be had, or hardware or memory that is not there.
         """
         hardware = self._hardware_for(variant.config)
-        defaults = self._defaults_of(variant.config.data.name)
+        network = variant.config.model.network
+        defaults = self._defaults_of(variant.config.data.name, network)
         if variant.config.data.name == "auto":
             name = self._auto_name(variant.config.data.root)
             if name == _AUTO_YAML and not _chooses_data(variant.overrides):
@@ -156,7 +157,7 @@ class RunResolver:
                 renamed = replace(config.data, name=name)
                 variant = replace(variant, config=replace(config, data=renamed))
             else:
-                defaults = self._defaults_of(name)
+                defaults = self._defaults_of(name, network)
                 variant = self._composed_on(variant, name)
         if self._in_process:
             require_memory(variant, hardware)
@@ -208,13 +209,14 @@ class RunResolver:
         )
         return replace(config, trainer=used)
 
-    def _defaults_of(self, name: str) -> TrainConfig:
-        """Return the config of a data set without any other override."""
-        if name not in self._defaults:
+    def _defaults_of(self, name: str, network: str) -> TrainConfig:
+        """Return the config of a data set and a network without any other override."""
+        if (name, network) not in self._defaults:
             # configs/train.yaml chooses auto: the groups of most commands are composed by now.
             overrides = [] if name == "auto" else [f"data={name}"]
-            self._defaults[name] = self._composer.compose(overrides)
-        return self._defaults[name]
+            overrides += [] if network == "stack" else [f"model={network}"]
+            self._defaults[name, network] = self._composer.compose(overrides)
+        return self._defaults[name, network]
 
 
 def _chooses_data(overrides: Sequence[str]) -> bool:

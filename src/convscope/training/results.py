@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from convscope.geometry import FACTORS, NetworkGeometry
 from convscope.layer_table import geometry_text
 from convscope.metrics import Network, of_run
 from convscope.runs.history import Row
-from convscope.training.model import ConvNet
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
 from convscope.training.tensorboard.charts import CHARTS
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def describe(
-    loggers: Sequence[Logger], network: ConvNet, request: RunRequest, image: Tensor
+    loggers: Sequence[Logger], network: nn.Module, request: RunRequest, image: Tensor
 ) -> None:
     """Log what is known before the first step: hyperparameters and the geometry, once checked.
 
@@ -96,7 +95,7 @@ def write_results(
     loggers: Sequence[Logger],
     step: int,
     metrics: Mapping[str, float],
-    network: ConvNet,
+    network: nn.Module,
     request: RunRequest,
     image: Tensor,
     confusion: Tensor,
@@ -149,7 +148,7 @@ def hyperparameters(request: RunRequest) -> dict[str, str | float]:
     first = geometry.convs[0]
     return {
         "dataset": request.images.name,
-        "model": "-".join(map(str, config.model.channels)),
+        "model": request.variant.network.removeprefix("channels "),
         "variant": geometry.variant,
         "padding_policy": geometry.padding_policy,
         **{factor.key: factor.first(getattr(first, factor.key)) for factor in FACTORS},

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from convscope import geometry
 from convscope.errors import UserError
 from convscope.lesson.page import write_page
+
+from ...convs import parse_typed
 
 Open = Callable[..., Any]
 
@@ -95,7 +96,7 @@ def test_fifty_random_settings_agree_with_torch(plain: Path, lesson: Open) -> No
             keys |= {"dilation": f"{dilation[0]}x{dilation[1]}", "padding_mode": mode}
             setting.type(**keys)
             try:
-                (conv,) = geometry.parse_conv(keys, 1, size)
+                (conv,) = parse_typed(keys, 1, size)
                 sides = "same" if padding == "same" else conv.padding
                 expected = by_torch(size, kernel, stride, sides, dilation, mode)
             except (UserError, RuntimeError):

@@ -13,9 +13,10 @@ from torch.nn import functional
 from convscope.data.augment import Augmentation
 from convscope.data.batches import DeviceImages, TrainBatches
 from convscope.data.order import BatchOrder
+from convscope.modules import build_network
+from convscope.modules.graph_net import GraphNet
 from convscope.runs.history import History, Row
 from convscope.runs.record import RunRecord, read_record
-from convscope.training.model import ConvNet
 from convscope.training.request import RunRequest
 from convscope.training.schedule import one_cycle
 
@@ -38,8 +39,8 @@ def images(request: RunRequest, part: str) -> DeviceImages:
     return DeviceImages(pixels, labels, source.mean, source.std)
 
 
-def network(request: RunRequest) -> ConvNet:
-    return ConvNet(request.geometry).to(memory_format=torch.channels_last)
+def network(request: RunRequest) -> GraphNet:
+    return build_network(request.geometry).to(memory_format=torch.channels_last)
 
 
 @dataclass

@@ -5,37 +5,37 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from convscope.geometry import NetworkGeometry, network_geometry
-from convscope.training.model import ConvNet
+from convscope.geometry import NetworkGeometry
+from convscope.modules import build_network, layer_outputs
+from convscope.modules.graph_net import GraphNet
 from convscope.training.tensorboard.pictures import (
     check_shapes,
     confusion_picture,
     filter_picture,
-    layer_outputs,
     map_picture,
     run_pictures,
 )
 
-from ...convs import parse_conv
+from ...convs import parse_conv, stack_geometry
 
 
 @pytest.fixture
 def geometry() -> NetworkGeometry:
-    return network_geometry((1, 28, 28), parse_conv(3, 2, 1, 2), [4, 70], [1], 10)
+    return stack_geometry((1, 28, 28), parse_conv(3, 2, 1, 2), [4, 70], [1], 10)
 
 
 @pytest.fixture
-def network(geometry: NetworkGeometry) -> ConvNet:
+def network(geometry: NetworkGeometry) -> GraphNet:
     torch.manual_seed(0)
-    return ConvNet(geometry)
+    return build_network(geometry)
 
 
-def hooks(network: ConvNet) -> int:
+def hooks(network: GraphNet) -> int:
     return sum(len(module._forward_hooks) for module in network.modules())
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_outputs_of_layers_are_what_the_layers_give(network: ConvNet, training: bool) -> None:
+def test_outputs_of_layers_are_what_the_layers_give(network: GraphNet, training: bool) -> None:
     """The ReLU works in place: what it makes of its input must not show in the conv's output."""
     network.train(training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -50,7 +50,7 @@ def test_outputs_of_layers_are_what_the_layers_give(network: ConvNet, training: 
         assert torch.equal(value, before[name]), name
 
 
-def test_an_error_leaves_no_hook_and_no_other_mode(network: ConvNet) -> None:
+def test_an_error_leaves_no_hook_and_no_other_mode(network: GraphNet) -> None:
     network.train()
     with pytest.raises(RuntimeError):
         layer_outputs(network, ["conv1"], torch.rand(2, 5, 28, 28))
@@ -58,11 +58,11 @@ def test_an_error_leaves_no_hook_and_no_other_mode(network: ConvNet) -> None:
     assert hooks(network) == 0
 
 
-def test_a_geometry_that_is_not_the_network_s_is_found_out(network: ConvNet) -> None:
+def test_a_geometry_that_is_not_the_network_s_is_found_out(network: GraphNet) -> None:
     images = torch.rand(1, 1, 28, 28)
-    right = network_geometry((1, 28, 28), parse_conv(3, 2, 1, 2), [4, 70], [1], 10)
+    right = stack_geometry((1, 28, 28), parse_conv(3, 2, 1, 2), [4, 70], [1], 10)
     check_shapes(network, right, images)
-    wrong = network_geometry((1, 28, 28), parse_conv(3, [2, 1], 1, 2), [4, 70], [1], 10)
+    wrong = stack_geometry((1, 28, 28), parse_conv(3, [2, 1], 1, 2), [4, 70], [1], 10)
     with pytest.raises(
         RuntimeError, match=r"^conv2 gives \(70, 4, 4\), its geometry says \(70, 7, 7\)$"
     ):
@@ -117,7 +117,7 @@ def test_maps_of_one_pixel_and_no_number_stay_within_range() -> None:
     assert filter_picture(torch.zeros(4, 1, 3, 3)).isfinite().all()
 
 
-def test_a_run_s_pictures(network: ConvNet, geometry: NetworkGeometry) -> None:
+def test_a_run_s_pictures(network: GraphNet, geometry: NetworkGeometry) -> None:
     pictures = run_pictures(network, geometry, torch.rand(1, 1, 28, 28))
     assert list(pictures) == ["filters/conv1", "feature_maps/conv1", "feature_maps/conv2"]
     for picture in pictures.values():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from convscope.geometry import LayerGeometry, network_geometry
+from convscope.geometry import LayerGeometry
 from convscope.training.tensorboard.window import (
     COVERED,
     PADDING,
@@ -19,14 +19,14 @@ from convscope.training.tensorboard.window import (
     window_picture,
 )
 
-from ...convs import parse_conv
+from ...convs import parse_conv, stack_geometry
 
 
 def layer(
     kernel_size: object, stride: object, padding: object, image: tuple[int, int]
 ) -> LayerGeometry:
     convs = parse_conv(kernel_size, stride, padding, 1)
-    return network_geometry((1, *image), convs, (1,), (), 1).layers[0]
+    return stack_geometry((1, *image), convs, (1,), (), 1).layers[0]
 
 
 def drawn(one: LayerGeometry) -> list[str]:

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from convscope.geometry import NetworkGeometry
+from convscope.modules import layer_module, layer_outputs
 from convscope.plain_pictures import can_draw, plain_label, plain_text
 from convscope.text import escape_control
-from convscope.training.model import ConvNet
 
 _TILE_PIXELS = 64
 _MOST_MAPS = 64
 _MOST_NUMBERED_CLASSES = 20
 
 
-def layer_outputs(network: ConvNet, layers: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-    """Return the outputs of named modules of `network.features`, in evaluation mode.
-
-    Args:
-        network: on any device.
-        layers: names of the modules.
-        images: (batch, channels, height, width).
-    """
-    outputs: dict[str, Tensor] = {}
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            values = images.to(network.head.weight.device)
-            for name, module in network.features.named_children():
-                values = module(values)
-                if name in layers:
-                    # A ReLU that comes next works in place.
-                    outputs[name] = values.clone()
-    finally:
-        network.train(training)
-    return outputs
-
-
-def check_shapes(network: ConvNet, geometry: NetworkGeometry, images: Tensor) -> None:
+def check_shapes(network: nn.Module, geometry: NetworkGeometry, images: Tensor) -> None:
     """Hold the geometry against a real forward pass.
 
     Raises:
@@ -113,19 +89,22 @@ def _number(axes: Axes, row: int, column: int, count: int, share: float) -> None
 
 
 def run_pictures(
-    network: ConvNet, geometry: NetworkGeometry, image: Tensor
+    network: nn.Module, geometry: NetworkGeometry, image: Tensor
 ) -> Mapping[str, Tensor]:
-    """Return pictures by TensorBoard tag: conv1's filters, and each block's maps of one test image.
+    """Return pictures by TensorBoard tag: filters, and the maps of one test image.
+
+    The filters are those of the first varied layer; each varied layer has maps, as its activation
+    gives them.
 
     Args:
         network: trained.
         geometry: of its layers.
         image: (1, channels, height, width), normalised.
     """
-    blocks = [layer.name for layer in geometry.layers if layer.kind == "conv"]
-    relus = [name.replace("conv", "relu") for name in blocks]
-    outputs = layer_outputs(network, relus, image)
-    pictures = {"filters/conv1": filter_picture(network.features.get_submodule("conv1").weight)}  # type: ignore[arg-type]
-    for block, relu in zip(blocks, relus, strict=True):
-        pictures[f"feature_maps/{block}"] = map_picture(outputs[relu][0])
-    return pictures
+    graph = geometry.graph
+    activated = {name: graph.activation_after(name) for name in graph.varied}
+    outputs = layer_outputs(network, list(activated.values()), image)
+    first = graph.varied[0]
+    weight = cast(nn.Conv2d, layer_module(network, first)).weight
+    maps = {f"feature_maps/{name}": map_picture(outputs[activated[name]][0]) for name in activated}
+    return {f"filters/{first}": filter_picture(weight)} | maps

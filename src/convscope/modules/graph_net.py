@@ -1,0 +1,181 @@
+"""A network of PyTorch modules made from a graph of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import override
+
+from convscope.geometry import NetworkGeometry
+from convscope.geometry.graph import (
+    IMAGE,
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv,
+    Flatten,
+    GlobalPool,
+    Layer,
+    Linear,
+    Merge,
+    Pool,
+    Shape,
+    Shortcut,
+    layer_shapes,
+)
+
+
+class GraphNet(nn.Module):
+    """The layers of a graph; nothing but the varied convolutions depends on the variant.
+
+    Modules bear the names of the graph's nodes, `features.layer1.0.conv1`, and the last one is
+    `head`.
+    """
+
+    def __init__(self, geometry: NetworkGeometry) -> None:
+        super().__init__()
+        graph = geometry.graph
+        shapes, _ = layer_shapes(graph, geometry.input_shape)
+        *nodes, last = graph.nodes
+        self.features = nn.Module()
+        self._steps: list[_Step] = []
+        last_use = {name: node.name for node in graph.nodes for name in node.inputs}
+        for node in nodes:
+            module = _module(node.layer, [shapes[name] for name in node.inputs])
+            _set_submodule(self.features, node.name, module)
+            unused = [name for name, user in last_use.items() if user == node.name]
+            self._steps.append(_Step(node.name, module, node.inputs, unused))
+        self.head = _module(last.layer, [shapes[name] for name in last.inputs])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (batch, classes) of images (batch, channels, height, width)."""
+        values = {IMAGE: images}
+        for step in self._steps:
+            output = step.module(*[values[name] for name in step.inputs])
+            for name in step.unused:
+                del values[name]
+            values[step.name] = output
+        (features,) = values.values()
+        scores: Tensor = self.head(features)
+        return scores
+
+
+class _Step(NamedTuple):
+    """A node's computation; no later one takes the values in `unused`."""
+
+    name: str
+    module: nn.Module
+    inputs: tuple[str, ...]
+    unused: list[str]
+
+
+def _set_submodule(root: nn.Module, path: str, module: nn.Module) -> None:
+    """Add a module at a dotted path, with plain modules between."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        if parent not in dict(root.named_children()):
+            root.add_module(parent, nn.Module())
+        root = root.get_submodule(parent)
+    root.add_module(name, module)
+
+
+def _module(layer: Layer, shapes: Sequence[Shape]) -> nn.Module:
+    """Return the module that computes a layer for inputs of these shapes."""
+    channels = shapes[0][0]
+    match layer:
+        case Conv():
+            return Conv2d(channels, layer)
+        case BatchNorm():
+            return nn.BatchNorm2d(channels)
+        case Activation("ReLU"):
+            return nn.ReLU(inplace=True)
+        case Activation(name):
+            activation: nn.Module = getattr(nn, name)()
+            return activation
+        case Pool(window, ceil_mode, operation):
+            (top, _), (left, _) = window.padding
+            pool: type[nn.Module] = nn.MaxPool2d if operation == "max" else nn.AvgPool2d
+            return pool(window.kernel_size, window.stride, (top, left), ceil_mode=ceil_mode)
+        case GlobalPool("avg"):
+            return _Function(lambda maps: maps.mean(dim=(2, 3)))
+        case GlobalPool("max"):
+            return _Function(lambda maps: maps.amax(dim=(2, 3)))
+        case Flatten():
+            return nn.Flatten()
+        case Linear(outputs, _, bias):
+            return nn.Linear(channels, outputs, bias)
+        case Merge("add"):
+            return _Function(lambda *maps: sum(maps[1:], maps[0]))
+        case Concat():
+            return _Function(lambda *maps: torch.cat(maps, dim=1))
+        case Shortcut(wider, stride):
+            return _Function(lambda maps: _shortcut(maps, wider, *stride))
+    raise TypeError(f"no module for {layer}")
+
+
+class _Function(nn.Module):
+    """A function of maps as a module, so that a hook can read its output."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    @override
+    def forward(self, *maps: Tensor) -> Tensor:
+        return self._function(*maps)
+
+
+def _shortcut(maps: Tensor, channels: int, down: int, right: int) -> Tensor:
+    maps = maps[..., ::down, ::right]
+    added = channels - maps.shape[1]
+    return functional.pad(maps, (0, 0, 0, 0, 0, added)) if added else maps
+
+
+class Conv2d(nn.Conv2d):
+    """`torch.nn.Conv2d` of a graph's layer, correct on every processor.
+
+    A 1x1 kernel with a stride takes every stride-th pixel and then has stride 1: the same sums.
+    oneDNN's own kernel for it writes out of bounds on processors with AVX2 but without AVX-512
+    (oneDNN issue 6035: gradients of the weights, channels_last, fewer than 8 input channels).
+    """
+
+    def __init__(self, channels: int, layer: Conv) -> None:
+        conv = layer.conv
+        (top, bottom), (left, right) = conv.padding
+        is_even = top == bottom and left == right
+        super().__init__(
+            channels,
+            layer.channels,
+            conv.kernel_size,
+            stride=conv.stride,
+            padding=(top, left) if is_even else 0,
+            dilation=conv.dilation,
+            groups=layer.groups,
+            bias=layer.bias,
+            padding_mode=conv.padding_mode,
+        )
+        self._sides = (left, right, top, bottom)
+        self._fill = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
+        is_special = self._is_pointwise or self._fill != "constant"
+        self._pads_first = not is_even or (is_special and any(self._sides))
+
+    @property
+    def _is_pointwise(self) -> bool:
+        return self.kernel_size == (1, 1)
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        """Feature maps (batch, out_channels, height, width) of the layer's geometry."""
+        padding, stride = self.padding, self.stride
+        if self._pads_first:
+            images, padding = functional.pad(images, self._sides, self._fill), (0, 0)
+        if self._is_pointwise:
+            down, right = self.stride
+            images, stride = images[..., ::down, ::right], (1, 1)
+        return functional.conv2d(
+            images, self.weight, self.bias, stride, padding, self.dilation, self.groups
+        )
