@@ -41,6 +41,8 @@ TINY = (
 os.environ["OMP_NUM_THREADS"] = "1"
 # The few processes that are given two threads all the same let them sleep while they wait.
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+# Tests start some hundred processes: each would compile ConvScope again, up to half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # In the background of a script Ctrl-C is ignored, and by all processes that tests start.
@@ -49,6 +51,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Folders whose tests one worker of `pytest -n` runs one after the other: they start clusters and
 # processes for several runs or devices, or have a trained study in common. The longest comes first.
 ONE_WORKER = ("executors", "distributed", "tensorboard")
+# Files that take half a minute or more, which start next.
+LONG = (
+    *("test_serial.py", "test_search_command.py", "test_page.py", "test_cli.py"),
+    *("test_processes.py", "test_loop.py", "test_report.py", "test_entry.py", "test_packaging.py"),
+)
 
 
 def group_of(test: str) -> str:
@@ -76,9 +83,15 @@ def pytest_xdist_make_scheduler(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        # What starts last is short: no worker waits long for the other at the end.
-        order = {folder: rank for rank, folder in enumerate(ONE_WORKER)}
-        items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+        # What starts last is short: no worker waits long for the others at the end. Then come the
+        # tests for which others pause, when hardly any are left.
+        order = {name: rank for rank, name in enumerate((*ONE_WORKER, *LONG))}
+
+        def rank(item: pytest.Item) -> tuple[bool, int]:
+            name = group_of(item.nodeid).rpartition("/")[2]
+            return item.get_closest_marker("exclusive") is not None, order.get(name, len(order))
+
+        items.sort(key=rank)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

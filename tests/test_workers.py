@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .conftest import ONE_WORKER, group_of
+from .conftest import LONG, ONE_WORKER, group_of
 
 TESTS = Path(__file__).parent
 CLUSTERS = re.compile(r'importorskip\("(ray|submitit)"|import (ray|submitit)\b|\bslurm_cluster\b')
@@ -19,3 +19,7 @@ def test_clusters_are_started_by_one_worker() -> None:
 def test_each_folder_that_one_worker_runs_is_there() -> None:
     folders = {folder.name for folder in TESTS.rglob("*/")}
     assert set(ONE_WORKER) <= folders
+
+
+def test_each_file_that_starts_early_is_there() -> None:
+    assert set(LONG) <= {path.name for path in TESTS.rglob("test_*.py")}
