@@ -93,6 +93,10 @@ class Layer:
         """
         return units
 
+    def on(self, shape: Shape) -> Layer:
+        """Return the layer for an input of this shape: of one that adapts to it, what it becomes."""
+        return self
+
     def params(self, shape: Shape) -> int:
         """Return the number of trainable parameters for an input of this shape."""
         return 0
@@ -152,12 +156,19 @@ class Conv(_Window):
             leaves them to the variant.
         groups: parts of the channels that are convolved separately.
         bias: whether each output channel has a bias.
+        is_fixed: whether no variant can change it, as it is not a `torch.nn.Conv2d` module.
     """
 
     channels: int
     spec: ConvSpec | None = None
     groups: int = 1
     bias: bool = False
+    is_fixed: bool = False
+
+    @property
+    @override
+    def kind(self) -> str:
+        return "a function or has a forward pass of its own" if self.is_fixed else "a Conv2d"
 
     @property
     @override
@@ -272,12 +283,43 @@ class Pad(Layer):
 
 
 @dataclass(frozen=True)
+class Slice(Pad):
+    """Every stride-th pixel of a map, after pixels around it are cut off: `maps[..., 1::2, 1::2]`.
+
+    Attributes:
+        stride: pixels from one to the next, (down, right).
+    """
+
+    stride: Pair = (1, 1)
+
+    @override
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        channels, *pixels = super().out_shape(shapes)
+        height, width = (-(-n // stride) for n, stride in zip(pixels, self.stride, strict=True))
+        return channels, height, width
+
+    @override
+    def fields(self, inputs: Sequence[Fields | None]) -> Fields | None:
+        return _strided(super().fields(inputs), self.stride)
+
+    @override
+    def reads(self, axis: int, units: Collection[int], pixels: int) -> Collection[int]:
+        return super().reads(axis, {unit * self.stride[axis] for unit in units}, pixels)
+
+
+@dataclass(frozen=True)
 class BatchNorm(Layer):
-    """`torch.nn.BatchNorm2d`: a weight and a bias per channel."""
+    """`torch.nn.BatchNorm2d`.
+
+    Attributes:
+        affine: whether each channel has a weight and a bias.
+    """
+
+    affine: bool = True
 
     @override
     def params(self, shape: Shape) -> int:
-        return 2 * shape[0]
+        return 2 * shape[0] * self.affine
 
 
 @dataclass(frozen=True)
@@ -299,6 +341,8 @@ class Activation(Layer):
 @dataclass(frozen=True)
 class Pointwise(Layer):
     """Any other layer that computes each pixel of its output from the same pixel of its input.
+
+    Normalisations count as such, also those by statistics of whole maps, such as GroupNorm.
 
     Attributes:
         channels: output channels; None keeps those of the input.
@@ -342,13 +386,7 @@ class Shortcut(Layer):
 
     @override
     def fields(self, inputs: Sequence[Fields | None]) -> Fields | None:
-        if inputs[0] is None:
-            return None
-        height, width = (
-            replace(field, jump=field.jump * stride)
-            for field, stride in zip(inputs[0], self.stride, strict=True)
-        )
-        return height, width
+        return _strided(inputs[0], self.stride)
 
     @override
     def reads(self, axis: int, units: Collection[int], pixels: int) -> Collection[int]:
@@ -417,6 +455,37 @@ class GlobalPool(_WholeImage):
     @override
     def out_shape(self, shapes: Sequence[Shape]) -> Shape:
         return shapes[0][0], 1, 1
+
+
+@dataclass(frozen=True)
+class AdaptivePool(_WholeImage):
+    """`torch.nn.AdaptiveAvgPool2d` or `AdaptiveMaxPool2d` to more than one pixel.
+
+    Attributes:
+        output_size: (height, width) of the output, whatever the input's.
+    """
+
+    output_size: Pair
+
+    @override
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return (shapes[0][0], *self.output_size)
+
+    @override
+    def on(self, shape: Shape) -> Layer:
+        if any(whole % part for whole, part in zip(shape[1:], self.output_size, strict=True)):
+            return self
+        height, width = (a // b for a, b in zip(shape[1:], self.output_size, strict=True))
+        return Pool(ConvSpec((height, width), (height, width), ((0, 0), (0, 0))))
+
+    @override
+    def reads(self, axis: int, units: Collection[int], pixels: int) -> Collection[int]:
+        outputs = self.output_size[axis]
+        return {
+            pixel
+            for unit in units
+            for pixel in range(unit * pixels // outputs, -(-(unit + 1) * pixels // outputs))
+        }
 
 
 @dataclass(frozen=True)
@@ -523,6 +592,35 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Factory:
+    """How a network that consists of PyTorch modules is constructed.
+
+    Attributes:
+        network: `torchvision` or `custom`.
+        name: of torchvision's network, or the target of a custom one, `package.module:make_net`.
+        in_channels: channels of the image.
+        classes: length of the output.
+        drop: paths of modules that the identity replaces.
+        pool: kernel size, stride and padding of its pools; None keeps their own.
+        folder: on Python's path when a custom one is imported.
+        convs: paths of its convolutions in order of construction; "" for one that is not in the
+            network.
+        readers: paths of those whose input channels follow the image's.
+        source: hash of the file that a custom one is defined in.
+    """
+
+    network: str
+    name: str
+    in_channels: int
+    classes: int
+    drop: tuple[str, ...] = ()
+    pool: tuple[int | None, ...] = (None, None, None)
+    folder: str = ""
+    convs: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+    source: str = ""
+
+@dataclass(frozen=True)
 class Graph:
     """A network.
 
@@ -532,12 +630,14 @@ class Graph:
         other_params: trainable parameters that belong to no node.
         own_specs: arguments that the varied layers had before a variant set them; None in a
             network that leaves them to the variant.
+        factory: of a network that consists of PyTorch modules.
     """
 
     nodes: tuple[Node, ...]
     varied: tuple[str, ...]
     other_params: int = 0
     own_specs: tuple[ConvSpec, ...] | None = None
+    factory: Factory | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -546,8 +646,12 @@ class Graph:
 
     @cached_property
     def convs(self) -> Mapping[str, Conv]:
-        """All conv layers by name, in order of computation."""
-        return {node.name: node.layer for node in self.nodes if isinstance(node.layer, Conv)}
+        """All conv layers that can be varied, by name, in order of computation."""
+        return {
+            node.name: node.layer
+            for node in self.nodes
+            if isinstance(node.layer, Conv) and not node.layer.is_fixed
+        }
 
     @property
     def specs(self) -> tuple[ConvSpec, ...]:
@@ -741,9 +845,15 @@ def _with_shortcuts(nodes: list[Node], varied: Collection[str]) -> list[Node]:
             (name,) = nodes[index[name]].inputs
         if name == IMAGE or name in varied:
             return None
+<<<<<<< HEAD
         node = nodes[index[name]]
         can_follow = isinstance(node.layer, Shortcut) or (
             isinstance(node.layer, Conv) and node.layer.is_pointwise
+=======
+        layer = nodes[index[name]].layer
+        is_shortcut = isinstance(layer, Shortcut) or (
+            isinstance(layer, Conv) and layer.is_pointwise and not layer.is_fixed
+>>>>>>> d1fef4e (Networks of torchvision and of the user: traced as graphs, and varied)
         )
         return index[name] if can_follow and node.inputs[0] in ancestors(other) else None
 
@@ -779,6 +889,33 @@ def _at_jump(node: Node, jump: Pair, wanted: Pair) -> Node:
     return replace(node, layer=replace(layer, stride=stride))
 
 
+<<<<<<< HEAD
+=======
+def _window_fields(conv: ConvSpec, fields: Fields | None) -> Fields | None:
+    if fields is None:
+        return None
+    height, width = (
+        Field(
+            field.first - axis.before * field.jump,
+            field.last + (axis.extent - 1 - axis.before) * field.jump,
+            field.jump * axis.stride,
+        )
+        for field, axis in zip(fields, conv.axes, strict=True)
+    )
+    return height, width
+
+
+def _strided(fields: Fields | None, stride: Pair) -> Fields | None:
+    """Return the fields of every stride-th unit."""
+    if fields is None:
+        return None
+    height, width = (
+        replace(field, jump=field.jump * step) for field, step in zip(fields, stride, strict=True)
+    )
+    return height, width
+
+
+>>>>>>> d1fef4e (Networks of torchvision and of the user: traced as graphs, and varied)
 def _joined(inputs: Sequence[Fields | None]) -> Fields | None:
     """Return the smallest fields that contain those of all inputs.
 

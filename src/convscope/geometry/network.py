@@ -185,7 +185,7 @@ def network_geometry(graph: Graph, input_shape: Shape) -> NetworkGeometry:
     inputs = {node.name: shapes[node.inputs[0]] for node in graph.nodes}
     layers = tuple(window_layers(graph, input_shape))
     sizes = {layer.name: layer.size for layer in layers}
-    final, fields = _final_map(graph), _fields(graph)
+    final, fields = _final_map(graph), _fields(graph, shapes)
     last = fields[final]
     return NetworkGeometry(
         graph=graph,
@@ -206,18 +206,23 @@ def network_geometry(graph: Graph, input_shape: Shape) -> NetworkGeometry:
 
 def window_layers(graph: Graph, input_shape: Shape) -> Iterator[LayerGeometry]:
     """Yield the conv and pool layers in order, up to the first layer that PyTorch refuses."""
-    fields, (shapes, _) = _fields(graph), layer_shapes(graph, input_shape)
+    shapes, _ = layer_shapes(graph, input_shape)
+    fields = _fields(graph, shapes)
     for node in graph.nodes[: len(shapes) - 1]:
         if isinstance(node.layer, Conv | Pool):
             (source,) = node.inputs
             yield _layer(node, shapes[source], shapes[node.name], fields[source], input_shape)
 
 
-def _fields(graph: Graph) -> dict[str, Fields | None]:
-    """Return the receptive fields of each node's units; None where each covers the image."""
+def _fields(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Fields | None]:
+    """Return the receptive fields of the units of each node that has a shape.
+
+    None where each unit covers the image.
+    """
     fields: dict[str, Fields | None] = {IMAGE: IMAGE_FIELDS}
-    for node in graph.nodes:
-        fields[node.name] = node.layer.fields([fields[name] for name in node.inputs])
+    for node in graph.nodes[: len(shapes) - 1]:
+        layer = node.layer.on(shapes[node.inputs[0]])
+        fields[node.name] = layer.fields([fields[name] for name in node.inputs])
     return fields
 
 

@@ -13,7 +13,12 @@ from convscope.modules.graph_net import GraphNet
 
 def build_network(geometry: NetworkGeometry) -> nn.Module:
     """Return a variant's network with random weights: images to class scores (batch, classes)."""
-    return GraphNet(geometry)
+    if geometry.graph.factory is None:
+        return GraphNet(geometry)
+    # Here: only these networks need torchvision.
+    from convscope.modules.foreign import foreign_network
+
+    return foreign_network(geometry)
 
 
 def layer_module(network: nn.Module, name: str) -> nn.Module:

@@ -1,0 +1,374 @@
+"""Networks of torchvision and of the user: constructed, traced, and varied.
+
+A varied convolution is made by the network's own constructor, with another kernel size, so that
+the author's initialisation applies to it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+
+from convscope.errors import UserError, on_one_line
+from convscope.geometry import Graph, NetworkGeometry, Shape
+from convscope.geometry.graph import (
+    BatchNorm,
+    Conv,
+    Factory,
+    Mixing,
+    Pool,
+    layer_shapes,
+)
+from convscope.modules.graph_net import Conv2d
+from convscope.modules.trace import CannotRun, module_spec, trace
+from convscope.text import listed, size
+
+_COLOURS = 3
+"""Input channels of torchvision's networks."""
+_LARGER_SIDES = (64, 128, 224, 299)
+"""Image sizes to record a network on that cannot run, as it is, on smaller images."""
+_POOLS = nn.MaxPool2d, nn.AvgPool2d
+
+
+def foreign_graph(model: Mapping[str, Any], input_shape: Shape, classes: int) -> Graph:
+    """Return the graph of a network that consists of PyTorch modules.
+
+    Args:
+        model: values of the `model` config.
+        input_shape: (channels, height, width) of the image.
+        classes: length of the output.
+
+    Raises:
+        UserError: the network is not there, cannot be constructed or run, or has no layer that
+            `vary`, `drop` or a `pool_` key names.
+    """
+    factory = Factory(
+        model["network"],
+        _name(model),
+        input_shape[0],
+        classes,
+        tuple(model["drop"]),
+        (model["pool_kernel"], model["pool_stride"], model["pool_padding"]),
+        str(Path.cwd()) if model["network"] == "custom" else "",
+    )
+    graph = _traced(factory, input_shape).varying(model["vary"])
+    assert graph.factory is not None
+    for name in graph.varied:
+        if name not in graph.factory.convs:
+            raise UserError(
+                f"model.vary names {name}, which is a copy of another layer: only layers that the"
+                " network constructs can be varied"
+            )
+    return graph
+
+
+def foreign_network(geometry: NetworkGeometry) -> nn.Module:
+    """Return a variant's network with random weights, on the default device.
+
+    Raises:
+        UserError: it cannot be constructed, or does not compute what its geometry says.
+    """
+    # Whatever random numbers this takes, the network gets those of the seed.
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        _check(_variant(geometry.graph), geometry)
+    return _variant(geometry.graph)
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    is_custom = model["network"] == "custom"
+    key, example = ("target", "package.module:make_net") if is_custom else ("name", "resnet18")
+    name = model[key]
+    if not name:
+        raise UserError(f"model={model['network']} needs model.{key}, such as {example}")
+    return str(name)
+
+
+@cache
+def _traced(factory: Factory, input_shape: Shape) -> Graph:
+    """Return the graph of a network with its own convolutions, and how it is constructed."""
+    if factory.network == "torchvision" and factory.in_channels != _COLOURS:
+        # Which convolutions read the image is known from the network for colour images.
+        in_colour = replace(factory, in_channels=_COLOURS)
+        graph = _traced(in_colour, (_COLOURS, *input_shape[1:])).varying("stem")
+        assert graph.factory is not None
+        factory = replace(factory, convs=graph.factory.convs, readers=graph.varied)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network, made = _constructed(factory, {})
+        paths = {module: path for path, module in network.named_modules()}
+        factory = replace(
+            factory,
+            convs=tuple(paths.get(module, "") for module in made),
+            source=_source(factory),
+        )
+        graph = replace(_graph(network, factory, input_shape), factory=factory)
+    outputs = layer_shapes(graph, input_shape)[0].get(graph.nodes[-1].name, (factory.classes,))[0]
+    if outputs != factory.classes:
+        raise UserError(
+            f"{factory.name} has {outputs:,} outputs for {factory.classes:,} classes: it must make"
+            " as many as its argument classes says"
+        )
+    return graph
+
+
+def _graph(network: nn.Module, factory: Factory, input_shape: Shape) -> Graph:
+    """Return a network's graph, of larger images where it can only run on these once it is varied.
+
+    Raises:
+        UserError: the network cannot run; the message has the reason.
+    """
+    try:
+        return trace(network, input_shape)
+    except CannotRun as error:
+        for side in _LARGER_SIDES:
+            if side <= max(input_shape[1:]):
+                continue
+            try:
+                graph = trace(network, (input_shape[0], side, side))
+            except CannotRun:
+                continue
+            _, refused = layer_shapes(graph, input_shape)
+            if refused is not None and not isinstance(refused.node.layer, Mixing):
+                return graph
+        without = f" without {listed(factory.drop)}" if factory.drop else ""
+        raise UserError(
+            f"{factory.name} cannot run{without} on images of {size(input_shape)}: {error}"
+        ) from error
+
+
+# Construction
+
+
+def _variant(graph: Graph) -> nn.Module:
+    """Return the network with the convolutions of a graph."""
+    factory = graph.factory
+    assert factory is not None
+    kernels = {name: graph.convs[name].conv.kernel_size for name in graph.varied}
+    network, _ = _constructed(factory, kernels)
+    for name, layer in graph.convs.items():
+        module = network.get_submodule(name)
+        assert isinstance(module, nn.Conv2d)
+        if name in kernels or module_spec(module) != layer.conv:
+            network.set_submodule(name, _with_arguments(module, layer))
+    return network
+
+
+def _with_arguments(module: nn.Conv2d, layer: Conv) -> Conv2d:
+    """Return a convolution with a layer's arguments and a module's weights."""
+    with torch.device("meta"):
+        own = Conv2d(module.in_channels, layer)
+    own.weight, own.bias = module.weight, module.bias
+    return own.train(module.training)
+
+
+def _check(network: nn.Module, geometry: NetworkGeometry) -> None:
+    """Compare the geometry with a forward pass on the meta device.
+
+    Raises:
+        UserError: the pass fails, or has other sizes.
+    """
+    graph, shape = geometry.graph, geometry.input_shape
+    assert graph.factory is not None
+    expected, _ = layer_shapes(graph, shape)
+    found: dict[str, Shape] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        # Only the first pass of a module that is used several times.
+        return lambda module, inputs, output: found.setdefault(name, tuple(output.shape[1:]))  # type: ignore[func-returns-value]
+
+    for name, module in network.named_modules():
+        if name in expected and isinstance(graph.by_name[name].layer, Conv | Pool | BatchNorm):
+            module.register_forward_hook(note(name))
+    try:
+        with torch.no_grad():
+            output = network.eval()(torch.empty(2, *shape, device="meta"))
+    except Exception as error:  # noqa: BLE001 (the network's own code may raise anything)
+        raise UserError(
+            f"{graph.factory.name} cannot run with {geometry.variant}: {on_one_line(str(error))}"
+        ) from error
+    found[graph.nodes[-1].name] = (*output.shape[1:], 1, 1)
+    for name, real in found.items():
+        if (*real, 1, 1)[:3] != expected[name]:
+            raise UserError(
+                f"{graph.factory.name} with {geometry.variant}: {name} gives {size(real)}, by its"
+                f" geometry {size(expected[name])}; does the network decide by the image's size?"
+            )
+
+
+def _constructed(
+    factory: Factory, kernels: Mapping[str, tuple[int, int]]
+) -> tuple[nn.Module, list[nn.Conv2d]]:
+    """Return a new network, and all convolutions that its constructor made, in order.
+
+    Args:
+        factory: how it is constructed.
+        kernels: other kernel sizes of convolutions by path.
+    """
+    changes: dict[int, dict[str, Any]] = {}
+    for number, path in enumerate(factory.convs):
+        if path in kernels:
+            changes.setdefault(number, {})["kernel_size"] = kernels[path]
+        if path in factory.readers:
+            changes.setdefault(number, {})["in_channels"] = factory.in_channels
+    make = _torchvision_maker if factory.network == "torchvision" else _custom_maker
+    try:
+        with _changed_convs(changes) as made:
+            network = make(factory)()
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the network's own code may raise anything)
+        if torch.get_default_device().type != "meta":
+            raise _failed(factory, error) from error
+        # Some constructors compute with numbers, which the meta device has not.
+        with torch.device("cpu"):
+            network, made = _constructed(replace(factory, drop=(), pool=(None,) * 3), kernels)
+        network = network.to("meta")
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"model.target={factory.name} must return a torch.nn.Module, got"
+            f" {type(network).__name__}"
+        )
+    _drop(network, factory.drop)
+    _set_pools(network, factory)
+    return network, made
+
+
+@contextmanager
+def _changed_convs(changes: Mapping[int, Mapping[str, Any]]) -> Iterator[list[nn.Conv2d]]:
+    """Change arguments of the n-th convolutions that are constructed within; yield all of them."""
+    constructor, made = nn.Conv2d.__init__, list[nn.Conv2d]()
+    signature = inspect.signature(constructor)
+
+    def construct(self: nn.Conv2d, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        bound.arguments |= changes.get(len(made), {})
+        made.append(self)
+        constructor(*bound.args, **bound.kwargs)
+
+    nn.Conv2d.__init__ = construct  # type: ignore[method-assign]
+    try:
+        yield made
+    finally:
+        nn.Conv2d.__init__ = constructor  # type: ignore[method-assign]
+
+
+def _drop(network: nn.Module, paths: Sequence[str]) -> None:
+    """Replace modules by the identity."""
+    names = [name for name, _ in network.named_modules() if name]
+    for path in paths:
+        if path not in names:
+            raise UserError(f"model.drop names no module: {path}{_near(path, names)}")
+        network.set_submodule(path, nn.Identity())
+
+
+def _set_pools(network: nn.Module, factory: Factory) -> None:
+    """Set the arguments of all pools that are modules."""
+    arguments = dict(zip(("kernel_size", "stride", "padding"), factory.pool, strict=True))
+    given = {key: value for key, value in arguments.items() if value is not None}
+    if not given:
+        return
+    pools = [module for module in network.modules() if isinstance(module, _POOLS)]
+    if not pools:
+        raise UserError(
+            f"{factory.name} has no MaxPool2d or AvgPool2d that model.pool_kernel, pool_stride and"
+            " pool_padding could change"
+        )
+    for pool in pools:
+        for key, value in given.items():
+            setattr(pool, key, value)
+
+
+def _torchvision_maker(factory: Factory) -> Callable[[], nn.Module]:
+    known = torchvision.models.list_models(module=torchvision.models)
+    if factory.name not in known:
+        raise UserError(
+            f"model.name={factory.name} is no classifier of torchvision{_near(factory.name, known)}"
+        )
+    options: dict[str, Any] = {"weights": None, "num_classes": factory.classes}
+    if factory.name in ("googlenet", "inception_v3"):
+        # Their second head is for a loss of its own.
+        options |= {"aux_logits": False, "init_weights": True}
+    return lambda: torchvision.models.get_model(factory.name, **options)
+
+
+def _custom_maker(factory: Factory) -> Callable[[], Any]:
+    make = _target(factory)
+    arguments = {"in_channels": factory.in_channels, "classes": factory.classes}
+    try:
+        inspect.signature(make).bind(**arguments)
+    except TypeError as error:
+        raise UserError(
+            f"model.target={factory.name} is called with in_channels and classes: {error}"
+        ) from error
+    except ValueError:
+        pass  # A callable without a signature.
+    return lambda: make(**arguments)
+
+
+def _target(factory: Factory) -> Callable[..., Any]:
+    """Return the callable that a custom network's target names."""
+    module_name, colon, name = factory.name.partition(":")
+    if not colon or not all(part.isidentifier() for part in [*module_name.split("."), name]):
+        raise UserError(
+            f"model.target must be written package.module:make_net, got {factory.name}"
+        )
+    if factory.folder not in sys.path:
+        sys.path.insert(0, factory.folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise _failed(factory, error) from error
+        raise UserError(
+            f"model.target={factory.name}: there is no module {error.name} in {factory.folder}"
+        ) from error
+    except Exception as error:  # noqa: BLE001 (the user's module may raise anything)
+        raise _failed(factory, error) from error
+    if not hasattr(module, name):
+        raise UserError(
+            f"model.target={factory.name}: {module_name} has no {name}{_near(name, dir(module))}"
+        )
+    make: Callable[..., Any] = getattr(module, name)
+    if not callable(make):
+        raise UserError(
+            f"model.target={factory.name} must be a function or a class, got {type(make).__name__}"
+        )
+    return make
+
+
+def _failed(factory: Factory, error: Exception) -> UserError:
+    """Return an error of the network's own code in one line, with its last line in a file."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f" ({Path(last.filename).name}, line {last.lineno})"
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f" ({Path(error.filename).name}, line {error.lineno})"
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return UserError(
+        f"{factory.name} cannot be made: {type(error).__name__}: {on_one_line(text)}{where}"
+    )
+
+
+def _source(factory: Factory) -> str:
+    """Return a hash of the file that a custom network's target is in; "" for others."""
+    if factory.network != "custom":
+        return ""
+    file = sys.modules[factory.name.partition(":")[0]].__file__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
