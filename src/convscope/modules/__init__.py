@@ -39,6 +39,12 @@ def layer_outputs(network: nn.Module, layers: Sequence[str], images: Tensor) -> 
         layers: names of the layers.
         images: (batch, channels, height, width).
     """
+    if not isinstance(network, GraphNet):
+        # Here: only these networks are traced.
+        from convscope.modules.trace import node_outputs
+
+        with torch.no_grad():
+            return node_outputs(network, layers, images.to(next(network.parameters()).device))
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:

@@ -26,11 +26,9 @@ from torch import nn
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import Graph, NetworkGeometry, Shape
 from convscope.geometry.graph import (
-    BatchNorm,
     Conv,
     Factory,
     Mixing,
-    Pool,
     layer_shapes,
 )
 from convscope.modules.graph_net import Conv2d
@@ -182,29 +180,18 @@ def _check(network: nn.Module, geometry: NetworkGeometry) -> None:
     """
     graph, shape = geometry.graph, geometry.input_shape
     assert graph.factory is not None
-    expected, _ = layer_shapes(graph, shape)
-    found: dict[str, Shape] = {}
-
-    def note(name: str) -> Callable[..., None]:
-        # Only the first pass of a module that is used several times.
-        return lambda module, inputs, output: found.setdefault(name, tuple(output.shape[1:]))  # type: ignore[func-returns-value]
-
-    for name, module in network.named_modules():
-        if name in expected and isinstance(graph.by_name[name].layer, Conv | Pool | BatchNorm):
-            module.register_forward_hook(note(name))
+    what = f"{graph.factory.name} with {geometry.variant}"
     try:
-        with torch.no_grad():
-            output = network.eval()(torch.empty(2, *shape, device="meta"))
-    except Exception as error:  # noqa: BLE001 (the network's own code may raise anything)
-        raise UserError(
-            f"{graph.factory.name} cannot run with {geometry.variant}: {on_one_line(str(error))}"
-        ) from error
-    found[graph.nodes[-1].name] = (*output.shape[1:], 1, 1)
-    for name, real in found.items():
-        if (*real, 1, 1)[:3] != expected[name]:
+        real, _ = layer_shapes(trace(network, shape), shape)
+    except CannotRun as error:
+        raise UserError(f"{what} cannot run: {error}") from error
+    expected, _ = layer_shapes(graph, shape)
+    for name in expected:
+        if real.get(name) != expected[name]:
+            found = size(real[name]) if name in real else "nothing"
             raise UserError(
-                f"{graph.factory.name} with {geometry.variant}: {name} gives {size(real)}, by its"
-                f" geometry {size(expected[name])}; does the network decide by the image's size?"
+                f"{what} has other sizes than its geometry: {name} gives {found}, not"
+                f" {size(expected[name])}; does the network decide by the size of an image?"
             )
 
 

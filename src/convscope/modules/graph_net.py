@@ -158,6 +158,7 @@ class Conv2d(nn.Conv2d):
             bias=layer.bias,
             padding_mode=conv.padding_mode,
         )
+        self.spec = conv
         self._sides = (left, right, top, bottom)
         self._fill = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
         is_special = self._is_pointwise or self._fill != "constant"

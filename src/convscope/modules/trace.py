@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
@@ -41,6 +41,7 @@ from convscope.geometry.graph import (
     Pool,
     Slice,
 )
+from convscope.modules.graph_net import Conv2d
 
 _BATCH = 2
 """Images of the recorded pass; batch norm in training mode would refuse one."""
@@ -67,19 +68,29 @@ def trace(network: nn.Module, input_shape: Shape) -> Graph:
     for name, parameter in network.named_parameters():
         if isinstance(parameter, UninitializedTensorMixin):
             raise UserError(f"{name} has no size before the first image: give its layer all sizes")
-    training = network.training
-    image = torch.empty(_BATCH, *input_shape, device="meta")
-    recorder = _Recorder(network, image)
-    try:
-        with torch.no_grad(), recorder.following():
-            output = network.eval()(image)
-    except UserError:
-        raise
-    except Exception as error:  # noqa: BLE001 (the network's own code may raise anything)
-        raise CannotRun(f"{recorder.where} fails: {on_one_line(str(error))}") from error
-    finally:
-        network.train(training)
-    return recorder.graph(output, input_shape)
+    recorder = _Recorder(network, torch.empty(_BATCH, *input_shape, device="meta"))
+    output = recorder.run()
+    return recorder.graph(output)
+
+
+def node_outputs(network: nn.Module, names: Collection[str], images: Tensor) -> dict[str, Tensor]:
+    """Return the outputs of a network's nodes, also of those that are no modules.
+
+    Args:
+        network: on the device of the images.
+        names: of nodes in the network's graph.
+        images: (batch, channels, height, width).
+    """
+    found = []
+    for image in images:
+        recorder = _Recorder(network, image.expand(_BATCH, -1, -1, -1), names)
+        recorder.run()
+        found.append(recorder.outputs)
+    return {name: torch.stack([outputs[name][0] for outputs in found]) for name in names}
+
+
+class _Disagreement(RuntimeError):
+    """The arithmetic of a layer and PyTorch do not agree: a fault of this program."""
 
 
 class _Value(NamedTuple):
@@ -125,8 +136,13 @@ class _Call:
 class _Recorder(TorchFunctionMode):
     """Records the functions that are called on tensors which depend on the image."""
 
-    def __init__(self, network: nn.Module, image: Tensor) -> None:
+    def __init__(self, network: nn.Module, image: Tensor, wanted: Collection[str] = ()) -> None:
         super().__init__()
+        self.outputs: dict[str, Tensor] = {}
+        """Copies of the outputs of the wanted nodes."""
+        self._wanted = wanted
+        self._network = network
+        self._image = image
         self._paths = {module: path for path, module in network.named_modules()}
         self._stack: list[nn.Module] = []
         self._nodes: dict[str, Node] = {}
@@ -143,16 +159,41 @@ class _Recorder(TorchFunctionMode):
 
     # Recording
 
-    def following(self) -> _Following:
-        """Return a context in which calls and modules are recorded."""
-        return _Following(self)
+    def run(self) -> Any:
+        """Run the network in evaluation mode, and return its output.
 
-    def enter(self, module: nn.Module) -> None:
+        Raises:
+            CannotRun: the network's own code, or PyTorch, refuses the image.
+        """
+        training = self._network.training
+        self._network.eval()
+        hooks = [
+            register_module_forward_pre_hook(self._enter),
+            register_module_forward_hook(self._leave),
+        ]
+        try:
+            with torch.no_grad(), self:
+                # Not by a call: a compiled network would run other code.
+                return self._network._call_impl(self._image)
+        except (UserError, _Disagreement):
+            raise
+        except Exception as error:  # (the network's own code may raise anything)
+            raise CannotRun(f"{self._where} fails: {on_one_line(str(error))}") from error
+        finally:
+            self._network.train(training)
+            for hook in hooks:
+                hook.remove()
+
+    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Note that a module's forward pass begins."""
-        if not self._is_paused:
-            self._stack.append(module)
+        if self._is_paused:
+            return
+        if _is_plain_conv(module):
+            for tensor in self._given(inputs):
+                self._as_maps(tensor)
+        self._stack.append(module)
 
-    def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def _leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """Note that a module's forward pass ends.
 
         What it made of the image in a way that cannot be followed counts as one layer.
@@ -182,11 +223,11 @@ class _Recorder(TorchFunctionMode):
         name = name.rsplit(".", 1)[-1]
         if given and name in _READS_VALUES:
             raise UserError(
-                f"{self.where} decides by the values of an image ({name}), so its layers are not"
+                f"{self._where} decides by the values of an image ({name}), so its layers are not"
                 " the same for every image"
             )
         output = func(*args, **(kwargs or {}))
-        if not given and name in _MULTIPLIES:
+        if not given and name in _MULTIPLIES and self._image.is_meta:
             self._shared_macs += _macs(_Call(name, func, args, dict(kwargs or {}), output, ()))
         if given and name not in _READS_SHAPES:
             name = name if name.startswith("__") else name.rstrip("_")
@@ -198,6 +239,10 @@ class _Recorder(TorchFunctionMode):
         return output
 
     def _record(self, call: _Call) -> None:
+        if _is_plain_conv(self._stack[-1]) and call.name != "conv2d":
+            # It pads or takes every n-th pixel, as part of the convolution.
+            self._alias(call.output, *self._value(call.given[0]))
+            return
         handler = _HANDLERS.get(call.name)
         if handler is None or not handler(self, call):
             self._mix(call, self._parameters(call), self._name(call.name))
@@ -207,7 +252,8 @@ class _Recorder(TorchFunctionMode):
         inputs = tuple(dict.fromkeys(self._value(one).node for one in call.given))
         weights = self._weights(parameters)
         cost = self._shared_macs
-        if call.name in _MULTIPLIES or call.name == type(self._stack[-1]).__name__:
+        is_module = call.name == type(self._stack[-1]).__name__
+        if self._image.is_meta and (is_module or call.name in _MULTIPLIES):
             self._is_paused = True
             cost += _macs(call) // _BATCH
             self._is_paused = False
@@ -225,7 +271,7 @@ class _Recorder(TorchFunctionMode):
             )
             self._add(layer, inputs, output, dims, name)
 
-    def graph(self, output: Any, input_shape: Shape) -> Graph:
+    def graph(self, output: Any) -> Graph:
         """Return what was recorded, without layers that the output does not depend on.
 
         Raises:
@@ -251,7 +297,7 @@ class _Recorder(TorchFunctionMode):
     # Names, values and shapes
 
     @property
-    def where(self) -> str:
+    def _where(self) -> str:
         """The innermost module whose forward pass is under way: `layer1.0`."""
         return self._path or "the network"
 
@@ -313,10 +359,13 @@ class _Recorder(TorchFunctionMode):
         expected = _shape(output, dims, shapes[0][1:])
         refusal = layer.refusal(shapes, inputs)
         if refusal or layer.out_shape(shapes) != expected:
-            raise RuntimeError(
+            raise _Disagreement(
                 f"{own} gives {expected} in PyTorch, its geometry says"
                 f" {refusal or layer.out_shape(shapes)}"
             )
+        if own in self._wanted:
+            # What comes next may work in place.
+            self.outputs[own] = output.clone()
         self._nodes[own] = Node(own, layer, tuple(inputs))
         self._shapes[own] = expected
         return self._alias(output, own, dims)
@@ -352,7 +401,7 @@ class _Recorder(TorchFunctionMode):
             return False
         if id(weight) in self._values:
             return False
-        value = self._as_maps(tensor)
+        value = self._value(tensor) if is_module else self._as_maps(tensor)
         dilation, groups = pair(call.argument(5, "dilation", default=1)), call.argument(
             6, "groups", default=1
         )
@@ -378,10 +427,6 @@ class _Recorder(TorchFunctionMode):
 
     def _pad(self, call: _Call) -> bool:
         tensor, sides = call.argument(0, "input"), call.argument(1, "pad")
-        value = self._value(tensor)
-        if _is_plain_conv(self._stack[-1]):
-            # Part of the module's convolution.
-            return self._alias(call.output, value.node, "NCHW")
         value = self._as_laid_out(tensor)
         by_dim = dict.fromkeys(range(tensor.ndim), (0, 0))
         for index, (before, after) in enumerate(zip(sides[::2], sides[1::2], strict=True)):
@@ -693,28 +738,6 @@ class _Recorder(TorchFunctionMode):
         return self._alias(call.output, value.node, value.dims)
 
 
-class _Following:
-    """A context in which a recorder gets all calls and modules."""
-
-    def __init__(self, recorder: _Recorder) -> None:
-        self._recorder = recorder
-
-    def __enter__(self) -> None:
-        recorder = self._recorder
-        self._hooks = [
-            register_module_forward_pre_hook(lambda module, inputs: recorder.enter(module)),
-            register_module_forward_hook(
-                lambda module, inputs, output: recorder.leave(module, inputs, output)
-            ),
-        ]
-        recorder.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._recorder.__exit__(*error)
-        for hook in self._hooks:
-            hook.remove()
-
-
 _READS_SHAPES = frozenset(
     "shape size dim ndim dtype device numel nelement element_size stride is_nested is_cuda is_meta"
     " requires_grad is_contiguous is_floating_point is_complex is_sparse is_quantized layout"
@@ -790,7 +813,7 @@ def _is_plain_conv(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
     """Return whether a module computes what `torch.nn.Conv2d` does, and nothing else."""
     return (
         isinstance(module, nn.Conv2d)
-        and type(module).forward is nn.Conv2d.forward
+        and type(module).forward in (nn.Conv2d.forward, Conv2d.forward)
         and type(module)._conv_forward is nn.Conv2d._conv_forward
         # Weight norm and the like compute the weight in a hook or a parametrization.
         and isinstance(module._parameters.get("weight"), nn.Parameter)
@@ -801,6 +824,8 @@ def _is_plain_conv(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
 
 def module_spec(module: nn.Conv2d) -> ConvSpec:
     """Return the arguments of a convolution."""
+    if isinstance(module, Conv2d):
+        return module.spec
     spec = ConvSpec(
         pair(module.kernel_size),
         pair(module.stride),
