@@ -168,7 +168,7 @@ class Conv(_Window):
     @property
     @override
     def kind(self) -> str:
-        return "a function or has a forward pass of its own" if self.is_fixed else "a Conv2d"
+        return "a convolution but no plain torch.nn.Conv2d" if self.is_fixed else "a Conv2d"
 
     @property
     @override

@@ -37,8 +37,8 @@ from convscope.text import listed, size
 
 _COLOURS = 3
 """Input channels of torchvision's networks."""
-_LARGER_SIDES = (64, 128, 224, 299)
-"""Image sizes to record a network on that cannot run, as it is, on smaller images."""
+_OTHER_SIDES = (28, 32, 64, 128, 224, 299)
+"""Image sizes to record a network on that cannot run, as it is, on images of the size asked for."""
 _POOLS = nn.MaxPool2d, nn.AvgPool2d
 
 
@@ -123,7 +123,7 @@ def _traced(factory: Factory, input_shape: Shape) -> Graph:
 
 
 def _graph(network: nn.Module, factory: Factory, input_shape: Shape) -> Graph:
-    """Return a network's graph, of larger images where it can only run on these once it is varied.
+    """Return a network's graph, of other images where it needs a variant to run on these.
 
     Raises:
         UserError: the network cannot run; the message has the reason.
@@ -131,19 +131,17 @@ def _graph(network: nn.Module, factory: Factory, input_shape: Shape) -> Graph:
     try:
         return trace(network, input_shape)
     except CannotRun as error:
-        for side in _LARGER_SIDES:
-            if side <= max(input_shape[1:]):
-                continue
+        for side in _OTHER_SIDES:
             try:
                 graph = trace(network, (input_shape[0], side, side))
-            except CannotRun:
+            except UserError:
                 continue
             _, refused = layer_shapes(graph, input_shape)
             if refused is not None and not isinstance(refused.node.layer, Mixing):
                 return graph
         without = f" without {listed(factory.drop)}" if factory.drop else ""
         raise UserError(
-            f"{factory.name} cannot run{without} on images of {size(input_shape)}: {error}"
+            f"{factory.name} cannot run{without} on images of {size(input_shape[1:])}: {error}"
         ) from error
 
 

@@ -316,10 +316,11 @@ class _Recorder(TorchFunctionMode):
     def _name(self, function: str) -> str:
         if self._leaf is not None:
             return self._path
+        function = function.strip("_")
         return f"{self._path}.{function}" if self._path else function
 
     def _kind(self, function: str) -> str:
-        return function if self._leaf is None else type(self._leaf).__name__
+        return function.strip("_") if self._leaf is None else type(self._leaf).__name__
 
     def _given(self, arguments: Any) -> tuple[Tensor, ...]:
         return tuple(one for one in _tensors(arguments) if id(one) in self._values)
@@ -422,7 +423,7 @@ class _Recorder(TorchFunctionMode):
             self._counted.add(id(module))
         self._weights(self._parameters(call))
         layer = Conv(weight.shape[0], spec, groups, bias is not None, is_fixed=not is_module)
-        name = self._path if is_module else self._name("conv2d")
+        name = self._path if isinstance(module, nn.Conv2d) else self._name("conv2d")
         return self._add(layer, (value.node,), call.output, "NCHW", name)
 
     def _pad(self, call: _Call) -> bool:
@@ -903,29 +904,23 @@ def _reshaped_dims(
     new_steps = [prod(after[dim + 1 :]) for dim in range(len(after))]
     letters = ["N", *"C" * (len(after) - 1)]
 
-    def find(length: int, step: int) -> int | None:
-        found = [
-            dim
-            for dim in range(1, len(after))
-            if (after[dim], new_steps[dim]) == (length, step) and letters[dim] == "C"
-        ]
-        return found[0] if found else None
+    def find(length: int, step: int, letters: Sequence[str]) -> int | None:
+        dims = range(1, len(after))
+        fitting = (dim for dim in dims if (after[dim], new_steps[dim]) == (length, step))
+        return next((dim for dim in fitting if letters[dim] == "C"), None)
 
     kept = [(letter, dim) for dim, letter in enumerate(dims) if letter in "HWP"]
-    if all(before[dim] == 1 for _, dim in kept):
-        # A vector, or maps of one pixel.
-        if kept and tuple(after[2:]) == (1, 1) and len(after) == 4:
-            return "NCHW"
-        return None if kept else "".join(letters)
-    places = {letter: find(before[dim], steps[dim]) for letter, dim in kept}
-    if None not in places.values():
-        for letter, dim in places.items():
-            assert dim is not None
-            letters[dim] = letter
-        return "".join(letters)
-    at = {letter: dim for letter, dim in kept}
+    found = list(letters)
+    for letter, dim in kept:
+        at_dim = find(before[dim], steps[dim], found)
+        if at_dim is None:
+            break
+        found[at_dim] = letter
+    else:
+        return "".join(found)
+    at = dict(kept)
     if set(at) == {"H", "W"} and at["W"] == at["H"] + 1:
-        merged = find(before[at["H"]] * before[at["W"]], steps[at["W"]])
+        merged = find(before[at["H"]] * before[at["W"]], steps[at["W"]], letters)
         if merged is not None:
             letters[merged] = "P"
             return "".join(letters)
