@@ -94,7 +94,7 @@ class Layer:
         return units
 
     def on(self, shape: Shape) -> Layer:
-        """Return the layer for an input of this shape: of one that adapts to it, what it becomes."""
+        """Return what the layer is for an input of this shape."""
         return self
 
     def params(self, shape: Shape) -> int:
@@ -620,6 +620,7 @@ class Factory:
     readers: tuple[str, ...] = ()
     source: str = ""
 
+
 @dataclass(frozen=True)
 class Graph:
     """A network.
@@ -826,7 +827,7 @@ def _keeps_shape(layer: Layer) -> bool:
 def _with_shortcuts(nodes: list[Node], varied: Collection[str]) -> list[Node]:
     """Return the nodes with strides of shortcuts such that both branches have the same jump."""
     index = {node.name: number for number, node in enumerate(nodes)}
-    fields: dict[str, Fields | None] = {IMAGE: IMAGE_FIELDS}
+    jumps: dict[str, Pair | None] = {IMAGE: (1, 1)}
 
     def ancestors(name: str) -> set[str]:
         """Return a node and all those that its output is computed from."""
@@ -845,30 +846,39 @@ def _with_shortcuts(nodes: list[Node], varied: Collection[str]) -> list[Node]:
             (name,) = nodes[index[name]].inputs
         if name == IMAGE or name in varied:
             return None
-<<<<<<< HEAD
         node = nodes[index[name]]
         can_follow = isinstance(node.layer, Shortcut) or (
-            isinstance(node.layer, Conv) and node.layer.is_pointwise
-=======
-        layer = nodes[index[name]].layer
-        is_shortcut = isinstance(layer, Shortcut) or (
-            isinstance(layer, Conv) and layer.is_pointwise and not layer.is_fixed
->>>>>>> d1fef4e (Networks of torchvision and of the user: traced as graphs, and varied)
+            isinstance(node.layer, Conv) and node.layer.is_pointwise and not node.layer.is_fixed
         )
         return index[name] if can_follow and node.inputs[0] in ancestors(other) else None
 
     for number, node in enumerate(nodes):
         if isinstance(node.layer, Merge):
             for name, other in permutations(node.inputs, 2):
-                jump, wanted = _jump(fields[name]), _jump(fields[other])
+                jump, wanted = jumps[name], jumps[other]
                 if jump is None or wanted is None or jump == wanted:
                     continue
                 if (found := shortcut(name, other)) is not None:
                     nodes[found] = _at_jump(nodes[found], jump, wanted)
                     for one in nodes[found:number]:
-                        fields[one.name] = one.layer.fields([fields[name] for name in one.inputs])
-        fields[node.name] = node.layer.fields([fields[name] for name in node.inputs])
+                        jumps[one.name] = _jump_after(one.layer, [jumps[i] for i in one.inputs])
+        jumps[node.name] = _jump_after(node.layer, [jumps[name] for name in node.inputs])
     return nodes
+
+
+def _jump_after(layer: Layer, inputs: Sequence[Pair | None]) -> Pair | None:
+    """Return the image pixels from one unit of a layer's output to the next.
+
+    None for a vector. A map that is multiplied by one keeps its own, though each of its units is
+    computed from the whole image then.
+    """
+    known = next((jump for jump in inputs if jump is not None), None)
+    match layer:
+        case _WholeImage():
+            return None
+        case _Window(conv=ConvSpec(stride=stride)) | Shortcut(stride=stride) | Slice(stride=stride):
+            return known and (known[0] * stride[0], known[1] * stride[1])
+    return known
 
 
 def _jump(fields: Fields | None) -> Pair | None:
@@ -889,22 +899,6 @@ def _at_jump(node: Node, jump: Pair, wanted: Pair) -> Node:
     return replace(node, layer=replace(layer, stride=stride))
 
 
-<<<<<<< HEAD
-=======
-def _window_fields(conv: ConvSpec, fields: Fields | None) -> Fields | None:
-    if fields is None:
-        return None
-    height, width = (
-        Field(
-            field.first - axis.before * field.jump,
-            field.last + (axis.extent - 1 - axis.before) * field.jump,
-            field.jump * axis.stride,
-        )
-        for field, axis in zip(fields, conv.axes, strict=True)
-    )
-    return height, width
-
-
 def _strided(fields: Fields | None, stride: Pair) -> Fields | None:
     """Return the fields of every stride-th unit."""
     if fields is None:
@@ -915,7 +909,6 @@ def _strided(fields: Fields | None, stride: Pair) -> Fields | None:
     return height, width
 
 
->>>>>>> d1fef4e (Networks of torchvision and of the user: traced as graphs, and varied)
 def _joined(inputs: Sequence[Fields | None]) -> Fields | None:
     """Return the smallest fields that contain those of all inputs.
 

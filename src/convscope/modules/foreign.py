@@ -214,7 +214,7 @@ def _constructed(
             network = make(factory)()
     except UserError:
         raise
-    except Exception as error:  # noqa: BLE001 (the network's own code may raise anything)
+    except Exception as error:
         if torch.get_default_device().type != "meta":
             raise _failed(factory, error) from error
         # Some constructors compute with numbers, which the meta device has not.
@@ -307,9 +307,7 @@ def _target(factory: Factory) -> Callable[..., Any]:
     """Return the callable that a custom network's target names."""
     module_name, colon, name = factory.name.partition(":")
     if not colon or not all(part.isidentifier() for part in [*module_name.split("."), name]):
-        raise UserError(
-            f"model.target must be written package.module:make_net, got {factory.name}"
-        )
+        raise UserError(f"model.target must be written package.module:make_net, got {factory.name}")
     if factory.folder not in sys.path:
         sys.path.insert(0, factory.folder)
     try:
@@ -320,7 +318,7 @@ def _target(factory: Factory) -> Callable[..., Any]:
         raise UserError(
             f"model.target={factory.name}: there is no module {error.name} in {factory.folder}"
         ) from error
-    except Exception as error:  # noqa: BLE001 (the user's module may raise anything)
+    except Exception as error:
         raise _failed(factory, error) from error
     if not hasattr(module, name):
         raise UserError(

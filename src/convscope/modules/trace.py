@@ -14,7 +14,7 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils.flop_counter import FlopCounterMode
 from typing_extensions import override
@@ -66,7 +66,7 @@ def trace(network: nn.Module, input_shape: Shape) -> Graph:
             output is not (batch, classes).
     """
     for name, parameter in network.named_parameters():
-        if isinstance(parameter, UninitializedTensorMixin):
+        if is_lazy(parameter):
             raise UserError(f"{name} has no size before the first image: give its layer all sizes")
     recorder = _Recorder(network, torch.empty(_BATCH, *input_shape, device="meta"))
     output = recorder.run()
@@ -146,7 +146,7 @@ class _Recorder(TorchFunctionMode):
         self._paths = {module: path for path, module in network.named_modules()}
         self._stack: list[nn.Module] = []
         self._nodes: dict[str, Node] = {}
-        self._shapes: dict[str, Shape] = {IMAGE: tuple(image.shape[1:])}
+        self._shapes: dict[str, Shape] = {IMAGE: _shape(image, "NCHW")}
         self._kept: list[Tensor] = [image]
         """Tensors, so that no other one gets the address of an earlier one."""
         self._values = {id(image): _Value(IMAGE, "NCHW")}
@@ -174,7 +174,7 @@ class _Recorder(TorchFunctionMode):
         try:
             with torch.no_grad(), self:
                 # Not by a call: a compiled network would run other code.
-                return self._network._call_impl(self._image)
+                return nn.Module._call_impl(self._network, self._image)  # type: ignore[no-untyped-call]
         except (UserError, _Disagreement):
             raise
         except Exception as error:  # (the network's own code may raise anything)
@@ -403,8 +403,9 @@ class _Recorder(TorchFunctionMode):
         if id(weight) in self._values:
             return False
         value = self._value(tensor) if is_module else self._as_maps(tensor)
-        dilation, groups = pair(call.argument(5, "dilation", default=1)), call.argument(
-            6, "groups", default=1
+        dilation, groups = (
+            pair(call.argument(5, "dilation", default=1)),
+            call.argument(6, "groups", default=1),
         )
         spec = ConvSpec(
             (weight.shape[2], weight.shape[3]),
@@ -623,9 +624,9 @@ class _Recorder(TorchFunctionMode):
             dims = dims.replace("P", "C") if keeps else dims
         else:
             return False
-        return all(
-            [self._add(layer, (value.node,), output, dims, name) for output in outputs]
-        )
+        for output in outputs:
+            self._add(layer, (value.node,), output, dims, name)
+        return True
 
     def _concatenated(self, call: _Call) -> bool:
         tensors = call.argument(0, "tensors")
@@ -739,24 +740,28 @@ class _Recorder(TorchFunctionMode):
         return self._alias(call.output, value.node, value.dims)
 
 
-_READS_SHAPES = frozenset(
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_READS_SHAPES = _names(
     "shape size dim ndim dtype device numel nelement element_size stride is_nested is_cuda is_meta"
     " requires_grad is_contiguous is_floating_point is_complex is_sparse is_quantized layout"
     " storage_offset data_ptr get_device is_mkldnn grad_fn grad names __len__ __repr__ __format__"
     " __str__ __hash__ _version is_leaf"
     " new_zeros new_ones new_empty new_full new_tensor zeros_like ones_like empty_like full_like"
-    " rand_like randn_like".split()
+    " rand_like randn_like"
 )
 """Functions whose result does not depend on the numbers in a tensor."""
-_READS_VALUES = frozenset(
+_READS_VALUES = _names(
     "__bool__ item __int__ __float__ __index__ tolist numpy __array__ nonzero equal is_nonzero"
-    " allclose unique masked_select __contains__ bincount".split()
+    " allclose unique masked_select __contains__ bincount"
 )
 """Functions whose result decides how a network goes on."""
-_MULTIPLIES = frozenset(
+_MULTIPLIES = _names(
     "linear matmul __matmul__ mm bmm einsum addmm baddbmm tensordot bilinear conv1d conv2d conv3d"
     " conv_transpose1d conv_transpose2d conv_transpose3d scaled_dot_product_attention"
-    " multi_head_attention_forward".split()
+    " multi_head_attention_forward"
 )
 """Functions whose multiply-accumulates PyTorch's counter knows."""
 _VERBS = {"sub": "subtract", "mul": "multiply", "div": "divide", "true_divide": "divide"}
@@ -782,7 +787,7 @@ _HANDLERS: dict[str, Callable[[_Recorder, _Call], bool]] = {
     "batch_norm": _Recorder._batch_norm,
     "__getitem__": _Recorder._indexed,
 }
-for _names, _handler in (
+for _functions, _handler in (
     ("max_pool2d avg_pool2d", _Recorder._pool),
     ("adaptive_avg_pool2d adaptive_max_pool2d", _Recorder._adaptive_pool),
     ("group_norm instance_norm local_response_norm rms_norm", _Recorder._per_pixel),
@@ -807,7 +812,7 @@ for _names, _handler in (
     ),
     (" ".join(_ACTIVATIONS), _Recorder._elementwise),
 ):
-    _HANDLERS |= dict.fromkeys(_names.split(), _handler)
+    _HANDLERS |= dict.fromkeys(_functions.split(), _handler)
 
 
 def _is_plain_conv(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
