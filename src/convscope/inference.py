@@ -24,7 +24,7 @@ from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import find_run
 from convscope.text import size
-from convscope.variant import network_graph
+from convscope.variant import network_graph, network_name
 
 Picture = str | Path | Image.Image
 """An image file, or an image that Pillow has opened: of any size, grey or in colour."""
@@ -161,7 +161,14 @@ def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant
     data: dict[str, Any] = record.dataset
     channels, height, width = data["input_shape"]
     shape = channels, height, width
-    graph = network_graph(record.config["model"], shape, len(data["classes"]))
+    model = record.config["model"]
+    graph = network_graph(model, shape, len(data["classes"]))
+    trained, _, _ = model.get("fingerprint", "").partition("-")
+    if not graph.fingerprint.startswith(trained):
+        raise UserError(
+            f"{record.path or record.name} was trained with other layers than"
+            f" {network_name(model)} has now; restore its code, or add rerun=true to train it anew"
+        )
     convs = convs_from_config(record.config["conv"])
     geometry = network_geometry(graph.with_specs(convs), shape)
     # On "meta", without memory: a damaged record may describe a huge network.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from itertools import permutations
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 from typing_extensions import override
 
@@ -641,6 +642,18 @@ class Graph:
     factory: Factory | None = None
 
     @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the layers, and of the file that a custom network is defined in.
+
+        16 digits of the layers, then those of the file: an edited file is another network, though
+        its layers may be the same.
+        """
+        nodes = [(node.name, _plain(node.layer), node.inputs) for node in self.nodes]
+        layers = hashlib.sha256(repr(nodes).encode()).hexdigest()[:16]
+        source = self.factory.source[:16] if self.factory else ""
+        return f"{layers}-{source}" if source else layers
+
+    @cached_property
     def by_name(self) -> Mapping[str, Node]:
         """Each node by its name."""
         return {node.name: node for node in self.nodes}
@@ -818,6 +831,15 @@ def layer_shapes(graph: Graph, input_shape: Shape) -> tuple[dict[str, Shape], Re
             return shapes, Refused(node, inputs, reason)
         shapes[node.name] = node.layer.out_shape(inputs)
     return shapes, None
+
+
+def _plain(value: Any) -> Any:
+    """Return a layer as plain values, without its defaults: arguments may be added to a class."""
+    if is_dataclass(value):
+        given = {one.name: getattr(value, one.name) for one in fields(value)}
+        own = {one.name: given[one.name] for one in fields(value) if given[one.name] != one.default}
+        return type(value).__name__, {key: _plain(own[key]) for key in sorted(own)}
+    return tuple(map(_plain, value)) if isinstance(value, tuple) else value
 
 
 def _keeps_shape(layer: Layer) -> bool:

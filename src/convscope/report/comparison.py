@@ -32,6 +32,8 @@ _LONG = 40
 _PARTS = {"dataset": "data", "test_images": "data", "compile": "trainer"}
 """Part of the config under which a top-level key is listed."""
 _MACHINE = ("device", "threads", "torch")
+_UNTOLD = ("study", "fingerprint", "model.fingerprint")
+"""What a reader of a report learns nothing from."""
 
 
 def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
@@ -91,7 +93,7 @@ def shared_facts(runs: DataFrame) -> Facts:
     values = shared(runs)
     lines: dict[str, list[str]] = {}
     for key, value in values.items():
-        if key not in ("study", "fingerprint", *_MACHINE) and value not in (None, False):
+        if key not in (*_UNTOLD, *_MACHINE) and value not in (None, False):
             group, _, last = key.rpartition(".")
             lines.setdefault(group or _PARTS[key], []).append(f"{last} {value_text(value)}")
     machine = [f"{key} {value_text(values[key])}" for key in _MACHINE if key in values]

@@ -278,7 +278,8 @@ def _planned(
 def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, Any]:
     """Return the config as plain values: conv in pixels, data, devices and precision as used.
 
-    Varied layers are named one by one. Without the loggers: a record names no classes to be called.
+    Varied layers are named one by one; a network that was traced has a fingerprint. Without the
+    loggers: a record names no classes to be called.
     """
     plain = asdict(variant.config)
     del plain["logger"]
@@ -288,6 +289,8 @@ def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, 
         plain["conv"] = convs_to_config(variant.convs)
     if variant.graph.own_specs is not None:
         plain["model"]["vary"] = list(variant.graph.varied)
+    if variant.graph.factory is not None:
+        plain["model"]["fingerprint"] = variant.graph.fingerprint
     plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}
     plain["trainer"] |= {
         "accelerator": hardware.accelerator,
