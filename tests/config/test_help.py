@@ -66,8 +66,8 @@ def test_it_tells_the_meaning_of_the_conv_keys_first(shown: tuple[str, float]) -
 
 def test_it_lists_the_groups(shown: tuple[str, float]) -> None:
     for line in (
-        "model: base, deep, resnet20, wide",
-        "experiment: cifar10, tutorial",
+        "model: airbench, base, custom, deep, resnet18, resnet20, torchvision, wide",
+        "experiment: cifar10, cifar10-strong, tutorial",
         "data: auto, cifar10, cifar100, digits, fashion_mnist, image_folder, kmnist, mnist",
     ):
         assert line in shown[0].splitlines()

@@ -19,7 +19,7 @@ MAX_COUNT = 1_000_000_000
 """Largest count without a bound of its own: a larger one is a typing error and may overflow."""
 MAX_LAYERS = 1_000
 MAX_SEED = 2**32 - 1
-NETWORKS = ("stack", "resnet20", "torchvision", "custom")
+NETWORKS = ("stack", "resnet20", "airbench", "torchvision", "custom")
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ class ModelConfig:
     """The network, apart from the arguments of its varied convolutions."""
 
     channels: Annotated[list[int], Meta(ge=1, le=10_000)]
-    """Output channels, one entry per conv layer; per stage in a residual network."""
+    """Output channels, one entry per conv layer; per stage of resnet20, per block of airbench."""
     pool_after: Annotated[list[int], Meta(ge=1)]
     """Conv layers of a stack, counted from 1, that a max-pool follows (ceil mode: 13 to 7)."""
     network: Annotated[str, one_of(*NETWORKS), AddedLater("stack")] = "stack"
-    """stack of conv blocks, resnet20, a classifier of torchvision, or custom: one of your own."""
+    """stack of conv blocks, resnet20, airbench, a classifier of torchvision, or one of your own."""
     name: Annotated[str | None, AddedLater(None)] = None
     """Of a torchvision network, as in torchvision.models: resnet18."""
     target: Annotated[str | None, AddedLater(None)] = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from convscope.geometry import ConvSpec, Graph
 from convscope.geometry.factors import symmetric
+from convscope.networks.airbench import airbench
 from convscope.networks.resnet import resnet20
 from convscope.networks.stack import stack
 
@@ -24,13 +25,21 @@ def own_graph(model: Mapping[str, Any], classes: int) -> Graph:
     Raises:
         GeometryError: a layer that `vary`, `drop` or `pool_after` names does not exist.
     """
-    if model.get("network", "stack") == "resnet20":
-        graph = resnet20(model["channels"], classes).without(model.get("drop", []))
-        return graph.varying(model["vary"])
+    channels, drop = model["channels"], model.get("drop", [])
+    match model.get("network", "stack"):
+        case "resnet20":
+            graph = resnet20(channels, classes)
+        case "airbench":
+            graph = airbench(channels, classes, _pool(model))
+        case _:
+            return stack(channels, model["pool_after"], classes, _pool(model)).without(drop)
+    return graph.without(drop).varying(model["vary"])
+
+
+def _pool(model: Mapping[str, Any]) -> ConvSpec:
+    """Return the arguments of the max-pools; 2x2 with stride 2 where they are null."""
     kernel, stride, padding = (
-        model.get(f"pool_{key}", default)
+        default if model.get(f"pool_{key}") is None else model[f"pool_{key}"]
         for key, default in (("kernel", 2), ("stride", 2), ("padding", 0))
     )
-    pool = ConvSpec((kernel, kernel), (stride, stride), symmetric((padding, padding)))
-    graph = stack(model["channels"], model["pool_after"], classes, pool)
-    return graph.without(model.get("drop", []))
+    return ConvSpec((kernel, kernel), (stride, stride), symmetric((padding, padding)))
