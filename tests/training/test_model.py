@@ -77,7 +77,8 @@ def test_default_network_by_hand() -> None:
     """16-32-64 on 28 x 28, k3 s2 p1: 144 + 4608 + 18432 weights, 2 x 112 of batch norm, 650."""
     network = build_network(geometry(3, 2, 1, channels=(16, 32, 64)))
     assert [name for name, _ in network.features.named_children()] == [
-        "conv1", "norm1", "relu1", "pool1", "conv2", "norm2", "relu2", "conv3", "norm3", "relu3", "mean",
+        "conv1", "norm1", "relu1", "pool1", "conv2", "norm2", "relu2", "conv3", "norm3", "relu3",
+        "mean",
     ]  # fmt: skip
     assert sum(p.numel() for p in network.parameters()) == 144 + 4608 + 18432 + 224 + 650
 
