@@ -159,9 +159,9 @@ def test_a_key_that_is_not_marked_is_hashed_at_every_value() -> None:
 
 
 def test_a_key_added_later_is_held_to_its_range() -> None:
-    check_fields(LaterOptim(lr=1.0, weight_decay=0.0, warmup=0.5, beta2=0.999), {})
+    check_fields(LaterOptim("adamw", 1.0, 0.0, 0.0, 0.5, 0.0, beta2=0.999), {})
     with pytest.raises(UserError, match=r"^beta2 must be below 1, got 1.5$"):
-        check_fields(LaterOptim(lr=1.0, weight_decay=0.0, warmup=0.5, beta2=1.5), {})
+        check_fields(LaterOptim("adamw", 1.0, 0.0, 0.0, 0.5, 0.0, beta2=1.5), {})
 
 
 class Color(enum.StrEnum):

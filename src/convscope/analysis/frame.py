@@ -296,13 +296,9 @@ def _conv_columns(record: RunRecord) -> Row:
 
 def _varied_sizes(record: RunRecord, layers: int) -> list[Pair] | None:
     """Return height and width of each varied layer's input; None where they are not recorded."""
-    vary = record.config["model"].get("vary", "all")
-    sizes = [
-        layer["in_shape"][1:]
-        for layer in record.geometry
-        if (layer["name"] in vary if isinstance(vary, list) else layer["name"][:4] == "conv")
-    ]
-    return sizes if len(sizes) == layers else None
+    marked = [layer for layer in record.geometry if layer.get("is_varied")]
+    varied = marked or [layer for layer in record.geometry if layer["name"][:4] == "conv"]
+    return [layer["in_shape"][1:] for layer in varied] if len(varied) == layers else None
 
 
 def _network_columns(record: RunRecord) -> Row:

@@ -686,22 +686,43 @@ class Graph:
             raise GeometryError("the network has no 2-d convolution to vary")
         match vary:
             case "stem":
-                readers = [name for name in self.convs if self.reads_image(name)]
-                names = readers or list(self.convs)[:1]
+                names = self._stem
             case "all":
-                names = [name for name, conv in self.convs.items() if not conv.is_pointwise]
+                names = self._larger_than_1x1
             case _:
                 names = self._matching([vary] if isinstance(vary, str) else vary)
         if not names:
             raise GeometryError(f"model.vary={vary} names no conv layer: all of them are 1x1")
-        chosen = replace(self, varied=tuple(names))
+        chosen = replace(self, varied=names)
         return replace(chosen, own_specs=chosen.specs)
+
+    @property
+    def vary(self) -> str | list[str]:
+        """What `varying` takes for the varied layers; the same however they were named."""
+        for word, names in (("stem", self._stem), ("all", self._larger_than_1x1)):
+            if self.varied == names:
+                return word
+        return list(self.varied)
+
+    @property
+    def _stem(self) -> tuple[str, ...]:
+        readers = tuple(name for name in self.convs if self.reads_image(name))
+        return readers or tuple(self.convs)[:1]
+
+    @property
+    def _larger_than_1x1(self) -> tuple[str, ...]:
+        own = dict(zip(self.varied, self.own_specs or (), strict=False))
+        return tuple(
+            name
+            for name, conv in self.convs.items()
+            if own.get(name, conv.conv).kernel_size != (1, 1)
+        )
 
     def reads_image(self, name: str) -> bool:
         """Return whether a layer's input is the image, or pointwise layers of it."""
         return self.source(self.by_name[name].inputs[0]) == IMAGE
 
-    def _matching(self, patterns: Sequence[str]) -> list[str]:
+    def _matching(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """Return the conv layers that a pattern matches, in order of computation."""
         matching: set[str] = set()
         for pattern in patterns:
@@ -709,7 +730,7 @@ class Graph:
             if not found:
                 raise GeometryError(self._unmatched(pattern))
             matching.update(found)
-        return [name for name in self.convs if name in matching]
+        return tuple(name for name in self.convs if name in matching)
 
     def _unmatched(self, pattern: str) -> str:
         others = fnmatch.filter(self.by_name, pattern)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from convscope.geometry.label import padding_policy, variant_label
 from convscope.geometry.suggest_fix import require_possible
 
 _FP32_BYTES = 4
+_ADDED_LATER = {"groups": 1, "is_varied": False, "is_unproductive": False}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class LayerGeometry:
         skipped: per axis, input pixels in the gaps between windows.
         padding_share: share of the outputs whose window touches padding, 0 to 1.
         groups: parts of the channels that a conv layer convolves separately.
+        is_varied: whether a variant sets the arguments of this layer, in a network in which others
+            keep theirs.
         is_unproductive: whether each unit of its input has the whole image in its receptive field
             already, in size: Richter et al., "Should You Go Deeper?" (2021).
     """
@@ -73,6 +76,7 @@ class LayerGeometry:
     skipped: Pair
     padding_share: float
     groups: int = 1
+    is_varied: bool = False
     is_unproductive: bool = False
 
     @property
@@ -95,8 +99,8 @@ class LayerGeometry:
     def as_record(self) -> dict[str, Any]:
         """Return the layer for JSON: pairs are lists, a border `{"image": 1, "padding": 0}`.
 
-        The keys are those of this class, except `unread_border` for the unused border. Older
-        records have neither `groups` nor `is_unproductive`, which are left out at their default.
+        The keys are those of this class, except `unread_border` for the unused border. Those that
+        older records lack are left out at their default.
         """
         row: dict[str, Any] = {}
         for key, value in asdict(self).items():
@@ -106,7 +110,7 @@ class LayerGeometry:
                     for factor in FACTORS
                     if not factor.is_default([own := getattr(self.conv, factor.key)])
                 }
-            elif (key, value) not in (("groups", 1), ("is_unproductive", False)):
+            elif (key, value) not in _ADDED_LATER.items():
                 # Existing records have the key unread_border.
                 row["unread_border" if key == "unused_border" else key] = to_json(value)
         return row
@@ -161,6 +165,11 @@ class NetworkGeometry:
         return self.graph.specs
 
     @property
+    def first_varied(self) -> LayerGeometry:
+        """The first layer whose arguments a variant sets."""
+        return next(layer for layer in self.layers if layer.name == self.graph.varied[0])
+
+    @property
     def last_layer(self) -> str:
         """Name of the layer that gives the final map, without pointwise ones after it."""
         return self.graph.source(self.final)
@@ -208,10 +217,12 @@ def window_layers(graph: Graph, input_shape: Shape) -> Iterator[LayerGeometry]:
     """Yield the conv and pool layers in order, up to the first layer that PyTorch refuses."""
     shapes, _ = layer_shapes(graph, input_shape)
     fields = _fields(graph, shapes)
+    varied = graph.varied if graph.own_specs is not None else ()
     for node in graph.nodes[: len(shapes) - 1]:
         if isinstance(node.layer, Conv | Pool):
             (source,) = node.inputs
-            yield _layer(node, shapes[source], shapes[node.name], fields[source], input_shape)
+            layer = _layer(node, shapes[source], shapes[node.name], fields[source], input_shape)
+            yield replace(layer, is_varied=node.name in varied)
 
 
 def _fields(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Fields | None]:

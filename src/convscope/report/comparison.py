@@ -22,6 +22,7 @@ from convscope.analysis.table import (
 )
 from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
+from convscope.runs.identity import is_as_before
 from convscope.tables import Table
 from convscope.text import count, counted, listed
 
@@ -89,11 +90,16 @@ def studies_text(runs: DataFrame) -> str:
 
 
 def shared_facts(runs: DataFrame) -> Facts:
-    """Return the values that all runs share, by part of the config, except null and false."""
+    """Return the values that all runs share, by part of the config.
+
+    Null, false and empty lists are left out, and so are keys that older runs lack at their default.
+    """
     values = shared(runs)
     lines: dict[str, list[str]] = {}
     for key, value in values.items():
-        if key not in (*_UNTOLD, *_MACHINE) and value not in (None, False):
+        if key not in (*_UNTOLD, *_MACHINE) and value not in (None, False, ""):
+            if is_as_before(key, value):
+                continue
             group, _, last = key.rpartition(".")
             lines.setdefault(group or _PARTS[key], []).append(f"{last} {value_text(value)}")
     machine = [f"{key} {value_text(values[key])}" for key in _MACHINE if key in values]

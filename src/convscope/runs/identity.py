@@ -65,7 +65,7 @@ def _plain_group(group: Mapping[Any, Any], key: str) -> dict[str, object]:
         if type(name) is not str:
             raise TypeError(f"{key or 'the config'} has a key that is no text: {name!r}")
         dotted = f"{key}.{name}" if key else name
-        if dotted not in EXCLUDED and (type(value), value) != _added_later().get(dotted):
+        if dotted not in EXCLUDED and not is_as_before(dotted, value):
             plain[name] = _plain(value, dotted)
     return plain
 
@@ -76,6 +76,11 @@ def config_values(config: Mapping[str, Any]) -> dict[str, Any]:
     for key, (_, default) in _added_later().items():
         values.setdefault(key, default)
     return values
+
+
+def is_as_before(key: str, value: object) -> bool:
+    """Return whether a dotted key is one that older runs lack, and has the value that they had."""
+    return (type(value), value) == _added_later().get(key)
 
 
 @cache

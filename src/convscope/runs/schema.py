@@ -73,6 +73,7 @@ class Layer(Struct):
     activation_bytes: Count | UnsetType = UNSET
     skipped: Pair | UnsetType = UNSET
     groups: Annotated[int, Meta(ge=2)] | UnsetType = UNSET
+    is_varied: bool | UnsetType = UNSET
     is_unproductive: bool | UnsetType = UNSET
 
 

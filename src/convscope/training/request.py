@@ -278,7 +278,7 @@ def _planned(
 def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, Any]:
     """Return the config as plain values: conv in pixels, data, devices and precision as used.
 
-    Varied layers are named one by one; a network that was traced has a fingerprint. Without the
+    Varied layers are named in one way; a network that was traced has a fingerprint. Without the
     loggers: a record names no classes to be called.
     """
     plain = asdict(variant.config)
@@ -288,7 +288,7 @@ def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, 
     else:
         plain["conv"] = convs_to_config(variant.convs)
     if variant.graph.own_specs is not None:
-        plain["model"]["vary"] = list(variant.graph.varied)
+        plain["model"]["vary"] = variant.graph.vary
     if variant.graph.factory is not None:
         plain["model"]["fingerprint"] = variant.graph.fingerprint
     plain["data"] |= {"name": images.name, "fingerprint": images.fingerprint}

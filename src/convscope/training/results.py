@@ -50,7 +50,7 @@ def describe(
             _write_sizes(logger.experiment, geometry)
             logger.experiment.add_custom_scalars(CHARTS)
             logger.log_markdown("geometry", geometry_text(geometry))
-            logger.log_figure("geometry/window", window_picture(geometry.layers[0]))
+            logger.log_figure("geometry/window", window_picture(geometry.first_varied))
 
 
 def _write_sizes(writer: SummaryWriter, geometry: NetworkGeometry) -> None:
