@@ -167,10 +167,19 @@ def _share(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
+LATENCY_BATCHES = (1, 256)
+"""Images per forward pass whose latency is measured."""
+
+
+def latency_name(batch: int, percentile: int) -> str:
+    """Return the name of the metric of such calls."""
+    return f"latency_b{batch}_p{percentile}_ms"
+
+
 def _latency_metric(batch: int, percentile: int) -> Metric:
     images = "1 image" if batch == 1 else f"{batch} images"
     middle = "median" if percentile == 50 else f"{percentile}th percentile"
-    name = f"latency_b{batch}_p{percentile}_ms"
+    name = latency_name(batch, percentile)
     views: frozenset[View] = frozenset({"table", "hparams", "pareto", "scatter"})
     if percentile == 50:
         views |= {"heat", "parallel"}
@@ -179,13 +188,13 @@ def _latency_metric(batch: int, percentile: int) -> Metric:
         tag=f"summary/{name}",
         definition=f"milliseconds of a forward pass of {images}: {middle} of its calls, measured on"
         " request",
-        title=f"latency of {images}, p{percentile}",
+        title=f"p{percentile} latency, batch {batch}",
         head=f"b{batch} p{percentile} ms",
         hparams=f"latency b{batch} p{percentile}, ms",
         of_calls=Calls(batch, percentile),
         better="smaller",
         number=_latency,
-        short=_latency,
+        short=_three_digits,
         unit="ms",
         axis_unit="ms",
         phrase=f"{{}} for {images} (p{percentile})",
@@ -299,7 +308,11 @@ METRICS: dict[str, Metric] = {
             phrase="{} at its peak",
             views=frozenset({"hparams", "search"}),
         ),
-        *(_latency_metric(batch, percentile) for batch in (1, 256) for percentile in (50, 95)),
+        *(
+            _latency_metric(batch, percentile)
+            for batch in LATENCY_BATCHES
+            for percentile in (50, 95)
+        ),
         Metric(
             name="final_map",
             tag="summary/final_map",

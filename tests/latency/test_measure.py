@@ -242,6 +242,24 @@ def test_a_run_that_is_deleted_meanwhile_is_not_made_anew(
     assert not folders[1].exists()
 
 
+def test_nothing_is_written_before_all_is_measured(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(BaseException):
+        pass
+
+    def stop(turns: Any, calls: Any, rounds: Any) -> None:
+        in_turns(turns, calls, list(rounds)[:3])
+        raise Stopped
+
+    in_turns = module.in_turns
+    before = {path: path.read_bytes() for path in sorted(folders[0].parent.glob("*/*.*"))}
+    monkeypatch.setattr(module, "in_turns", stop)
+    with pytest.raises(Stopped):
+        measure(folders)
+    assert {path: path.read_bytes() for path in sorted(folders[0].parent.glob("*/*.*"))} == before
+
+
 def test_a_full_disk_leaves_whole_records(
     folders: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from convscope.errors import UserError
 from convscope.metrics import latencies
+from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, record_errors
 from convscope.text import counted
 from convscope.training.distributed.processes import DeviceFailed, child
@@ -35,9 +36,7 @@ def train_one(overrides: Sequence[str]) -> RunRecord:
     from convscope.training.train import train
 
     record = train(request)
-    if not request.config.latency or request.config.trainer.fast_dev_run:
-        return record
-    return with_latency([record])[0]
+    return with_latency([record])[0] if request.config.latency else record
 
 
 def record_latency(folders: Sequence[Path]) -> dict[Path, RunRecord]:
@@ -77,10 +76,16 @@ def with_latency(records: Sequence[RunRecord]) -> list[RunRecord]:
 
     What goes wrong is logged: the runs themselves are trained.
     """
-    finished = [record for record in records if record.status == "finished"]
-    if all(name in record.metrics for record in finished for name in latencies()):
+    folders = {
+        record.id: folder
+        for record in records
+        if record.status == "finished"
+        # Not with `trainer.fast_dev_run`, which writes nothing.
+        and RunDirectory(folder := _folder(record)).record.exists()
+    }
+    known = (record.metrics for record in records if record.id in folders)
+    if all(name in metrics for metrics in known for name in latencies()):
         return list(records)
-    folders = {record.id: _folder(record) for record in finished}
     try:
         measured = record_latency(list(folders.values()))
     except UserError as error:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from convscope.errors import UserError
 from convscope.inference import TrainedVariant, load_run
 from convscope.latency.turns import ROUNDS, Turn, calls_per_turn, in_turns
-from convscope.metrics import METRICS
+from convscope.metrics import LATENCY_BATCHES, METRICS
 from convscope.runs.directory import RunDirectory
 from convscope.runs.environment import source_versions
 from convscope.runs.lock import RunLocked
@@ -27,8 +27,6 @@ from convscope.runs.record import RunRecord, current_record, record_errors, utc_
 from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.devices import device_name, find_accelerator
 from convscope.training.record import amend_record
-
-BATCHES = sorted({one.of_calls.batch for one in METRICS.values() if one.of_calls is not None})
 
 Runs = list[tuple[RunDirectory, RunRecord]]
 
@@ -97,7 +95,7 @@ def measure(folders: Sequence[Path]) -> Measured:
     ]
     turns = {
         (number, batch): turn_of(one.network, one.device, one.precision, one.input_shape, batch)
-        for batch in BATCHES
+        for batch in LATENCY_BATCHES
         for number, one in enumerate(networks)
     }
     calls: dict[tuple[int, int], int] = {}
@@ -115,7 +113,7 @@ def measure(folders: Sequence[Path]) -> Measured:
     measured_at = utc_now()
     for number, one in enumerate(networks):
         of_batches = {
-            batch: seconds[number, batch] for batch in BATCHES if (number, batch) in turns
+            batch: seconds[number, batch] for batch in LATENCY_BATCHES if (number, batch) in turns
         }
         if of_batches:
             result.networks += 1

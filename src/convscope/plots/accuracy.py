@@ -12,7 +12,7 @@ from pandas import DataFrame, Series
 
 from convscope.analysis import pareto
 from convscope.errors import UserError
-from convscope.metrics import METRICS, Metric, metrics_of
+from convscope.metrics import LATENCY_BATCHES, METRICS, Metric, latency_name, metrics_of
 from convscope.plots.axes import (
     bounded,
     error_bars,
@@ -112,8 +112,10 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
         f"{counted(more, 'more setting')} not shown" if more else "",
     ]
     which = "more" if against.better == "larger" else "less"
+    # Beside a unit there is no room for the direction at 360 pixels.
+    beside = against.axis_unit or f"{which} is better"
     x_axis = x.layout() | {
-        "title": {"text": f"{against.title}, {which} is better"},
+        "title": {"text": f"{against.title}, {beside}"},
         "tickfont": {"size": 11},
     }
     # Leaves room for a triangle beside the numbers.
@@ -285,10 +287,11 @@ FIGURE = Figure(
                 f"Test accuracy and latency of {images}",
                 f"{_CAPTION} The latency is the median time of a forward pass of {images}. The"
                 " dotted line is the Pareto front by mean validation accuracy.",
-                {"cost": f"latency_b{batch}_p50_ms"},
-                needs=f"latency_b{batch}_p50_ms",
+                {"cost": latency_name(batch, 50)},
+                needs=latency_name(batch, 50),
             )
-            for batch, images in ((1, "1 image"), (256, "256 images"))
+            for batch in LATENCY_BATCHES
+            for images in [counted(batch, "image")]
         ),
     ),
 )

@@ -10,6 +10,7 @@ from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
 from convscope.analysis.pairwise import LEVEL
+from convscope.metrics import LATENCY_BATCHES, latency_name
 from convscope.text import count, counted, counted_range, listed, percentage_points, times
 
 _FEW_SEEDS = 3
@@ -17,6 +18,8 @@ _RISE = 0.005
 """Gain of validation accuracy in the last epoch from which a variant is still improving."""
 _UNSTEADY = 1.2
 """Ratio of a variant's fastest to its slowest run from which speeds are called unsteady."""
+_UNSTEADY_CALLS = 3
+"""Ratio of the 95th percentile of a latency to its median from which calls are called unsteady."""
 
 
 def caveats(runs: DataFrame) -> list[str]:
@@ -233,3 +236,11 @@ def _latency_caveats(finished: DataFrame) -> Iterator[str]:
             "Latencies were measured at different times: differences between them need not come"
             f" from the variants; {again}"
         )
+    for batch in LATENCY_BATCHES:
+        middle, high = (finished[latency_name(batch, percentile)] for percentile in (50, 95))
+        factor = (high / middle).max()
+        if factor >= _UNSTEADY_CALLS:
+            yield (
+                f"The 95th percentile of the latency of a batch of {batch} is up to {times(factor)}"
+                " its median: other programs may have used the machine."
+            )
