@@ -127,13 +127,15 @@ class TrainedVariant:
         """
         mixed = self.record.environment["precision"] == "bf16-mixed"
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
-            inputs = self.preprocess(images)
-            scores: Tensor = (
-                mean_with_mirrored(self.network, inputs)
-                if self.record.config["data"].get("test_flip")
-                else self.network(inputs)
-            )
+            scores = self.class_scores(self.preprocess(images))
         return scores.float().softmax(dim=1)
+
+    def class_scores(self, inputs: Tensor) -> Tensor:
+        """Return class scores (batch, classes) of preprocessed images, as in the run's test."""
+        if self.record.config["data"].get("test_flip"):
+            return mean_with_mirrored(self.network, inputs)
+        scores: Tensor = self.network(inputs)
+        return scores
 
     def predict(self, images: Pictures) -> list[str]:
         """Return the name of the most probable class of each image."""

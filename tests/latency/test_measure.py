@@ -89,7 +89,7 @@ def test_values_are_those_of_ones_own_loop(
         record = record_of(folder)
         times = {batch: draw.gamma(2, batch / 1e5, 999).tolist() for batch in (1, 256)}
         network = Timed(clock, record.variant, times)
-        return SimpleNamespace(network=network, input_shape=(1, 2, 2))
+        return SimpleNamespace(network=network, class_scores=network, input_shape=(1, 2, 2))
 
     monkeypatch.setattr(module, "load_run", load)
     monkeypatch.setattr(module, "turn_of", partial(turn_of, clock=lambda: clock.now))
@@ -151,6 +151,36 @@ def test_the_seeds_of_a_variant_share_a_measurement(
         environment = {k: v for k, v in new.environment.items() if k != "latency"}
         metrics = {k: v for k, v in new.metrics.items() if k not in NAMES}
         assert dataclasses.replace(new, environment=environment, metrics=metrics) == old
+
+
+def test_mirror_images_are_part_of_a_call(
+    ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that averages over mirror images takes two passes, and is another network."""
+    runs = []
+    for flip in (False, True):
+        request = ask(tmp_path, *SHORT, f"data.test_flip={flip}")
+        assert train(request).status == "finished"
+        runs.append(request.directory.path)
+    images: list[int] = []
+
+    def turn(forward: Any, *rest: Any) -> Callable[[int], list[float]]:
+        forward.__self__.network.register_forward_pre_hook(
+            lambda _, inputs: images.append(len(inputs[0]))
+        )
+
+        def calls(number: int) -> list[float]:
+            images.clear()
+            forward(torch.zeros(2, 1, 28, 28))
+            return [float(sum(images))] * number
+
+        return calls
+
+    monkeypatch.setattr(module, "turn_of", turn)
+    assert measure(runs).networks == 2
+    single, double = (latencies_of(run)[0] for run in runs)
+    assert single is not None
+    assert double == 2 * single > 0
 
 
 def test_tensorboard_has_them(folders: list[Path], scalars) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from convscope.errors import UserError
@@ -28,6 +28,7 @@ from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.devices import device_name, find_accelerator
 from convscope.training.record import amend_record
 
+Forward = Callable[[Tensor], Tensor]
 Runs = list[tuple[RunDirectory, RunRecord]]
 
 
@@ -51,13 +52,13 @@ class Network:
     """A network to measure, with the runs that get its latencies.
 
     Attributes:
-        network: in evaluation mode, on `device`.
+        forward: class scores of images on `device`, in evaluation mode.
         input_shape: (channels, height, width).
         precision: 32-true or bf16-mixed, as in the run's evaluation.
     """
 
     runs: Runs
-    network: nn.Module
+    forward: Forward
     input_shape: tuple[int, int, int]
     device: torch.device
     precision: str
@@ -94,7 +95,7 @@ def measure(folders: Sequence[Path]) -> Measured:
         if (network := _load(runs, result)) is not None
     ]
     turns = {
-        (number, batch): turn_of(one.network, one.device, one.precision, one.input_shape, batch)
+        (number, batch): turn_of(one.forward, one.device, one.precision, one.input_shape, batch)
         for batch in LATENCY_BATCHES
         for number, one in enumerate(networks)
     }
@@ -134,8 +135,8 @@ def _by_network(folders: Sequence[Path], result: Measured) -> dict[str, Runs]:
                 key = json.dumps(
                     [
                         *(config["conv"], config["model"], data["input_shape"]),
-                        *(len(data["classes"]), _device(record).type),
-                        record.environment["precision"],
+                        *(len(data["classes"]), config["data"].get("test_flip", False)),
+                        *(_device(record).type, record.environment["precision"]),
                     ],
                     sort_keys=True,
                 )
@@ -164,14 +165,14 @@ def _load(runs: Runs, result: Measured) -> Network | None:
             result.problems.append(f"{record.name} not measured: {error}".replace("\n", "; "))
             continue
         device = _device(record)
-        network = trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         precision = record.environment["precision"]
-        return Network(runs, network, trained.input_shape, device, precision)
+        return Network(runs, trained.class_scores, trained.input_shape, device, precision)
     return None
 
 
 def turn_of(
-    network: nn.Module,
+    forward: Forward,
     device: torch.device,
     precision: str,
     input_shape: tuple[int, int, int],
@@ -181,7 +182,7 @@ def turn_of(
     """Return what makes a network's calls in a turn.
 
     Args:
-        network: in evaluation mode, on the device.
+        forward: class scores of images, by a network in evaluation mode.
         device: of the calls; it is idle when the clock is read.
         precision: bf16-mixed computes in bfloat16 as Lightning's evaluation does.
         input_shape: (channels, height, width).
@@ -197,11 +198,11 @@ def turn_of(
         seconds = []
         with torch.autocast(device.type, torch.bfloat16, mixed, cache_enabled=False):
             # Other networks have had the caches since this one's last turn.
-            network(images)
+            forward(images)
             synchronize()
             for _ in range(calls):
                 started = clock()
-                network(images)
+                forward(images)
                 synchronize()
                 seconds.append(clock() - started)
         return seconds
