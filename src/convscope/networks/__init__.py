@@ -28,7 +28,7 @@ def own_graph(model: Mapping[str, Any], classes: int) -> Graph:
     channels, drop = model["channels"], model.get("drop", [])
     match model.get("network", "stack"):
         case "resnet20":
-            graph = resnet20(channels, classes)
+            graph = resnet20(channels, classes, model["pool_after"], _pool(model))
         case "airbench":
             graph = airbench(channels, classes, _pool(model))
         case _:

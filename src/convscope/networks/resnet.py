@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convscope.geometry import ConvSpec
+from convscope.geometry import ConvSpec, GeometryError
 from convscope.geometry.factors import symmetric
 from convscope.geometry.graph import (
     Activation,
@@ -12,28 +12,47 @@ from convscope.geometry.graph import (
     Conv,
     GlobalPool,
     Graph,
+    Layer,
     Linear,
     Merge,
     Node,
+    Pool,
     Shortcut,
 )
 from convscope.networks.stack import chain
 
+_BLOCKS = 3
+"""Residual blocks per stage."""
 
-def resnet20(channels: Sequence[int], classes: int, blocks: int = 3) -> Graph:
+
+def resnet20(
+    channels: Sequence[int], classes: int, pool_after: Sequence[int], pool: ConvSpec
+) -> Graph:
     """Return the ResNet-20 of He et al., "Deep Residual Learning" (2016), section 4.2.
 
-    A 3x3 stem, then stages of residual blocks with two 3x3 convolutions each. From the second
+    A 3x3 stem, then stages of three residual blocks with two 3x3 convolutions each. From the second
     stage on the first block of a stage has stride 2. Shortcuts have no weights (option A).
 
     Args:
         channels: output channels of each stage; 16, 32, 64 in the paper.
         classes: outputs of the head.
-        blocks: residual blocks per stage.
+        pool_after: [1] for a max-pool after the stem, as ResNets for large images have; else [].
+        pool: the max-pool's kernel size, stride and padding.
+
+    Raises:
+        GeometryError: `pool_after` has another value.
     """
-    nodes = [*chain([("conv1", _conv(channels[0])), ("bn1", BatchNorm()), ("relu", Activation())])]
+    if list(pool_after) not in ([], [1]):
+        raise GeometryError(f"model.pool_after must be [] or [1] in resnet20, got {pool_after}")
+    stem: list[tuple[str, Layer]] = [
+        ("conv1", _conv(channels[0])),
+        ("bn1", BatchNorm()),
+        ("relu", Activation()),
+        *([("maxpool", Pool(pool))] if pool_after else []),
+    ]
+    nodes = [*chain(stem)]
     for stage, width in enumerate(channels, start=1):
-        for block in range(blocks):
+        for block in range(_BLOCKS):
             stride = 2 if stage > 1 and block == 0 else 1
             nodes += _block(f"layer{stage}.{block}", width, stride, nodes[-1].name)
     nodes += chain([("avgpool", GlobalPool()), ("fc", Linear(classes))], nodes[-1].name)
