@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 
 from convscope.errors import UserError, on_one_line
@@ -31,6 +30,7 @@ from convscope.geometry.graph import (
     Mixing,
     layer_shapes,
 )
+from convscope.modules.dynamo import without_dynamo
 from convscope.modules.graph_net import Conv2d
 from convscope.modules.trace import CannotRun, module_spec, trace
 from convscope.text import listed, size
@@ -63,7 +63,8 @@ def foreign_graph(model: Mapping[str, Any], input_shape: Shape, classes: int) ->
         (model["pool_kernel"], model["pool_stride"], model["pool_padding"]),
         str(Path.cwd()) if model["network"] == "custom" else "",
     )
-    graph = _traced(factory, input_shape).varying(model["vary"])
+    with without_dynamo():
+        graph = _traced(factory, input_shape).varying(model["vary"])
     assert graph.factory is not None
     for name in graph.varied:
         if name not in graph.factory.convs:
@@ -277,6 +278,9 @@ def _set_pools(network: nn.Module, factory: Factory) -> None:
 
 
 def _torchvision_maker(factory: Factory) -> Callable[[], nn.Module]:
+    # Here: a custom network may not need it.
+    import torchvision
+
     known = torchvision.models.list_models(module=torchvision.models)
     if factory.name not in known:
         raise UserError(

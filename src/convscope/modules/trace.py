@@ -16,7 +16,6 @@ from torch.nn.modules.module import (
 )
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode, resolve_name
-from torch.utils.flop_counter import FlopCounterMode
 from typing_extensions import override
 
 from convscope.errors import UserError, on_one_line
@@ -940,6 +939,9 @@ def _reshaped_dims(
 
 def _macs(call: _Call) -> int:
     """Return the multiply-accumulates of a call, by PyTorch's own counter."""
+    # Here: most networks do not need it, and it takes 0.2 s.
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         call.function(*call.args, **call.kwargs)
     return int(counter.get_total_flops()) // 2
