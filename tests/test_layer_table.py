@@ -1,7 +1,9 @@
 """The tables of the lesson, and the text that TensorBoard shows."""
 
+from convscope import geometry
 from convscope.geometry import NetworkGeometry
-from convscope.layer_table import COSTS, SIZES, geometry_text, layer_table
+from convscope.layer_table import COSTS, SIZES, geometry_text, layer_table, legend, merged
+from convscope.networks.resnet import resnet20
 
 from .convs import parse_conv, stack_geometry
 
@@ -45,3 +47,101 @@ def test_the_text_for_tensorboard_holds_tables_and_findings() -> None:
     assert (
         "\n\n- the receptive field of a conv2 unit holds at most 8 of 28 pixels per axis." in text
     )
+
+
+def resnet20_geometry(vary: str | list[str], **typed: object) -> NetworkGeometry:
+    """ResNet-20 on CIFAR-10's images."""
+    graph = resnet20([16, 32, 64], 10).varying(vary)
+    keep = dict.fromkeys(("kernel_size", "stride", "padding"), "keep")
+    convs = geometry.parse_conv(keep | typed, graph, (3, 32, 32))
+    return geometry.network_geometry(graph.with_specs(convs), (3, 32, 32))
+
+
+# By hand. Receptive fields: 3 + 6 * 2 = 15, then jump 2 after 17, 17 + 4 * 4 = 33 >= 32 for the
+# input of layer2.2.conv2. Parameters: 9 * 16 * 16 = 2,304 and 9 * 32 * 32 = 9,216 a layer.
+GROUPED = (
+    ("conv1 *", "k3 s1 p1", "16x32x32", "3", "442,368", "432", "0", "12 %"),
+    ("layer1 (6 layers)", "k3 s1 p1", "16x32x32", "15", "14,155,776", "13,824", "0", "12 %"),
+    ("layer2.0.conv1", "k3 s2 p1", "32x16x16", "17", "1,179,648", "4,608", "1", "12 %"),
+    ("layer2 (4 layers)", "k3 s1 p1", "32x16x16", "33", "9,437,184", "36,864", "0", "23 %"),
+    ("layer2.2.conv2 °", "k3 s1 p1", "32x16x16", "37", "2,359,296", "9,216", "0", "23 %"),
+    ("layer3.0.conv1 °", "k3 s2 p1", "64x8x8", "41", "1,179,648", "18,432", "1", "23 %"),
+    ("layer3 (5 layers) °", "k3 s1 p1", "64x8x8", "81", "11,796,480", "184,320", "0", "44 %"),
+)
+
+
+def test_a_long_network_is_grouped_by_stage() -> None:
+    layers = resnet20_geometry("stem").as_records()
+    table = layer_table(layers)
+    assert table.columns[1] == "<k-s-p"
+    assert table.rows == GROUPED
+    sizes = layer_table(layers, SIZES).rows
+    assert sizes[3][2:4] == ("32x16x16", "32x16x16")
+    assert sizes[-1][2:] == ("64x8x8", "64x8x8", "81", "4", "0")
+    # 6 maps of 16 x 32 x 32 numbers of 4 bytes.
+    assert layer_table(layers, COSTS).rows[1][3] == "384.0 KiB"
+
+
+def test_every_layer_on_request() -> None:
+    layers = resnet20_geometry("stem").as_records()
+    rows = layer_table(layers, every=True).rows
+    assert len(rows) == 19
+    assert rows[0][0] == "conv1 *"
+    assert rows[12][0] == "layer2.2.conv2 °"
+
+
+def test_varied_layers_have_a_row_and_a_mark() -> None:
+    layers = resnet20_geometry(["layer2.*.conv1"], kernel_size=5, padding=2).as_records()
+    names = [row[0] for row in layer_table(layers).rows]
+    # 15 + 4, + 4, + 8, + 4 = 35 >= 32 for the input of layer2.2.conv1.
+    assert names == [
+        "conv1", "layer1 (6 layers)", "layer2.0.conv1 *", "layer2.0.conv2", "layer2.1.conv1 *",
+        "layer2.1.conv2", "layer2.2.conv1 * °", "layer2.2.conv2 °", "layer3.0.conv1 °",
+        "layer3 (5 layers) °",
+    ]  # fmt: skip
+
+
+def test_many_varied_layers_are_grouped_by_their_arguments() -> None:
+    layers = resnet20_geometry("all").as_records()
+    rows = layer_table(layers).rows
+    # All are varied, so that no mark is needed.
+    assert [row[0] for row in rows] == ["conv1", *(row[0] for row in GROUPED[1:])]
+    kernels = [3] * 19
+    kernels[3] = 5
+    padding = [1] * 19
+    padding[3] = 2
+    one = resnet20_geometry("all", kernel_size=kernels, padding=padding).as_records()
+    assert [row[:2] for row in layer_table(one).rows[1:4]] == [
+        ("layer1 (2 layers)", "k3 s1 p1"),
+        ("layer1.1.conv1", "k5 s1 p2"),
+        ("layer1 (3 layers)", "k3 s1 p1"),
+    ]
+
+
+def test_the_legend_explains_marks_and_grouped_rows_that_there_are() -> None:
+    layers = resnet20_geometry("stem").as_records()
+    text = legend(SIZES, layers)
+    assert text.startswith("k-s-p: kernel size, stride, padding; RF: receptive field")
+    assert "; several layers in a row: in of the first, out of the last, sums," in text
+    assert "; *: varied, conv.* applies to it; °: unproductive, the receptive field of" in text
+    assert "several layers" not in legend(SIZES, layers, every=True)
+    short = legend(SIZES, network(3, 1, 1).as_records())
+    assert short == legend(SIZES)
+    assert "several" not in short
+    assert "°" not in short
+
+
+def test_groups_of_a_convolution_are_shown() -> None:
+    (row,) = network(3, 1, 1).as_records()[:1]
+    assert layer_table([{**row, "groups": 64}]).rows[0][1] == "k3 s1 p1 g64"
+    several = [{**row, "groups": 32}, {**row, "groups": 96}, {**row, "kernel_size": [1, 1]}]
+    assert layer_table([merged(several)]).rows[0][1] == "k3 s1 p1 g32 to 96, k1 s1 p1"
+
+
+def test_the_text_for_tensorboard_groups_first_and_is_complete() -> None:
+    grouped, every = geometry_text(resnet20_geometry("stem")).split("\n\nAll 19 layers:\n\n")
+    assert "\n| layer1 (6 layers) | k3 s1 p1 | 16x32x32 | 16x32x32 | 15 | 1 | 0 |\n" in grouped
+    assert "\n- 7 conv layers from layer2.2.conv2 on are unproductive" in grouped
+    assert every.count("\n| layer1.2.conv2 | ") == 2
+    assert "\n| conv1 \\* | k3 s1 p1 |" in every
+    assert "\n| layer3.2.conv2 ° | k3 s1 p1 | 64x8x8 | 64x8x8 | 81 | 4 | 0 |\n" in every

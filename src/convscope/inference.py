@@ -17,14 +17,14 @@ from convscope.checkpoint import read_best
 from convscope.data.augment import mean_with_mirrored
 from convscope.data.pixels import fit_to_input
 from convscope.errors import UserError
-from convscope.geometry import convs_from_config, network_geometry
+from convscope.geometry import network_geometry
 from convscope.metrics import describe
 from convscope.modules import build_network
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import find_run
 from convscope.text import size
-from convscope.variant import network_graph, network_name
+from convscope.variant import recorded_graph
 
 Picture = str | Path | Image.Image
 """An image file, or an image that Pillow has opened: of any size, grey or in colour."""
@@ -162,17 +162,7 @@ def load_run(run: str | Path | RunRecord, output_dir: str | Path) -> TrainedVari
 def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant:
     data: dict[str, Any] = record.dataset
     channels, height, width = data["input_shape"]
-    shape = channels, height, width
-    model = record.config["model"]
-    graph = network_graph(model, shape, len(data["classes"]))
-    trained, _, _ = model.get("fingerprint", "").partition("-")
-    if not graph.fingerprint.startswith(trained):
-        raise UserError(
-            f"{record.path or record.name} was trained with other layers than"
-            f" {network_name(model)} has now; restore its code, or add rerun=true to train it anew"
-        )
-    convs = convs_from_config(record.config["conv"])
-    geometry = network_geometry(graph.with_specs(convs), shape)
+    geometry = network_geometry(recorded_graph(record), (channels, height, width))
     # On "meta", without memory: a damaged record may describe a huge network.
     with torch.device("meta"):
         network = build_network(geometry)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from convscope.geometry import NetworkGeometry, conv_from_layer, conv_text, pair_token
+from convscope.geometry.network import LONG
 from convscope.geometry.rules import findings
 from convscope.tables import Table, markdown
 from convscope.text import memory_size, share, size
+
+VARIED, UNPRODUCTIVE = "*", "°"
+"""Marks behind a layer's name."""
+_MOST_VARIED = 8
+"""Varied layers of a long network that have a row each."""
+_MOST_KINDS = 3
+"""Kinds of layers whose arguments the row of several layers shows."""
 
 Layer = Mapping[str, Any]
 """A row of `RunRecord.geometry`, as `NetworkGeometry.as_records` returns them."""
@@ -58,8 +67,22 @@ def _unused_border(layer: Layer) -> str:
     return axes[0] if axes[0] == axes[1] else "x".join(axes)
 
 
+def _arguments(row: Layer) -> str:
+    """Return a layer's arguments, `k3 s1 p1 g64`; of several layers each kind once."""
+    groups: dict[str, list[int]] = {}
+    for layer in row.get("layers", [row]):
+        groups.setdefault(conv_text(conv_from_layer(layer)), []).append(layer.get("groups", 1))
+    texts = [
+        f"{text} g{min(numbers)}{f' to {max(numbers)}' if len(set(numbers)) > 1 else ''}"
+        if max(numbers) > 1
+        else text
+        for text, numbers in groups.items()
+    ]
+    return ", ".join([*texts[:_MOST_KINDS], *(["…"] if len(texts) > _MOST_KINDS else [])])
+
+
 NAME = Column("layer", lambda layer: str(layer["name"]))
-CONV = Column("kernel-stride-padding", lambda layer: conv_text(conv_from_layer(layer)))
+CONV = Column("kernel-stride-padding", _arguments)
 IN = Column("in", lambda layer: size(layer["in_shape"]))
 OUT = Column("out", lambda layer: size(layer["out_shape"]))
 RECEPTIVE_FIELD = Column(
@@ -115,25 +138,150 @@ TOUCHES_PADDING = Column(
 )
 
 RUN_COLUMNS = (NAME, CONV, OUT, RECEPTIVE_FIELD, MACS, PARAMS, UNUSED_PIXELS, TOUCHES_PADDING)
-RUN_LEGEND = f"{'; '.join(c.legend for c in (RECEPTIVE_FIELD, *RUN_COLUMNS[-2:]))}."
-"""Legend of a run's table, which fits in 80 characters for the presets in `configs/model`."""
+RUN_EXPLAINED = (CONV, RECEPTIVE_FIELD, UNUSED_PIXELS, TOUCHES_PADDING)
+"""Columns that the legend of a run's table explains."""
 
 SIZES = (NAME, CONV, IN, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE)
 COSTS = (NAME, PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING)
 """Columns of the lesson's two tables."""
+BLOCK_LEGEND = (
+    "several layers in a row: in of the first, out of the last, sums, the largest receptive field"
+    " and padding"
+)
 
 
-def layer_table(layers: Sequence[Layer], columns: Sequence[Column] = RUN_COLUMNS) -> Table:
-    """Return a table with a row per layer."""
-    heads = tuple(
-        "<" * (column in (NAME, CONV)) + (column.head or column.title) for column in columns
+def layer_table(
+    layers: Sequence[Layer], columns: Sequence[Column] = RUN_COLUMNS, every: bool = False
+) -> Table:
+    """Return a table with a row per layer, or per `blocks` of a long network.
+
+    Args:
+        layers: all layers, or the first ones.
+        columns: the columns.
+        every: whether a long network's table has a row per layer, too.
+    """
+    heads = tuple("<" * (column in (NAME, CONV)) + _head(column, layers) for column in columns)
+    by_name = {str(layer["name"]): layer for layer in layers}
+    names = [(name,) for name in by_name] if every else blocks(list(by_name), by_name)
+    rows = [merged([by_name[name] for name in block]) for block in names]
+    marks = _marks(layers)
+    return Table(
+        heads,
+        tuple(
+            tuple(
+                column.text(row) + "".join(f" {mark}" for mark in marks(row)) * (column is NAME)
+                for column in columns
+            )
+            for row in rows
+        ),
     )
-    return Table(heads, tuple(tuple(column.text(layer) for column in columns) for layer in layers))
 
 
-def legend(columns: Sequence[Column]) -> str:
-    """Return the meanings of the column heads as one sentence."""
-    return f"{'; '.join(column.legend for column in columns if column.meaning)}."
+def _head(column: Column, layers: Sequence[Layer]) -> str:
+    # The names of a long network's layers are long too.
+    if column is CONV and len(layers) > LONG:
+        return "k-s-p"
+    return column.head or column.title
+
+
+def _marks(layers: Sequence[Layer]) -> Callable[[Layer], str]:
+    """Return a function of a row that gives its marks; what all conv layers are is not marked."""
+    are_varied = {bool(layer.get("is_varied")) for layer in layers if layer["kind"] == "conv"}
+
+    def marks(row: Layer) -> str:
+        convs = [layer for layer in row.get("layers", [row]) if layer["kind"] == "conv"]
+        return VARIED * (
+            len(are_varied) > 1 and any(layer.get("is_varied") for layer in convs)
+        ) + UNPRODUCTIVE * any(layer.get("is_unproductive") for layer in convs)
+
+    return marks
+
+
+def blocks(names: Sequence[str], *networks: Mapping[str, Layer]) -> list[tuple[str, ...]]:
+    """Return the names of layers such that a row of a table can stand for each block of them.
+
+    In a long network, the layers of a stage (the first part of their names) form a block: those
+    with stride 1 that follow each other, unproductive ones apart from others. A varied layer is
+    its own block; of many varied layers, those that have the same arguments share one.
+
+    Args:
+        names: of the layers, in order.
+        networks: the layers by name of one network, or of several to be compared; a layer may be
+            missing.
+    """
+    if len(names) <= LONG:
+        return [(name,) for name in names]
+    varied = {
+        name
+        for name in names
+        if any(network.get(name, {}).get("is_varied") for network in networks)
+    }
+
+    def key(name: str) -> object:
+        layers = [network.get(name) for network in networks]
+        is_varied = name in varied
+        if (is_varied and len(varied) <= _MOST_VARIED) or any(
+            max(layer["stride"]) > 1 for layer in layers if layer
+        ):
+            return name
+        return (
+            name.partition(".")[0],
+            is_varied,
+            *(
+                layer and (bool(layer.get("is_unproductive")), is_varied and _arguments(layer))
+                for layer in layers
+            ),
+        )
+
+    return [tuple(block) for _, block in groupby(names, key)]
+
+
+def merged(layers: Sequence[Layer]) -> Layer:
+    """Return one row for the layers of a block: input of the first, output of the last, and sums.
+
+    Receptive field, skipped pixels and the share that touches padding are the largest.
+    """
+    first, last = layers[0], layers[-1]
+    if len(layers) == 1:
+        return first
+    stage = first["name"].partition(".")[0]
+    return {
+        **last,
+        "name": f"{stage} ({len(layers)} layers)",
+        "layers": layers,
+        "in_shape": first["in_shape"],
+        **{
+            key: sum(layer[key] for layer in layers)
+            for key in ("params", "macs", "activation_bytes")
+        },
+        **{
+            key: [max(layer[key][axis] for layer in layers) for axis in (0, 1)]
+            for key in ("receptive_field", "skipped")
+        },
+        "padding_share": max(layer["padding_share"] for layer in layers),
+    }
+
+
+def legend(columns: Sequence[Column], layers: Sequence[Layer] = (), every: bool = False) -> str:
+    """Return the meanings of the column heads, and of the marks that the table has, as a sentence.
+
+    Args:
+        columns: columns of the table.
+        layers: as for `layer_table`.
+        every: as for `layer_table`.
+    """
+    marks = {mark for layer in layers for mark in _marks(layers)(layer)}
+    is_long = len(layers) > LONG
+    parts = [
+        "k-s-p: kernel size, stride, padding" if is_long and CONV in columns else "",
+        *(column.legend for column in columns if column.meaning),
+        BLOCK_LEGEND if is_long and not every else "",
+        f"{VARIED}: varied, conv.* applies to it" if VARIED in marks else "",
+        f"{UNPRODUCTIVE}: unproductive, the receptive field of its input spans the image"
+        if UNPRODUCTIVE in marks
+        else "",
+    ]
+    return f"{'; '.join(filter(None, parts))}."
 
 
 def summary(geometry: NetworkGeometry) -> str:
@@ -146,14 +294,26 @@ def summary(geometry: NetworkGeometry) -> str:
 
 
 def geometry_text(geometry: NetworkGeometry) -> str:
-    """Return the geometry as Markdown: tables with legends, the summary and the findings."""
+    """Return the geometry as Markdown: tables with legends, the summary and the findings.
+
+    The tables of a long network are grouped; tables of all its layers follow at the end.
+    """
     layers = geometry.as_records()
+
+    def tables(every: bool) -> list[str]:
+        return [
+            text.replace(VARIED, f"\\{VARIED}")
+            for columns in (SIZES, COSTS)
+            for text in (
+                markdown(layer_table(layers, columns, every)),
+                legend(columns, layers, every),
+            )
+        ]
+
     parts = [
-        markdown(layer_table(layers, SIZES)),
-        legend(SIZES),
-        markdown(layer_table(layers, COSTS)),
-        legend(COSTS),
+        *tables(every=False),
         f"{summary(geometry)}.",
         "\n".join(f"- {sentence}" for sentence in findings(geometry).values()),
+        *([f"All {len(layers)} layers:", *tables(every=True)] if geometry.is_long else []),
     ]
     return "\n\n".join(part for part in parts if part)

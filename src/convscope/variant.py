@@ -11,6 +11,7 @@ from typing import Any
 from convscope.config.compose import Composer
 from convscope.config.schema import TrainConfig
 from convscope.data import Facts, dataset_facts
+from convscope.errors import UserError
 from convscope.geometry import (
     ConvSpec,
     Graph,
@@ -18,6 +19,7 @@ from convscope.geometry import (
     LayerGeometry,
     NetworkGeometry,
     Shape,
+    convs_from_config,
     network_geometry,
     parse_conv,
     require_batch_norm,
@@ -25,6 +27,7 @@ from convscope.geometry import (
     window_layers,
 )
 from convscope.networks import FOREIGN, own_graph
+from convscope.runs.record import RunRecord
 from convscope.text import size
 
 
@@ -142,6 +145,27 @@ def network_graph(model: Mapping[str, Any], input_shape: Shape, classes: int) ->
     from convscope.modules.foreign import foreign_graph
 
     return foreign_graph(model, input_shape, classes)
+
+
+def recorded_graph(record: RunRecord) -> Graph:
+    """Return the network of a run, with the run's convolutions.
+
+    Raises:
+        LookupError, TypeError, ValueError: the record is damaged.
+        UserError: the network cannot be made, or has other layers than at the time of the run.
+    """
+    channels, height, width = record.dataset["input_shape"]
+    # Older records lack the classes, on which no layer but the head depends.
+    classes = len(record.dataset.get("classes") or [""])
+    model = record.config["model"]
+    graph = network_graph(model, (channels, height, width), classes)
+    trained, _, _ = model.get("fingerprint", "").partition("-")
+    if not graph.fingerprint.startswith(trained):
+        raise UserError(
+            f"{record.path or record.name} was trained with other layers than"
+            f" {network_name(model)} has now; restore its code, or add rerun=true to train it anew"
+        )
+    return graph.with_specs(convs_from_config(record.config["conv"]))
 
 
 def network_name(model: Mapping[str, Any]) -> str:

@@ -2,8 +2,11 @@
 
 import pytest
 
-from convscope.geometry import NetworkGeometry
+from convscope.geometry import ConvSpec, Graph, NetworkGeometry, network_geometry
+from convscope.geometry.factors import symmetric
+from convscope.geometry.graph import Conv, Flatten, GlobalPool, Linear, Merge, Node
 from convscope.geometry.rules import RULES, findings
+from convscope.networks.stack import chain
 
 from ..convs import parse_conv, stack_geometry
 
@@ -231,3 +234,97 @@ def test_what_stands_out_in_the_default_network() -> None:
         "the receptive field of a conv3 unit holds at most 12 of 28 pixels per axis.",
         "78 % of the MACs are in conv3.",
     ]
+
+
+def long_network(*layers: Node) -> NetworkGeometry:
+    """Thirteen 3x3 layers of one channel, a.0 to a.12 on 40x40, then these."""
+    thirteen = [(f"a.{number}", conv(3, 1, 1)) for number in range(13)]
+    nodes = (*chain(thirteen), *layers)
+    return network_geometry(Graph(nodes, varied=()), (1, 40, 40))
+
+
+def conv(kernel: int, stride: int, padding: int) -> Conv:
+    return Conv(1, ConvSpec((kernel, kernel), (stride, stride), symmetric((padding, padding))))
+
+
+def test_a_long_network_s_layers_are_counted() -> None:
+    tail = chain(
+        [
+            *((f"b.{number}", conv(1, 2, 0)) for number in range(2)),  # 40 to 20 to 10
+            ("b.2", conv(3, 1, 1)),
+            *((f"b.{number}", conv(1, 1, 0)) for number in (3, 4)),
+            *((f"c.{number}", conv(4, 1, 2)) for number in range(4)),  # 10 to 14
+            *((f"d.{number}", conv(2, 1, 0)) for number in range(13)),  # 14 to 1
+            ("mean", GlobalPool()),
+            ("head", Linear(10)),
+        ],
+        "a.12",
+    )
+    found = findings(long_network(*tail))
+    assert found["pointwise_kernel"] == (
+        "4 of the 5 conv layers from b.0 to b.4 are 1x1: they mix the channels of a pixel without"
+        " its neighbours."
+    )
+    assert found["skipped_pixels"] == ("b.0 and b.1 skip 1 of every 2 rows and columns (stride 2).")
+    assert found["even_kernel"] == (
+        "the 4x4 kernel of 4 conv layers from c.0 to c.3 has no centre pixel: its outputs lie half"
+        " a pixel off the input's pixels; the 2x2 kernel of 13 conv layers from d.0 to d.12 has no"
+        " centre pixel: its outputs lie half a pixel off the input's pixels."
+    )
+    # 10 to 11 to 12 to 13 to 14: each another fact.
+    assert found["grown_output"] == (
+        "c.0 grows from 10x10 to 11x11; c.1 grows from 11x11 to 12x12; c.2 grows from 12x12 to"
+        " 13x13; similarly 1 other conv layer: padding adds more than the kernel takes."
+    )
+    # Outputs clear of padding: 7 of 11, 8 of 12, 9 of 13 and 10 of 14 an axis. 1 - (7 / 11)^2
+    assert found["touches_padding"] == (
+        "60 % of c.0's, 56 % of c.1's and 52 % of c.2's outputs touch padding."
+    )
+    # 27 pixels after a.12 at jump 1, 35 after b.2 at jump 4, then + 12 a layer of c: 47.
+    assert found["unproductive_layers"].startswith("16 conv layers from c.1 on are unproductive:")
+    assert found["small_final_map"].startswith("d.12's map is 1x1:")
+
+
+def test_a_network_without_global_pooling_has_nothing_to_average() -> None:
+    tail = chain([("b.0", conv(40, 1, 0)), ("flat", Flatten()), ("head", Linear(10))], "a.12")
+    assert "small_final_map" not in findings(long_network(*tail))
+
+
+def test_many_layers_whose_outputs_touch_padding() -> None:
+    tail = chain(
+        [
+            ("b.0", conv(3, 5, 1)),  # 40 to 8
+            *((f"c.{number}", conv(3, 1, 1)) for number in range(2)),
+            ("d.0", conv(3, 2, 1)),  # 8 to 4
+            *((f"e.{number}", conv(3, 1, 1)) for number in range(3)),
+            ("f", conv(3, 2, 1)),  # 4 to 2
+            ("g", conv(3, 1, 1)),
+        ],
+        "a.12",
+    )
+    # 1 - (2 / 4)^2 in e; all in g; in f 1 of 2 windows an axis is clear: 1 - (1 / 2)^2.
+    assert findings(long_network(*tail))["touches_padding"] == (
+        "at least 50 % of the outputs touch padding in 5 conv layers from e.0 to g, most in g:"
+        " 100 %."
+    )
+    only_e = findings(long_network(*tail[:-2], *chain([("e.3", conv(3, 1, 1))], "e.2")))
+    assert only_e["touches_padding"] == (
+        "75 % of the outputs touch padding in 4 conv layers from e.0 to e.3."
+    )
+
+
+def test_branches_that_do_not_reach_the_whole_image_are_not_counted() -> None:
+    # After 13 layers of 3x3 a unit has 27 of 40 pixels; `wide` adds 14, `narrow` nothing.
+    branches = (
+        Node("b.wide", conv(15, 1, 7), ("a.12",)),
+        Node("b.narrow", conv(1, 1, 0), ("a.12",)),
+        Node("b.after_wide", conv(3, 1, 1), ("b.wide",)),
+        Node("b.after_narrow", conv(3, 1, 1), ("b.narrow",)),
+        Node("b.add", Merge(), ("b.after_wide", "b.after_narrow")),
+        Node("c", conv(3, 1, 1), ("b.add",)),
+    )
+    found = findings(long_network(*branches))
+    assert found["unproductive_layers"] == (
+        "2 of the 3 conv layers from b.after_wide on are unproductive: the receptive field of"
+        " their input spans the whole image already."
+    )

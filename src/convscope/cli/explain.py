@@ -51,9 +51,9 @@ invalid.
 """
 LARGEST_INPUT = 1_000
 _TAKES = {
-    "network": ("json", "html", "input", "run"),
+    "network": ("all", "html", "input", "json", "layer", "run"),
     "sample": ("input",),
-    "diff": ("json", "html", "input"),
+    "diff": ("all", "html", "input", "json", "layer"),
     "grid": ("json", "html", "png"),
     "rules": (),
 }
@@ -69,19 +69,23 @@ class Args:
         command: `sample`, `diff`, `grid`, `rules`, `help`, or `network` if none of them is typed.
         overrides: the overrides, and `vs` between those of `diff`.
         json: whether to print JSON.
+        all: whether tables show each layer of a long network.
         html: page to write.
         png: picture to write.
         input_size: height and width of the input, in pixels.
         run: folder of a trained run.
+        layer: name of the layer that the page shows.
     """
 
     command: str
     overrides: tuple[str, ...]
     json: bool = False
+    all: bool = False
     html: Path | None = None
     png: Path | None = None
     input_size: Pair | None = None
     run: Path | None = None
+    layer: str | None = None
 
 
 def main() -> int:
@@ -95,13 +99,18 @@ def _command() -> None:
         print(HELP, end="")
         return
     # Imported here, so that --help and errors in the options need not wait for Hydra and Rich.
-    from convscope.lesson import commands
+    from convscope.lesson import commands, diff
 
+    page = commands.PageChoice(args.layer, args.input_size, args.run)
     match args.command:
+        case "network" if args.html is not None:
+            commands.write_layer_page(args.html, [args.overrides], page)
         case "network":
-            commands.network(args.overrides, args.json, args.html, args.input_size, args.run)
+            commands.network(args.overrides, args.json, args.all)
+        case "diff" if args.html is not None:
+            commands.write_layer_page(args.html, diff.split(args.overrides), page)
         case "diff":
-            commands.compare(args.overrides, args.json, args.html, args.input_size)
+            commands.compare(args.overrides, args.json, args.all)
         case "grid":
             commands.grid(args.overrides, args.json, args.html, args.png)
         case "sample":
@@ -116,22 +125,25 @@ def parse(arguments: Sequence[str]) -> Args:
     Raises:
         UserError: an option that the command does not take, or an invalid value.
     """
-    parser = Parser("overrides", flags=("json",), values=("input", "html", "png", "run"))
+    flags, values = ("all", "json"), ("html", "input", "layer", "png", "run")
+    parser = Parser("overrides", flags=flags, values=values)
     given = parser.parse_intermixed_args(list(arguments))
     if given.help:
         return Args("help", ())
     overrides = tuple(given.overrides)
     command = overrides[0] if overrides and overrides[0] in _COMMANDS else "network"
-    options = {name for name in ("json", "input", "html", "png", "run") if getattr(given, name)}
+    options = {name for name in (*flags, *values) if getattr(given, name)}
     _check(command, options)
     return Args(
         command,
         overrides if command == "network" else overrides[1:],
         given.json,
+        given.all,
         output_file("html", given.html),
         output_file("png", given.png),
         _input_size(given.input),
         None if given.run is None else Path(given.run),
+        given.layer,
     )
 
 
@@ -140,7 +152,7 @@ def _check(command: str, options: set[str]) -> None:
         takers = [name for name, taken in _TAKES.items() if option in taken]
         raise UserError(f"--{option} is for {', '.join(takers)}, not for {command}: see --help")
     if command in ("network", "diff") and "html" not in options:
-        for option in sorted(options & {"input", "run"}):
+        for option in sorted(options & {"input", "layer", "run"}):
             raise UserError(f"--{option} needs --html FILE here: see --help")
 
 

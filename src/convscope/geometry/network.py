@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any, Literal
 
-from convscope.geometry.conv import Border, ConvSpec, ImpossibleVariant, Pair
+from convscope.geometry.conv import Border, ConvAxis, ConvSpec, ImpossibleVariant, Pair
 from convscope.geometry.factors import FACTORS, to_json
 from convscope.geometry.graph import (
     IMAGE,
@@ -29,6 +29,8 @@ from convscope.geometry.graph import (
 from convscope.geometry.label import padding_policy, variant_label
 from convscope.geometry.suggest_fix import require_possible
 
+LONG = 12
+"""Conv and pool layers above which tables group a network's layers and findings count them."""
 _FP32_BYTES = 4
 _ADDED_LATER = {"groups": 1, "is_varied": False, "is_unproductive": False}
 
@@ -174,6 +176,11 @@ class NetworkGeometry:
         """Name of the layer that gives the final map, without pointwise ones after it."""
         return self.graph.source(self.final)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether its layers are too many to name each of them in a sentence."""
+        return len(self.layers) > LONG
+
     def as_records(self) -> list[dict[str, object]]:
         """Return a row per layer for JSON."""
         return [layer.as_record() for layer in self.layers]
@@ -296,12 +303,12 @@ def _layer(
     """
     layer, is_conv = node.layer, isinstance(node.layer, Conv)
     assert isinstance(layer, Conv | Pool)
-    axes = list(zip(layer.conv.axes, in_shape[1:], strict=True))
+    axes = [
+        (with_room(axis, length, outputs), length)
+        for axis, length, outputs in zip(layer.conv.axes, in_shape[1:], out_shape[1:], strict=True)
+    ]
     fields = layer.fields([below])
-    if isinstance(layer, Pool) and layer.ceil_mode:
-        borders = (Border(0, 0), Border(0, 0))
-    else:
-        borders = axes[0][0].unused_border(axes[0][1]), axes[1][0].unused_border(axes[1][1])
+    borders = axes[0][0].unused_border(axes[0][1]), axes[1][0].unused_border(axes[1][1])
     skipped = axes[0][0].skipped(axes[0][1]), axes[1][0].skipped(axes[1][1])
     without_padding = prod(axis.outputs_without_padding(length) for axis, length in axes)
     pads = any(map(any, layer.conv.padding))
@@ -324,6 +331,12 @@ def _layer(
         is_unproductive=below is None
         or all(field.size >= length for field, length in zip(below, image[1:], strict=True)),
     )
+
+
+def with_room(axis: ConvAxis, pixels: int, outputs: int) -> ConvAxis:
+    """Return an axis padded such that its last window, rounded up in a pool, fits."""
+    end = (outputs - 1) * axis.stride + axis.extent - axis.before
+    return replace(axis, after=max(axis.after, end - pixels))
 
 
 def _centre(image: Shape) -> tuple[float, float]:

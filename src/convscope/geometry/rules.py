@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from convscope.geometry.factors import pair_token
+from convscope.geometry.graph import GlobalPool
 from convscope.geometry.network import LayerGeometry, NetworkGeometry
 from convscope.geometry.receptive import largest_receptive_field
 from convscope.text import counted, listed, share, size
@@ -14,6 +15,8 @@ from convscope.text import counted, listed, share, size
 PADDING_SHARE = 0.5
 MACS_SHARE = 0.75
 FIELD_EXCESS = 2
+_MOST_NAMES = 3
+"""Layers of a long network that a sentence names, and facts of such a network in a sentence."""
 _AXES = ("row", "column")
 _SIDES = ("height", "width")
 
@@ -102,10 +105,13 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
             return None
         if len(gaps) == 2 and len(set(gaps.values())) == 1:
             gaps = {"rows and columns": gaps["rows"]}
+        skipped = listed([f"{part} {axes}" for axes, part in gaps.items()])
+        stride = f"stride {pair_token(layer.conv.stride)}"
+        if geometry.is_long:
+            return f"{{layers}} skip{{s}} {skipped} ({stride})"
         used = prod(layer.covered_pixels(axis) for axis in (0, 1))
         return (
-            f"{layer.name}'s stride {pair_token(layer.conv.stride)} skips"
-            f" {listed([f'{part} {axes}' for axes, part in gaps.items()])}:"
+            f"{layer.name}'s {stride} skips {skipped}:"
             f" {used:,} of {prod(layer.size):,} pixels are used"
         )
 
@@ -122,11 +128,11 @@ def padding_only_outputs(geometry: NetworkGeometry) -> str | None:
     def clause(layer: LayerGeometry) -> str | None:
         outputs = prod(layer.out_shape[1:])
         empty = outputs - prod(layer.windows_on_input(axis) for axis in (0, 1))
-        return (
-            f"{empty:,} of {layer.name}'s {outputs:,} outputs read nothing but padding"
-            if empty
-            else None
-        )
+        if not empty:
+            return None
+        if geometry.is_long:
+            return "{layers} {have} outputs that read nothing but padding"
+        return f"{empty:,} of {layer.name}'s {outputs:,} outputs read nothing but padding"
 
     return _sentence(_grouped(geometry, clause))
 
@@ -138,13 +144,28 @@ def touches_padding(geometry: NetworkGeometry) -> str | None:
     Where most outputs do, the border effects of Alsallakh et al., "Mind the Pad" (ICLR 2021), reach
     most of the feature map.
     """
-
-    def clause(layer: LayerGeometry) -> str | None:
-        part = layer.padding_share
-        return f"{share(part)} of {{own}}" if part >= PADDING_SHARE else None
-
-    clauses = _grouped(geometry, clause)
-    return f"{listed(clauses, most=None)} outputs touch padding." if clauses else None
+    layers = [
+        layer
+        for layer in geometry.layers
+        if layer.kind == "conv" and layer.padding_share >= PADDING_SHARE
+    ]
+    if not layers:
+        return None
+    if geometry.is_long and len(layers) > _MOST_NAMES:
+        most = max(layers, key=lambda layer: layer.padding_share)
+        least = min(layer.padding_share for layer in layers)
+        where = f"outputs touch padding in {_listed([layer.name for layer in layers], geometry)}"
+        if share(least) == share(most.padding_share):
+            return f"{share(least)} of the {where}."
+        return (
+            f"at least {share(PADDING_SHARE)} of the {where}, most in {most.name}:"
+            f" {share(most.padding_share)}."
+        )
+    shares: dict[str, list[str]] = {}
+    for layer in layers:
+        shares.setdefault(share(layer.padding_share), []).append(f"{layer.name}'s")
+    parts = [f"{part} of {listed(names, most=None)}" for part, names in shares.items()]
+    return f"{listed(parts, most=None)} outputs touch padding."
 
 
 @_rule("larger output", "at least 1 pixel in height or width")
@@ -274,14 +295,17 @@ def unproductive_layers(geometry: NetworkGeometry) -> str | None:
     Such layers hardly improve the classification: Richter et al., "Should You Go Deeper?
     Optimizing Convolutional Neural Network Architectures without Training" (2021).
     """
-    names = [one.name for one in geometry.layers if one.kind == "conv" and one.is_unproductive]
+    convs = [layer for layer in geometry.layers if layer.kind == "conv"]
+    names = [layer.name for layer in convs if layer.is_unproductive]
     match names:
         case []:
             return None
         case [name]:
             who, whose = f"{name} is", "its input"
         case [first, *_]:
-            who, whose = f"{len(names)} conv layers from {first} on are", "their input"
+            following = len(convs) - [layer.name for layer in convs].index(first)
+            number = _of_all(len(names), following)
+            who, whose = f"{number} conv layers from {first} on are", "their input"
     return f"{who} unproductive: the receptive field of {whose} spans the whole image already."
 
 
@@ -304,7 +328,8 @@ def small_final_map(geometry: NetworkGeometry) -> str | None:
 
     Global average pooling: Lin et al., "Network in Network" (2014).
     """
-    if prod(geometry.final_map) > 1:
+    averages = [node for node in geometry.graph.nodes if isinstance(node.layer, GlobalPool)]
+    if prod(geometry.final_map) > 1 or all(node.inputs != (geometry.final,) for node in averages):
         return None
     return (
         f"{geometry.last_layer}'s map is {size(geometry.final_map)}:"
@@ -318,25 +343,39 @@ def _grouped(geometry: NetworkGeometry, clause: Callable[[LayerGeometry], str | 
     Args:
         geometry: the network.
         clause: returns the clause about a layer, or None. It may contain `{layers}` for the
-            layers' names, `{own}` for their possessives, and the keys of `_ONE`, which are
-            replaced by singular or plural forms.
+            layers' names, and the keys of `_ONE`, which are replaced by singular or plural forms.
     """
     layers: dict[str, list[str]] = {}
     for layer in geometry.layers:
         if layer.kind == "conv" and (text := clause(layer)) is not None:
             layers.setdefault(text, []).append(layer.name)
-    return [
-        text.format(
-            layers=listed(names, most=None),
-            own=listed([f"{name}'s" for name in names], most=None),
-            **(_ONE if len(names) == 1 else _SEVERAL),
-        )
+    clauses = [
+        text.format(layers=_listed(names, geometry), **(_ONE if len(names) == 1 else _SEVERAL))
         for text, names in layers.items()
     ]
+    if not geometry.is_long or len(clauses) <= _MOST_NAMES:
+        return clauses
+    others = sum(map(len, list(layers.values())[_MOST_NAMES:]))
+    return [*clauses[:_MOST_NAMES], f"similarly {counted(others, 'other conv layer')}"]
 
 
-_ONE = {"s": "s", "are": "is", "their": "its", "they_mix": "it mixes"}
-_SEVERAL = {"s": "", "are": "are", "their": "their", "they_mix": "they mix"}
+_ONE = {"s": "s", "are": "is", "have": "has", "their": "its", "they_mix": "it mixes"}
+_SEVERAL = {"s": "", "are": "are", "have": "have", "their": "their", "they_mix": "they mix"}
+
+
+def _listed(names: Sequence[str], geometry: NetworkGeometry) -> str:
+    """Return the names of conv layers; of a long network's many their number, first and last."""
+    if not geometry.is_long or len(names) <= _MOST_NAMES:
+        return listed(names, most=None)
+    convs = [layer.name for layer in geometry.layers if layer.kind == "conv"]
+    if len(names) == len(convs):
+        return f"all {len(convs)} conv layers"
+    between = convs.index(names[-1]) - convs.index(names[0]) + 1
+    return f"{_of_all(len(names), between)} conv layers from {names[0]} to {names[-1]}"
+
+
+def _of_all(part: int, whole: int) -> str:
+    return str(part) if part == whole else f"{part} of the {whole}"
 
 
 def _sentence(clauses: Sequence[str], end: str = ".") -> str | None:

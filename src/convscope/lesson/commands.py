@@ -6,11 +6,13 @@ import inspect
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from convscope.config.errors import key_of
 from convscope.errors import UserError
 from convscope.files import replace_file
 from convscope.geometry import ConvSpec, Pair
@@ -25,8 +27,9 @@ from convscope.lesson.grid import (
     require_single,
 )
 from convscope.lesson.page import write_page
+from convscope.lesson.page.layer import PageLayer, page_layer
 from convscope.tables import new_console, print_line, print_list, print_paragraph, print_table
-from convscope.text import size
+from convscope.text import listed, size
 from convscope.variant import Variant, VariantComposer
 
 if TYPE_CHECKING:
@@ -38,53 +41,51 @@ _MOST_ROWS = 20
 _GAP = "..."
 
 
-def network(
-    overrides: Sequence[str],
-    as_json: bool,
-    html: Path | None,
-    input_size: Pair | None,
-    run: Path | None,
-) -> None:
-    """Print the geometry of one variant, or write the interactive page of its first layer.
+@dataclass(frozen=True)
+class PageChoice:
+    """What the interactive page shows.
+
+    Attributes:
+        layer: name of the layer; by default the first varied one.
+        input_size: height and width of its input.
+        run: folder of a trained run, whose filters the page shows.
+    """
+
+    layer: str | None = None
+    input_size: Pair | None = None
+    run: Path | None = None
+
+
+def network(overrides: Sequence[str], as_json: bool, every: bool) -> None:
+    """Print the geometry of one variant.
 
     Args:
         overrides: the overrides that select the variant.
         as_json: whether to print JSON.
-        html: page to write.
-        input_size: height and width of the page's input.
-        run: folder of a trained run, whose filters the page shows.
+        every: whether a long network's tables have a row per layer.
 
     Raises:
         ImpossibleVariant: the variant is impossible; the layers before the refused one are printed.
     """
-    if html is not None:
-        _write_page(html, [overrides] if overrides else [], input_size, run)
-        return
     (variant,) = _variants(overrides)
     if as_json:
         _print_json(records.variant_record(variant))
     else:
-        _show_variant(new_console(), variant)
+        _show_variant(new_console(), variant, every)
     if variant.impossible is not None:
         sys.stdout.flush()
         raise variant.impossible
 
 
-def compare(
-    overrides: Sequence[str], as_json: bool, html: Path | None, input_size: Pair | None
-) -> None:
-    """Print two variants side by side, or write the interactive page with both.
+def compare(overrides: Sequence[str], as_json: bool, every: bool) -> None:
+    """Print two variants side by side.
 
     Args:
         overrides: those of both variants, with `vs` between them.
         as_json: whether to print JSON.
-        html: page to write.
-        input_size: height and width of the page's input.
+        every: whether the table shows each layer of a long network, and what does not differ.
     """
     sides = diff.split(overrides)
-    if html is not None:
-        _write_page(html, sides, input_size)
-        return
     first, second = _variants(*sides)
     warning = diff.data_warning(sides, (first, second))
     if warning is not None:
@@ -93,8 +94,8 @@ def compare(
         _print_json(records.diff_record(first, second))
         return
     console = new_console()
-    print_table(diff.table(first, second), console)
-    print_paragraph(console, diff.LEGEND)
+    print_table(diff.table(first, second, every), console)
+    print_paragraph(console, diff.legend(first, second, every))
     for variant in (first, second):
         if variant.impossible is not None:
             print_list(console, "Impossible:", [f"{variant.label}: {variant.impossible}"])
@@ -182,32 +183,82 @@ def rules(overrides: Sequence[str]) -> None:
         print_paragraph(console, meaning[0].upper() + meaning[1:], first="  ", rest="  ")
 
 
-def _write_page(
-    path: Path, sides: Sequence[Sequence[str]], input_size: Pair | None, run: Path | None = None
-) -> None:
-    conv, second = (*map(first_layer, sides), None, None)[:2]
-    write_page(path, conv=conv, input_size=input_size, second=second, run=run)
+def write_layer_page(path: Path, sides: Sequence[Sequence[str]], choice: PageChoice) -> None:
+    """Write the interactive page of one layer, or of one layer of two variants.
+
+    Args:
+        path: file to write.
+        sides: the overrides of one variant or of two. A single empty one without a layer or with a
+            run shows the tutorial's convolution or the run's.
+        choice: layer, input and run.
+
+    Raises:
+        UserError: an override of another group than `conv`, `data` and `model`, no such layer, or
+            a value that the page cannot show.
+    """
+    if list(sides) == [()] and (choice.layer is None or choice.run is not None):
+        sides = []
+    variants = [_one_layer_variant(overrides, ("conv", "data", "model")) for overrides in sides]
+    convs = [convs[0] for variant in variants if (convs := variant.convs)]
+    layer = None
+    # The first layer of a stack is shown on the tutorial's input, unless it is asked for.
+    if choice.layer is not None or any(map(_has_input, variants)):
+        layers = [_page_layer(variant, choice.layer) for variant in variants]
+        convs = [layer.conv for layer in layers]
+        about = " ".join(dict.fromkeys(layer.about for layer in layers))
+        layer = replace(layers[0], about=about) if layers else None
+    first, second = (*convs, None, None)[:2]
+    reason = write_page(
+        path,
+        conv=first,
+        input_size=choice.input_size,
+        second=second,
+        run=choice.run,
+        layer=layer,
+        name=choice.layer,
+    )
     print(f"wrote {path}: open it in a browser")
+    if reason is not None:
+        print(reason)
+
+
+def _has_input(variant: Variant) -> bool:
+    """Return whether a variant's data were typed, or its network is not a stack."""
+    groups = {key_of(override).partition(".")[0] for override in variant.overrides}
+    return "data" in groups or variant.config.model.network != "stack"
+
+
+def _page_layer(variant: Variant, name: str | None) -> PageLayer:
+    """Return a layer of a variant, by default the first varied one."""
+    assert variant.convs is not None
+    graph = variant.graph.with_specs(variant.convs)
+    return page_layer(graph, variant.facts.input_shape, name or graph.varied[0], variant.title)
 
 
 def first_layer(overrides: Sequence[str]) -> ConvSpec:
-    """Return the first conv layer of a variant, which the sample and the page show.
+    """Return the first varied conv layer of a variant, which the sample shows.
 
     Raises:
         UserError: an override of another group than `conv` and `model`.
         ImpossibleVariant: the layer has no pixels, as `same` at a stride above 1.
     """
+    variant = _one_layer_variant(overrides, ("conv", "model"))
+    assert variant.convs is not None
+    return variant.convs[0]
+
+
+def _one_layer_variant(overrides: Sequence[str], groups: Sequence[str]) -> Variant:
+    """Return a variant whose layers have pixels; only overrides of these groups may be typed."""
     for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        if key.partition(".")[0] not in ("conv", "model"):
+        if key_of(override).partition(".")[0] not in groups:
             raise UserError(
-                f"only one layer is shown, which conv and model describe, got {override}"
+                f"only one layer is shown, which {listed(groups)} describe, got {override}"
             )
     (variant,) = _variants(overrides)
     if variant.convs is None:
         assert variant.impossible is not None
         raise variant.impossible
-    return variant.convs[0]
+    return variant
 
 
 def _variants(*sides: Sequence[str]) -> list[Variant]:
@@ -221,20 +272,19 @@ def _print_json(record: dict[str, Any]) -> None:
     print(json.dumps(record, indent=2))
 
 
-def _show_variant(console: Console, variant: Variant) -> None:
+def _show_variant(console: Console, variant: Variant, every: bool) -> None:
+    layers = [layer.as_record() for layer in variant.layers]
     if variant.geometry is None:
-        if variant.layers:
+        if layers:
             print_paragraph(console, f"{variant.title}, the layers before the impossible one:")
             print_line(console)
-            print_table(
-                layer_table([layer.as_record() for layer in variant.layers], SIZES), console
-            )
+            print_table(layer_table(layers, SIZES, every), console)
         return
     print_paragraph(console, variant.title)
     for columns in (SIZES, COSTS):
         print_line(console)
-        print_table(layer_table(variant.geometry.as_records(), columns), console)
-        print_paragraph(console, legend(columns))
+        print_table(layer_table(layers, columns, every), console)
+        print_paragraph(console, legend(columns, layers, every))
     print_line(console)
     print_paragraph(console, f"{summary(variant.geometry)}.")
     sentences = list(findings(variant.geometry).values())

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from convscope.config.errors import key_of
 from convscope.errors import UserError
+from convscope.geometry.network import LONG
 from convscope.geometry.rules import findings
 from convscope.layer_table import (
+    BLOCK_LEGEND,
     CONV,
     FIRST_CENTRE,
     JUMP,
@@ -22,6 +24,8 @@ from convscope.layer_table import (
     UNUSED_BORDER,
     Column,
     Layer,
+    blocks,
+    merged,
 )
 from convscope.tables import Table
 from convscope.text import MISSING, memory_size, size
@@ -30,18 +34,17 @@ from convscope.variant import Variant
 SEPARATOR = "vs"
 DIFFERENT = "*"
 
+_UNPRODUCTIVE = Column(
+    "unproductive",
+    lambda layer: "yes" if layer.get("is_unproductive") else "no",
+)
 _COLUMNS = (
     *(CONV, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE),
     *(PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING),
+    _UNPRODUCTIVE,
 )
-_NOTHING = {"0", "0 %", MISSING}
+_NOTHING = {"0", "0 %", "no", MISSING}
 """Values of which a row is left out if neither variant has another."""
-
-LEGEND = (
-    f"{DIFFERENT} differs, xN: the second over the first;"
-    f" {'; '.join(column.full_legend for column in _COLUMNS if column.meaning)}."
-)
-"""Legend of the rows and marks of `table`."""
 
 _Cell = tuple[str, int | None]
 """A quantity as text, and as a number if it is a count."""
@@ -107,20 +110,36 @@ def data_warning(
     )
 
 
-def rows(first: Variant, second: Variant) -> list[Row]:
-    """Return the rows of the network, then of each layer; a layer that one lacks is a dash."""
+def rows(first: Variant, second: Variant, every: bool = True) -> list[Row]:
+    """Return the rows of the network, then of each layer; a layer that one lacks is a dash.
+
+    Args:
+        first: a variant.
+        second: the other one.
+        every: whether long networks also have rows for each layer, and for what does not differ.
+    """
     networks = _network(first), _network(second)
     found = [_row("", title, networks[0][title], networks[1][title]) for title in networks[0]]
     layers = [
         {layer.name: layer.as_record() for layer in variant.layers} for variant in (first, second)
     ]
-    for name in _in_order(*layers):
-        sides = [side.get(name) for side in layers]
+    names = _in_order(*layers)
+    is_short = every or not _is_long(first, second)
+    for block in [(name,) for name in names] if is_short else blocks(names, *layers):
+        of_block = [[side[name] for name in block if name in side] for side in layers]
+        sides = [merged(side) if side else None for side in of_block]
+        name = next(str(side["name"]) for side in sides if side)
         found += [
-            _row(name, column.title, *(_cell(side, column) for side in sides))
+            row
             for column in _COLUMNS
+            for row in [_row(name, column.title, *(_cell(side, column) for side in sides))]
+            if is_short or row.differs
         ]
     return [row for row in found if not set(row.texts) <= _NOTHING]
+
+
+def _is_long(first: Variant, second: Variant) -> bool:
+    return max(len(first.layers), len(second.layers)) > LONG
 
 
 def _in_order(first: Iterable[str], second: Iterable[str]) -> list[str]:
@@ -134,15 +153,29 @@ def _in_order(first: Iterable[str], second: Iterable[str]) -> list[str]:
     return names
 
 
-def table(first: Variant, second: Variant) -> Table:
+def legend(first: Variant, second: Variant, every: bool) -> str:
+    """Return the meanings of the rows and marks of `table` as a sentence."""
+    parts = [column.full_legend for column in _COLUMNS if column.meaning]
+    if not every and _is_long(first, second):
+        parts += [BLOCK_LEGEND, "what does not differ is left out: --all shows it"]
+    return f"{DIFFERENT} differs, xN: the second over the first; {'; '.join(parts)}."
+
+
+def table(first: Variant, second: Variant, every: bool = False) -> Table:
     """Return the rows as a table; those that differ are marked `*`, counts also with the factor."""
     drawn, before = [], ""
-    for row in rows(first, second):
-        factor = "" if row.factor is None else f" x{row.factor:.3g}"
+    for row in rows(first, second, every):
+        factor = "" if row.factor is None else f" x{_factor(row.factor)}"
         mark = DIFFERENT + factor if row.differs else ""
         drawn.append((row.layer if row.layer != before else "", row.quantity, *row.texts, mark))
         before = row.layer
     return Table(("<", "<", first.label, second.label, "<"), tuple(drawn))
+
+
+def _factor(value: float) -> str:
+    """Return a factor in three digits, or in as many as show that it is not 1."""
+    texts = (f"{value:.{digits}g}" for digits in range(3, 18))
+    return next(text for text in texts if text != "1")
 
 
 def sentences(first: Variant, second: Variant) -> dict[str, list[str]]:

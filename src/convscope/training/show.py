@@ -6,7 +6,7 @@ import os
 
 from rich.console import Console
 
-from convscope.layer_table import RUN_LEGEND, layer_table
+from convscope.layer_table import RUN_EXPLAINED, layer_table, legend
 from convscope.metrics import describe, latencies
 from convscope.runs.record import RunRecord, record_errors
 from convscope.streams import print_stderr
@@ -25,7 +25,7 @@ def show_run(record: RunRecord, console: Console) -> None:
         return
     print_line(console)
     print_table(layer_table(record.geometry), console)
-    print_paragraph(console, RUN_LEGEND)
+    print_paragraph(console, legend(RUN_EXPLAINED, record.geometry))
     known = {**record.metrics, "params": record.params, "macs": record.macs}
     print_line(console)
     print_line(

@@ -111,6 +111,8 @@ def trained(tmp_path: Path) -> Callable[..., Path]:
         stride: int = 1,
         padding: int = 1,
         root: Path = Path("nowhere"),
+        model: dict[str, Any] | None = None,
+        weight: str = "network.features.conv1.weight",
         **changes: Any,
     ) -> Path:
         import torch
@@ -118,8 +120,7 @@ def trained(tmp_path: Path) -> Callable[..., Path]:
         kernel = list(filters.shape[2:])
         run = tmp_path / "run"
         (run / "checkpoints").mkdir(parents=True)
-        state = {"network.features.conv1.weight": filters}
-        torch.save({"state_dict": state}, run / "checkpoints" / "best.ckpt")
+        torch.save({"state_dict": {weight: filters}}, run / "checkpoints" / "best.ckpt")
         fields: dict[str, Any] = {
             "id": "0" * 64,
             "study": "edges",
@@ -133,6 +134,7 @@ def trained(tmp_path: Path) -> Callable[..., Path]:
                     "stride": [[stride, stride]],
                     "padding": [[[padding, padding], [padding, padding]]],
                 },
+                "model": model or {"channels": [len(filters)], "pool_after": []},
                 "data": {"name": images.name, "root": str(root), "image_size": None},
             },
             "dataset": {

@@ -12,9 +12,7 @@ from convscope.files import replace_file
 from convscope.geometry import FACTORS, ConvSpec, Pair, Sides, pair_token
 from convscope.geometry.factors import PADDING, Factor, symmetric
 from convscope.geometry.label import short_padding
-
-LARGEST = 64
-"""Largest input side, kernel size, stride and padding on the page, in pixels."""
+from convscope.lesson.page.layer import LARGEST, SMALL_INPUT, PageLayer
 
 _FIRST = ConvSpec(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((0, 0)))
 _SECOND_STRIDE = 2
@@ -38,7 +36,9 @@ def write_page(
     input_size: Pair | None = None,
     second: ConvSpec | None = None,
     run: Path | None = None,
-) -> None:
+    layer: PageLayer | None = None,
+    name: str | None = None,
+) -> str | None:
     """Write the page, at most 300 kB, replacing an existing file atomically.
 
     Args:
@@ -47,9 +47,15 @@ def write_page(
         input_size: height and width of the input of numbers 0, 1, 2, …; by default 5x5.
         second: the second setting, shown from the start. By default it is the first one at stride
             2, shown on demand; with `run` at stride 3, shown from the start.
-        run: a trained run's folder. The page starts with a test image and one of the run's conv1
-            filters; `conv` and `second`, if given, must have their kernel size. The data set is
-            read.
+        run: a trained run's folder. The page starts with a test image and one of the filters of
+            the run's layer `name`; `conv` and `second`, if given, must have their kernel size. The
+            data set is read. A layer that does not read the image is shown without its filters.
+        layer: the layer that the page names, by default that of `run`; unless the run's filters
+            are shown, its input is the default of `input_size`.
+        name: a layer of `run`'s network; by default the first varied one.
+
+    Returns:
+        Why `run`'s filters are not shown; None if they are, or without a run.
 
     Raises:
         UserError: a value is too large for the page, the run has no usable checkpoint or data, or
@@ -59,29 +65,34 @@ def write_page(
     if run is not None:
         from convscope.lesson.page.trained import read_trained
 
-        trained = read_trained(run)
-    first = conv or (trained.conv if trained else _FIRST)
-    stride = _SECOND_STRIDE_TRAINED if trained else _SECOND_STRIDE
+        trained = read_trained(run, name)
+        layer = layer or trained.layer
+    content_of_run = trained.content if trained else None
+    first = conv or (trained.layer.conv if trained else _FIRST)
+    stride = _SECOND_STRIDE_TRAINED if content_of_run else _SECOND_STRIDE
     other = second or replace(first, stride=(stride, stride), padding=_symmetric_padding(first))
-    size = input_size or (5, 5)
+    size = input_size or (layer.size if layer and not content_of_run else SMALL_INPUT)
     if max(size) > LARGEST:
         raise _too_large("--input", pair_token(size))
     for setting in (first, other):
         _check_conv(setting)
-        if trained and setting.kernel_size != trained.conv.kernel_size:
+        if content_of_run and trained and setting.kernel_size != trained.layer.conv.kernel_size:
+            kernel = pair_token(trained.layer.conv.kernel_size)
             raise UserError(
-                f"conv.kernel_size must be {pair_token(trained.conv.kernel_size)}, that of the "
-                f"filters of {run}, got {pair_token(setting.kernel_size)}"
+                f"conv.kernel_size must be {kernel}, that of the filters of {run}, got"
+                f" {pair_token(setting.kernel_size)}"
             )
     content = {
         "largest": LARGEST,
         "factors": [_factor(factor) for factor in FACTORS],
         "input": size,
         "panes": [_setting(first), _setting(other)],
-        "compare": second is not None or trained is not None,
-        "trained": trained.content if trained else None,
+        "compare": second is not None or content_of_run is not None,
+        "trained": content_of_run,
+        "layer": layer and {"name": layer.name, "about": layer.about},
     }
     replace_file(path, _document(content))
+    return trained.reason if trained else None
 
 
 def _symmetric_padding(conv: ConvSpec) -> Sides:

@@ -28,7 +28,7 @@ class Page {
   constructor(content) {
     const byId = (id) => document.getElementById(id);
     this.at = Object.fromEntries(["size", "compare", "inputs", "filters", "panes", "play", "step",
-      "step-text", "speed", "source-text", "size-apart", "size-apart-label", "main"].map((id) => [id, byId(id)]));
+      "step-text", "speed", "source-text", "size-apart", "size-apart-label", "main", "title", "about"].map((id) => [id, byId(id)]));
     this.largest = content.largest;
     this.trained = decodeTrained(content.trained);
     this.size = content.input;
@@ -47,8 +47,17 @@ class Page {
     if (this.trained) this.makePickers();
     this.listen();
     this.at.main.hidden = false;
+    if (content.layer) this.introduce(content.layer);
     this.update();
     if (this.trained) this.go(this.steps() - 1);
+  }
+
+  // Names the layer of a network that the page shows.
+  introduce({ name, about }) {
+    document.title = `${name}: ${document.title.toLowerCase()}`;
+    this.at.title.textContent = document.title;
+    this.at.about.textContent = about;
+    this.at.about.hidden = false;
   }
 
   // The input and weights that the panes show.

@@ -1,4 +1,4 @@
-"""The trained run's part of the page: conv1's filters and some test images."""
+"""The trained run's part of the page: filters of a layer that reads the image, and test images."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from convscope.checkpoint import read_best
 from convscope.data.images import Images
 from convscope.data.sources import load
 from convscope.errors import UserError
-from convscope.geometry import ConvSpec, convs_from_config
+from convscope.lesson.page.layer import PageLayer, page_layer
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, current_record, record_errors
+from convscope.variant import recorded_graph
 
-_WEIGHT = "network.features.conv1.weight"
+_PREFIXES = ("network.features", "network")
+"""Of weights in a checkpoint: in networks made from a graph, and in foreign ones."""
 _MOST_FILTERS = 64
-_FILTER_BYTES = 90_000
+_FILTER_BYTES = 89_000
 _MOST_IMAGES = 6
 _LARGEST_SIDE = 64
 
@@ -30,31 +32,45 @@ class Trained:
     """A trained run's part of the page.
 
     Attributes:
-        conv: the run's conv1.
+        layer: a layer of the run's network.
         content: values for JSON; arrays are base64: `filters` float32 (n, channels, height, width),
-            each of `images` uint8 (height, width, channels).
+            each of `images` uint8 (height, width, channels). None if the page cannot show the
+            layer's filters.
+        reason: why it cannot.
     """
 
-    conv: ConvSpec
-    content: dict[str, Any]
+    layer: PageLayer
+    content: dict[str, Any] | None = None
+    reason: str | None = None
 
 
-def read_trained(run: Path) -> Trained:
-    """Read a test image of each of the first classes, and conv1 of the best checkpoint.
+def read_trained(run: Path, layer: str | None = None) -> Trained:
+    """Read a test image of each of the first classes, and a layer of the best checkpoint.
 
     Images larger than 64 pixels are cropped to the middle. The first filters that fit on the page
     are taken.
 
+    Args:
+        run: the run's folder.
+        layer: name of the layer; by default the first varied one.
+
     Raises:
-        UserError: the checkpoint is missing or damaged, or the data are not those of the run.
+        UserError: the network has no such layer, the checkpoint is missing or damaged, or the data
+            are not those of the run.
     """
     record = current_record(run)
-    filters = _filters(RunDirectory(run), record)
     with record_errors(record):
-        conv = convs_from_config(record.config["conv"])[0]
+        graph = recorded_graph(record)
+        channels, height, width = record.dataset["input_shape"]
+    name = layer or graph.varied[0]
+    shown = page_layer(graph, (channels, height, width), name, record.name)
+    if shown.groups != 1 or not graph.reads_image(name):
+        why = {None: "is a pool", 1: "does not read the image"}.get(shown.groups, "has groups")
+        return Trained(shown, reason=f"no trained filters: {name} {why}; the input is numbers")
+    filters = _filters(RunDirectory(run), record, name)
     count = min(len(filters), _MOST_FILTERS, _FILTER_BYTES // filters[0].nbytes)
     if count == 0:
-        raise UserError(f"{run}: one filter of conv1 has {filters[0].size:,} weights, too many")
+        raise UserError(f"{run}: one filter of {name} has {filters[0].size:,} weights, too many")
     content = {
         "name": record.name,
         "filters_in_all": len(filters),
@@ -62,10 +78,10 @@ def read_trained(run: Path) -> Trained:
         "filters": _base64(filters[:count]),
         **_shown(_images(record)),
     }
-    return Trained(conv=conv, content=content)
+    return Trained(shown, content)
 
 
-def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
+def _filters(directory: RunDirectory, record: RunRecord, layer: str) -> NDArray[np.float32]:
     if not directory.best.is_file():
         raise UserError(
             f"{directory.path} has no trained filters ({record.status}): "
@@ -73,11 +89,15 @@ def _filters(directory: RunDirectory, record: RunRecord) -> NDArray[np.float32]:
         )
     state = read_best(directory, record.id)["state_dict"]
     try:
-        weight: NDArray[np.float32] = state[_WEIGHT].float().numpy()
-    except (AttributeError, LookupError, TypeError) as error:
-        raise UserError(f"{directory.best} has no weights of conv1") from error
+        names = [f"{prefix}.{layer}.weight" for prefix in _PREFIXES]
+        (found,) = [state[name] for name in names if name in state]
+        weight: NDArray[np.float32] = found.float().numpy()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{directory.best} has no weights of {layer}") from error
     if not np.isfinite(weight).all():
-        raise UserError(f"{directory.best}: conv1's weights are not finite, the training diverged")
+        raise UserError(
+            f"{directory.best}: {layer}'s weights are not finite, the training diverged"
+        )
     return weight
 
 
