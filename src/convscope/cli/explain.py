@@ -26,6 +26,8 @@ What kernel size, stride and padding do, without training.
       The same for any layer and input. What is not given has its default of training: padding 1.
   python scripts/explain.py conv.stride=2 data=cifar10 model=deep
       Any network: sizes, receptive fields and costs per layer, and what stands out.
+  python scripts/explain.py model=resnet20 data=cifar10 conv.kernel_size=7
+      A long network's layers are grouped by stage; * is varied, ° unproductive. --all shows all.
   python scripts/explain.py diff conv.stride=1 vs conv.kernel_size=5 conv.stride=2
       Two networks side by side, with differences marked. Each side is typed in full.
   python scripts/explain.py grid conv.kernel_size=1,3,5 conv.stride=1,2 conv.padding=0,half
@@ -34,13 +36,17 @@ What kernel size, stride and padding do, without training.
       When something stands out: each rule with its threshold, meaning and source.
   python scripts/explain.py conv.stride=2 --html page.html
       An interactive page of one layer; with diff, of two layers whose windows move together.
+  python scripts/explain.py model=resnet20 --html page.html --layer layer2.0.conv1
+      The page of any layer of a network, on the layer's input.
 
 conv.kernel_size, conv.stride, conv.padding: one value for every layer, or '[2,1,1]' with one
 per layer; a value is an integer or height x width, 3x5; padding also valid, half, full or same.
 All keys and groups: python scripts/train.py --help
 
+--all         a row for each layer of a long network
 --input HxW   input of the sample or the page, in pixels; 5x5 by default
 --html FILE   write a page: an interactive layer, or a grid's heat maps
+--layer NAME  with --html: a conv or pool layer; the first varied one by default
 --run RUN     with --html: that run's trained filters and a test image, such as
               outputs/default/mnist-k3-s1-p1-seed0-1a2b3c4d
 --png FILE    write a grid's heat maps as a PNG picture

@@ -263,7 +263,7 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
         part = f"{field[0]} of {image[0]} pixels per axis"
     else:
         part = f"{size(field)} of {size(image)} pixels"
-    return f"the receptive field of a {geometry.last_layer} unit holds at most {part}."
+    return f"the receptive field of {_unit(geometry.last_layer)} holds at most {part}."
 
 
 @_rule(
@@ -283,7 +283,7 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
         case _:
             span, whole = f"{size(field)} pixels", size(image)
     return (
-        f"the receptive field of a {geometry.last_layer} unit spans {span}, the image has {whole}:"
+        f"the receptive field of {_unit(geometry.last_layer)} spans {span}, the image has {whole}:"
         " beyond its edge there is only padding."
     )
 
@@ -372,6 +372,10 @@ def _listed(names: Sequence[str], geometry: NetworkGeometry) -> str:
         return f"all {len(convs)} conv layers"
     between = convs.index(names[-1]) - convs.index(names[0]) + 1
     return f"{_of_all(len(names), between)} conv layers from {names[0]} to {names[-1]}"
+
+
+def _unit(layer: str) -> str:
+    return f"{'an' if layer[0] in 'aeiou' else 'a'} {layer} unit"
 
 
 def _of_all(part: int, whole: int) -> str:
