@@ -4,7 +4,7 @@ import pytest
 
 from convscope.geometry import ConvSpec, Graph, NetworkGeometry, network_geometry
 from convscope.geometry.factors import symmetric
-from convscope.geometry.graph import Conv, Flatten, GlobalPool, Linear, Merge, Node
+from convscope.geometry.graph import Conv, Flatten, GlobalPool, Linear, Merge, Mixing, Node
 from convscope.geometry.rules import RULES, findings
 from convscope.networks.stack import chain
 
@@ -26,6 +26,20 @@ def network(
 ) -> NetworkGeometry:
     convs = parse_conv(kernel_size, stride, padding, len(channels))
     return stack_geometry((1, *image), convs, channels, pool_after, classes=10)
+
+
+def mixed(cost: int, shape: tuple[int, int, int] = (1, 3, 3)) -> NetworkGeometry:
+    """A convolution, another order of its positions, attention, a convolution."""
+    conv = Conv(1, ConvSpec((3, 3), (1, 1), symmetric((1, 1))))
+    layers = [
+        ("conv1", conv),
+        ("view", Mixing("view", (shape,), shape)),
+        ("attend", Mixing("MultiheadAttention", (shape,), shape, cost=cost)),
+        ("conv2", conv),
+        ("mean", GlobalPool()),
+        ("head", Linear(10)),
+    ]
+    return network_geometry(Graph(chain(layers), ("conv1",)), shape)
 
 
 TRUE = {
@@ -71,6 +85,11 @@ TRUE = {
         network(3, 1, 1, (28, 28), (1, 1)),
         "the receptive field of a conv2 unit holds at most 5 of 28 pixels per axis.",
     ),
+    "whole_image": (
+        mixed(cost=81),
+        "the receptive field counts as the whole image after attend (a MultiheadAttention), which"
+        " mixes all positions.",
+    ),
     # 7 >= 2 * 3
     "field_beyond_image": (
         network(7, 1, 3, (3, 3)),
@@ -102,6 +121,7 @@ ABSENT = {
     "pointwise_kernel": network("1x3", 1, 0, (9, 9)),
     "patches": network(3, 2, 0, (9, 9)),
     "field_below_image": network(3, 1, 1, (5, 5), (1, 1)),
+    "whole_image": network(3, 1, 1, (3, 3), (1, 1)),
     "field_beyond_image": network(7, 1, 3, (4, 4)),
     "unproductive_layers": network(3, 1, 1, (6, 5), (1, 1, 1)),
     # 100 and 100 in the conv layers, 10 in the head
@@ -327,4 +347,10 @@ def test_branches_that_do_not_reach_the_whole_image_are_not_counted() -> None:
     assert found["unproductive_layers"] == (
         "2 of the 3 conv layers from b.after_wide on are unproductive: the receptive field of"
         " their input spans the whole image already."
+    )
+
+
+def test_what_only_rearranges_is_named_where_nothing_else_mixes() -> None:
+    assert said("whole_image", mixed(cost=0)).startswith(
+        "the receptive field counts as the whole image after view (a view),"
     )

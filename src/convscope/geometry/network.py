@@ -19,7 +19,9 @@ from convscope.geometry.graph import (
     Flatten,
     GlobalPool,
     Graph,
+    Layer,
     Linear,
+    Mixing,
     Node,
     Pointwise,
     Pool,
@@ -181,6 +183,28 @@ class NetworkGeometry:
         """Whether its layers are too many to name each of them in a sentence."""
         return len(self.layers) > LONG
 
+    @property
+    def first_mixing(self) -> Node | None:
+        """The layer from which on the units of the final map are computed from the whole image.
+
+        None where they have a receptive field of their own.
+        """
+        fields, needed = _fields(self.graph, self.shapes), {self.final}
+        if fields[self.final] is not None:
+            return None
+        for node in reversed(self.graph.nodes):
+            needed.update(node.inputs if node.name in needed else ())
+        first = [
+            node
+            for node in self.graph.nodes
+            if node.name in needed
+            and fields[node.name] is None
+            and all(fields[name] is not None for name in node.inputs)
+        ]
+        # What only rearranges positions comes before what computes with them, such as attention.
+        mixing = [one for one in self.graph.nodes if one.name in needed and _mixes(one.layer)]
+        return first[0] if not isinstance(first[0].layer, Mixing) else (mixing or first)[0]
+
     def as_records(self) -> list[dict[str, object]]:
         """Return a row per layer for JSON."""
         return [layer.as_record() for layer in self.layers]
@@ -255,6 +279,10 @@ def _final_map(graph: Graph) -> str:
         if isinstance(node.layer, GlobalPool | Flatten):
             final = name
     return final
+
+
+def _mixes(layer: Layer) -> bool:
+    return isinstance(layer, Mixing) and layer.cost > 0 and layer.name.lower() != "linear"
 
 
 _HEAD = GlobalPool, Flatten, Linear, BatchNorm, Activation, Pointwise

@@ -266,6 +266,22 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
     return f"the receptive field of {_unit(geometry.last_layer)} holds at most {part}."
 
 
+@_rule("whole image", "a layer that mixes all positions, before the final map")
+def whole_image(geometry: NetworkGeometry) -> str | None:
+    """Find a layer after which each unit is computed from the whole image.
+
+    Attention does that, and so does squeeze-excitation, which multiplies a map by what it computes
+    from the mean of it: Hu, Shen and Sun, "Squeeze-and-Excitation Networks" (2018).
+    """
+    node = geometry.first_mixing
+    if node is None:
+        return None
+    return (
+        f"the receptive field counts as the whole image after {node.name} ({node.layer.kind}),"
+        " which mixes all positions."
+    )
+
+
 @_rule(
     "receptive field beyond the image", f"at least {FIELD_EXCESS} times the image's height or width"
 )
