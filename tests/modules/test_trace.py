@@ -116,7 +116,7 @@ def average(
     [
         ("resnet18", 96, ["layer1.0.conv2", "layer2.0.conv1", "layer3.0.downsample.0"]),
         ("squeezenet1_0", 64, ["features.3.expand3x3", "features.10.expand3x3"]),
-        ("densenet121", 64, ["features.denseblock1.denselayer6.conv2", "features.transition1.pool"]),
+        ("densenet121", 64, ["features.denseblock1.denselayer6.conv2"]),
         ("shufflenet_v2_x0_5", 96, ["stage2.0.branch2.3", "stage3.0.branch1.0"]),
         ("mobilenet_v3_small", 64, ["features.0.0", "features.2.block.1.0", "features.12.0"]),
         ("inception_v3", 128, ["Mixed_5b.branch3x3dbl_3.conv", "Mixed_6b.branch7x7_2.conv"]),
