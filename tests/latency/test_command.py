@@ -184,6 +184,16 @@ def test_a_sweep_measures_when_all_are_trained(command: Callable[..., Any]) -> N
     assert len(set(now)) == 2
 
 
+def test_a_search_measures_when_it_ends(command: Callable[..., Any]) -> None:
+    search = ("-m", "hydra/sweeper=optuna", *SHORT, "conv.stride=1,2", "trials=2")
+    ended = command(*search, "latency=true", "study=searched")
+    assert ended.code == 0, ended.err
+    assert "latency: 2 networks measured in turns" in ended.err.splitlines()
+    assert "b256 p95 ms" in ended.out
+    runs = Path("outputs/searched").glob("*/run.json")
+    assert len({measured_at(run.parent) for run in runs} - {None}) == 1
+
+
 def test_a_run_measures_when_it_is_trained(command: Callable[..., Any]) -> None:
     plain = command(*SHORT)
     assert "latency" not in plain.out + plain.err

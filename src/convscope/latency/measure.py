@@ -19,7 +19,7 @@ from tqdm import tqdm
 from convscope.errors import UserError
 from convscope.inference import TrainedVariant, load_run
 from convscope.latency.turns import ROUNDS, Turn, calls_per_turn, in_turns
-from convscope.metrics import LATENCY_BATCHES, METRICS
+from convscope.metrics import LATENCY_BATCHES, METRICS, latencies
 from convscope.runs.directory import RunDirectory
 from convscope.runs.environment import source_versions
 from convscope.runs.lock import RunLocked
@@ -231,9 +231,11 @@ def _record(
     }
 
     def change(record: RunRecord) -> RunRecord:
+        # Without older values of a batch that now could not be measured.
+        others = {name: one for name, one in record.metrics.items() if name not in latencies()}
         return dataclasses.replace(
             record,
-            metrics={**record.metrics, **values},
+            metrics=others | values,
             environment=record.environment | {"latency": latency},
         )
 
