@@ -161,7 +161,7 @@ def test_outputs_of_layers_that_are_functions(users) -> None:
          " Mixed?"),
         ("wrong_width", [], "user_nets:wrong_width has 11 outputs for 10 classes"),
         ("without_conv", [], "1.weight has no size before the first image"),
-        ("linear_only", [], "the network has no 2-d convolution to vary"),
+        ("linear_only", [], "the network has no torch.nn.Conv2d to vary"),
         ("Deciding", [], "the network decides by the values of an image"),
         ("Sharing", [], "last is used twice in a forward pass"),
         ("Maps", [], "the network must return class scores (batch, classes), got (2, 8, 28, 28)"),
@@ -174,6 +174,8 @@ def test_outputs_of_layers_that_are_functions(users) -> None:
          " Conv1d"),
         ("standardised", ["model.vary=[depthwise]"], "model.vary must name 2-d convolutions,"
          " depthwise is a convolution but no plain torch.nn.Conv2d"),
+        ("standardised_stem", [], "model.vary must name 2-d convolutions, stem is a convolution but"
+         " no plain torch.nn.Conv2d"),
         ("mixed", ["model.drop=[pont]"], "model.drop names no module: pont; did you mean point?"),
         ("mixed", ["model.drop=[point]"], "user_nets:mixed cannot run without point on images of"
          " 28x28: last fails: "),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ from . import user_nets
 
 @cache
 def classifier(name: str, device: str = "meta") -> nn.Module:
+    if name.startswith("timm/"):
+        with torch.device("meta"):
+            return timm.create_model(name.removeprefix("timm/")).eval()
     options = {"aux_logits": False, "init_weights": False} if name == "inception_v3" else {}
     with torch.device(device):
         return torchvision.models.get_model(name, weights=None, **options).eval()
@@ -47,7 +51,15 @@ def with_strides_moved(network: Graph) -> Graph:
 # Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill,
 # 2019), appendix: receptive field and effective stride of the last map.
 @pytest.mark.parametrize(
-    ("name", "field"), [("alexnet", 195), ("vgg16", 212), ("inception_v3", 1311)]
+    ("name", "field"),
+    [
+        ("alexnet", 195),
+        ("vgg16", 212),
+        ("inception_v3", 1311),
+        ("timm/mobilenetv1_100", 315),
+        ("timm/inception_v4", 2071),
+        ("timm/inception_resnet_v2", 3039),
+    ],
 )
 def test_published_receptive_fields(name: str, field: int) -> None:
     found = geometry(name)

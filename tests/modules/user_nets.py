@@ -167,4 +167,10 @@ def standardised(in_channels: int, classes: int) -> nn.Module:
     return network
 
 
+def standardised_stem(in_channels: int, classes: int) -> nn.Module:
+    network = Mixed(in_channels, classes)
+    network.stem = Standardised(in_channels, 8, 3, padding=1)
+    return network
+
+
 not_callable = 3

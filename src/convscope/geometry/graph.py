@@ -683,10 +683,13 @@ class Graph:
             GeometryError: the network has no conv layer, or a name matches none.
         """
         if not self.convs:
-            raise GeometryError("the network has no 2-d convolution to vary")
+            raise GeometryError("the network has no torch.nn.Conv2d to vary")
         match vary:
             case "stem":
                 names = self._stem
+                for node in self.nodes:
+                    if isinstance(node.layer, Conv) and self.reads_image(node.name):
+                        self._matching([node.name])
             case "all":
                 names = self._larger_than_1x1
             case _:

@@ -225,7 +225,7 @@ def network_geometry(graph: Graph, input_shape: Shape) -> NetworkGeometry:
     inputs = {node.name: shapes[node.inputs[0]] for node in graph.nodes}
     layers = tuple(window_layers(graph, input_shape))
     sizes = {layer.name: layer.size for layer in layers}
-    final, fields = _final_map(graph), _fields(graph, shapes)
+    final, fields = _final_map(graph, shapes), _fields(graph, shapes)
     last = fields[final]
     return NetworkGeometry(
         graph=graph,
@@ -268,12 +268,14 @@ def _fields(graph: Graph, shapes: Mapping[str, Shape]) -> dict[str, Fields | Non
     return fields
 
 
-def _final_map(graph: Graph) -> str:
+def _final_map(graph: Graph, shapes: Mapping[str, Shape]) -> str:
     """Return the name of the node whose map is made a vector, or of the last node."""
     name = final = graph.nodes[-1].name
     while name != IMAGE:
         node = graph.by_name[name]
-        if not isinstance(node.layer, _HEAD):
+        # A convolution of one pixel may stand for a linear layer.
+        is_linear = isinstance(node.layer, Conv) and shapes[node.inputs[0]][1:] == (1, 1)
+        if not isinstance(node.layer, _HEAD) and not is_linear:
             break
         name = node.inputs[0]
         if isinstance(node.layer, GlobalPool | Flatten):

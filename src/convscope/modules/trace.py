@@ -227,7 +227,8 @@ class _Recorder(TorchFunctionMode):
             )
         output = func(*args, **(kwargs or {}))
         if not given and name in _MULTIPLIES and self._image.is_meta:
-            self._shared_macs += _macs(_Call(name, func, args, dict(kwargs or {}), output, ()))
+            macs = _macs(_Call(name, func, args, dict(kwargs or {}), output, ()))
+            self._shared_macs += macs // (_BATCH if len(output) == _BATCH else 1)
         if given and name not in _READS_SHAPES:
             name = name if name.startswith("__") else name.rstrip("_")
             call = _Call(name, func, args, dict(kwargs or {}), output, given)
