@@ -9,8 +9,8 @@ from convscope.config.schema import TrainerConfig
 from convscope.errors import UserError
 from convscope.variant import Variant
 
-_BYTES_PER_PARAMETER = 16
-"""In float32: the weight, its gradient, and AdamW's two moments."""
+_BYTES_PER_PARAMETER = {"adamw": 16, "sgd": 8, "muon": 12}
+"""By optimizer, at least, in float32: the weight, its gradient, and what the optimizer keeps."""
 
 
 @dataclass(frozen=True)
@@ -73,5 +73,6 @@ def least_bytes(variant: Variant) -> int:
     if geometry is None:
         return 0
     outputs = sum(layer.activation_bytes for layer in geometry.layers if layer.kind == "conv")
-    parameters = _BYTES_PER_PARAMETER * geometry.params * config.trainer.devices
+    per_device = _BYTES_PER_PARAMETER[config.optim.name] * geometry.params
+    parameters = per_device * config.trainer.devices
     return parameters + outputs * config.data.batch_size
