@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from convscope import geometry
 from convscope.geometry import ConvSpec, Graph, NetworkGeometry, Pair, Shape
+from convscope.networks import own_graph
 from convscope.networks.stack import stack
 
 
@@ -40,3 +41,11 @@ def stack_geometry(
 ) -> NetworkGeometry:
     """The geometry of a stack with these convolutions."""
     return geometry.network_geometry(stack_graph(convs, channels, pool_after, classes), input_shape)
+
+
+def resnet20_graph(
+    channels: Sequence[int] = (16, 32, 64), vary: str | Sequence[str] = "stem"
+) -> Graph:
+    """ResNet-20 of ten classes, with its own arguments."""
+    model = {"network": "resnet20", "channels": channels, "pool_after": [], "vary": vary}
+    return own_graph(model, 10)

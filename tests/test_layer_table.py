@@ -3,9 +3,8 @@
 from convscope import geometry
 from convscope.geometry import NetworkGeometry
 from convscope.layer_table import COSTS, SIZES, geometry_text, layer_table, legend, merged
-from convscope.networks.resnet import resnet20
 
-from .convs import parse_conv, stack_geometry
+from .convs import parse_conv, resnet20_graph, stack_geometry
 
 
 def network(kernel_size: object, stride: object, padding: object) -> NetworkGeometry:
@@ -51,7 +50,7 @@ def test_the_text_for_tensorboard_holds_tables_and_findings() -> None:
 
 def resnet20_geometry(vary: str | list[str], **typed: object) -> NetworkGeometry:
     """ResNet-20 on CIFAR-10's images."""
-    graph = resnet20([16, 32, 64], 10).varying(vary)
+    graph = resnet20_graph(vary=vary)
     keep = dict.fromkeys(("kernel_size", "stride", "padding"), "keep")
     convs = geometry.parse_conv(keep | typed, graph, (3, 32, 32))
     return geometry.network_geometry(graph.with_specs(convs), (3, 32, 32))

@@ -222,13 +222,13 @@ def test_the_legend_has_the_smallest_and_the_largest_value_and_the_mark_of_the_i
     # MACs: kernel 1 at stride 2 without padding, kernel 7 at stride 1 with half padding. Receptive
     # field of kernel 7 at stride 2: 7, pooled 7 + 2, then 9 + 6 * 4 and 33 + 6 * 8.
     assert told == [
-        f"{least}  {most}| impossible: a layer has no output"
+        f"{least}  {most}| impossible: PyTorch refuses a layer"
         for least, most in (("1x1", "19x19"), ("20.2k", "25.2M"), ("2", "81"))
     ]
     assert "Darker is larger, on a logarithmic scale." in page
     assert "MACs: multiply-accumulates per image in the conv and linear layers;" in page
     possible = grid_html(examine_grid(["conv.stride=1,2"])).decode()
-    assert "impossible: a layer" not in possible
+    assert "impossible: PyTorch" not in possible
     impossible = grid_html(examine_grid(["conv.kernel_size=9,11", "conv.padding=0"])).decode()
     assert "linear-gradient(to right" not in impossible
 

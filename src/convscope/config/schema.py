@@ -231,6 +231,7 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     trainer, model = config.trainer, config.model
     layers, pools = len(model.channels), model.pool_after
     is_foreign = model.network in ("torchvision", "custom")
+    pool_kernel = 2 if model.pool_kernel is None and not is_foreign else model.pool_kernel
     last_seed = MAX_SEED - config.repeat + 1
     for is_broken, message in (
         (
@@ -270,6 +271,16 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
         (
             pools != sorted(set(pools)),
             f"model.pool_after must name each layer once and in order, got {pools}",
+        ),
+        (
+            pool_kernel is not None and 2 * (model.pool_padding or 0) > pool_kernel,
+            f"model.pool_padding must be at most half of model.pool_kernel={pool_kernel}, got"
+            f" {model.pool_padding}",
+        ),
+        (
+            model.network == "stack" and model.vary != "all",
+            "model.vary must be all in a stack, whose conv layers have no arguments of their own,"
+            f" got {typed.get('model.vary', model.vary)}",
         ),
     ):
         if is_broken:

@@ -768,7 +768,8 @@ class Graph:
         """Return the network without the layers at these paths, or below them.
 
         Raises:
-            GeometryError: a path names no layer, or what gives several outputs or takes several.
+            GeometryError: a path names no layer, what gives several outputs or takes several, or
+                what makes another number of channels, or a vector.
         """
         graph = self
         for path in paths:
@@ -787,6 +788,14 @@ class Graph:
                 f"model.drop must name what has one input and one output, got {path}"
             )
         (source,), (replaced,) = taken, given
+        if any(isinstance(self.by_name[name].layer, _WholeImage) for name in inside):
+            raise GeometryError(f"model.drop must not name what makes a vector of maps, got {path}")
+        before, after = self._channels(source), self._channels(replaced)
+        if before != after:
+            raise GeometryError(
+                f"model.drop must name what keeps the number of channels, {path} makes {after} of"
+                f" {before or 'the image'}"
+            )
         nodes = tuple(
             replace(
                 node, inputs=tuple(source if name == replaced else name for name in node.inputs)
@@ -795,6 +804,15 @@ class Graph:
         )
         varied = tuple(name for name in self.varied if name not in inside)
         return replace(self, nodes=nodes, varied=varied)
+
+    def _channels(self, name: str) -> int | None:
+        """Return the channels of a layer's output; None for those of the image."""
+        if name == IMAGE:
+            return None
+        node = self.by_name[name]
+        if isinstance(node.layer, Concat):
+            return sum(self._channels(source) or 0 for source in node.inputs)
+        return getattr(node.layer, "channels", None) or self._channels(node.inputs[0])
 
     def without_pointwise(self) -> Graph:
         """Return the network without layers that keep every shape: all sizes stay the same."""

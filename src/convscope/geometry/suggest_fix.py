@@ -14,7 +14,7 @@ from convscope.geometry.factors import (
     pair_token,
     symmetric,
 )
-from convscope.geometry.graph import Conv, Graph, Shape, layer_shapes
+from convscope.geometry.graph import Conv, Graph, Pool, Shape, layer_shapes
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
 from convscope.text import size
 
@@ -43,7 +43,7 @@ def require_possible(graph: Graph, input_shape: Shape) -> None:
         return
     name, layer = refused.node.name, refused.node.layer
     given = ""
-    if isinstance(layer, Conv):
+    if isinstance(layer, Conv | Pool):
         arguments = [
             f"{factor.key} {factor.token(value)}"
             for factor in FACTORS

@@ -16,11 +16,11 @@ from convscope.errors import UserError
 from convscope.geometry import pair_token
 from convscope.layer_table import MACS
 from convscope.tables import Table
-from convscope.text import counted, share, size
+from convscope.text import counted, listed, share, size
 from convscope.variant import Variant, VariantComposer
 
 GRID_LEGEND = (
-    f"RF: receptive field of the last layer, in pixels; {MACS.full_legend}; padding: touches"
+    f"RF: receptive field of the final map's units, in pixels; {MACS.full_legend}; padding: touches"
     " padding, share of outputs in the conv layer where it is largest; equal: other ways to type"
     " the same variant"
 )
@@ -94,6 +94,14 @@ class Grid:
     def other_keys(self) -> list[str]:
         """Keys of the grid outside `conv`."""
         return [key for key in self.values if not _is_conv(key)]
+
+    @property
+    def title(self) -> str:
+        """Data and networks: `cifar10 3x32x32, resnet20`, the distinct ones of several."""
+        titles = [
+            variant.title.removesuffix(f": {variant.label}") for variant in self.variants.values()
+        ]
+        return listed(list(dict.fromkeys(titles)), comma="; ")
 
     @property
     def summary(self) -> str:

@@ -79,8 +79,8 @@ _QUANTITIES: dict[str, _Quantity] = {
     "final map, height x width": (lambda g: prod(g.final_map), lambda g: size(g.final_map)),
     "MACs per image": (lambda g: g.macs, lambda g: abbreviated(g.macs)),
     "receptive field, pixels": (
-        lambda g: prod(g.layers[-1].receptive_field),
-        lambda g: pair_token(g.layers[-1].receptive_field),
+        lambda g: prod(g.receptive_field),
+        lambda g: pair_token(g.receptive_field),
     ),
 }
 """The quantities by title: the value that decides the colour, and its text."""
@@ -164,7 +164,8 @@ def grid_html(grid: Grid) -> bytes:
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Which variants are worth training</title><style>{_STYLE.read_text()}</style>"
-        f"<h1>Which variants are worth training</h1><p>{escape(grid.summary)}. {SCALE}.</p>"
+        f"<h1>Which variants are worth training</h1><p>{escape(grid.title)}</p>"
+        f"<p>{escape(grid.summary)}. {SCALE}.</p>"
         f"{sections}<h2>Variants</h2><div class=wide>{_html_table(grid_table(grid))}</div>"
         f"<p>{escape(GRID_LEGEND)}.</p>"
         + (f"<h2>Impossible</h2><ul>{impossible}</ul>" if impossible else "")
@@ -182,7 +183,9 @@ def _html_legend(maps: list[HeatMap]) -> str:
         bar = f'<span class=bar style="{gradient}"></span>'
         parts.append(f"<li>{escape(found[0])} {bar} {escape(found[1])}</li>")
     if any(cell.level is None for drawn in maps for row in drawn.cells for cell in row):
-        parts.append('<li><span class="swatch none"></span> impossible: a layer has no output</li>')
+        parts.append(
+            '<li><span class="swatch none"></span> impossible: PyTorch refuses a layer</li>'
+        )
     return f'<ul class=legend aria-label="Legend">{"".join(parts)}</ul>'
 
 
@@ -258,6 +261,7 @@ def grid_png(grid: Grid) -> bytes:
         for cell, title, drawn in zip(row, maps, facet, strict=True):
             _draw(cell, drawn)
             cell.set_title("\n".join(part for part in (title, drawn.facet) if part), fontsize=9)
+    figure.suptitle(grid.title, fontsize=9)
     figure.supxlabel(f"{SCALE}; impossible variants are hatched. {grid.summary}.", fontsize=8)
     file = BytesIO()
     figure.savefig(file, format="png")

@@ -18,10 +18,9 @@ from convscope.geometry import Graph, ImpossibleVariant, Shape
 from convscope.geometry.graph import Conv
 from convscope.lesson.page import write_page
 from convscope.lesson.page.layer import PageLayer, page_layer
-from convscope.networks.resnet import resnet20
 from convscope.networks.stack import chain, stack
 
-from ...convs import parse_conv
+from ...convs import parse_conv, resnet20_graph
 
 LIMIT = 300_000
 Make = Callable[..., Path]
@@ -121,7 +120,7 @@ def test_values_too_large_for_the_page_are_refused(tmp_path: Path) -> None:
     assert not page.exists()
 
 
-RESNET20 = {"network": "resnet20", "channels": [4, 8, 8], "vary": "stem", "drop": []}
+RESNET20 = {"network": "resnet20", "channels": [4, 8, 8], "pool_after": [], "vary": "stem"}
 
 
 def shown(graph: Graph, name: str, shape: Shape = (3, 32, 32)) -> PageLayer:
@@ -129,8 +128,11 @@ def shown(graph: Graph, name: str, shape: Shape = (3, 32, 32)) -> PageLayer:
 
 
 def test_a_layer_of_a_network_with_its_input_and_arguments() -> None:
-    layer = shown(resnet20([4, 8, 8], 10), "layer2.0.conv1")
-    assert layer.about == ("a network. The input of layer2.0.conv1 is 4x32x32, its output 8x16x16.")
+    layer = shown(resnet20_graph([4, 8, 8]), "layer2.0.conv1")
+    assert layer.about == (
+        "a network. The input of layer2.0.conv1 is 4x32x32, its output 8x16x16. Each output value"
+        " is a sum over the windows in all 4 input channels; of numbers, one channel is shown."
+    )
     assert (layer.size, layer.conv.stride, layer.groups) == ((32, 32), (2, 2), 1)
 
 
@@ -142,7 +144,7 @@ def test_a_pool_whose_size_is_rounded_up_is_padded_on_the_page() -> None:
     assert layer.about == (
         "a network. The input of pool1 is 4x13x14, its output 4x7x7. It is a pool: the largest"
         " value of a window is its output, in place of the sum here. Its output size is rounded"
-        " up, which padding does here."
+        " up; here, padding after the last pixel does that."
     )
 
 
@@ -168,7 +170,7 @@ def test_groups_and_a_large_input() -> None:
 )
 def test_a_layer_that_cannot_be_shown(name: str, message: str) -> None:
     with pytest.raises(UserError) as refused:
-        shown(resnet20([4, 8, 8], 10), name)
+        shown(resnet20_graph([4, 8, 8]), name)
     assert message in str(refused.value)
     assert len(str(refused.value)) < 250
 

@@ -71,7 +71,7 @@ def page_layer(graph: Graph, input_shape: Shape, name: str, title: str) -> PageL
         *(
             []
             if conv == node.layer.conv
-            else ["Its output size is rounded up, which padding does here."]
+            else ["Its output size is rounded up; here, padding after the last pixel does that."]
         ),
         *(
             []
@@ -97,6 +97,11 @@ def _differences(layer: Conv | Pool, channels: int) -> list[str]:
         return [
             f"It has {layer.groups} groups: each output channel is computed from"
             f" {part} of the {channels} input channels."
+        ]
+    if channels > 1:
+        return [
+            f"Each output value is a sum over the windows in all {channels} input channels; of"
+            " numbers, one channel is shown."
         ]
     return []
 
