@@ -160,7 +160,8 @@ def _last_map(network: Network) -> int:
 
 
 def _receptive_field(network: Network) -> int:
-    return int(network.layers[-1]["receptive_field"][0])
+    # Branches of different depth may end in the final map.
+    return max(int(layer["receptive_field"][0]) for layer in network.layers)
 
 
 def _share(value: float) -> str:
