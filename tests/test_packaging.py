@@ -79,7 +79,7 @@ def test_it_trains_away_from_the_clone(installed: Path, tmp_path: Path) -> None:
 def test_its_sweeper_and_its_help_come_with_it(installed: Path, tmp_path: Path) -> None:
     shown = enter(installed, tmp_path, "--help")
     assert (shown.returncode, len(shown.stderr.splitlines())) == (0, 1)
-    assert "model: airbench, base, deep" in shown.stdout
+    assert "model: airbench, base, custom, deep" in shown.stdout
     refused = enter(installed, tmp_path, "-m", "conv.stride=1,0")
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[1:] == ["error: conv.stride must be at least 1, got 0"]
