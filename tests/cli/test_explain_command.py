@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,40 @@ def test_a_network_for_programs(explain: Explain) -> None:
     )
 
 
+RESNET20 = ("model=resnet20", "data=cifar10")
+
+
+def test_a_long_network_is_grouped_and_shown_in_full_on_request(explain: Explain) -> None:
+    lines = done(explain(*RESNET20, "conv.kernel_size=5")).splitlines()
+    assert lines[0] == "cifar10 3x32x32, resnet20: k5-s1-p1"
+    # 5 + 6 * 2 pixels; the map is 32 + 2 - 5 + 1 = 30.
+    assert "layer1 (6 layers)    k3 s1 p1  16x30x30  16x30x30  17     1             1" in lines
+    assert max(len(line) for line in lines if line.startswith(("conv", "layer"))) <= 80
+    assert (
+        "- 7 conv layers from layer2.2.conv2 on are unproductive: the receptive field of their"
+        " input spans the whole image already." in lines
+    )
+    every = done(explain(*RESNET20, "--all"))
+    assert len(re.findall(r"^(?:conv1|layer\d\.\d\.conv\d) ", every, re.MULTILINE)) == 2 * 19
+    assert "(6 layers)" not in every
+    record = json.loads(done(explain(*RESNET20, "--json")))
+    assert len(record["layers"]) == 19
+    marks = [name for name in ("is_varied", "is_unproductive") if name in record["layers"][0]]
+    assert marks == ["is_varied"]
+    assert sum(layer.get("is_unproductive", False) for layer in record["layers"]) == 7
+
+
+def test_a_diff_of_long_networks(explain: Explain) -> None:
+    arguments = ("diff", *RESNET20, "vs", *RESNET20, "conv.kernel_size=7")
+    out = done(explain(*arguments))
+    assert re.search(r"layer1 \(6 layers\) +out +16x32x32 +16x28x28  \*\n", out)
+    assert len(out.splitlines()) < 80 < len(done(explain(*arguments, "--all")).splitlines())
+    record = json.loads(done(explain(*arguments, "--json")))
+    assert {"layer": "conv1", "quantity": "out", "values": ["16x32x32", "16x28x28"]} in record[
+        "differences"
+    ]
+
+
 def test_an_impossible_network(explain: Explain) -> None:
     code, out, err = explain("conv.kernel_size=7", "conv.padding=0")
     assert code == 2
@@ -151,6 +186,38 @@ def test_pages(explain: Explain, tmp_path: Path) -> None:
     assert len({first, second, page.read_bytes()}) == 3
 
 
+def test_the_page_of_a_layer(explain: Explain, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+
+    def content(*arguments: str) -> dict[str, Any]:
+        wrote = f"wrote {page}: open it in a browser\n"
+        assert done(explain(*arguments, "--html", str(page))) == wrote
+        text = page.read_text("utf-8")
+        found: dict[str, Any] = json.loads(text.split('id="content">')[1].split("</script>")[0])
+        return found
+
+    found = content(*RESNET20, "--layer", "layer2.0.conv1")
+    assert (found["input"], found["panes"][0]["stride"]) == ([32, 32], "2")
+    assert found["layer"]["name"] == "layer2.0.conv1"
+    assert found["layer"]["about"].startswith(
+        "cifar10 3x32x32, resnet20: k3-s1-p1. The input of layer2.0.conv1 is 16x32x32, its output"
+        " 32x16x16."
+    )
+    # The first varied layer of a network other than the stack is on its own input too.
+    found = content(*RESNET20, "conv.kernel_size=7")
+    assert (found["layer"]["name"], found["input"]) == ("conv1", [32, 32])
+    assert content(*RESNET20, "--input", "7x9")["input"] == [7, 9]
+    # A stack's is on the tutorial's input unless it is asked for.
+    assert (found := content("conv.stride=2"))["input"] == [5, 5]
+    assert found["layer"] is None
+    assert content("--layer", "conv2")["input"] == [14, 14]
+    assert content("--layer", "pool1", "model.pool_kernel=3")["panes"][0]["kernel_size"] == "3"
+    found = content("diff", *RESNET20, "vs", *RESNET20, "conv.kernel_size=7", "--layer", "conv1")
+    assert [pane["kernel_size"] for pane in found["panes"]] == ["3", "7"]
+    assert found["layer"]["about"].startswith("First setting: cifar10 3x32x32, resnet20: k3-s1-p1.")
+    assert " Second setting: cifar10 3x32x32, resnet20: k7-s1-p1." in found["layer"]["about"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -163,6 +230,13 @@ def test_pages(explain: Explain, tmp_path: Path) -> None:
         (["--png", "x.png"], "--png is for grid, not for network: see --help\n"),
         (["grid", "--run", "x"], "--run is for network, not for grid: see --help\n"),
         (["--run", "x"], "--run needs --html FILE here: see --help\n"),
+        (["--layer", "conv1"], "--layer needs --html FILE here: see --help\n"),
+        (["grid", "--all"], "--all is for network, diff, not for grid: see --help\n"),
+        (
+            ["model=resnet20", "--html", "x.html", "--layer", "layer2.0.con"],
+            "--layer names no conv or pool layer of the network: layer2.0.con; did you mean layer2",
+        ),
+        (["trainer.max_epochs=1", "--html", "x"], "only one layer is shown, which conv, data and"),
         (["--input", "5x5"], "--input needs --html FILE here: see --help\n"),
         (["sample", "--input", "7y9"], "--input must be height x width such as 7x9, got 7y9\n"),
         (["sample", "--input", ""], "--input must be height x width such as 7x9, got nothing\n"),
@@ -228,6 +302,7 @@ def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         (["diff", "vs", "conv.stride=2"], ["torch", "numpy", "matplotlib", "scipy"]),
         (["grid", "conv.stride=1,2"], ["torch", "numpy", "matplotlib", "scipy"]),
         (["grid", "conv.stride=1,2", "--png", "grid.png"], ["torch", "scipy"]),
+        (["model=resnet20", "--layer", "conv1", "--html", "x.html"], ["torch", "matplotlib"]),
         (["rules"], ["torch", "numpy", "matplotlib", "scipy"]),
         (["--help"], ["torch", "numpy", "matplotlib", "scipy", "hydra", "rich"]),
     ],

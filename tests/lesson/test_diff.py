@@ -3,7 +3,7 @@
 import pytest
 
 from convscope.errors import UserError
-from convscope.lesson.diff import data_warning, rows, sentences, split, table
+from convscope.lesson.diff import data_warning, legend, rows, sentences, split, table
 from convscope.variant import Variant, VariantComposer
 
 
@@ -96,3 +96,32 @@ def test_two_that_differ_in_data_unasked_are_told(
     told = data_warning((first, second), (composed(first), composed(second)))
     assert (told is None) == (warning is None)
     assert told is None or (warning or "") in told
+
+
+def test_long_networks_are_compared_by_stage_and_only_where_they_differ() -> None:
+    first = composed(["model=resnet20", "data=cifar10"])
+    second = composed(["model=resnet20", "data=cifar10", "conv.kernel_size=7"])
+    found = {(row.layer, row.quantity): row.texts for row in rows(first, second, every=False)}
+    assert list(dict.fromkeys(layer for layer, _ in found)) == [
+        "", "conv1", "layer1 (6 layers)", "layer2.0.conv1", "layer2 (3 layers)", "layer2.2.conv1",
+        "layer2.2.conv2", "layer3.0.conv1", "layer3 (5 layers)",
+    ]  # fmt: skip
+    # 32 + 2 - 7 + 1 = 28; six layers of 9 * 16 * 16 weights on 32 * 32 and on 28 * 28 pixels.
+    assert found["conv1", "out"] == ("16x32x32", "16x28x28")
+    assert found["layer1 (6 layers)", "MACs"] == ("14,155,776", "10,838,016")
+    assert ("layer1 (6 layers)", "params") not in found
+    # Its input's receptive field: 3 + 12 + 2 + 12 = 29, with the larger stem 33 of 32 pixels.
+    assert found["layer2.2.conv1", "unproductive"] == ("no", "yes")
+    assert "what does not differ is left out: --all shows it" in legend(first, second, every=False)
+    assert "left out" not in legend(first, second, every=True)
+    whole = rows(first, second)
+    assert len({row.layer for row in whole}) == 20
+    assert any(not row.differs and row.layer == "layer1.0.conv1" for row in whole)
+
+
+def test_a_small_difference_is_not_shown_as_none() -> None:
+    first = composed(["model=resnet20", "data=mnist"])
+    drawn = table(first, composed(["model=resnet20", "data=mnist", "conv.kernel_size=7"]))
+    # 269,434 and 40 weights more in each of 16 filters
+    (params,) = [row for row in drawn.rows if row[1:3] == ("params", "269,434")]
+    assert params[3:] == ("270,074", "* x1.002")

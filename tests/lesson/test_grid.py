@@ -292,3 +292,29 @@ def test_the_page_fits_a_phone_and_keeps_its_colours_on_paper(
         "all => all.every(at => getComputedStyle(at).printColorAdjust === 'exact')"
     )
     page.close()
+
+
+def test_a_grid_of_a_network_by_name() -> None:
+    grid = examine_grid(
+        ["model=resnet20", "data=cifar10", "conv.kernel_size=3,5", "conv.stride=1,keep",
+         "model.vary=stem,all"],
+    )  # fmt: skip
+    assert grid.title == "cifar10 3x32x32, resnet20"
+    # The stem's own stride is 1; all layers with kernel 5 and padding 1 do not fit their shortcuts.
+    assert grid.summary == "8 combinations make 6 variants, 2 of them impossible"
+    found = {row[:2]: row[2:4] for row in grid_table(grid).rows}
+    # All at stride 1: 3 + 18 * 2 pixels. Stem of 5x5: 30x30, 15x15, 8x8; 5 + 12 + 2 + 20 + 4 + 40.
+    assert found == {
+        ("k3-s1-p1", "stem"): ("8x8", "81"),
+        ("k3-s1-p1", "all"): ("32x32", "39"),
+        ("k3-skeep-p1", "all"): ("8x8", "81"),
+        ("k5-s1-p1", "stem"): ("8x8", "83"),
+    }
+    assert impossible_sentences(grid)[0] == (
+        "k5-s1-p1, model.vary all: layer1.0.add cannot add 26x26 of layer1.0.conv2 and 30x30 of"
+        " layer1.0.shortcut; conv.padding=2 would make it possible"
+    )
+    maps = heat_maps(grid)["receptive field, pixels"]
+    assert [drawn.facet for drawn in maps] == ["model.vary stem", "model.vary all"]
+    assert [[cell.text for cell in row] for row in maps[0].cells] == [["81", "81"], ["83", "83"]]
+    assert "<p>cifar10 3x32x32, resnet20</p>" in grid_html(grid).decode()

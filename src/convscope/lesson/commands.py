@@ -205,8 +205,7 @@ def write_layer_page(path: Path, sides: Sequence[Sequence[str]], choice: PageCho
     if choice.layer is not None or any(map(_has_input, variants)):
         layers = [_page_layer(variant, choice.layer) for variant in variants]
         convs = [layer.conv for layer in layers]
-        about = " ".join(dict.fromkeys(layer.about for layer in layers))
-        layer = replace(layers[0], about=about) if layers else None
+        layer = _together(layers) if layers else None
     first, second = (*convs, None, None)[:2]
     reason = write_page(
         path,
@@ -220,6 +219,17 @@ def write_layer_page(path: Path, sides: Sequence[Sequence[str]], choice: PageCho
     print(f"wrote {path}: open it in a browser")
     if reason is not None:
         print(reason)
+
+
+def _together(layers: Sequence[PageLayer]) -> PageLayer:
+    """Return the first layer, with sentences about both if they differ."""
+    first, second = layers[0], layers[-1]
+    if first.about == second.about:
+        return first
+    about = f"First setting: {first.about} Second setting: {second.about}"
+    if first.size != second.size:
+        about += f" Both are shown on {size(first.size)}."
+    return replace(first, about=about)
 
 
 def _has_input(variant: Variant) -> bool:

@@ -10,8 +10,9 @@ import pytest
 
 from convscope.errors import UserError
 from convscope.lesson.page import write_page
+from convscope.lesson.page.layer import page_layer
 
-from ...convs import parse_typed
+from ...convs import parse_typed, resnet20_graph
 
 Open = Callable[..., Any]
 
@@ -519,3 +520,21 @@ def test_reduced_motion_is_respected(plain: Path, lesson: Open) -> None:
     for motion, duration in (("reduce", "0s"), ("no-preference", "0.14s")):
         page = lesson(plain, reduced_motion=motion)
         assert page.first.root.locator(".input .window").evaluate(moving) == duration
+
+
+@pytest.mark.parametrize("width", [360, 1300])
+def test_a_layer_of_a_network_is_named_and_on_its_own_input(
+    tmp_path: Path, lesson: Open, width: int
+) -> None:
+    layer = page_layer(resnet20_graph(), (3, 32, 32), "layer2.0.conv1", "a <b>network</b>")
+    write_page(tmp_path / "page.html", conv=layer.conv, layer=layer)
+    page = lesson(tmp_path / "page.html", width=width)
+    assert page.page.title() == "layer2.0.conv1: kernel size, stride and padding"
+    assert page.page.locator("h1").inner_text() == page.page.title()
+    about = page.page.locator("#about").inner_text()
+    assert about.startswith(
+        "a <b>network</b>. The input of layer2.0.conv1 is 16x32x32, its output 32x16x16."
+    )
+    assert page.first.text(".variant") == "k3-s2-p1"
+    assert page.first.output() == by_torch((32, 32), 3, 2, ((1, 1), (1, 1)))
+    assert page.page.evaluate("document.documentElement.scrollWidth") == width
