@@ -177,8 +177,10 @@ def test_outputs_of_layers_that_are_functions(users) -> None:
         ("standardised_stem", [], "model.vary must name 2-d convolutions, stem is a convolution but"
          " no plain torch.nn.Conv2d"),
         ("mixed", ["model.drop=[pont]"], "model.drop names no module: pont; did you mean point?"),
-        ("mixed", ["model.drop=[point]"], "user_nets:mixed cannot run without point on images of"
+        ("mixed", ["model.drop=[point]"], "user_nets:mixed without point cannot run on images of"
          " 28x28: last fails: "),
+        ("mixed", ["model.drop=[head]"], "user_nets:mixed without head has 16 outputs for 10"
+         " classes"),
         ("mixed", ["model.pool_kernel=3"], "user_nets:mixed has no MaxPool2d or AvgPool2d"),
     ],
 )  # fmt: skip

@@ -32,7 +32,8 @@ from convscope.geometry.graph import (
 )
 from convscope.modules.dynamo import without_dynamo
 from convscope.modules.graph_net import Conv2d
-from convscope.modules.trace import CannotRun, module_spec, trace
+from convscope.modules.operations import conv_spec
+from convscope.modules.trace import CannotRun, trace
 from convscope.text import listed, size
 
 _COLOURS = 3
@@ -114,11 +115,13 @@ def _traced(factory: Factory, input_shape: Shape) -> Graph:
             source=_source(factory),
         )
         graph = replace(_graph(network, factory, input_shape), factory=factory)
-    outputs = layer_shapes(graph, input_shape)[0].get(graph.nodes[-1].name, (factory.classes,))[0]
+    shapes, _ = layer_shapes(graph, input_shape)
+    # Where the network needs a variant to run, its output is not known.
+    outputs = shapes.get(graph.nodes[-1].name, (factory.classes,))[0]
     if outputs != factory.classes:
         raise UserError(
-            f"{factory.name} has {outputs:,} outputs for {factory.classes:,} classes: it must make"
-            " as many as its argument classes says"
+            f"{factory.name}{_without(factory)} has {outputs:,} outputs for {factory.classes:,}"
+            " classes"
         )
     return graph
 
@@ -140,10 +143,13 @@ def _graph(network: nn.Module, factory: Factory, input_shape: Shape) -> Graph:
             _, refused = layer_shapes(graph, input_shape)
             if refused is not None and not isinstance(refused.node.layer, Mixing):
                 return graph
-        without = f" without {listed(factory.drop)}" if factory.drop else ""
         raise UserError(
-            f"{factory.name} cannot run{without} on images of {size(input_shape[1:])}: {error}"
+            f"{factory.name}{_without(factory)} cannot run on images of {size(input_shape[1:])}: {error}"
         ) from error
+
+
+def _without(factory: Factory) -> str:
+    return f" without {listed(factory.drop)}" if factory.drop else ""
 
 
 # Construction
@@ -158,7 +164,7 @@ def _variant(graph: Graph) -> nn.Module:
     for name, layer in graph.convs.items():
         module = network.get_submodule(name)
         assert isinstance(module, nn.Conv2d)
-        if name in kernels or module_spec(module) != layer.conv:
+        if name in kernels or conv_spec(module) != layer.conv:
             network.set_submodule(name, _with_arguments(module, layer))
     return network
 
