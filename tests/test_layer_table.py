@@ -2,7 +2,15 @@
 
 from convscope import geometry
 from convscope.geometry import NetworkGeometry
-from convscope.layer_table import COSTS, SIZES, geometry_text, layer_table, legend, merged
+from convscope.layer_table import (
+    COSTS,
+    RUN_EXPLAINED,
+    SIZES,
+    geometry_text,
+    layer_table,
+    legend,
+    merged,
+)
 
 from .convs import parse_conv, resnet20_graph, stack_geometry
 
@@ -144,3 +152,11 @@ def test_the_text_for_tensorboard_groups_first_and_is_complete() -> None:
     assert every.count("\n| layer1.2.conv2 | ") == 2
     assert "\n| conv1 \\* | k3 s1 p1 |" in every
     assert "\n| layer3.2.conv2 ° | k3 s1 p1 | 64x8x8 | 64x8x8 | 81 | 4 | 0 |\n" in every
+
+
+def test_rows_of_older_records() -> None:
+    later = ("kind", "jump", "start", "activation_bytes", "skipped")
+    layers = network(3, 1, 1).as_records()
+    older = [{key: row[key] for key in row if key not in later} for row in layers]
+    assert layer_table(older) == layer_table(layers)
+    assert legend(RUN_EXPLAINED, older) == legend(RUN_EXPLAINED, layers)

@@ -16,6 +16,7 @@ from convscope.text import (
     shorten,
     size,
     times,
+    with_article,
 )
 
 
@@ -25,6 +26,14 @@ def test_lists() -> None:
     assert listed(list("abc"), "; ") == "a; b and c"
     assert listed(list("abcdefghijk")) == "a, b, c, d, e, f, g and 4 more"
     assert listed(list("abcdefghijk"), most=None) == "a, b, c, d, e, f, g, h, i, j and k"
+
+
+def test_articles() -> None:
+    assert [with_article(noun) for noun in ("ReLU", "AdaptivePool", "inception5b.cat")] == [
+        "a ReLU",
+        "an AdaptivePool",
+        "an inception5b.cat",
+    ]
 
 
 def test_counts() -> None:

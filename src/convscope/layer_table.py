@@ -186,10 +186,10 @@ def _head(column: Column, layers: Sequence[Layer]) -> str:
 
 def _marks(layers: Sequence[Layer]) -> Callable[[Layer], str]:
     """Return a function of a row that gives its marks; what all conv layers are is not marked."""
-    are_varied = {bool(layer.get("is_varied")) for layer in layers if layer["kind"] == "conv"}
+    are_varied = {bool(layer.get("is_varied")) for layer in layers if layer.get("kind") == "conv"}
 
     def marks(row: Layer) -> str:
-        convs = [layer for layer in row.get("layers", [row]) if layer["kind"] == "conv"]
+        convs = [layer for layer in row.get("layers", [row]) if layer.get("kind") == "conv"]
         return VARIED * (
             len(are_varied) > 1 and any(layer.get("is_varied") for layer in convs)
         ) + UNPRODUCTIVE * any(layer.get("is_unproductive") for layer in convs)

@@ -45,6 +45,11 @@ def count(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
 
+def with_article(noun: str) -> str:
+    """Return a noun with its indefinite article: `a ReLU`, `an AdaptivePool`."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 def counted(number: float, noun: str) -> str:
     """Return a number with its noun: `1 run`, `1,200 runs`."""
     return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"

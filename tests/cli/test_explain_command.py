@@ -7,10 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from convscope import train
+from convscope.training.show import show_run
 
 ROOT = Path(__file__).parents[2]
 Explain = Callable[..., tuple[int, str, str]]
@@ -359,3 +364,29 @@ def test_a_reader_that_stops_early_sees_no_traceback() -> None:
             started.stdout.close()
             assert started.wait(timeout=60) == 1
             assert started.stderr.read() == b""
+
+
+def test_a_run_of_a_network_by_name(explain: Explain, tmp_path: Path) -> None:
+    """Its table is grouped, and its stem's filters are on the page."""
+    record = train(
+        "model=resnet20", "data=digits", "model.channels=[4,4,4]", "data.batch_size=8",
+        "conv.kernel_size=5", "conv.padding=2", "trainer.max_epochs=1",
+        "trainer.limit_train_batches=1", "trainer.limit_val_batches=1",
+        "trainer.limit_test_batches=1", "trainer.accelerator=cpu", f"output_dir={tmp_path}",
+    )  # fmt: skip
+    shown = StringIO()
+    show_run(record, Console(file=shown, width=200))
+    # 5 + 6 * 2 pixels, 6 * 9 * 4 * 4 weights, on 28 * 28 pixels
+    row = r"layer1 \(6 layers\) +k3 s1 p1 +4x28x28 +17 +677,376 +864 +0 +14 %\n"
+    assert re.search(row, shown.getvalue())
+    explain("rules")  # So that what training printed is read.
+    run = tmp_path / "default" / record.name
+    page = tmp_path / "page.html"
+    wrote = f"wrote {page}: open it in a browser\n"
+    assert done(explain("--html", str(page), "--run", str(run))) == wrote
+    assert '"shape":[4,1,5,5]' in page.read_text("utf-8")
+    deep = done(explain("--html", str(page), "--run", str(run), "--layer", "layer2.0.conv1"))
+    assert deep == (
+        wrote + "no trained filters: layer2.0.conv1 does not read the image; the input is numbers\n"
+    )
+    assert '"input":[28,28]' in page.read_text("utf-8")

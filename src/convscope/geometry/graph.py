@@ -19,7 +19,7 @@ from typing import Any, Literal
 from typing_extensions import override
 
 from convscope.geometry.conv import ConvSpec, GeometryError, Pair
-from convscope.text import listed, size
+from convscope.text import listed, size, with_article
 
 Shape = tuple[int, int, int]
 """(channels, height, width); a vector of n numbers is (n, 1, 1)."""
@@ -65,7 +65,7 @@ class Layer:
     @property
     def kind(self) -> str:
         """What it is, for messages: `a ReLU`."""
-        return f"a {type(self).__name__}"
+        return with_article(type(self).__name__)
 
     def refusal(self, shapes: Sequence[Shape], sources: Sequence[str]) -> str | None:
         """Return why PyTorch refuses these inputs; None where it accepts them.
@@ -336,7 +336,7 @@ class Activation(Layer):
     @property
     @override
     def kind(self) -> str:
-        return f"a {self.name}"
+        return with_article(self.name)
 
 
 @dataclass(frozen=True)
@@ -553,7 +553,7 @@ class Mixing(_WholeImage):
     @property
     @override
     def kind(self) -> str:
-        return f"a {self.name}"
+        return with_article(self.name)
 
     @override
     def refusal(self, shapes: Sequence[Shape], sources: Sequence[str]) -> str | None:

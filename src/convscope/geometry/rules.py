@@ -10,7 +10,7 @@ from convscope.geometry.factors import pair_token
 from convscope.geometry.graph import GlobalPool
 from convscope.geometry.network import LayerGeometry, NetworkGeometry
 from convscope.geometry.receptive import largest_receptive_field
-from convscope.text import counted, listed, share, size
+from convscope.text import counted, listed, share, size, with_article
 
 PADDING_SHARE = 0.5
 MACS_SHARE = 0.75
@@ -249,11 +249,11 @@ def patches(geometry: NetworkGeometry) -> str | None:
 
 @_rule("receptive field below the image", "less than 100 % of the image's height or width")
 def field_below_image(geometry: NetworkGeometry) -> str | None:
-    """Find networks in which no unit of the last layer has the whole image in its receptive field.
+    """Find networks in which no unit of the final map has the whole image in its receptive field.
 
-    Only global average pooling combines pixels of different receptive fields: Araujo, Norris and
-    Sim (Distill, 2019). The pixels are counted one by one, so those skipped by a stride do not
-    count.
+    Only global average pooling or a linear layer combines pixels of different receptive fields:
+    Araujo, Norris and Sim (Distill, 2019). The pixels are counted one by one, so those skipped by a
+    stride do not count.
     """
     image = geometry.input_shape[1:]
     field = tuple(largest_receptive_field(geometry, axis) for axis in (0, 1))
@@ -263,7 +263,7 @@ def field_below_image(geometry: NetworkGeometry) -> str | None:
         part = f"{field[0]} of {image[0]} pixels per axis"
     else:
         part = f"{size(field)} of {size(image)} pixels"
-    return f"the receptive field of {_unit(geometry.last_layer)} holds at most {part}."
+    return f"the receptive field of {with_article(geometry.last_layer)} unit holds at most {part}."
 
 
 @_rule("whole image", "a layer that mixes all positions, before the final map")
@@ -299,8 +299,8 @@ def field_beyond_image(geometry: NetworkGeometry) -> str | None:
         case _:
             span, whole = f"{size(field)} pixels", size(image)
     return (
-        f"the receptive field of {_unit(geometry.last_layer)} spans {span}, the image has {whole}:"
-        " beyond its edge there is only padding."
+        f"the receptive field of {with_article(geometry.last_layer)} unit spans {span}, the image"
+        f" has {whole}: beyond its edge there is only padding."
     )
 
 
@@ -388,10 +388,6 @@ def _listed(names: Sequence[str], geometry: NetworkGeometry) -> str:
         return f"all {len(convs)} conv layers"
     between = convs.index(names[-1]) - convs.index(names[0]) + 1
     return f"{_of_all(len(names), between)} conv layers from {names[0]} to {names[-1]}"
-
-
-def _unit(layer: str) -> str:
-    return f"{'an' if layer[0] in 'aeiou' else 'a'} {layer} unit"
 
 
 def _of_all(part: int, whole: int) -> str:
