@@ -144,7 +144,8 @@ def _graph(network: nn.Module, factory: Factory, input_shape: Shape) -> Graph:
             if refused is not None and not isinstance(refused.node.layer, Mixing):
                 return graph
         raise UserError(
-            f"{factory.name}{_without(factory)} cannot run on images of {size(input_shape[1:])}: {error}"
+            f"{factory.name}{_without(factory)} cannot run on images of {size(input_shape[1:])}:"
+            f" {error}"
         ) from error
 
 
