@@ -160,3 +160,11 @@ def test_rows_of_older_records() -> None:
     older = [{key: row[key] for key in row if key not in later} for row in layers]
     assert layer_table(older) == layer_table(layers)
     assert legend(RUN_EXPLAINED, older) == legend(RUN_EXPLAINED, layers)
+
+
+def test_a_long_stack_has_a_row_per_layer() -> None:
+    convs = parse_conv(3, 1, 1, 14)
+    layers = stack_geometry((1, 28, 28), convs, [4] * 14, (), classes=10).as_records()
+    # 3 + 12 * 2 = 27 pixels after conv13, 29 of 28 after conv14.
+    assert [row[0] for row in layer_table(layers).rows] == [f"conv{n}" for n in range(1, 15)]
+    assert "several layers" not in legend(SIZES, layers)

@@ -161,20 +161,25 @@ def layer_table(
         every: whether a long network's table has a row per layer, too.
     """
     heads = tuple("<" * (column in (NAME, CONV)) + _head(column, layers) for column in columns)
-    by_name = {str(layer["name"]): layer for layer in layers}
-    names = [(name,) for name in by_name] if every else blocks(list(by_name), by_name)
-    rows = [merged([by_name[name] for name in block]) for block in names]
     marks = _marks(layers)
     return Table(
         heads,
         tuple(
             tuple(
-                column.text(row) + "".join(f" {mark}" for mark in marks(row)) * (column is NAME)
+                " ".join([column.text(row), *(marks(row) if column is NAME else "")])
                 for column in columns
             )
-            for row in rows
+            for row in _rows(layers, every)
         ),
     )
+
+
+def _rows(layers: Sequence[Layer], every: bool) -> Sequence[Layer]:
+    """Return a row per layer, or per block of layers."""
+    if every:
+        return layers
+    by_name = {str(layer["name"]): layer for layer in layers}
+    return [merged([by_name[name] for name in block]) for block in blocks(list(by_name), by_name)]
 
 
 def _head(column: Column, layers: Sequence[Layer]) -> str:
@@ -270,12 +275,12 @@ def legend(columns: Sequence[Column], layers: Sequence[Layer] = (), every: bool 
         layers: as for `layer_table`.
         every: as for `layer_table`.
     """
-    marks = {mark for layer in layers for mark in _marks(layers)(layer)}
-    is_long = len(layers) > LONG
+    rows = _rows(layers, every)
+    marks = "".join(map(_marks(layers), rows))
     parts = [
-        "k-s-p: kernel size, stride, padding" if is_long and CONV in columns else "",
+        "k-s-p: kernel size, stride, padding" if len(layers) > LONG and CONV in columns else "",
         *(column.legend for column in columns if column.meaning),
-        BLOCK_LEGEND if is_long and not every else "",
+        BLOCK_LEGEND if any("layers" in row for row in rows) else "",
         f"{VARIED}: varied, conv.* applies to it" if VARIED in marks else "",
         f"{UNPRODUCTIVE}: unproductive, the receptive field of its input spans the image"
         if UNPRODUCTIVE in marks
