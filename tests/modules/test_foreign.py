@@ -151,6 +151,9 @@ def test_outputs_of_layers_that_are_functions(users) -> None:
     [
         ("raises", [], "user_nets:raises cannot be made: ValueError: 'no width\\nfor this'"
          " (user_nets.py, line "),
+        ("groups", [], "user_nets:groups cannot be made: ValueError: out_channels must be divisible"
+         " by groups (user_nets.py, line "),
+        ("grey_only", [], "user_nets:grey_only cannot run on images of 28x28: stem fails: "),
         ("returns_none", [], "model.target=user_nets:returns_none must return a torch.nn.Module,"
          " got NoneType"),
         ("takes_other_arguments", [], "model.target=user_nets:takes_other_arguments is called with"

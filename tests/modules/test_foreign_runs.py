@@ -1,8 +1,10 @@
 """Runs and sweeps of networks that are traced."""
 
 import importlib
+import os
 import pickle
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 import convscope
+from convscope.data.batches import TrainBatches
 from convscope.errors import UserError
 from convscope.modules import build_network, foreign
 from convscope.runs.record import read_record
@@ -91,6 +94,31 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     forget()
     return forget
+
+
+def test_dropout_is_resumed_bit_for_bit(
+    own_nets: Path, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = (
+        ask(tmp_path / folder, *CUSTOM[:1], "model.target=own_nets:Dropping", "model.channels=[]")
+        for folder in ("whole", "cut")
+    )
+    assert train(whole).status == "finished"
+    make, calls = TrainBatches.make, iter(range(1000))
+
+    def interrupt(*args: object) -> object:
+        if next(calls) == 14:
+            os.kill(os.getpid(), signal.SIGINT)
+        return make(*args)
+
+    monkeypatch.setattr(TrainBatches, "make", interrupt)
+    assert train(cut).status == "interrupted"
+    assert train(cut).status == "finished"
+    mine, theirs = (
+        torch.load(one.directory.last, weights_only=True)["state_dict"] for one in (cut, whole)
+    )
+    for name, value in mine.items():
+        assert torch.equal(value, theirs[name]), name
 
 
 def test_what_travels_to_a_worker_makes_the_network_there(

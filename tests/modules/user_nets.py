@@ -83,11 +83,27 @@ class Residual(nn.Module):
         return self.head((maps + self.block(maps)).mean((-2, -1)))
 
 
+class Dropping(Mixed):
+    """Draws random numbers in training."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = F.dropout(self.norm(self.stem(images)), 0.3, self.training)
+        return self.head(maps.repeat(1, 2, 1, 1).mean((2, 3)))
+
+
 # What cannot be traced or varied
 
 
 def raises(in_channels: int, classes: int) -> nn.Module:
     raise ValueError("no width\nfor this")
+
+
+def groups(in_channels: int, classes: int) -> nn.Module:
+    return nn.Conv2d(6, 8, 3, groups=3)
+
+
+def grey_only(in_channels: int, classes: int) -> nn.Module:
+    return Mixed(in_channels + 1, classes)
 
 
 def returns_none(in_channels: int, classes: int) -> None:

@@ -145,7 +145,7 @@ def _graph(network: nn.Module, factory: Factory, input_shape: Shape) -> Graph:
                 return graph
         raise UserError(
             f"{factory.name}{_without(factory)} cannot run on images of {size(input_shape[1:])}:"
-            f" {error}"
+            f" {error}{_line(error.__cause__)}"
         ) from error
 
 
@@ -344,15 +344,26 @@ def _target(factory: Factory) -> Callable[..., Any]:
 
 
 def _failed(factory: Factory, error: Exception) -> UserError:
-    """Return an error of the network's own code in one line, with its last line in a file."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f" ({Path(last.filename).name}, line {last.lineno})"
-    if isinstance(error, SyntaxError) and error.filename:
-        where = f" ({Path(error.filename).name}, line {error.lineno})"
+    """Return an error of the network's own code in one line."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return UserError(
-        f"{factory.name} cannot be made: {type(error).__name__}: {on_one_line(text)}{where}"
+        f"{factory.name} cannot be made: {type(error).__name__}: {on_one_line(text)}{_line(error)}"
     )
+
+
+def _line(error: BaseException | None) -> str:
+    """Return where an error comes from, ` (nets.py, line 12)`; not in PyTorch or ConvScope."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({Path(error.filename).name}, line {error.lineno})"
+    frames = traceback.extract_tb(error.__traceback__) if error else []
+    packages = Path(torch.__file__).parent, Path(__file__).parents[1]
+    own = [
+        frame
+        for frame in frames
+        if Path(frame.filename).is_file()
+        and not any(Path(frame.filename).is_relative_to(package) for package in packages)
+    ]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _source(factory: Factory) -> str:

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from convscope.checkpoint import read_best, read_last
 from convscope.data.batches import EvalBatches
+from convscope.data.order import generator
 from convscope.modules import build_network
 from convscope.runs.history import History
 from convscope.runs.lock import Claim
@@ -162,7 +163,10 @@ class Experiment:
         if trainer.max_time is not None:
             # Before the others: they are to know that a chunk is the last one.
             callbacks.append(Timer(trainer.max_time))
-        callbacks += [self._throughput, self._progress]
+        callbacks += [
+            LambdaCallback(on_train_epoch_start=self._seed_epoch),
+            *(self._throughput, self._progress),
+        ]
         strategy: str | UnwrappedDDP = "auto"
         if group.world_size > 1:
             callbacks.append(EqualWeights(group))
@@ -194,6 +198,15 @@ class Experiment:
             enable_model_summary=False,
             default_root_dir=self.request.directory.path,
         )
+
+    def _seed_epoch(self, trainer: Trainer, *_: Any) -> None:
+        """Make random numbers of a network's own, as of dropout, a function of seed and epoch.
+
+        So a resumed run draws the same as an uninterrupted one.
+        """
+        position = trainer.current_epoch * self._process_group.world_size + self._process_group.rank
+        seed = generator("network", self.request.config.seed, position).initial_seed()
+        seed_everything(seed % 2**32, verbose=False)
 
     def headline(self) -> str:
         """Return what is about to be trained, in one line."""
