@@ -26,6 +26,7 @@ from convscope.geometry import (
     variant_label,
     window_layers,
 )
+from convscope.geometry.graph import Mixing, layer_shapes
 from convscope.networks import FOREIGN, own_graph
 from convscope.runs.record import RunRecord
 from convscope.text import size
@@ -121,7 +122,7 @@ def variant_of(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> V
     graph = network_graph(model, facts.input_shape, facts.classes)
     try:
         convs = parse_conv(vars(config.conv), graph, facts.input_shape)
-        geometry = network_geometry(graph.with_specs(convs), facts.input_shape)
+        geometry = network_geometry(_with_convs(graph, convs, facts.input_shape), facts.input_shape)
         require_batch_norm(geometry, config.data.batch_size, config.trainer.devices)
     except ImpossibleVariant as error:
         geometry, impossible = None, error
@@ -165,7 +166,24 @@ def recorded_graph(record: RunRecord) -> Graph:
             f"{record.path or record.name} was trained with other layers than"
             f" {network_name(model)} has now; restore its code, or add rerun=true to train it anew"
         )
-    return graph.with_specs(convs_from_config(record.config["conv"]))
+    convs = convs_from_config(record.config["conv"])
+    return _with_convs(graph, convs, (channels, height, width))
+
+
+def _with_convs(graph: Graph, convs: Sequence[ConvSpec], input_shape: Shape) -> Graph:
+    """Return a network with a variant's convolutions.
+
+    Raises:
+        ImpossibleVariant: layers that are known only for other sizes cannot run.
+    """
+    varied = graph.with_specs(convs)
+    _, refused = layer_shapes(varied, input_shape)
+    if graph.factory is None or refused is None or not isinstance(refused.node.layer, Mixing):
+        return varied
+    # Here: only these networks need PyTorch.
+    from convscope.modules.foreign import traced_anew
+
+    return traced_anew(varied, input_shape)
 
 
 def network_name(model: Mapping[str, Any]) -> str:

@@ -125,6 +125,16 @@ def test_shapes_of_a_variant_are_those_of_pytorch(
     assert sum(p.numel() for p in network.parameters()) == geometry.params
 
 
+def test_layers_that_mix_positions_are_known_for_the_sizes_of_a_variant(users) -> None:
+    variant = users("Interpolating", "conv.stride=2")
+    assert variant.geometry is not None
+    assert variant.geometry.shapes["interpolate"] == (8, 7, 7)
+    assert variant.geometry.final_map == (5, 5)
+    assert seeded(variant)(torch.randn(1, 1, 28, 28)).shape == (1, 10)
+    impossible = users("Interpolating", "conv.stride=7").impossible
+    assert str(impossible).startswith("user_nets:Interpolating cannot run with k3-s7-p1: last")
+
+
 def test_a_shortcut_s_stride_follows_the_varied_layer(composer: VariantComposer) -> None:
     variant = composer.compose(
         ["model=resnet18", "data=cifar10", "model.vary=[layer2.0.conv1]", "conv.stride=1"]

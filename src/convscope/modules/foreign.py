@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from convscope.errors import UserError, on_one_line
-from convscope.geometry import Graph, NetworkGeometry, Shape
+from convscope.geometry import Graph, ImpossibleVariant, NetworkGeometry, Shape, variant_label
 from convscope.geometry.graph import (
     Conv,
     Factory,
@@ -74,6 +74,34 @@ def foreign_graph(model: Mapping[str, Any], input_shape: Shape, classes: int) ->
                 " network constructs can be varied"
             )
     return graph
+
+
+@cache
+def traced_anew(graph: Graph, input_shape: Shape) -> Graph:
+    """Return a variant's graph, recorded with its own convolutions.
+
+    Layers that mix positions are known only for the sizes that they had: the graph of the network
+    as it was tells nothing of those behind a convolution that has changed.
+
+    Args:
+        graph: with the variant's convolutions.
+        input_shape: (channels, height, width) of the image.
+
+    Raises:
+        ImpossibleVariant: the network cannot run.
+    """
+    assert graph.factory is not None
+    label = variant_label(graph.specs, own=graph.own_specs)
+    with without_dynamo(), torch.random.fork_rng(devices=[]), torch.device("meta"):
+        try:
+            found = trace(_variant(graph), input_shape)
+        except CannotRun as error:
+            raise ImpossibleVariant(
+                f"{graph.factory.name} cannot run with {label}: {error}{_line(error.__cause__)}",
+                layer=graph.varied[0],
+                variant=label,
+            ) from error
+    return replace(found, varied=graph.varied, own_specs=graph.own_specs, factory=graph.factory)
 
 
 def foreign_network(geometry: NetworkGeometry) -> nn.Module:
