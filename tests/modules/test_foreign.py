@@ -135,6 +135,14 @@ def test_layers_that_mix_positions_are_known_for_the_sizes_of_a_variant(users) -
     assert str(impossible).startswith("user_nets:Interpolating cannot run with k3-s7-p1: last")
 
 
+def test_constants_of_a_file_stay(users) -> None:
+    network = seeded(users("Centred"))
+    images = torch.randn(2, 1, 28, 28)
+    torch.manual_seed(0)
+    theirs = users("Mixed")
+    torch.testing.assert_close(network(images), seeded(theirs)(images - 0.5))
+
+
 def test_a_shortcut_s_stride_follows_the_varied_layer(composer: VariantComposer) -> None:
     variant = composer.compose(
         ["model=resnet18", "data=cifar10", "model.vary=[layer2.0.conv1]", "conv.stride=1"]

@@ -24,12 +24,7 @@ from torch import nn
 
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import Graph, ImpossibleVariant, NetworkGeometry, Shape, variant_label
-from convscope.geometry.graph import (
-    Conv,
-    Factory,
-    Mixing,
-    layer_shapes,
-)
+from convscope.geometry.graph import Conv, Factory, Mixing, layer_shapes
 from convscope.modules.dynamo import without_dynamo
 from convscope.modules.graph_net import Conv2d
 from convscope.modules.operations import conv_spec
@@ -110,10 +105,10 @@ def foreign_network(geometry: NetworkGeometry) -> nn.Module:
     Raises:
         UserError: it cannot be constructed, or does not compute what its geometry says.
     """
-    # Whatever random numbers this takes, the network gets those of the seed.
+    network = _variant(geometry.graph)
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         _check(_variant(geometry.graph), geometry)
-    return _variant(geometry.graph)
+    return network
 
 
 def _name(model: Mapping[str, Any]) -> str:
@@ -244,10 +239,12 @@ def _constructed(
             changes.setdefault(number, {})["kernel_size"] = kernels[path]
         if path in factory.readers:
             changes.setdefault(number, {})["in_channels"] = factory.in_channels
-    make = _torchvision_maker if factory.network == "torchvision" else _custom_maker
+    # Tensors that a module makes when it is imported stay.
+    with torch.device("cpu"):
+        make = (_torchvision_maker if factory.network == "torchvision" else _custom_maker)(factory)
     try:
         with _changed_convs(changes) as made:
-            network = make(factory)()
+            network = make()
     except UserError:
         raise
     except Exception as error:

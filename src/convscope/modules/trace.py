@@ -14,6 +14,7 @@ from torch.nn.modules.module import (
 )
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._pytree import tree_map
 from typing_extensions import override
 
 from convscope.errors import UserError, on_one_line
@@ -81,6 +82,17 @@ def _graph(tape: Tape, output: Tensor, network: nn.Module) -> Graph:
     trainable = sum(one.numel() for one in network.parameters() if one.requires_grad)
     in_nodes = sum(node.layer.params(tape.shapes[node.inputs[0]]) for node in nodes)
     return Graph(nodes, varied=(), other_params=trainable - in_nodes)
+
+
+def _on_one_device(arguments: Any) -> Any:
+    """Return nested arguments with constants on the meta device, if one of them is there."""
+    places = {one.is_meta for one in tensors_in(arguments)}
+    if len(places) < 2:
+        return arguments
+    return tree_map(
+        lambda one: one.to("meta") if isinstance(one, Tensor) and not one.is_meta else one,
+        arguments,
+    )
 
 
 class _Recorder(TorchFunctionMode):
@@ -155,10 +167,10 @@ class _Recorder(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        kwargs = dict(kwargs or {})
+        named = dict(kwargs or {})
         if self._is_paused:
-            return func(*args, **kwargs)
-        given = self.tape.known((args, kwargs))
+            return func(*args, **named)
+        given = self.tape.known((args, named))
         name = (resolve_name(func) or getattr(func, "__name__", "")).removesuffix(".__get__")
         name = name.rsplit(".", 1)[-1]
         if given and name in READS_VALUES:
@@ -166,8 +178,10 @@ class _Recorder(TorchFunctionMode):
                 f"{self._where} decides by the values of an image ({name}), so its layers are not"
                 " the same for every image"
             )
-        output = func(*args, **kwargs)
-        call = Call(name.strip("_"), func, args, kwargs, output, given)
+        if self._image.is_meta:
+            args, named = _on_one_device((args, named))
+        output = func(*args, **named)
+        call = Call(name.strip("_"), func, args, named, output, given)
         if not given:
             if call.name in MULTIPLIES:
                 self._shared_macs += self._macs(call)
