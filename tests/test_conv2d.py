@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from convscope.geometry import parse_conv
-from convscope.geometry.graph import Conv
+from convscope.geometry.layers import Conv
 from convscope.modules.graph_net import Conv2d
 from convscope.networks.stack import stack
 

@@ -26,7 +26,8 @@ from convscope.geometry import (
     variant_label,
     window_layers,
 )
-from convscope.geometry.graph import Mixing, layer_shapes
+from convscope.geometry.graph import layer_shapes
+from convscope.geometry.layers import Mixing
 from convscope.networks import FOREIGN, own_graph
 from convscope.runs.record import RunRecord
 from convscope.text import size

@@ -4,7 +4,8 @@ import pytest
 
 from convscope.geometry import ConvSpec, Graph, NetworkGeometry, network_geometry
 from convscope.geometry.factors import symmetric
-from convscope.geometry.graph import Conv, Flatten, GlobalPool, Linear, Merge, Mixing, Node
+from convscope.geometry.graph import Node
+from convscope.geometry.layers import Conv, Flatten, GlobalPool, Linear, Merge, Mixing
 from convscope.geometry.rules import RULES, findings
 from convscope.networks.stack import chain
 

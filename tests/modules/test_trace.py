@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from convscope.geometry import ConvSpec, Graph, NetworkGeometry, network_geometry, receptive_pixels
-from convscope.geometry.graph import Mixing
+from convscope.geometry.layers import Mixing
 from convscope.modules.trace import node_outputs, trace
 
 from . import user_nets

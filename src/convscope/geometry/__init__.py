@@ -12,7 +12,7 @@ from convscope.geometry.conv import (
     Sides,
 )
 from convscope.geometry.factors import FACTORS, KEEP, pair_token
-from convscope.geometry.graph import Graph, Shape
+from convscope.geometry.graph import Graph
 from convscope.geometry.label import (
     conv_config,
     conv_from_layer,
@@ -27,6 +27,7 @@ from convscope.geometry.label import (
     variant_label,
     without_defaults,
 )
+from convscope.geometry.layers import Shape
 from convscope.geometry.network import (
     LayerGeometry,
     NetworkGeometry,

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from convscope.geometry.conv import Border, ConvAxis, ConvSpec, ImpossibleVariant, Pair
 from convscope.geometry.factors import FACTORS, to_json
-from convscope.geometry.graph import (
+from convscope.geometry.graph import Graph, Node, layer_shapes
+from convscope.geometry.label import padding_policy, variant_label
+from convscope.geometry.layers import (
     IMAGE,
     IMAGE_FIELDS,
     Activation,
@@ -18,17 +20,13 @@ from convscope.geometry.graph import (
     Fields,
     Flatten,
     GlobalPool,
-    Graph,
     Layer,
     Linear,
     Mixing,
-    Node,
     Pointwise,
     Pool,
     Shape,
-    layer_shapes,
 )
-from convscope.geometry.label import padding_policy, variant_label
 from convscope.geometry.suggest_fix import require_possible
 
 LONG = 12

@@ -19,8 +19,9 @@ from convscope.geometry.factors import (
     pair_token,
     symmetric,
 )
-from convscope.geometry.graph import IMAGE, Conv, Graph, Shape
+from convscope.geometry.graph import Graph
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
+from convscope.geometry.layers import IMAGE, Conv, Shape
 
 
 def parse_conv(conv: Mapping[str, Any], graph: Graph, input_shape: Shape) -> tuple[ConvSpec, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convscope.geometry.graph import IMAGE
+from convscope.geometry.layers import IMAGE
 from convscope.geometry.network import NetworkGeometry
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from convscope.geometry.factors import pair_token
-from convscope.geometry.graph import GlobalPool
+from convscope.geometry.layers import GlobalPool
 from convscope.geometry.network import LayerGeometry, NetworkGeometry
 from convscope.geometry.receptive import largest_receptive_field
 from convscope.text import counted, listed, share, size, with_article

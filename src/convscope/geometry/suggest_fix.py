@@ -14,8 +14,9 @@ from convscope.geometry.factors import (
     pair_token,
     symmetric,
 )
-from convscope.geometry.graph import Conv, Graph, Pool, Shape, layer_shapes
+from convscope.geometry.graph import Graph, layer_shapes
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
+from convscope.geometry.layers import Conv, Pool, Shape
 from convscope.text import size
 
 _MOST_TRIES = 200_000

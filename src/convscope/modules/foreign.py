@@ -24,7 +24,8 @@ from torch import nn
 
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import Graph, ImpossibleVariant, NetworkGeometry, Shape, variant_label
-from convscope.geometry.graph import Conv, Factory, Mixing, layer_shapes
+from convscope.geometry.graph import Factory, layer_shapes
+from convscope.geometry.layers import Conv, Mixing
 from convscope.modules.dynamo import without_dynamo
 from convscope.modules.graph_net import Conv2d
 from convscope.modules.operations import conv_spec

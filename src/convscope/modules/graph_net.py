@@ -11,7 +11,8 @@ from torch.nn import functional
 from typing_extensions import override
 
 from convscope.geometry import NetworkGeometry
-from convscope.geometry.graph import (
+from convscope.geometry.graph import layer_shapes
+from convscope.geometry.layers import (
     IMAGE,
     Activation,
     BatchNorm,
@@ -25,7 +26,6 @@ from convscope.geometry.graph import (
     Pool,
     Shape,
     Shortcut,
-    layer_shapes,
 )
 
 

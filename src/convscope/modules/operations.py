@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from convscope.errors import UserError
 from convscope.geometry import ConvSpec, Pair, Sides
 from convscope.geometry.factors import named_padding, symmetric
-from convscope.geometry.graph import (
+from convscope.geometry.layers import (
     Activation,
     AdaptivePool,
     BatchNorm,

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeGuard
 from torch import Tensor, nn
 
 from convscope.geometry import Shape
-from convscope.geometry.graph import IMAGE, Layer, Mixing, Node
+from convscope.geometry.graph import Node
+from convscope.geometry.layers import IMAGE, Layer, Mixing
 from convscope.modules.graph_net import Conv2d
 
 BATCH = 2

@@ -6,16 +6,8 @@ from collections.abc import Sequence
 
 from convscope.geometry import ConvSpec
 from convscope.geometry.factors import symmetric
-from convscope.geometry.graph import (
-    Activation,
-    BatchNorm,
-    Conv,
-    GlobalPool,
-    Graph,
-    Layer,
-    Linear,
-    Pool,
-)
+from convscope.geometry.graph import Graph
+from convscope.geometry.layers import Activation, BatchNorm, Conv, GlobalPool, Layer, Linear, Pool
 from convscope.networks.stack import POOL, chain
 
 _STEM_CHANNELS = 24

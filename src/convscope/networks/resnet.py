@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 from convscope.geometry import ConvSpec, GeometryError
 from convscope.geometry.factors import symmetric
-from convscope.geometry.graph import (
+from convscope.geometry.graph import Graph, Node
+from convscope.geometry.layers import (
     Activation,
     BatchNorm,
     Conv,
     GlobalPool,
-    Graph,
     Layer,
     Linear,
     Merge,
-    Node,
     Pool,
     Shortcut,
 )

@@ -6,16 +6,15 @@ from collections.abc import Collection, Sequence
 
 from convscope.geometry import ConvSpec, GeometryError
 from convscope.geometry.factors import symmetric
-from convscope.geometry.graph import (
+from convscope.geometry.graph import Graph, Node
+from convscope.geometry.layers import (
     IMAGE,
     Activation,
     BatchNorm,
     Conv,
     GlobalPool,
-    Graph,
     Layer,
     Linear,
-    Node,
     Pool,
 )
 

@@ -15,7 +15,7 @@ from convscope.data.images import Images
 from convscope.data.sources import load
 from convscope.errors import UserError
 from convscope.geometry import Graph, ImpossibleVariant, Shape
-from convscope.geometry.graph import Conv
+from convscope.geometry.layers import Conv
 from convscope.lesson.page import write_page
 from convscope.lesson.page.layer import PageLayer, page_layer
 from convscope.networks.stack import chain, stack

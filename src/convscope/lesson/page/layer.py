@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from convscope.errors import UserError
 from convscope.geometry import ConvSpec, Graph, Pair, Shape
-from convscope.geometry.graph import Conv, Pool, layer_shapes
+from convscope.geometry.graph import layer_shapes
+from convscope.geometry.layers import Conv, Pool
 from convscope.geometry.network import with_room
 from convscope.geometry.suggest_fix import require_possible
 from convscope.text import listed, size
