@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from convscope.config.compose import Composer
-from convscope.config.schema import TrainConfig
+from convscope.config.schema import FOREIGN, TrainConfig
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
 from convscope.geometry import (
@@ -28,7 +28,7 @@ from convscope.geometry import (
 )
 from convscope.geometry.graph import layer_shapes
 from convscope.geometry.layers import Mixing
-from convscope.networks import FOREIGN, own_graph
+from convscope.networks import own_graph
 from convscope.runs.record import RunRecord
 from convscope.text import size
 

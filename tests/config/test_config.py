@@ -136,6 +136,7 @@ def test_the_groups_are_the_folders() -> None:
         ("trainer.limit_test_batches=null", "a share up to 1.0, got null"),
         ("trainer.fast_dev_run=maybe", "must be an integer, true or false, got maybe"),
         ("model.channels=[]", "model.channels must name at least one layer, got []"),
+        ("model.network=custom", "model.channels and model.pool_after must be [] with"),
         ("model.channels=[16,0]", "model.channels must be at least 1, got [16,0]"),
         ("model.channels=[[1]]", "model.channels must be a list of integers, got [[1]]"),
         ("model.pool_after=[4]", "model.pool_after must name conv layers 1 to 3, got 4"),

@@ -19,7 +19,9 @@ MAX_COUNT = 1_000_000_000
 """Largest count without a bound of its own: a larger one is a typing error and may overflow."""
 MAX_LAYERS = 1_000
 MAX_SEED = 2**32 - 1
-NETWORKS = ("stack", "resnet20", "airbench", "torchvision", "custom")
+FOREIGN = ("torchvision", "custom")
+"""Values of `model.network` for networks that consist of PyTorch modules, and are traced."""
+NETWORKS = ("stack", "resnet20", "airbench", *FOREIGN)
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     check_fields(config, typed)
     trainer, model = config.trainer, config.model
     layers, pools = len(model.channels), model.pool_after
-    is_foreign = model.network in ("torchvision", "custom")
+    is_foreign = model.network in FOREIGN
     pool_kernel = 2 if model.pool_kernel is None and not is_foreign else model.pool_kernel
     last_seed = MAX_SEED - config.repeat + 1
     for is_broken, message in (
@@ -255,6 +257,11 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
         (
             not layers and not is_foreign,
             "model.channels must name at least one layer, got []",
+        ),
+        (
+            is_foreign and (layers or pools),
+            f"model.channels and model.pool_after must be [] with model.network={model.network},"
+            " which has its own widths and pools",
         ),
         (
             layers > MAX_LAYERS,

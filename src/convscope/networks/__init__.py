@@ -11,9 +11,6 @@ from convscope.networks.airbench import airbench
 from convscope.networks.resnet import resnet20
 from convscope.networks.stack import stack
 
-FOREIGN = ("torchvision", "custom")
-"""Values of `model.network` whose graph is traced from PyTorch modules."""
-
 
 def own_graph(model: Mapping[str, Any], classes: int) -> Graph:
     """Return the graph of a network that needs no tracing, before a variant sets its convolutions.

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from convscope.config.schema import FOREIGN
 from convscope.geometry import (
     KEEP,
     ConvSpec,
@@ -21,7 +22,7 @@ from convscope.geometry import (
     network_geometry,
     variant_label,
 )
-from convscope.networks import FOREIGN, own_graph
+from convscope.networks import own_graph
 from convscope.runs.record import RunRecord
 from convscope.runs.usage import data_usage
 from convscope.text import shorten
