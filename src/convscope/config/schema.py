@@ -372,8 +372,8 @@ def dotted(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def format_value(value: object) -> str:
-    """Return a config's value as in a run's name or a table; [16, 32] as 16-32."""
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    """Return a config's value as in a run's name or a table; [16, 32] as 16-32, [] as none."""
+    return "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def as_typed(value: object) -> str:

@@ -20,6 +20,7 @@ from convscope.analysis.table import (
     varied,
     with_std,
 )
+from convscope.config.schema import format_value
 from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
 from convscope.runs.identity import is_as_before
@@ -97,7 +98,7 @@ def shared_facts(runs: DataFrame) -> Facts:
     values = shared(runs)
     lines: dict[str, list[str]] = {}
     for key, value in values.items():
-        if key not in (*_UNTOLD, *_MACHINE) and value not in (None, False, ""):
+        if key not in (*_UNTOLD, *_MACHINE) and value not in (None, False, format_value([])):
             if is_as_before(key, value):
                 continue
             group, _, last = key.rpartition(".")

@@ -318,7 +318,8 @@ def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
         [] if model.network == "stack" else [f"={model.name or model.target or model.network}"]
     )
     return network + [
-        f"{key}={format_value(value)}"
+        # Existing runs with an empty list have no value in their name.
+        f"{key}={'' if value == [] else format_value(value)}"
         for key, value in mine.items()
         if not key.startswith(_NAMED_OTHERWISE) and value != theirs[key]
     ]
