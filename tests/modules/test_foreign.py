@@ -197,7 +197,8 @@ def test_outputs_of_layers_that_are_functions(users) -> None:
          " depthwise is a convolution but no plain torch.nn.Conv2d"),
         ("standardised_stem", [], "model.vary must name 2-d convolutions, stem is a convolution but"
          " no plain torch.nn.Conv2d"),
-        ("mixed", ["model.drop=[pointt]"], "model.drop names no module: pointt; did you mean point?"),
+        ("mixed", ["model.drop=[pointt]"], "model.drop names no module: pointt; did you mean"
+         " point?"),
         ("mixed", ["model.drop=[point]"], "user_nets:mixed without point cannot run on images of"
          " 28x28: last fails: "),
         ("mixed", ["model.drop=[head]"], "user_nets:mixed without head has 16 outputs for 10"
