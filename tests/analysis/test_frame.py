@@ -15,7 +15,7 @@ from pandas import DataFrame
 from pandas.testing import assert_frame_equal
 
 from convscope.analysis import frame, load
-from convscope.analysis.frame import Reader
+from convscope.analysis.frame import Reader, setting_keys
 from convscope.analysis.table import to_records
 from convscope.config.schema import AddedLater, OptimConfig, TrainConfig
 from convscope.errors import UserError
@@ -495,3 +495,22 @@ def test_a_run_without_a_key_that_was_added_later_has_its_default(
     identity_module._added_later.cache_clear()
     assert [runs["optim.beta2"].item() for runs in (old, new, other)] == [0.999, 0.999, 0.9]
     assert old["group"].item() == new["group"].item() != other["group"].item()
+
+
+@pytest.mark.parametrize(
+    ("networks", "is_setting"),
+    [(["a", "b", "a", "b"], False), (["a", "b", "a", "c"], True)],
+    ids=["what was dropped", "an edited file"],
+)
+def test_a_network_s_hash_is_a_setting_only_where_nothing_else_tells(
+    networks: list[str], is_setting: bool
+) -> None:
+    table = DataFrame(
+        {
+            "dataset": "digits",
+            "fingerprint": "1",
+            "model.drop": ["none", "maxpool", "none", "maxpool"],
+            "model.fingerprint": networks,
+        }
+    )
+    assert ("model.fingerprint" in setting_keys(table)) == is_setting

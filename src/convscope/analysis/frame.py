@@ -74,6 +74,8 @@ _NO_SETTING = {
     *EXCLUDED,
 }
 """Config keys that cannot change a result, or whose column has another name."""
+_NETWORK = "model.fingerprint"
+"""Column with a hash of a traced network's layers and of the file that it is from."""
 _LAST = ("command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
@@ -186,7 +188,14 @@ def results_first(table: DataFrame) -> DataFrame:
 def setting_keys(table: DataFrame) -> list[str]:
     """Return the columns that make two runs of one variant and seed different runs."""
     config = [key for key in table.columns if "." in key or key == "compile"]
-    return [key for key in ("dataset", "fingerprint", *config) if key in table]
+    keys = [key for key in ("dataset", "fingerprint", *config) if key in table]
+    if _NETWORK in keys:
+        model = [key for key in keys if key.startswith("model.") and key != _NETWORK]
+        networks = table.groupby([*keys[:2], *model], dropna=False)[_NETWORK].nunique(dropna=False)
+        # What was dropped, say, shows in the layers. Else the user's file was edited.
+        if networks.max() == 1:
+            keys.remove(_NETWORK)
+    return keys
 
 
 def _varied(table: DataFrame) -> list[str]:
