@@ -14,9 +14,9 @@ import torch
 
 from convscope.benchmark.torch_baseline import TensorData, TorchLoop
 from convscope.config.schema import OptimConfig
+from convscope.geometry import network_geometry, parse_conv
 from convscope.modules import build_network
-
-from ..convs import parse_typed, stack_geometry
+from convscope.networks.stack import stack
 
 STEPS = 60
 
@@ -34,8 +34,9 @@ def test_a_pointwise_kernel_with_a_stride_trains_to_the_end() -> None:
 
 def main() -> None:
     """Train on images whose class is their brightness, until they are known."""
-    convs = parse_typed({"kernel_size": 1, "stride": 2, "padding": 0}, 2)
-    geometry = stack_geometry((3, 28, 28), convs, [16, 32], [], 2)
+    graph, shape = stack([16, 32], [], 2), (3, 28, 28)
+    convs = parse_conv({"kernel_size": 1, "stride": 2, "padding": 0}, graph, shape)
+    geometry = network_geometry(graph.with_specs(convs), shape)
     labels = np.arange(256) % 2
     noise = np.random.default_rng(0).integers(0, 100, (256, 28, 28, 3))
     images = (noise + 100 * labels[:, None, None, None]).astype(np.uint8)

@@ -55,7 +55,8 @@ REFUSED = [
     ("convv=k3-s1-p1", "convv is not a key of the config\ndid you mean conv?"),
     (
         "experiment=cifar",
-        "experiment must be one of cifar10, tutorial, got cifar\ndid you mean experiment=cifar10?",
+        "experiment must be one of cifar10, cifar10-strong, tutorial, got cifar\n"
+        "did you mean experiment=cifar10?",
     ),
     ("~conv.stride", "conv.stride cannot be left out: set it to a value"),
     ("~conv", "conv has no value"),
@@ -257,12 +258,14 @@ REFUSED = [
     ("data.lr=1", "data.lr is not a key of the config\ndid you mean optim.lr?"),
     (
         "model.depth=3",
-        "model.depth is not a key of the config\nmodel has model.channels, model.pool_after",
+        "model.depth is not a key of the config\nmodel has model.channels, model.pool_after,"
+        " model.network, model.name, model.target, model.vary, model.drop, model.pool_kernel,"
+        " model.pool_stride, model.pool_padding",
     ),
     (
         "conv=k3s1",
         "conv must be one of k1-s1-p0, k3-s1-p0, k3-s1-p1, k3-s2-p1, k5-s1-p2, k5-s2-p0, k5-s2-p2,"
-        " k7-s1-p3, or a label such as k7-s2-p3, got k3s1\ndid you mean conv=k3-s2-p1?",
+        " k7-s1-p3, keep, or a label such as k7-s2-p3, got k3s1\ndid you mean conv=k3-s2-p1?",
     ),
     ("conv=k3-s0-p1", "conv.stride must be at least 1, got 0"),
     ("conv=k2000-s1-p1", "conv.kernel_size must be at most 1000, got 2000"),

@@ -63,7 +63,7 @@ def test_another_network_in_the_file_is_another_run(
 
     first = identity()
     assert identity() == first
-    own_nets.write_text(own_nets.read_text().replace("F.gelu", "F.silu"))
+    own_nets.write_text(own_nets.read_text().replace("F.gelu", "F.relu6"))
     second = identity()
     own_nets.write_text(own_nets.read_text() + "\n# The same layers.\n")
     assert len({first, second, identity()}) == 3
@@ -78,7 +78,7 @@ def test_load_refuses_other_layers(
     own_nets.write_text(own_nets.read_text() + "\n# The same layers.\n")
     convscope.load(request.directory.path)
     fresh()
-    own_nets.write_text(own_nets.read_text().replace("F.gelu", "F.silu"))
+    own_nets.write_text(own_nets.read_text().replace("F.gelu", "F.relu6"))
     with pytest.raises(UserError, match="was trained with other layers than own_nets:mixed has"):
         convscope.load(request.directory.path)
 

@@ -127,10 +127,10 @@ def test_a_run_is_composed_checked_and_computed_once(
 
     counted(ConfigLoaderImpl, "load_configuration")
     counted(resolve, "check")
-    counted(variant, "stack_geometry")
+    counted(variant, "network_geometry")
     run = request("conv.stride=2")
     assert run.directory.name.startswith("mnist-k3-s2-p1-seed0-")
-    assert calls == {"load_configuration": 1, "check": 1, "stack_geometry": 1}
+    assert calls == {"load_configuration": 1, "check": 1, "network_geometry": 1}
 
 
 def test_auto_has_the_values_of_mnist_but_for_the_name() -> None:

@@ -56,7 +56,8 @@ def layer_outputs(network: nn.Module, layers: Sequence[str], images: Tensor) -> 
     network.eval()
     try:
         with torch.no_grad():
-            network(images.to(next(network.parameters()).device))
+            # Not by a call: a compiled network would be compiled again, for this one pass.
+            network.forward(images.to(next(network.parameters()).device))
     finally:
         network.train(training)
         for hook in hooks:
