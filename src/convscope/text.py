@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -38,6 +39,12 @@ def listed(items: Sequence[str], comma: str = ", ", most: int | None = 8) -> str
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     *others, last = items
     return f"{comma.join(others)} and {last}" if others else last
+
+
+def near_or_all(name: str, names: Sequence[str]) -> str:
+    """Return the end of a message about an unknown name: the names most like it, or all names."""
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    return f"did you mean {' or '.join(near)}?" if near else f"they are {listed(names)}"
 
 
 def count(value: float | None) -> str:

@@ -178,8 +178,10 @@ def _with_convs(graph: Graph, convs: Sequence[ConvSpec], input_shape: Shape) -> 
         ImpossibleVariant: layers that are known only for other sizes cannot run.
     """
     varied = graph.with_specs(convs)
+    if graph.factory is None:
+        return varied
     _, refused = layer_shapes(varied, input_shape)
-    if graph.factory is None or refused is None or not isinstance(refused.node.layer, Mixing):
+    if refused is None or not isinstance(refused.node.layer, Mixing):
         return varied
     # Here: only these networks need PyTorch.
     from convscope.modules.foreign import traced_anew

@@ -6,7 +6,6 @@ concatenations join the branches of others.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +30,7 @@ from convscope.geometry.layers import (
     WholeImage,
     Window,
 )
-from convscope.text import listed
+from convscope.text import near_or_all
 
 
 @dataclass(frozen=True)
@@ -197,10 +196,7 @@ class Graph:
         if others:
             what = self.by_name[others[0]].layer.kind
             return f"model.vary must name 2-d convolutions, {others[0]} is {what}"
-        near = difflib.get_close_matches(pattern, self.convs, n=3, cutoff=0.4)
-        hint = (
-            f"did you mean {' or '.join(near)}?" if near else f"they are {listed(list(self.convs))}"
-        )
+        hint = near_or_all(pattern, list(self.convs))
         return f"model.vary names no conv layer: {pattern}; {hint}"
 
     def with_specs(self, specs: Sequence[ConvSpec]) -> Graph:
@@ -218,8 +214,48 @@ class Graph:
             for node in self.nodes
         ]
         if any(isinstance(node.layer, Merge) for node in nodes):
-            nodes = _with_shortcuts(nodes, self.varied)
+            nodes = self._with_shortcuts(nodes)
         return replace(self, nodes=tuple(nodes))
+
+    def _with_shortcuts(self, nodes: list[Node]) -> list[Node]:
+        """Return the nodes with strides of shortcuts such that both branches have the same jump."""
+        index = {node.name: number for number, node in enumerate(nodes)}
+        jumps: dict[str, Pair | None] = {IMAGE: (1, 1)}
+
+        def ancestors(name: str) -> set[str]:
+            """Return a node and all those that its output is computed from."""
+            found: set[str] = set()
+            waiting = [name]
+            while waiting:
+                name = waiting.pop()
+                if name not in found:
+                    found.add(name)
+                    waiting += nodes[index[name]].inputs if name != IMAGE else ()
+            return found
+
+        def shortcut(name: str, other: str) -> int | None:
+            """Return the index of the shortcut from a layer of the other branch to this node."""
+            name = self.source(name)
+            if name == IMAGE or name in self.varied:
+                return None
+            node = nodes[index[name]]
+            can_follow = isinstance(node.layer, Shortcut) or (
+                isinstance(node.layer, Conv) and node.layer.is_pointwise and not node.layer.is_fixed
+            )
+            return index[name] if can_follow and node.inputs[0] in ancestors(other) else None
+
+        for number, node in enumerate(nodes):
+            if isinstance(node.layer, Merge):
+                for name, other in permutations(node.inputs, 2):
+                    jump, wanted = jumps[name], jumps[other]
+                    if jump is None or wanted is None or jump == wanted:
+                        continue
+                    if (found := shortcut(name, other)) is not None:
+                        nodes[found] = _at_jump(nodes[found], jump, wanted)
+                        for one in nodes[found:number]:
+                            jumps[one.name] = _jump_after(one.layer, [jumps[i] for i in one.inputs])
+            jumps[node.name] = _jump_after(node.layer, [jumps[name] for name in node.inputs])
+        return nodes
 
     def without(self, paths: Collection[str]) -> Graph:
         """Return the network without the layers at these paths, or below them.
@@ -345,48 +381,6 @@ def _keeps_shape(layer: Layer) -> bool:
     return isinstance(layer, _KEEP_PIXELS) and getattr(layer, "channels", None) is None
 
 
-def _with_shortcuts(nodes: list[Node], varied: Collection[str]) -> list[Node]:
-    """Return the nodes with strides of shortcuts such that both branches have the same jump."""
-    index = {node.name: number for number, node in enumerate(nodes)}
-    jumps: dict[str, Pair | None] = {IMAGE: (1, 1)}
-
-    def ancestors(name: str) -> set[str]:
-        """Return a node and all those that its output is computed from."""
-        found: set[str] = set()
-        waiting = [name]
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting += nodes[index[name]].inputs if name != IMAGE else ()
-        return found
-
-    def shortcut(name: str, other: str) -> int | None:
-        """Return the index of the shortcut from a layer of the other branch to this node."""
-        while name != IMAGE and isinstance(nodes[index[name]].layer, _KEEP_PIXELS):
-            (name,) = nodes[index[name]].inputs
-        if name == IMAGE or name in varied:
-            return None
-        node = nodes[index[name]]
-        can_follow = isinstance(node.layer, Shortcut) or (
-            isinstance(node.layer, Conv) and node.layer.is_pointwise and not node.layer.is_fixed
-        )
-        return index[name] if can_follow and node.inputs[0] in ancestors(other) else None
-
-    for number, node in enumerate(nodes):
-        if isinstance(node.layer, Merge):
-            for name, other in permutations(node.inputs, 2):
-                jump, wanted = jumps[name], jumps[other]
-                if jump is None or wanted is None or jump == wanted:
-                    continue
-                if (found := shortcut(name, other)) is not None:
-                    nodes[found] = _atjump_of(nodes[found], jump, wanted)
-                    for one in nodes[found:number]:
-                        jumps[one.name] = _jump_after(one.layer, [jumps[i] for i in one.inputs])
-        jumps[node.name] = _jump_after(node.layer, [jumps[name] for name in node.inputs])
-    return nodes
-
-
 def _jump_after(layer: Layer, inputs: Sequence[Pair | None]) -> Pair | None:
     """Return the image pixels from one unit of a layer's output to the next.
 
@@ -402,7 +396,7 @@ def _jump_after(layer: Layer, inputs: Sequence[Pair | None]) -> Pair | None:
     return known
 
 
-def _atjump_of(node: Node, jump: Pair, wanted: Pair) -> Node:
+def _at_jump(node: Node, jump: Pair, wanted: Pair) -> Node:
     """Return a shortcut with another stride; unchanged where no whole stride gives that jump."""
     layer = node.layer
     assert isinstance(layer, Conv | Shortcut)

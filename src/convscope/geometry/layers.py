@@ -152,7 +152,7 @@ class Conv(Window):
             leaves them to the variant.
         groups: parts of the channels that are convolved separately.
         bias: whether each output channel has a bias.
-        is_fixed: whether no variant can change it, as it is not a `torch.nn.Conv2d` module.
+        is_fixed: whether no variant can change it, because it is not a `torch.nn.Conv2d` module.
     """
 
     channels: int

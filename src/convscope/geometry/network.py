@@ -218,12 +218,12 @@ def network_geometry(graph: Graph, input_shape: Shape) -> NetworkGeometry:
     Raises:
         ImpossibleVariant: PyTorch would refuse a layer, such as one with an empty output.
     """
-    require_possible(graph, input_shape)
-    shapes, _ = layer_shapes(graph, input_shape)
+    shapes = require_possible(graph, input_shape)
+    fields = _fields(graph, shapes)
     inputs = {node.name: shapes[node.inputs[0]] for node in graph.nodes}
-    layers = tuple(window_layers(graph, input_shape))
+    layers = tuple(_window_layers(graph, shapes, fields))
     sizes = {layer.name: layer.size for layer in layers}
-    final, fields = _final_map(graph, shapes), _fields(graph, shapes)
+    final = _final_map(graph, shapes)
     last = fields[final]
     return NetworkGeometry(
         graph=graph,
@@ -243,14 +243,19 @@ def network_geometry(graph: Graph, input_shape: Shape) -> NetworkGeometry:
 
 
 def window_layers(graph: Graph, input_shape: Shape) -> Iterator[LayerGeometry]:
-    """Yield the conv and pool layers in order, up to the first layer that PyTorch refuses."""
+    """Return the conv and pool layers in order, up to the first layer that PyTorch refuses."""
     shapes, _ = layer_shapes(graph, input_shape)
-    fields = _fields(graph, shapes)
+    return _window_layers(graph, shapes, _fields(graph, shapes))
+
+
+def _window_layers(
+    graph: Graph, shapes: Mapping[str, Shape], fields: Mapping[str, Fields | None]
+) -> Iterator[LayerGeometry]:
     varied = graph.varied if graph.own_specs is not None else ()
     for node in graph.nodes[: len(shapes) - 1]:
         if isinstance(node.layer, Conv | Pool):
             (source,) = node.inputs
-            layer = _layer(node, shapes[source], shapes[node.name], fields[source], input_shape)
+            layer = _layer(node, shapes[source], shapes[node.name], fields[source], shapes[IMAGE])
             yield replace(layer, is_varied=node.name in varied)
 
 
@@ -302,7 +307,7 @@ def require_batch_norm(geometry: NetworkGeometry, batch_size: int, devices: int)
     if batch_size > devices:
         return
     graph = geometry.graph
-    shapes, _ = layer_shapes(graph, geometry.input_shape)
+    shapes = geometry.shapes
     for node in graph.nodes:
         if isinstance(node.layer, BatchNorm) and shapes[node.name][1:] == (1, 1):
             layer = graph.source(node.name)

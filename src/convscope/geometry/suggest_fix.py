@@ -29,8 +29,8 @@ _DIRECTIONS = sorted(
 """Factors and the directions to change them in; increases are tried before decreases."""
 
 
-def require_possible(graph: Graph, input_shape: Shape) -> None:
-    """Check that PyTorch accepts every layer.
+def require_possible(graph: Graph, input_shape: Shape) -> dict[str, Shape]:
+    """Check that PyTorch accepts every layer, and return the shapes of `layer_shapes`.
 
     Args:
         graph: the network, with all conv arguments set.
@@ -39,9 +39,9 @@ def require_possible(graph: Graph, input_shape: Shape) -> None:
     Raises:
         ImpossibleVariant: names the first refused layer, its sizes and the smallest fix.
     """
-    _, refused = layer_shapes(graph, input_shape)
+    shapes, refused = layer_shapes(graph, input_shape)
     if refused is None:
-        return
+        return shapes
     name, layer = refused.node.name, refused.node.layer
     given = ""
     if isinstance(layer, Conv | Pool):

@@ -29,7 +29,7 @@ def train_one(overrides: Sequence[str]) -> RunRecord:
     """Train the one run that these overrides ask for, and measure its latency if they ask for it.
 
     Raises:
-        UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
+        UserError: bad input, an impossible variant, data that are not available, or `repeat`.
     """
     request = request_one(overrides)
     # Imports what trains, for which a mistake in the overrides need not wait.

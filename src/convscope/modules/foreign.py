@@ -35,7 +35,7 @@ from convscope.text import listed, size
 _COLOURS = 3
 """Input channels of torchvision's networks."""
 _OTHER_SIDES = (28, 32, 64, 128, 224, 299)
-"""Image sizes to record a network on that cannot run, as it is, on images of the size asked for."""
+"""Image sizes to try where a network with its own convolutions cannot run on those asked for."""
 _POOLS = nn.MaxPool2d, nn.AvgPool2d
 
 

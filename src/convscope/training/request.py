@@ -210,7 +210,7 @@ class RemoteRequest:
         """Return the same run in this process.
 
         Raises:
-            UserError: data that cannot be had, or data or hardware that make it another run.
+            UserError: data that are not available, or data or hardware that make it another run.
         """
         from convscope.data.sources import load
 

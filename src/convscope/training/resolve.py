@@ -44,7 +44,7 @@ def request_one(overrides: Sequence[str]) -> RunRequest:
     """Return the one run that these overrides ask for.
 
     Raises:
-        UserError: bad input, an impossible variant, data that cannot be had, or `repeat`.
+        UserError: bad input, an impossible variant, data that are not available, or `repeat`.
     """
     refuse_search(overrides)
     resolver = RunResolver()
@@ -145,7 +145,7 @@ class RunResolver:
         """Return the run that a variant asks for, on this machine.
 
         Raises:
-            UserError: data that cannot be had, or hardware or memory that is not there.
+            UserError: data that are not available, or hardware or memory that is not there.
         """
         hardware = self._hardware_for(variant.config)
         network = variant.config.model.network

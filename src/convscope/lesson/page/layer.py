@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 
 from convscope.errors import UserError
@@ -11,7 +10,7 @@ from convscope.geometry.graph import layer_shapes
 from convscope.geometry.layers import Conv, Pool
 from convscope.geometry.network import with_room
 from convscope.geometry.suggest_fix import require_possible
-from convscope.text import listed, size
+from convscope.text import near_or_all, size
 
 LARGEST = 64
 """Largest input side, kernel size, stride and padding on the page, in pixels."""
@@ -111,6 +110,5 @@ def _unknown(graph: Graph, name: str) -> str:
     if name in graph.by_name:
         return f"--layer must name a conv or pool layer, {name} is {graph.by_name[name].layer.kind}"
     names = [node.name for node in graph.nodes if isinstance(node.layer, Conv | Pool)]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"they are {listed(names)}"
+    hint = near_or_all(name, names)
     return f"--layer names no conv or pool layer of the network: {name}; {hint}"
