@@ -64,8 +64,11 @@ def test_a_run_is_measured_by_test_history_and_geometry() -> None:
 
 def test_each_comes_from_one_source_and_is_shown_under_one_name() -> None:
     for name, metric in METRICS.items():
-        sources = [metric.of_epochs, metric.of_test or None, metric.of_network, metric.of_calls]
-        assert sources.count(None) == 3, name
+        sources = [
+            *(metric.of_epochs, metric.of_test or None, metric.of_network, metric.of_calls),
+            metric.is_diagnostic or None,
+        ]
+        assert sources.count(None) == 4, name
         assert bool(metric.hparams) == ("hparams" in metric.views), name
     for of in ("tag", "title", "head"):
         assert len({getattr(metric, of) for metric in METRICS.values()}) == len(METRICS)

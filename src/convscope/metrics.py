@@ -51,7 +51,8 @@ class Network(NamedTuple):
 class Metric:
     """A number that describes a run, and how it is shown.
 
-    Its value comes from exactly one of `of_epochs`, `of_test`, `of_network` and `of_calls`.
+    Its value comes from exactly one of `of_epochs`, `of_test`, `of_network`, `of_calls` and
+    `is_diagnostic`.
 
     Args:
         name: key in a record's metrics, and column of the table of runs.
@@ -65,6 +66,7 @@ class Metric:
         of_network: computes the value from the network's geometry; equal for all seeds.
         of_calls: forward passes whose time in milliseconds it is. Measured on request, once for all
             seeds of a variant.
+        is_diagnostic: whether it is measured on the best checkpoint after the test, or on request.
         better: direction of an improvement; None if there is none.
         number: formats a value without its unit; None (not measured) becomes a dash.
         short: formats a value for a tick or a cell of a picture, with about three digits.
@@ -89,6 +91,7 @@ class Metric:
     of_test: bool = False
     of_network: Callable[[Network], float] | None = None
     of_calls: Calls | None = None
+    is_diagnostic: bool = False
     better: Literal["larger", "smaller"] | None
     number: Callable[[float | None], str] = count
     short: Callable[[float], str] = count
@@ -128,7 +131,8 @@ class Metric:
     @property
     def missing(self) -> str:
         """A sentence for a comparison in which no run has a value."""
-        hint = "" if self.of_calls is None else ": compare.py --latency STUDY measures it"
+        option = "latency" if self.of_calls else "diagnose" if self.is_diagnostic else ""
+        hint = f": compare.py --{option} STUDY measures it" if option else ""
         return f"no finished run has {self.title}{hint}"
 
     @property
@@ -166,6 +170,41 @@ def _receptive_field(network: Network) -> int:
 
 def _share(value: float) -> str:
     return f"{100 * value:.2f}"
+
+
+def _diagnostic(
+    name: str,
+    definition: str,
+    title: str,
+    head: str,
+    better: Literal["larger", "smaller"] | None = None,
+    *,
+    is_share: bool = True,
+    most: float = math.inf,
+    views: Iterable[View] = ("hparams", "pareto", "scatter", "heat", "parallel"),
+    spare: int = 6,
+) -> Metric:
+    """Return a metric that `convscope.diagnostics` measures; a share is shown in per cent."""
+    number, short = (percent, _share) if is_share else (_three_digits, _three_digits)
+    return Metric(
+        name=name,
+        tag=f"diagnostics/{name}",
+        definition=definition,
+        title=title,
+        head=head,
+        hparams=title,
+        is_diagnostic=True,
+        better=better,
+        number=number,
+        short=short,
+        axis_unit="%" if is_share else "",
+        phrase=f"{title} {{}}",
+        tick_format=".3~%" if is_share else "~g",
+        most=1.0 if is_share else most,
+        log=False,
+        views=frozenset(views),
+        spare=spare,
+    )
 
 
 LATENCY_BATCHES = (1, 256)
@@ -314,6 +353,129 @@ METRICS: dict[str, Metric] = {
             for batch in LATENCY_BATCHES
             for percentile in (50, 95)
         ),
+        _diagnostic(
+            "shift_change",
+            "share of test images whose predicted class changes when the image moves by one pixel,"
+            " mean of four directions, with black pixels where it uncovers (Azulay and Weiss 2019)",
+            "answers changed by a shift of 1 px",
+            "1 px changes",
+            "smaller",
+            views=("table", "hparams", "pareto", "scatter", "heat", "parallel"),
+            spare=1,
+        ),
+        _diagnostic(
+            "shift_similarity",
+            "mean cosine similarity of the class scores before and after a shift by one pixel"
+            " (Mouton et al. 2021)",
+            "similarity after a shift of 1 px",
+            "1 px similarity",
+            "larger",
+            is_share=False,
+            most=1.0,
+        ),
+        _diagnostic(
+            "shift_consistency",
+            "share of test images with the same predicted class under two random shifts of up to"
+            " an eighth of the image, with black pixels where they uncover (Zhang 2019)",
+            "shift consistency",
+            "consistency",
+            "larger",
+        ),
+        _diagnostic(
+            "circular_consistency",
+            "share of test images with the same predicted class under two random circular shifts"
+            " (Chaman and Dokmanic 2021)",
+            "circular shift consistency",
+            "circular",
+            "larger",
+        ),
+        _diagnostic(
+            "equivariance_error",
+            "relative difference between the last map of an image shifted by one pixel and the"
+            " shifted last map",
+            "equivariance error at 1 px",
+            "equivariance error",
+            "smaller",
+            is_share=False,
+        ),
+        _diagnostic(
+            "padding_error",
+            "part of the equivariance error that is due to the border: that of a shift by the"
+            " total stride",
+            "equivariance error of the border",
+            "border error",
+            "smaller",
+            is_share=False,
+        ),
+        _diagnostic(
+            "aliasing",
+            "largest share, over the layers with a stride, of a map's spectral energy above the"
+            " Nyquist frequency after the stride",
+            "energy aliased by strides",
+            "aliased",
+            "smaller",
+        ),
+        _diagnostic(
+            "erf_side",
+            "side in pixels of the smallest centred square that holds half of the effective"
+            " receptive field of the last map's central unit (Luo et al. 2016, Ding et al. 2022)",
+            "effective receptive field, px",
+            "ERF",
+            is_share=False,
+            views=("table", "hparams", "pareto", "scatter", "heat", "parallel"),
+            spare=2,
+        ),
+        _diagnostic(
+            "erf_share",
+            "area of that square over the area of the theoretical receptive field within the image",
+            "effective share of the receptive field",
+            "ERF share",
+        ),
+        _diagnostic(
+            "position_bias",
+            "standard deviation over positions of the last map for a constant image, over that"
+            " for test images",
+            "position bias",
+            "position bias",
+            "smaller",
+            is_share=False,
+        ),
+        _diagnostic(
+            "position_r2",
+            "R2 of row and column predicted by ridge regression from the units of the last map"
+            " (Islam et al. 2020)",
+            "position that the last map encodes, R2",
+            "position R2",
+            is_share=False,
+            most=1.0,
+        ),
+        _diagnostic(
+            "filter_asymmetry",
+            "mean over the varied conv layers and both axes of |w - flip(w)| / |w|, for their"
+            " weights w",
+            "filter asymmetry",
+            "asymmetry",
+            is_share=False,
+            most=2.0,
+        ),
+        _diagnostic(
+            "ece",
+            "expected calibration error: mean difference between confidence and accuracy, over 15"
+            " bins of test images by confidence (Guo et al. 2017)",
+            "expected calibration error",
+            "ECE",
+            "smaller",
+        ),
+        _diagnostic(
+            "brier",
+            "Brier score: mean over the test images of the squared distance between the class"
+            " probabilities and the true class",
+            "Brier score",
+            "Brier",
+            "smaller",
+            is_share=False,
+            most=2.0,
+        ),
         Metric(
             name="final_map",
             tag="summary/final_map",
@@ -396,6 +558,11 @@ def geometric() -> list[str]:
 def latencies() -> list[str]:
     """Return the names of the metrics that are measured on request, once per variant."""
     return [metric.name for metric in METRICS.values() if metric.of_calls is not None]
+
+
+def diagnostics() -> list[str]:
+    """Return the names of the metrics that are measured on the best checkpoint."""
+    return [metric.name for metric in METRICS.values() if metric.is_diagnostic]
 
 
 def speeds() -> list[str]:

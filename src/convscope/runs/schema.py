@@ -105,6 +105,20 @@ class Metrics(Struct):
     latency_b1_p95_ms: Amount | None = None
     latency_b256_p50_ms: Amount | None = None
     latency_b256_p95_ms: Amount | None = None
+    shift_change: Share | None = None
+    shift_similarity: float | None = None
+    shift_consistency: Share | None = None
+    circular_consistency: Share | None = None
+    equivariance_error: Amount | None = None
+    padding_error: Amount | None = None
+    aliasing: Share | None = None
+    erf_side: Amount | None = None
+    erf_share: Share | None = None
+    position_bias: Amount | None = None
+    position_r2: float | None = None
+    filter_asymmetry: Amount | None = None
+    ece: Share | None = None
+    brier: Amount | None = None
 
 
 class Remeasured(Struct):

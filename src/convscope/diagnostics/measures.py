@@ -1,0 +1,12 @@
+"""All measures of a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from convscope.diagnostics.subject import Measured, Subject
+
+Measure = Callable[[Subject], Measured]
+
+MEASURES: tuple[Measure, ...] = ()
+"""A measure has a file of its own; the metrics that it returns are in `convscope.metrics`."""

@@ -1,0 +1,75 @@
+"""What a measure is given, a trained network with test images, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convscope.data.augment import mean_with_mirrored
+from convscope.geometry import NetworkGeometry
+from convscope.modules import layer_outputs
+
+_BATCH = 250
+
+
+class Measured(NamedTuple):
+    """The result of a measure.
+
+    Attributes:
+        values: numbers by the name of their metric; without those that are undefined here.
+        arrays: what the numbers are computed from, by name in `diagnostics.npz`.
+    """
+
+    values: Mapping[str, float] = {}
+    arrays: Mapping[str, NDArray[Any]] = {}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained network and test images, on one device, in float32.
+
+    Attributes:
+        network: images (batch, channels, height, width) to class scores (batch, classes); in
+            evaluation mode.
+        geometry: of its layers.
+        images: (n, channels, height, width), normalised.
+        labels: (n,) int64.
+        black: (channels, 1, 1), a black pixel as normalised; fills what a shift uncovers.
+        test_flip: whether the run's test averages the scores of an image and its mirror image.
+    """
+
+    network: nn.Module
+    geometry: NetworkGeometry
+    images: Tensor = field(repr=False)
+    labels: Tensor = field(repr=False)
+    black: Tensor = field(repr=False)
+    test_flip: bool = False
+
+    @torch.no_grad()
+    def class_scores(self, images: Tensor) -> Tensor:
+        """Return class scores (batch, classes) of normalised images, as in the run's test."""
+        parts = [
+            mean_with_mirrored(self.network, part) if self.test_flip else self.network(part)
+            for part in images.split(_BATCH)
+        ]
+        return torch.cat(parts)
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """Class scores (n, classes) of `images`."""
+        return self.class_scores(self.images)
+
+    def layer_outputs(self, layers: Sequence[str], images: Tensor) -> dict[str, Tensor]:
+        """Return the outputs (batch, channels, height, width) of named layers, without gradients.
+
+        Args:
+            layers: names in the geometry.
+            images: normalised.
+        """
+        return layer_outputs(self.network, layers, images)
