@@ -78,7 +78,7 @@ def run_named(study: Path, start: str) -> str:
 def test_help_is_one_page(compare: Compare) -> None:
     page = done(compare("--help"))
     assert max(map(len, page.splitlines())) <= 100
-    for word in ("diff", "--runs", "--where", "--sort", "--format", "--report"):
+    for word in ("diff", "--runs", "--where", "--sort", "--format", "--report", "--pack"):
         assert word in page
     assert done(compare("diff", "-h")) == page
 
@@ -483,3 +483,51 @@ def test_a_thousand_runs(
     out = done(compare())
     assert time.process_time() - begun < 4
     assert out.startswith("many: 1,080 runs of 45 variants")
+
+
+def test_a_packed_study_is_compared_as_its_folder(compare: Compare, study: Path) -> None:
+    code, out, err = compare("strides", "--pack", "strides.zip")
+    assert (code, err) == (0, "wrote strides.zip\n")
+    assert done(compare("strides")) == out == done(compare("strides.zip"))
+    assert done(compare("strides.zip/strides")) == out
+    rows = json.loads(done(compare("strides.zip", "--runs", "--format", "json")))
+    folder = json.loads(done(compare("strides", "--runs", "--format", "json")))
+    for row, own in zip(rows, folder, strict=True):
+        assert row.pop("path") == f"strides.zip/{Path(own.pop('path')).relative_to('outputs')}"
+        assert row == own
+
+
+def test_a_packed_study_has_a_report_and_differences(compare: Compare, study: Path) -> None:
+    compare("strides", "--pack", "strides.zip")
+    sides = "k3-s1-p1", "k3-s2-p1"
+    expected = done(compare("diff", *(f"strides/{side}" for side in sides)))
+    assert done(compare("diff", *(f"strides.zip/{side}" for side in sides))) == expected
+    assert done(compare("diff", *(f"strides.zip/strides/{side}" for side in sides))) == expected
+    run = run_named(study, "mnist-k3-s1-p1-seed0")
+    other = run_named(study, "mnist-k3-s2-p1-seed0")
+    done(compare("diff", f"strides.zip/strides/{run}", f"strides.zip/strides/{other}"))
+    for ending in ("html", "md"):
+        code, _, err = compare("strides.zip", "--report", f"report.{ending}")
+        assert (code, err) == (0, f"wrote report.{ending}\n")
+
+
+def test_only_the_runs_of_the_lines_shown_are_packed(compare: Compare, study: Path) -> None:
+    compare("strides", "--where", "stride == 2", "--pack", "two.zip")
+    rows = json.loads(done(compare("two.zip", "--format", "json")))
+    assert [row["variant"] for row in rows] == ["k3-s2-p1", "k5-s2-p2"]
+
+
+def test_packing_is_refused_in_one_line(compare: Compare, study: Path) -> None:
+    assert "must end in .zip, got x.tar" in refused(compare("strides", "--pack", "x.tar"))
+    assert "must name a file" in refused(compare("strides", "--pack", "outputs"))
+    assert "--pack is not for diff" in refused(compare("diff", "a", "b", "--pack", "x.zip"))
+    Path("bad.zip").write_bytes(b"PK")
+    assert "cannot be read as a packed study" in refused(compare("bad.zip"))
+
+
+def test_a_run_that_is_being_trained_is_not_packed(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    make_study(study, [5], [1], ["half"], [7], nothing, status="running", ended_at=None)
+    with RunLock(study / run_named(study, "mnist-k5-s1-p2-seed7")):
+        assert "is being trained" in refused(compare("strides", "--pack", "x.zip"))

@@ -19,7 +19,7 @@ def load(*paths: str | Path) -> DataFrame:
     then the results; `record` and `id` come last. Each unreadable run causes a warning.
 
     Args:
-        paths: studies, folders of studies, or single runs; by default `outputs`.
+        paths: studies, folders of studies, packed studies, or single runs; by default `outputs`.
 
     Raises:
         UserError: a folder does not exist.

@@ -51,6 +51,7 @@ from convscope.metrics import METRICS, Network, geometric, of_network
 from convscope.runs.contradiction import find_contradiction
 from convscope.runs.directory import RunDirectory, UnreadableRun
 from convscope.runs.identity import EXCLUDED, config_values, identity
+from convscope.runs.pack import on_disk
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import runs_below
 from convscope.runs.usage import data_usage
@@ -85,7 +86,7 @@ class Reader:
     """Reads the same folders repeatedly; reads only records that have changed on disk.
 
     Args:
-        paths: studies, folders of studies, or single runs.
+        paths: studies, folders of studies, packed studies, or single runs.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -118,7 +119,7 @@ class Reader:
     def _row(self, run: RunDirectory) -> Row:
         try:
             # Before reading: a record that is replaced meanwhile is then read again next time.
-            found = run.record.lstat()
+            found = on_disk(run.record).lstat()
         except OSError as error:
             raise UserError(f"{run.record} cannot be read: {error.strerror or error}") from error
         stamp = found.st_ino, found.st_mtime_ns, found.st_size

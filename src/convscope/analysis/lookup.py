@@ -12,9 +12,9 @@ from pandas import DataFrame
 from convscope.analysis.frame import Reader, row, tabulate
 from convscope.errors import UserError
 from convscope.geometry.label import LABEL
-from convscope.runs.directory import RunDirectory
+from convscope.runs.pack import is_packed
 from convscope.runs.record import current_record
-from convscope.runs.study import find_run
+from convscope.runs.study import find_run, has_record
 
 OUTPUTS = Path("outputs")
 
@@ -23,14 +23,14 @@ _MOST_CHOICES = 4
 
 
 def resolve_path(name: str) -> Path:
-    """Return a folder as given, a study below `outputs`, or a run by its name.
+    """Return a folder or packed study as given, a study below `outputs`, or a run by its name.
 
     Raises:
         UserError: none matches; the message suggests the nearest study.
     """
     try:
         for path in (Path(name), OUTPUTS / name):
-            if path.is_dir():
+            if path.is_dir() or is_packed(path):
                 return path
         studies = [path.name for path in OUTPUTS.glob("*/")]
         for near in difflib.get_close_matches(name, studies, n=1):
@@ -69,7 +69,7 @@ def find_sides(names: Sequence[str]) -> tuple[DataFrame, DataFrame, DataFrame]:
 
 
 def _is_run(name: str) -> bool:
-    return any(RunDirectory(path).record.is_file() for path in (Path(name), OUTPUTS / name))
+    return any(has_record(path) for path in (Path(name), OUTPUTS / name))
 
 
 def _run(name: str) -> DataFrame:
@@ -77,14 +77,17 @@ def _run(name: str) -> DataFrame:
 
 
 def _folder(study: str) -> Path:
-    """Return a study below `outputs`, or any folder of runs."""
-    return next((path for path in (OUTPUTS / study, Path(study)) if path.is_dir()), OUTPUTS / study)
+    """Return a study below `outputs`, or any folder of runs, which may be packed."""
+    paths = OUTPUTS / study, Path(study)
+    return next((path for path in paths if path.is_dir() or is_packed(path)), OUTPUTS / study)
 
 
 def _variant(name: re.Match[str], runs: DataFrame) -> DataFrame:
     of_variant = runs[runs["variant"] == name["variant"]]
     if name["study"]:
-        of_variant = of_variant[of_variant["study"] == Path(name["study"]).name]
+        folder = _folder(name["study"])
+        is_below = of_variant["path"].map(lambda path: folder in Path(path).parents).astype(bool)
+        of_variant = of_variant[(of_variant["study"] == folder.name) | is_below]
     found = of_variant
     if name["setting"]:
         asked = set(name["setting"].split(", "))

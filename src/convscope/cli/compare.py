@@ -38,6 +38,9 @@ Which variants are better, by how much, and at what cost.
       over the variants, and write it into the records of the finished runs.
   python scripts/compare.py STUDY --report report.html
       Also write tables, findings and figures to one file; report.md for Markdown with pictures.
+  python scripts/compare.py STUDY --pack study.zip
+      Also write the records of the runs to one small file, to publish or to send. A packed study
+      is named like a folder: compare.py study.zip, compare.py diff study.zip/k3-s1-p1 …
 
 --runs               one line per run instead of one per variant and setting
 --where EXPRESSION   only the lines for which it is true
@@ -46,13 +49,14 @@ Which variants are better, by how much, and at what cost.
 --latency            measure the inference latency of all finished runs named, then compare
 --format FORMAT      table (default), csv, json (a list of rows) or markdown
 --report FILE        write FILE.html or FILE.md
+--pack FILE          write FILE.zip: run.json and history.csv of each run, no checkpoints
 
-Runs that differ only in their seed make one line. Statistics and report cover the runs of the
-lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
+Runs that differ only in their seed make one line. Statistics, report and packed file cover the
+runs of the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
 """
 
 _FORMATS = ("table", "csv", "json", "markdown")
-_FOR_TABLES = ("runs", "where", "sort", "report", "latency")
+_FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency")
 
 
 def main() -> int:
@@ -83,12 +87,13 @@ def _command() -> None:
             single=given.runs,
             form=given.format,
             report_path=given.report,
+            pack_path=given.pack,
             command=typed_command("compare"),
         )
 
 
 def _parse(arguments: Sequence[str]) -> Namespace:
-    values = ("where", "sort", "report", "format")
+    values = ("where", "sort", "report", "pack", "format")
     parser = Parser("names", flags=("runs", "latency"), values=values)
     parser.set_defaults(format="table")
     given = parser.parse_intermixed_args(_joined(arguments))
@@ -97,6 +102,7 @@ def _parse(arguments: Sequence[str]) -> Namespace:
     if given.format not in _FORMATS:
         raise UserError(f"--format must be one of {', '.join(_FORMATS)}, got {given.format}")
     given.report = output_file("report", given.report)
+    given.pack = output_file("pack", given.pack)
     if given.names[:1] == ["diff"]:
         for name in _FOR_TABLES:
             if getattr(given, name):

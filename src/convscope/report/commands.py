@@ -22,7 +22,8 @@ from convscope.report.document import Block
 from convscope.report.export import FORMATS
 from convscope.report.markdown import as_markdown
 from convscope.report.terminal import show
-from convscope.runs.directory import UnreadableRun
+from convscope.runs.directory import RunDirectory, UnreadableRun
+from convscope.runs.pack import write_pack
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.streams import print_stderr
@@ -43,9 +44,10 @@ def table(
     single: bool,
     form: str,
     report_path: Path | None,
+    pack_path: Path | None,
     command: str,
 ) -> None:
-    """Print a line per variant and setting, or per run, and optionally write a report.
+    """Print a line per variant and setting, or per run; optionally write a report, pack the runs.
 
     Args:
         names: studies, runs or folders; without any, all runs below `outputs`.
@@ -54,10 +56,11 @@ def table(
         single: a line per run.
         form: table, markdown, csv or json.
         report_path: file of the report; None writes none.
+        pack_path: file for the records of the runs; None writes none.
         command: command line that the user typed.
 
     Raises:
-        UserError: a folder or column does not exist, there are no runs, or the report cannot be
+        UserError: a folder or column does not exist, there are no runs, or a file cannot be
             written.
     """
     runs, unreadable = _read(names)
@@ -70,14 +73,23 @@ def table(
     runs = select_runs(runs, where, sort, single)
     if report_path is not None:
         report.write(runs, unreadable, report_path, command)
+    if pack_path is not None:
+        _pack(runs, pack_path)
     if form in FORMATS:
         in_common = shared(runs)
         rows = [record | in_common for record in to_records(runs, single=single)]
         print(FORMATS[form](rows), end="")
     else:
         _print_blocks(lambda width: compared(runs, single, width), form)
-    if report_path is not None:
-        print_stderr(f"wrote {report_path}")
+    for path in (report_path, pack_path):
+        if path is not None:
+            print_stderr(f"wrote {path}")
+
+
+def _pack(runs: DataFrame, path: Path) -> None:
+    for run in runs["path"][runs["status"] == "running"]:
+        raise UserError(f"{run} is being trained: pack its study when it has ended")
+    write_pack(path, [RunDirectory(Path(run)) for run in runs["path"]])
 
 
 def finished_runs(names: Sequence[str]) -> list[Path]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from convscope.errors import UserError
-from convscope.files import read_regular, replace_file
+from convscope.files import replace_file
+from convscope.runs.pack import read_run_file
 
 METRICS = (
     "train/loss",
@@ -95,7 +96,7 @@ class History:
     def _rows(self) -> str:
         """Return header and complete rows, each with its newline; "" if there is no file."""
         try:
-            text = read_regular(self.path, _MAX_BYTES).decode("ascii", errors="replace")
+            text = read_run_file(self.path, _MAX_BYTES).decode("ascii", errors="replace")
         except FileNotFoundError:
             return ""
         except OSError as error:

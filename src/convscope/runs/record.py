@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from convscope.errors import UserError
-from convscope.files import read_regular, replace_file
+from convscope.files import replace_file
 from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import is_locked
+from convscope.runs.pack import read_run_file
 from convscope.runs.schema import SCHEMA, Status, problem_of
 
 MAX_BYTES = 2**24
@@ -126,7 +127,7 @@ def read_record(path: Path) -> RunRecord:
         UserError: The file cannot be read or is not a record of this schema.
     """
     try:
-        data = read_regular(path, MAX_BYTES)
+        data = read_run_file(path, MAX_BYTES)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     if not data.strip():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convscope.errors import UserError
 from convscope.runs.directory import REPLACED, RunDirectory, UnreadableRun, study_runs
+from convscope.runs.pack import is_packed, packed_runs
 from convscope.runs.record import RunRecord, current_record
 
 
@@ -33,12 +34,14 @@ def runs_below(path: Path) -> tuple[list[RunDirectory], list[UnreadableRun]]:
 
     Args:
         path: The folder of a run, of a study, or of studies; in the last, links to studies are
-            followed.
+            followed. Also a packed study, or a folder in it.
 
     Raises:
         UserError: `path` is not a folder, or cannot be listed.
     """
-    if RunDirectory(path).record.is_file():
+    if is_packed(path):
+        return packed_runs(path), []
+    if has_record(path):
         return [RunDirectory(path)], []
     runs, unreadable = study_runs(path)
     if runs:
@@ -69,6 +72,13 @@ def _studies(folder: Path) -> list[Path]:
     return sorted(path for path in by_real_path.values() if path != folder)
 
 
+def has_record(path: Path) -> bool:
+    """Return whether this is the folder of a run, which may be packed."""
+    if is_packed(path):
+        return RunDirectory(path) in packed_runs(path)
+    return RunDirectory(path).record.is_file()
+
+
 def find_run(run: str | Path, output_dir: Path) -> RunDirectory:
     """Return the run given by its folder, its run.json, `<study>/<run>`, or its name in any study.
 
@@ -82,7 +92,7 @@ def find_run(run: str | Path, output_dir: Path) -> RunDirectory:
     given = Path(run)
     folder = given.parent if given.name == "run.json" else given
     for path in (folder, output_dir / folder):
-        if RunDirectory(path).record.is_file():
+        if has_record(path):
             return RunDirectory(path)
     return _find_by_name(str(run), output_dir)
 
