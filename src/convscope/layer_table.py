@@ -105,8 +105,8 @@ PARAMS = Column("params", lambda layer: f"{layer['params']:,}", number="params")
 MACS = Column(
     "MACs",
     lambda layer: f"{layer['macs']:,}",
-    meaning="multiply-accumulates per image in the conv and linear layers; biases, batch norm, ReLU"
-    " and pooling, which some other tools add, are not counted",
+    meaning="multiply-accumulates per image in the conv, blur and linear layers; biases, batch"
+    " norm, ReLU and pooling, which some other tools add, are not counted",
     number="macs",
 )
 MEMORY = Column(

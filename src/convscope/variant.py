@@ -70,7 +70,7 @@ class Variant:
 
     @property
     def network(self) -> str:
-        """The network in words: `channels 16-32-64`, `resnet20`."""
+        """The network in words: `channels 16-32-64`, `resnet20, pool blur`."""
         return network_name(vars(self.config.model))
 
     @property
@@ -80,7 +80,7 @@ class Variant:
 
     @property
     def layers(self) -> tuple[LayerGeometry, ...]:
-        """The conv and pool layers; of an impossible variant those before the refused one."""
+        """The conv, pool and blur layers; of an impossible variant those before the refused one."""
         if self.geometry is not None:
             return self.geometry.layers
         if self.convs is None:
@@ -119,10 +119,19 @@ def variant_of(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> V
         GeometryError: a conv value is invalid.
     """
     model = vars(config.model)
-    convs, geometry, impossible = None, None, None
-    graph = network_graph(model, facts.input_shape, facts.classes)
+    convs, geometry, impossible, pools = None, None, None, None
+    try:
+        graph = network_graph(model, facts.input_shape, facts.classes)
+    except ImpossibleVariant as error:
+        # All else is known from the network with its own pools.
+        pools = error
+        model = {**model, **dict.fromkeys(("pool_kernel", "pool_stride", "pool_padding"))}
+        graph = network_graph(model, facts.input_shape, facts.classes)
     try:
         convs = parse_conv(vars(config.conv), graph, facts.input_shape)
+        if pools is not None:
+            pools.variant = variant_label(convs, own=graph.own_specs)
+            raise pools
         geometry = network_geometry(_with_convs(graph, convs, facts.input_shape), facts.input_shape)
         require_batch_norm(geometry, config.data.batch_size, config.trainer.devices)
     except ImpossibleVariant as error:
@@ -190,13 +199,20 @@ def _with_convs(graph: Graph, convs: Sequence[ConvSpec], input_shape: Shape) -> 
 
 
 def network_name(model: Mapping[str, Any]) -> str:
-    """Return a network in words: `channels 16-32-64`, `resnet20`, `resnet18 of torchvision`."""
+    """Return a network in words: `channels 16-32-64`, `resnet18 of torchvision, pool blur`."""
     match model.get("network", "stack"):
         case "stack":
-            return f"channels {'-'.join(map(str, model['channels']))}"
+            name = f"channels {'-'.join(map(str, model['channels']))}"
         case "torchvision":
-            return f"{model['name']} of torchvision"
+            name = f"{model['name']} of torchvision"
         case "custom":
-            return str(model["target"])
-        case name:
-            return str(name)
+            name = str(model["target"])
+        case own:
+            name = str(own)
+    given = {key: model.get(key, usual) for key, usual in _USUAL.items()}
+    others = [f"{key} {value}" for key, value in given.items() if value != _USUAL[key]]
+    return ", ".join([name, *others])
+
+
+_USUAL = {"pool": "max", "downsample": "conv"}
+"""How most networks downsample, by key of `model`."""

@@ -260,7 +260,7 @@ REFUSED = [
         "model.depth=3",
         "model.depth is not a key of the config\nmodel has model.channels, model.pool_after,"
         " model.network, model.name, model.target, model.vary, model.drop, model.pool_kernel,"
-        " model.pool_stride, model.pool_padding",
+        " model.pool_stride, model.pool_padding, model.pool, model.downsample",
     ),
     (
         "conv=k3s1",

@@ -129,6 +129,26 @@ def test_a_diff_of_long_networks(explain: Explain) -> None:
     ]
 
 
+def test_a_network_with_blurs(explain: Explain) -> None:
+    typed = ("data=digits", "conv.stride=2", "model.pool=blur", "model.downsample=blur")
+    title, *lines = done(explain(*typed)).splitlines()
+    assert title == "digits 1x28x28, channels 16-32-64, pool blur, downsample blur: k3-s2-p1"
+    rows = [" ".join(line.split()) for line in lines]
+    # By hand: 3 + 2 = 5, a pool of 2 at a jump of 2: 7, and 2 * 2 more for its blur.
+    for row in (
+        "conv1 k3 s1 p1 1x28x28 16x28x28 3 1 0",
+        "conv1.blur k3 s2 p1 reflect 16x28x28 16x14x14 5 2 0",
+        "pool1 k2 s1 p0 16x14x14 16x13x13 7 2 1",
+        "pool1.blur k3 s2 p1 reflect 16x13x13 16x7x7 11 4 1",
+    ):
+        assert row in rows
+    # 9 multiply-accumulates for each of 16 x 14 x 14 numbers.
+    assert "conv1.blur 0 28,224 12.2 KiB 0+1 0 14 %" in rows
+    record = json.loads(done(explain("data=digits", "model.pool=blur", "--json")))
+    assert (record["pool"], record["downsample"]) == ("blur", "conv")
+    assert [layer["kind"] for layer in record["layers"]] == ["conv", "pool", "blur", "conv", "conv"]
+
+
 def test_an_impossible_network(explain: Explain) -> None:
     code, out, err = explain("conv.kernel_size=7", "conv.padding=0")
     assert code == 2
@@ -217,6 +237,13 @@ def test_the_page_of_a_layer(explain: Explain, tmp_path: Path) -> None:
     assert found["layer"] is None
     assert content("--layer", "conv2")["input"] == [14, 14]
     assert content("--layer", "pool1", "model.pool_kernel=3")["panes"][0]["kernel_size"] == "3"
+    found = content("--layer", "pool1.blur", "model.pool=blur", "data=digits")
+    assert found["panes"][0] | {"padding": "1", "padding_mode": "reflect"} == found["panes"][0]
+    assert found["layer"]["about"] == (
+        "digits 1x28x28, channels 16-32-64, pool blur: k3-s1-p1. The input of pool1.blur is"
+        " 16x27x27, its output 16x14x14. It is a blur: a window is weighted by [1, 2, 1] / 4 along"
+        " each axis with a stride, in place of the kernel here."
+    )
     found = content("diff", *RESNET20, "vs", *RESNET20, "conv.kernel_size=7", "--layer", "conv1")
     assert [pane["kernel_size"] for pane in found["panes"]] == ["3", "7"]
     assert found["layer"]["about"].startswith("First setting: cifar10 3x32x32, resnet20: k3-s1-p1.")

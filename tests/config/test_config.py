@@ -64,6 +64,8 @@ REGISTERED: dict[tuple[type, str], object] = {
     (ModelConfig, "pool_kernel"): 2,
     (ModelConfig, "pool_stride"): 2,
     (ModelConfig, "pool_padding"): 0,
+    (ModelConfig, "pool"): "max",
+    (ModelConfig, "downsample"): "conv",
 }
 """Values that a preset need not give: keys that presets of users and older runs lack."""
 
@@ -142,6 +144,8 @@ def test_the_groups_are_the_folders() -> None:
         ("model.pool_after=[4]", "model.pool_after must name conv layers 1 to 3, got 4"),
         ("model.pool_after=[2,1]", "must name each layer once and in order, got [2, 1]"),
         ("model.pool_after=[1,1]", "must name each layer once and in order, got [1, 1]"),
+        ("model.pool=mean", "model.pool must be one of max, avg, blur, none, got mean"),
+        ("model.downsample=pool", "model.downsample must be one of conv, blur, got pool"),
         ("model.channels=[null]", "model.channels must be a list of integers"),
         ("output_dir=", "output_dir must be written as a folder's path, got ''"),
         ("output_dir='a\nb'", "output_dir must be written as a folder's path, got \"'a\\nb'\""),

@@ -88,6 +88,23 @@ def test_keys_besides_conv_have_a_column_and_fold_where_geometry_is_equal() -> N
     assert [row[-1] for row in table.rows] == ["", ""]
 
 
+def test_ways_to_downsample_fold_only_where_they_are_equal() -> None:
+    grid = examine_grid(
+        ["data=digits", "conv.stride=1,2", "model.pool=max,none", "model.downsample=conv,blur"]
+    )
+    assert grid.summary == "8 combinations make 6 variants, none of them impossible"
+    assert [row[:4] for row in grid_table(grid).rows] == [
+        ("k3-s1-p1", "max", "conv = blur", "14x14"),
+        ("k3-s1-p1", "none", "conv = blur", "28x28"),
+        ("k3-s2-p1", "max", "conv", "2x2"),
+        ("k3-s2-p1", "max", "blur", "2x2"),
+        ("k3-s2-p1", "none", "conv", "4x4"),
+        ("k3-s2-p1", "none", "blur", "4x4"),
+    ]
+    no_pools = examine_grid(["data=digits", "model.pool=max,none", "model.pool_after=[1],[]"])
+    assert no_pools.summary == "4 combinations make 2 variants, none of them impossible"
+
+
 def test_impossible_variants_are_told_with_what_revives_them(grid: Grid) -> None:
     assert impossible_sentences(grid) == [
         "k7-s1-p0: conv3 would have an empty output: input 5x5, kernel_size 7, stride 1, padding 0;"
@@ -226,7 +243,7 @@ def test_the_legend_has_the_smallest_and_the_largest_value_and_the_mark_of_the_i
         for least, most in (("1x1", "19x19"), ("20.2k", "25.2M"), ("2", "81"))
     ]
     assert "Darker is larger, on a logarithmic scale." in page
-    assert "MACs: multiply-accumulates per image in the conv and linear layers;" in page
+    assert "MACs: multiply-accumulates per image in the conv, blur and linear layers;" in page
     possible = grid_html(examine_grid(["conv.stride=1,2"])).decode()
     assert "impossible: PyTorch" not in possible
     impossible = grid_html(examine_grid(["conv.kernel_size=9,11", "conv.padding=0"])).decode()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from timm.layers import BlurPool2d
 from torch import nn
 
 from convscope.errors import UserError
@@ -87,6 +88,59 @@ def test_a_network_as_its_author_made_it(composer: VariantComposer) -> None:
     assert torch.equal(network(images), theirs(images))
 
 
+@pytest.mark.parametrize("kind", ["avg", "blur", "none"])
+def test_max_pools_are_replaced(composer: VariantComposer, kind: str) -> None:
+    variant = composer.compose(["model=resnet18", "data=cifar10", f"model.pool={kind}"])
+    network = seeded(variant)
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18(num_classes=10)
+    theirs.maxpool = {
+        "avg": nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+        "blur": nn.Sequential(nn.MaxPool2d(3, 1, 1), BlurPool2d(stride=2)),
+        "none": nn.Identity(),
+    }[kind]
+    assert network.state_dict().keys() == theirs.state_dict().keys()
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(network(images), theirs.eval()(images))
+    assert variant.geometry is not None
+    layers = {layer.name: layer for layer in variant.geometry.layers}
+    found = [name for name in layers if name.startswith("maxpool")]
+    assert found == {"avg": ["maxpool"], "blur": ["maxpool", "maxpool.blur"], "none": []}[kind]
+    if kind == "blur":
+        assert layers["maxpool.blur"].macs == 9 * 64 * 8 * 8
+    assert sum(p.numel() for p in network.parameters()) == variant.geometry.params
+
+
+def test_a_pool_that_pads_too_much_is_an_impossible_variant(composer: VariantComposer) -> None:
+    typed = ["model=resnet18", "data=cifar10", "conv.stride=1", "model.pool_padding=2"]
+    variant = composer.compose(typed)
+    assert str(variant.impossible) == (
+        "maxpool would pad more than half its kernel: kernel_size 3, padding 2"
+    )
+    assert (variant.label, variant.geometry) == ("k7-s1-p3", None)
+    assert composer.compose([*typed, "model.pool=none"]).geometry is not None
+
+
+def test_pools_of_other_kinds_stay(composer: VariantComposer) -> None:
+    typed = ["model=torchvision", "model.name=densenet121", "data=cifar10", "model.pool=blur"]
+    variant = composer.compose(typed)
+    pools = {one.name: one for one in variant.layers if "pool" in one.name}
+    assert list(pools)[:3] == ["features.pool0", "features.pool0.blur", "features.transition1.pool"]
+    own = composer.compose(typed[:3])
+    assert variant.geometry is not None
+    assert own.geometry is not None
+    assert variant.geometry.final_map == own.geometry.final_map
+
+
+def test_a_pool_that_is_used_twice(users) -> None:
+    variant = users("Pooled", "model.pool=blur")
+    names = [layer.name for layer in variant.layers if "pool" in layer.name]
+    assert names == ["pool", "pool.blur", "pool_2", "pool.blur_2"]
+    assert variant.geometry is not None
+    # 28 -> 14 -> 7, as by the pools of the network's author.
+    assert variant.geometry.final_map == (7, 7)
+
+
 def test_grey_images(composer: VariantComposer) -> None:
     variant = composer.compose(["model=resnet18", "data=mnist"])
     network = seeded(variant)
@@ -102,6 +156,11 @@ def test_grey_images(composer: VariantComposer) -> None:
         ["model=resnet18", "model.vary=all", "conv.padding=same_tf"],
         ["model=resnet18", "model.vary=[layer2.0.conv1]", "conv.stride=1"],
         ["model=resnet18", "model.pool_kernel=2", "model.pool_stride=2", "model.pool_padding=0"],
+        ["model=resnet18", "model.pool=blur", "model.pool_stride=3"],
+        ["model=torchvision", "model.name=squeezenet1_0", "conv.stride=1",
+         "model.pool=blur"],
+        ["model=torchvision", "model.name=squeezenet1_0", "model.pool=avg"],
+        ["model=custom", "model.target=user_nets:Pooled", "model.pool=blur"],
         ["model=torchvision", "model.name=mobilenet_v2", "model.vary=[features.5.*]",
          "conv.kernel_size=5", "conv.padding=half"],
         ["model=torchvision", "model.name=shufflenet_v2_x0_5", "conv.stride=1", "conv.padding=0"],
@@ -204,6 +263,10 @@ def test_outputs_of_layers_that_are_functions(users) -> None:
         ("mixed", ["model.drop=[head]"], "user_nets:mixed without head has 16 outputs for 10"
          " classes"),
         ("mixed", ["model.pool_kernel=3"], "user_nets:mixed has no MaxPool2d or AvgPool2d"),
+        ("mixed", ["model.pool=blur"], "user_nets:mixed has no MaxPool2d that model.pool=blur could"
+         " replace"),
+        ("Dilated", ["model.pool=avg"], "model.pool=avg cannot replace pool of user_nets:Dilated,"
+         " which is MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=2, ceil_mode=False)"),
     ],
 )  # fmt: skip
 def test_networks_that_cannot_be_varied(

@@ -79,6 +79,30 @@ class Lenet(nn.Module):
         return self.fc1(maps.view(-1, 16 * 5 * 5))
 
 
+class Pooled(nn.Module):
+    """A pool that is a module and called twice; its last map is pooled globally."""
+
+    def __init__(self, in_channels: int, classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 6, 3, padding=1)
+        self.conv2 = nn.Conv2d(6, 8, 3, padding=1)
+        self.pool = nn.MaxPool2d(2)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.pool(F.relu(self.conv1(images)))
+        maps = self.pool(F.relu(self.conv2(maps)))
+        return self.head(maps.mean((-2, -1)))
+
+
+class Dilated(Pooled):
+    """A pool of which there is no average with as many pixels between."""
+
+    def __init__(self, in_channels: int, classes: int) -> None:
+        super().__init__(in_channels, classes)
+        self.pool = nn.MaxPool2d(2, dilation=2)
+
+
 class Residual(nn.Module):
     """A block whose shortcut is the identity, so that its sizes must stay."""
 

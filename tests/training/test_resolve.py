@@ -21,6 +21,7 @@ from convscope.config.compose import compose_config, config_dir, register_schema
 from convscope.data import Facts, sources
 from convscope.data.digits import load_digits
 from convscope.errors import UserError
+from convscope.runs.identity import identity
 from convscope.streams import log_to_terminal
 from convscope.training import devices, resolve
 from convscope.training.record import first_record
@@ -234,6 +235,10 @@ def test_another_precision_is_another_run(
         ("optim.lr=0.01", "-k3-s1-p1-lr0.01-seed0-"),
         ("model=wide", "-k3-s1-p1-channels32-64-128-seed0-"),
         ("model.pool_after=[]", "-k3-s1-p1-pool_after_-seed0-"),
+        ("model.pool=none", "-k3-s1-p1-pool_after_-seed0-"),
+        ("model.pool=blur", "-k3-s1-p1-pool_blur-seed0-"),
+        ("model=airbench model.pool=none", "-k3-s1-p1-airbench-pool_none-seed0-"),
+        ("conv.stride=2 model.downsample=blur", "-k3-s2-p1-downsample_blur-seed0-"),
         ("trainer.limit_train_batches=12", "-limit_train_batches12-seed0-"),
         ("trainer.max_epochs=1 optim.lr=0.1", "-lr0.1-max_epochs1-seed0-"),
         ("data.val_fraction=0.2", "-val_fraction0.2-seed0-"),
@@ -250,6 +255,49 @@ def test_what_changes_the_result_is_another_run_and_shows_in_its_name(
     assert other.directory.name.startswith("digits-")
     assert shown in other.directory.name
     assert other.directory.name.endswith(other.id[:8])
+
+
+@pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        ("model.pool=none", "model.pool_after=[]"),
+        ("model.pool=avg model.pool_after=[]", "model.pool_after=[]"),
+        ("model=resnet20 model.pool=none", "model=resnet20"),
+        ("model=resnet20 model.pool=blur", "model=resnet20"),
+        ("model.downsample=blur", ""),
+        ("conv.stride=1x1 model.downsample=blur", ""),
+    ],
+)
+def test_networks_that_are_equal_are_one_run(
+    typed: str, same: str, ask: Callable[[str], RunRequest]
+) -> None:
+    one, other = ask(typed), ask(same)
+    assert one.id == other.id
+    assert one.directory == other.directory
+    # The identity follows from what the record says.
+    assert identity(first_record(one).config) == one.id
+
+
+@pytest.mark.parametrize(
+    ("typed", "other"),
+    [
+        ("model.pool=avg", ""),
+        ("model.pool=blur", "model.pool=avg"),
+        ("model.pool=none", ""),
+        ("model=airbench model.pool=none", "model=airbench"),
+        ("conv.stride=2 model.downsample=blur", "conv.stride=2"),
+        ("conv.stride=[1,2,1] model.downsample=blur", "conv.stride=[1,2,1]"),
+        (
+            "conv.padding=same conv.stride=2 model.downsample=blur",
+            "conv.padding=same conv.stride=2",
+        ),
+    ],
+)
+def test_networks_that_differ_in_downsampling_are_other_runs(
+    typed: str, other: str, ask: Callable[[str], RunRequest]
+) -> None:
+    assert ask(typed).id != ask(other).id
+    assert ask(typed).directory.name != ask(other).directory.name
 
 
 def test_an_impossible_variant_has_a_name_and_an_identity_of_its_own(

@@ -307,7 +307,11 @@ def _conv_columns(record: RunRecord) -> Row:
 def _varied_sizes(record: RunRecord, layers: int) -> list[Pair] | None:
     """Return height and width of each varied layer's input; None where they are not recorded."""
     marked = [layer for layer in record.geometry if layer.get("is_varied")]
-    varied = marked or [layer for layer in record.geometry if layer["name"][:4] == "conv"]
+    varied = marked or [
+        layer
+        for layer in record.geometry
+        if layer["name"][:4] == "conv" and layer.get("kind") != "blur"
+    ]
     return [layer["in_shape"][1:] for layer in varied] if len(varied) == layers else None
 
 

@@ -7,7 +7,7 @@ as its arithmetic at the peak rate, and as its memory traffic at the peak bandwi
 Only work that no implementation can avoid is counted, so the reported share of the roofline is a
 lower bound: for convolutions and head the forward pass, the gradient of the weights and, except in
 the first layer, the gradient of the input. Each reads its two operands and writes its result once.
-Batch norm, ReLU, pooling, loss and optimizer are not counted.
+Batch norm, ReLU, pooling, blurs, loss and optimizer are not counted.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def step_cost(geometry: NetworkGeometry, batch_size: int, value_bytes: int) -> S
     convs = [layer for layer in geometry.layers if layer.kind == "conv"]
     # Per layer: MACs, input values and output values per sample, and weights.
     layers = [(c.macs, prod(c.in_shape), prod(c.out_shape), c.params) for c in convs]
-    head = geometry.macs - sum(c.macs for c in convs)
+    head = geometry.macs - sum(layer.macs for layer in geometry.layers)
     layers.append((head, head // geometry.classes, geometry.classes, head))
     macs = values = 0
     for number, (one, read, written, weights) in enumerate(layers):

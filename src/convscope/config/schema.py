@@ -125,6 +125,12 @@ class ModelConfig:
     """Stride of the pools; null keeps a network's own."""
     pool_padding: Annotated[int | None, Meta(ge=0, le=1_000), AddedLater(0)] = 0
     """Padding of the pools, at most half their kernel; null keeps a network's own."""
+    pool: Annotated[str, one_of("max", "avg", "blur", "none"), AddedLater("max")] = "max"
+    """What max-pools compute: max; avg; blur, the maximum at stride 1, then blurred and subsampled;
+    none leaves them out."""
+    downsample: Annotated[str, one_of("conv", "blur"), AddedLater("conv")] = "conv"
+    """What subsamples at the stride of a varied conv layer: conv, the layer; blur, a blur after the
+    layer at stride 1, its batch norm and activation."""
 
 
 @dataclass
@@ -233,7 +239,6 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     trainer, model = config.trainer, config.model
     layers, pools = len(model.channels), model.pool_after
     is_foreign = model.network in FOREIGN
-    pool_kernel = 2 if model.pool_kernel is None and not is_foreign else model.pool_kernel
     last_seed = MAX_SEED - config.repeat + 1
     for is_broken, message in (
         (
@@ -280,9 +285,9 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
             f"model.pool_after must name each layer once and in order, got {pools}",
         ),
         (
-            pool_kernel is not None and 2 * (model.pool_padding or 0) > pool_kernel,
-            f"model.pool_padding must be at most half of model.pool_kernel={pool_kernel}, got"
-            f" {model.pool_padding}",
+            is_foreign and model.downsample != "conv",
+            f"model.downsample must be conv with model.network={model.network}, in which no blur"
+            f" can be placed, got {model.downsample}",
         ),
         (
             model.network == "stack" and model.vary != "all",

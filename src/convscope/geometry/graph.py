@@ -12,13 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from itertools import permutations
-from typing import Any
+from typing import Any, Literal
 
 from convscope.geometry.conv import ConvSpec, GeometryError, Pair
 from convscope.geometry.layers import (
     IMAGE,
     Activation,
     BatchNorm,
+    Blur,
     Concat,
     Conv,
     Layer,
@@ -59,6 +60,7 @@ class Factory:
         classes: length of the output.
         drop: paths of modules that the identity replaces.
         pool: kernel size, stride and padding of its pools; None keeps their own.
+        pooling: what replaces its max-pools: avg, blur or none; max keeps them.
         folder: on Python's path when a custom one is imported.
         convs: paths of its convolutions in order of construction; "" for one that is not in the
             network.
@@ -72,6 +74,7 @@ class Factory:
     classes: int
     drop: tuple[str, ...] = ()
     pool: tuple[int | None, ...] = (None, None, None)
+    pooling: str = "max"
     folder: str = ""
     convs: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
@@ -89,6 +92,7 @@ class Graph:
         own_specs: arguments that the varied layers had before a variant set them; None in a
             network that leaves them to the variant.
         factory: of a network that consists of PyTorch modules.
+        downsample: what subsamples where a varied layer has a stride: the layer or a blur after it.
     """
 
     nodes: tuple[Node, ...]
@@ -96,6 +100,7 @@ class Graph:
     other_params: int = 0
     own_specs: tuple[ConvSpec, ...] | None = None
     factory: Factory | None = None
+    downsample: Literal["conv", "blur"] = "conv"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -126,7 +131,7 @@ class Graph:
     @property
     def specs(self) -> tuple[ConvSpec, ...]:
         """The arguments of the varied conv layers."""
-        return tuple(self.convs[name].conv for name in self.varied)
+        return tuple(self.convs[name].arguments for name in self.varied)
 
     def varying(self, vary: str | Sequence[str]) -> Graph:
         """Return the network with other varied layers, whose present arguments become `own_specs`.
@@ -202,7 +207,8 @@ class Graph:
     def with_specs(self, specs: Sequence[ConvSpec]) -> Graph:
         """Return the network with other arguments of the varied conv layers.
 
-        The stride of a residual block's 1x1 or weightless shortcut follows the other branch.
+        The stride of a residual block's 1x1 or weightless shortcut follows the other branch. With
+        `downsample="blur"`, a layer with a stride has a blur after it, `conv1.blur`.
         """
         if len(specs) != len(self.varied):
             raise ValueError(f"{len(specs)} convolutions for {len(self.varied)} varied layers")
@@ -213,12 +219,58 @@ class Graph:
             else node
             for node in self.nodes
         ]
+        graph = replace(self, nodes=tuple(nodes))
+        if self.downsample == "blur":
+            graph = graph._with_blurs()
         if any(isinstance(node.layer, Merge) for node in nodes):
-            nodes = self._with_shortcuts(nodes)
+            graph = graph._with_shortcuts()
+        return graph
+
+    def _with_blurs(self) -> Graph:
+        """Return the network with the strides of its varied layers in blurs after them.
+
+        A blur comes after the batch norm and the activation that directly follow the layer, as in
+        Zhang, "Making Convolutional Networks Shift-Invariant Again" (2019), section 3.2. Blurs of
+        an earlier variant are left out.
+        """
+        takers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for source in node.inputs:
+                takers.setdefault(source, []).append(node)
+
+        def last_of_block(name: str) -> str:
+            while len(takers.get(name, ())) == 1:
+                (after,) = takers[name]
+                if not isinstance(after.layer, BatchNorm | Activation):
+                    break
+                name = after.name
+                if isinstance(after.layer, Activation):
+                    break
+            return name
+
+        strides = dict(zip(self.varied, (spec.stride for spec in self.specs), strict=True))
+        blurred = {last_of_block(name): name for name in self.varied if strides[name] != (1, 1)}
+        earlier = {f"{name}.blur": name for name in self.varied}
+        nodes: list[Node] = []
+        renamed: dict[str, str] = {}
+        for node in self.nodes:
+            inputs = tuple(renamed.get(name, name) for name in node.inputs)
+            if node.name in earlier:
+                if strides[earlier[node.name]] == (1, 1):
+                    (renamed[node.name],) = inputs
+                continue
+            layer = node.layer
+            if isinstance(layer, Conv) and node.name in strides:
+                layer = replace(layer, is_dense=strides[node.name] != (1, 1))
+            nodes.append(Node(node.name, layer, inputs))
+            if (name := blurred.get(node.name)) is not None:
+                nodes.append(Node(f"{name}.blur", Blur(strides[name]), (node.name,)))
+                renamed[node.name] = f"{name}.blur"
         return replace(self, nodes=tuple(nodes))
 
-    def _with_shortcuts(self, nodes: list[Node]) -> list[Node]:
-        """Return the nodes with strides of shortcuts such that both branches have the same jump."""
+    def _with_shortcuts(self) -> Graph:
+        """Return the network with strides of shortcuts such that both branches have one jump."""
+        nodes = list(self.nodes)
         index = {node.name: number for number, node in enumerate(nodes)}
         jumps: dict[str, Pair | None] = {IMAGE: (1, 1)}
 
@@ -255,7 +307,7 @@ class Graph:
                         for one in nodes[found:number]:
                             jumps[one.name] = _jump_after(one.layer, [jumps[i] for i in one.inputs])
             jumps[node.name] = _jump_after(node.layer, [jumps[name] for name in node.inputs])
-        return nodes
+        return replace(self, nodes=tuple(nodes))
 
     def without(self, paths: Collection[str]) -> Graph:
         """Return the network without the layers at these paths, or below them.

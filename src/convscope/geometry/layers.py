@@ -153,6 +153,7 @@ class Conv(Window):
         groups: parts of the channels that are convolved separately.
         bias: whether each output channel has a bias.
         is_fixed: whether no variant can change it, because it is not a `torch.nn.Conv2d` module.
+        is_dense: whether it is computed at stride 1, because a `Blur` behind it has its stride.
     """
 
     channels: int
@@ -160,6 +161,7 @@ class Conv(Window):
     groups: int = 1
     bias: bool = False
     is_fixed: bool = False
+    is_dense: bool = False
 
     @property
     @override
@@ -167,12 +169,16 @@ class Conv(Window):
         return "a convolution but no plain torch.nn.Conv2d" if self.is_fixed else "a Conv2d"
 
     @property
-    @override
-    def conv(self) -> ConvSpec:
+    def arguments(self) -> ConvSpec:
         """The arguments, once a variant has set them."""
         if self.spec is None:
             raise ValueError("a variant must set this convolution first")
         return self.spec
+
+    @property
+    @override
+    def conv(self) -> ConvSpec:
+        return replace(self.arguments, stride=(1, 1)) if self.is_dense else self.arguments
 
     @property
     def is_pointwise(self) -> bool:
@@ -210,19 +216,29 @@ class Pool(Window):
         ceil_mode: whether the output size is rounded up, so that the last window may reach beyond
             the edge; it must start inside the input or the padding before it.
         operation: what makes one value of a window's.
+        is_dense: whether the windows between those of its stride are computed too, because a `Blur`
+            behind it has the stride.
     """
 
     window: ConvSpec
     ceil_mode: bool = False
     operation: Literal["max", "avg"] = "max"
+    is_dense: bool = False
 
     @property
     @override
     def conv(self) -> ConvSpec:
-        return self.window
+        return replace(self.window, stride=(1, 1)) if self.is_dense else self.window
+
+    @property
+    def pads_too_much(self) -> bool:
+        """Whether its padding is more than half its kernel, which PyTorch refuses."""
+        return any(2 * axis.before > axis.extent for axis in self.window.axes)
 
     @override
     def refusal(self, shapes: Sequence[Shape], sources: Sequence[str]) -> str | None:
+        if self.pads_too_much:
+            return "would pad more than half its kernel"
         return None if min(self.out_shape(shapes)) > 0 else "would have an empty output"
 
     @override
@@ -233,13 +249,58 @@ class Pool(Window):
 
     def _outputs(self, axis: int, pixels: int) -> int:
         """Return the outputs along an axis, as torch.nn.MaxPool2d, "Shape"."""
-        window = self.conv.axis(axis)
+        window = self.window.axis(axis)
         room = pixels + window.before + window.after - window.extent
-        if not self.ceil_mode:
-            return max(0, room // window.stride + 1)
-        outputs = -(-room // window.stride) + 1
-        starts_inside = (outputs - 1) * window.stride < pixels + window.before
-        return max(0, outputs if starts_inside else outputs - 1)
+        outputs = max(0, room // window.stride + 1)
+        if self.ceil_mode:
+            outputs = -(-room // window.stride) + 1
+            starts_inside = (outputs - 1) * window.stride < pixels + window.before
+            outputs = max(0, outputs if starts_inside else outputs - 1)
+        if not self.is_dense or outputs == 0:
+            return outputs
+        return max(room, (outputs - 1) * window.stride) + 1
+
+
+@dataclass(frozen=True)
+class Blur(Window):
+    """The fixed filter [1, 2, 1] / 4 along each axis that has a stride, at that stride.
+
+    "BlurPool" of Zhang, "Making Convolutional Networks Shift-Invariant Again" (2019), with a filter
+    of 3 pixels and an edge reflected by 1 pixel: the output has as many pixels as every stride-th
+    pixel of the input, at the same positions. An axis with stride 1 is not blurred.
+
+    It has no weights to train. Its multiply-accumulates are those of a convolution of each channel
+    by itself, 9 per output value where both axes have a stride.
+
+    Attributes:
+        stride: pixels from one output to the next, (down, right).
+    """
+
+    stride: Pair
+
+    @property
+    @override
+    def conv(self) -> ConvSpec:
+        height, width = (1 if stride > 1 else 0 for stride in self.stride)
+        return ConvSpec(
+            (1 + 2 * height, 1 + 2 * width),
+            self.stride,
+            ((height, height), (width, width)),
+            padding_mode="reflect",
+        )
+
+    @override
+    def refusal(self, shapes: Sequence[Shape], sources: Sequence[str]) -> str | None:
+        axes = zip(self.conv.axes, shapes[0][1:], strict=True)
+        return next(filter(None, (axis.refusal(pixels) for axis, pixels in axes)), None)
+
+    @override
+    def out_shape(self, shapes: Sequence[Shape]) -> Shape:
+        return (shapes[0][0], *self.conv.output_size(shapes[0][1:]))
+
+    @override
+    def macs(self, shape: Shape, out: Shape) -> int:
+        return prod(self.conv.kernel_size) * prod(out)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from convscope.geometry.layers import (
     IMAGE_FIELDS,
     Activation,
     BatchNorm,
+    Blur,
     Conv,
     Fields,
     Flatten,
@@ -26,18 +27,24 @@ from convscope.geometry.layers import (
     Pointwise,
     Pool,
     Shape,
+    Window,
 )
 from convscope.geometry.suggest_fix import require_possible
 
 LONG = 12
-"""Conv and pool layers above which tables group a network's layers and findings count them."""
+"""Layers, of those in tables, above which these group them and findings count them."""
 _FP32_BYTES = 4
+_KINDS: dict[type[Layer], Literal["conv", "pool", "blur"]] = {
+    Conv: "conv",
+    Pool: "pool",
+    Blur: "blur",
+}
 _ADDED_LATER = {"groups": 1, "is_varied": False, "is_unproductive": False}
 
 
 @dataclass(frozen=True)
 class LayerGeometry:
-    """One conv or pool layer. Pairs are (height, width).
+    """One conv, pool or blur layer. Pairs are (height, width).
 
     Receptive field, jump and start follow Araujo, Norris and Sim, "Computing Receptive Fields of
     Convolutional Neural Networks" (Distill, 2019).
@@ -64,7 +71,7 @@ class LayerGeometry:
     """
 
     name: str
-    kind: Literal["conv", "pool"]
+    kind: Literal["conv", "pool", "blur"]
     in_shape: Shape
     out_shape: Shape
     conv: ConvSpec
@@ -134,11 +141,11 @@ class NetworkGeometry:
     Attributes:
         graph: the network, with the variant's arguments.
         input_shape: (channels, height, width).
-        layers: conv and pool layers in order of computation.
+        layers: conv, pool and blur layers in order of computation.
         classes: length of the output.
         params: trainable parameters, including batch norm and head.
-        macs: multiply-accumulates per sample of conv and linear layers. Batch norm is not counted,
-            because it folds into the convolution.
+        macs: multiply-accumulates per sample of conv, blur and linear layers. Batch norm is not
+            counted, because it folds into the convolution.
         shapes: of the image and of each node's output, by name.
         final: name of the node whose map global pooling or flattening makes a vector of.
         final_map: (height, width) of that node's map.
@@ -243,7 +250,7 @@ def network_geometry(graph: Graph, input_shape: Shape) -> NetworkGeometry:
 
 
 def window_layers(graph: Graph, input_shape: Shape) -> Iterator[LayerGeometry]:
-    """Return the conv and pool layers in order, up to the first layer that PyTorch refuses."""
+    """Return the conv, pool and blur layers in order, up to the first that PyTorch refuses."""
     shapes, _ = layer_shapes(graph, input_shape)
     return _window_layers(graph, shapes, _fields(graph, shapes))
 
@@ -253,7 +260,7 @@ def _window_layers(
 ) -> Iterator[LayerGeometry]:
     varied = graph.varied if graph.own_specs is not None else ()
     for node in graph.nodes[: len(shapes) - 1]:
-        if isinstance(node.layer, Conv | Pool):
+        if isinstance(node.layer, Window):
             (source,) = node.inputs
             layer = _layer(node, shapes[source], shapes[node.name], fields[source], shapes[IMAGE])
             yield replace(layer, is_varied=node.name in varied)
@@ -325,7 +332,7 @@ def require_batch_norm(geometry: NetworkGeometry, batch_size: int, devices: int)
 def _layer(
     node: Node, in_shape: Shape, out_shape: Shape, below: Fields | None, image: Shape
 ) -> LayerGeometry:
-    """Return the geometry of a conv or pool layer.
+    """Return the geometry of a conv, pool or blur layer.
 
     Args:
         node: the layer.
@@ -334,8 +341,8 @@ def _layer(
         below: receptive fields of its input's units; None where each covers the image.
         image: (channels, height, width) of the network's input.
     """
-    layer, is_conv = node.layer, isinstance(node.layer, Conv)
-    assert isinstance(layer, Conv | Pool)
+    layer = node.layer
+    assert isinstance(layer, Window)
     axes = [
         (with_room(axis, length, outputs), length)
         for axis, length, outputs in zip(layer.conv.axes, in_shape[1:], out_shape[1:], strict=True)
@@ -347,7 +354,7 @@ def _layer(
     pads = any(map(any, layer.conv.padding))
     return LayerGeometry(
         name=node.name,
-        kind="conv" if is_conv else "pool",
+        kind=_KINDS[type(layer)],
         in_shape=in_shape,
         out_shape=out_shape,
         conv=layer.conv,

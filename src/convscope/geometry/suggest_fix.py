@@ -16,7 +16,7 @@ from convscope.geometry.factors import (
 )
 from convscope.geometry.graph import Graph, layer_shapes
 from convscope.geometry.label import override, shell_quoted, short_padding, variant_label
-from convscope.geometry.layers import Conv, Pool, Shape
+from convscope.geometry.layers import Conv, Pool, Shape, Window
 from convscope.text import size
 
 _MOST_TRIES = 200_000
@@ -44,7 +44,7 @@ def require_possible(graph: Graph, input_shape: Shape) -> dict[str, Shape]:
         return shapes
     name, layer = refused.node.name, refused.node.layer
     given = ""
-    if isinstance(layer, Conv | Pool):
+    if isinstance(layer, Window):
         arguments = [
             f"{factor.key} {factor.token(value)}"
             for factor in FACTORS
@@ -74,15 +74,18 @@ def smallest_fix(graph: Graph, input_shape: Shape) -> str | None:
         input_shape: (channels, height, width) of the image.
 
     Returns:
-        An override such as `conv.padding=1` or `conv.stride=[2,1,1]`, not quoted. None if the
-        variant is possible already, if no such change within the accepted values helps, or if none
-        is found within `_MOST_TRIES` (a network of hundreds of layers).
+        An override such as `conv.padding=1` or `conv.stride=[2,1,1]`, not quoted; of pools that pad
+        too much `model.pool_padding`. None if the variant is possible already, if no such change
+        within the accepted values helps, or if none is found within `_MOST_TRIES` (a network of
+        hundreds of layers).
     """
     graph = graph.without_pointwise()
     convs = graph.specs
     _, refused = layer_shapes(graph, input_shape)
     if refused is None or not convs:
         return None
+    if isinstance(refused.node.layer, Pool) and refused.node.layer.pads_too_much:
+        return _less_pool_padding(graph, input_shape)
     upto = [node.name for node in graph.nodes].index(refused.node.name) + 1
     earlier = {node.name for node in graph.nodes[:upto]}
     index = max(sum(name in earlier for name in graph.varied) - 1, 0)
@@ -106,6 +109,25 @@ def smallest_fix(graph: Graph, input_shape: Shape) -> str | None:
                     ]
                     return override(factor.key, tokens)
     return None
+
+
+def _less_pool_padding(graph: Graph, input_shape: Shape) -> str | None:
+    """Return the largest padding that all pools can have, as an override."""
+    pools = [node.layer for node in graph.nodes if isinstance(node.layer, Pool)]
+    most = min(axis.extent // 2 for pool in pools for axis in pool.window.axes)
+    nodes = tuple(
+        replace(
+            node,
+            layer=replace(
+                node.layer, window=replace(node.layer.window, padding=symmetric((most, most)))
+            ),
+        )
+        if isinstance(node.layer, Pool)
+        else node
+        for node in graph.nodes
+    )
+    _, refused = layer_shapes(replace(graph, nodes=nodes), input_shape)
+    return None if refused else f"model.pool_padding={most}"
 
 
 def _values(factor: Factor, convs: Sequence[ConvSpec]) -> _Values:

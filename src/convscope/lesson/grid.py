@@ -192,4 +192,5 @@ def _is_conv(key: str) -> bool:
 
 def _pixels(variant: Variant) -> object:
     """Return a key that is equal for all ways to type the same variant and network."""
-    return variant.facts.input_shape, variant.graph, variant.convs, variant.label
+    graph = variant.geometry.graph.nodes if variant.geometry else variant.graph
+    return variant.facts.input_shape, graph, variant.convs, variant.label

@@ -20,6 +20,8 @@ def variant_record(variant: Variant) -> dict[str, Any]:
         "network": variant.network,
         "channels": list(variant.config.model.channels),
         "pool_after": list(variant.config.model.pool_after),
+        "pool": variant.config.model.pool,
+        "downsample": variant.config.model.downsample,
         "variant": variant.label,
     }
     if variant.geometry is None:

@@ -25,10 +25,10 @@ from torch import nn
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import Graph, ImpossibleVariant, NetworkGeometry, Shape, variant_label
 from convscope.geometry.graph import Factory, layer_shapes
-from convscope.geometry.layers import Conv, Mixing
+from convscope.geometry.layers import Conv, Mixing, Pool
 from convscope.modules.dynamo import without_dynamo
-from convscope.modules.graph_net import Conv2d
-from convscope.modules.operations import conv_spec
+from convscope.modules.graph_net import BlurredMaxPool2d, Conv2d
+from convscope.modules.operations import conv_spec, pool_spec
 from convscope.modules.trace import CannotRun, trace
 from convscope.text import listed, size
 
@@ -48,8 +48,9 @@ def foreign_graph(model: Mapping[str, Any], input_shape: Shape, classes: int) ->
         classes: length of the output.
 
     Raises:
+        ImpossibleVariant: a pool would pad more than half its kernel.
         UserError: the network is not there, cannot be constructed or run, or has no layer that
-            `vary`, `drop` or a `pool_` key names.
+            `vary`, `drop` or a `pool` key names.
     """
     factory = Factory(
         model["network"],
@@ -58,6 +59,7 @@ def foreign_graph(model: Mapping[str, Any], input_shape: Shape, classes: int) ->
         classes,
         tuple(model["drop"]),
         (model["pool_kernel"], model["pool_stride"], model["pool_padding"]),
+        model.get("pool", "max"),
         str(Path.cwd()) if model["network"] == "custom" else "",
     )
     with without_dynamo():
@@ -253,7 +255,9 @@ def _constructed(
             raise _failed(factory, error) from error
         # Some constructors compute with numbers, which the meta device has not.
         with torch.device("cpu"):
-            network, made = _constructed(replace(factory, drop=(), pool=(None,) * 3), kernels)
+            network, made = _constructed(
+                replace(factory, drop=(), pool=(None,) * 3, pooling="max"), kernels
+            )
         network = network.to("meta")
     if not isinstance(network, nn.Module):
         raise UserError(
@@ -262,6 +266,7 @@ def _constructed(
         )
     _drop(network, factory.drop)
     _set_pools(network, factory)
+    _replace_max_pools(network, factory)
     return network, made
 
 
@@ -294,20 +299,64 @@ def _drop(network: nn.Module, paths: Sequence[str]) -> None:
 
 
 def _set_pools(network: nn.Module, factory: Factory) -> None:
-    """Set the arguments of all pools that are modules."""
+    """Set the arguments of all pools that are modules.
+
+    Raises:
+        ImpossibleVariant: a pool would pad more than half its kernel.
+    """
     arguments = dict(zip(("kernel_size", "stride", "padding"), factory.pool, strict=True))
     given = {key: value for key, value in arguments.items() if value is not None}
     if not given:
         return
-    pools = [module for module in network.modules() if isinstance(module, _POOLS)]
+    pools = {path: one for path, one in network.named_modules() if isinstance(one, _POOLS)}
     if not pools:
         raise UserError(
             f"{factory.name} has no MaxPool2d or AvgPool2d that model.pool_kernel, pool_stride and"
             " pool_padding could change"
         )
-    for pool in pools:
+    for path, pool in pools.items():
         for key, value in given.items():
             setattr(pool, key, value)
+        is_left_out = factory.pooling == "none" and isinstance(pool, nn.MaxPool2d)
+        if Pool(pool_spec(pool)).pads_too_much and not is_left_out:
+            raise ImpossibleVariant(
+                f"{path} would pad more than half its kernel: kernel_size {pool.kernel_size},"
+                f" padding {pool.padding}",
+                layer=path,
+            )
+
+
+def _replace_max_pools(network: nn.Module, factory: Factory) -> None:
+    """Replace all max-pools that are modules by what `model.pool` names."""
+    kind, name = factory.pooling, factory.name
+    if kind == "max":
+        return
+    modules = network.named_modules(remove_duplicate=False)
+    pools = {path: one for path, one in modules if isinstance(one, nn.MaxPool2d)}
+    if not pools:
+        raise UserError(f"{name} has no MaxPool2d that model.pool={kind} could replace")
+    made: dict[nn.Module, nn.Module] = {}
+    for path, pool in pools.items():
+        if pool.return_indices or (kind == "avg" and pool_spec(pool).dilation != (1, 1)):
+            raise UserError(f"model.pool={kind} cannot replace {path} of {name}, which is {pool}")
+        if pool not in made:
+            made[pool] = _replacement(pool, kind)
+        network.set_submodule(path, made[pool])
+
+
+def _replacement(pool: nn.MaxPool2d, kind: str) -> nn.Module:
+    window = pool_spec(pool)
+    if kind == "none":
+        return nn.Identity()
+    if kind == "avg":
+        return nn.AvgPool2d(
+            window.kernel_size,
+            window.stride,
+            pool.padding,
+            pool.ceil_mode,
+            count_include_pad=False,
+        )
+    return pool if window.stride == (1, 1) else BlurredMaxPool2d(window, pool.ceil_mode)
 
 
 def _torchvision_maker(factory: Factory) -> Callable[[], nn.Module]:

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from convscope.geometry import NetworkGeometry
+from convscope.geometry import ConvSpec, NetworkGeometry, Pair
 from convscope.geometry.graph import layer_shapes
 from convscope.geometry.layers import (
     IMAGE,
     Activation,
     BatchNorm,
+    Blur,
     Concat,
     Conv,
     Flatten,
@@ -96,10 +97,19 @@ def _module(layer: Layer, shapes: Sequence[Shape]) -> nn.Module:
         case Activation(name):
             activation: nn.Module = getattr(nn, name)()
             return activation
-        case Pool(window, ceil_mode, operation):
-            (top, _), (left, _) = window.padding
-            pool: type[nn.Module] = nn.MaxPool2d if operation == "max" else nn.AvgPool2d
-            return pool(window.kernel_size, window.stride, (top, left), ceil_mode=ceil_mode)
+        case Pool(is_dense=True):
+            return DenseMaxPool2d(layer)
+        case Pool(window, ceil_mode, "max"):
+            return nn.MaxPool2d(
+                window.kernel_size, window.stride, _padding(window), 1, False, ceil_mode
+            )
+        case Pool(window, ceil_mode, "avg"):
+            # As in a max-pool, what is around the map does not count.
+            return nn.AvgPool2d(
+                window.kernel_size, window.stride, _padding(window), ceil_mode, False
+            )
+        case Blur():
+            return BlurPool2d(layer)
         case GlobalPool("avg"):
             return _Function(lambda maps: maps.mean(dim=(2, 3)))
         case GlobalPool("max"):
@@ -115,6 +125,12 @@ def _module(layer: Layer, shapes: Sequence[Shape]) -> nn.Module:
         case Shortcut(wider, stride):
             return _Function(lambda maps: _shortcut(maps, wider, *stride))
     raise TypeError(f"no module for {layer}")
+
+
+def _padding(window: ConvSpec) -> Pair:
+    """Return the pixels above and left of a pool's input; as many are below and right of it."""
+    (top, _), (left, _) = window.padding
+    return top, left
 
 
 class _Function(nn.Module):
@@ -133,6 +149,69 @@ def _shortcut(maps: Tensor, channels: int, down: int, right: int) -> Tensor:
     maps = maps[..., ::down, ::right]
     added = channels - maps.shape[1]
     return functional.pad(maps, (0, 0, 0, 0, 0, added)) if added else maps
+
+
+class DenseMaxPool2d(nn.Module):
+    """The max-pool of a `Pool` that is dense: at stride 1, over the edge where it rounds up."""
+
+    def __init__(self, layer: Pool) -> None:
+        super().__init__()
+        self.layer = layer
+
+    @override
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the maxima (batch, channels, height, width) of the layer's geometry."""
+        channels, height, width = maps.shape[1:]
+        _, *outputs = self.layer.out_shape([(channels, height, width)])
+        top, left = _padding(self.layer.window)
+        (bottom, right) = (
+            axis.extent - 1 + count - axis.before - pixels
+            for axis, count, pixels in zip(
+                self.layer.conv.axes, outputs, (height, width), strict=True
+            )
+        )
+        if any(sides := (left, right, top, bottom)):
+            maps = functional.pad(maps, sides, value=-torch.inf)
+        window = self.layer.window
+        return functional.max_pool2d(maps, window.kernel_size, 1, dilation=window.dilation)
+
+
+class BlurredMaxPool2d(DenseMaxPool2d):
+    """A max-pool at stride 1 and the blur behind it as one module, for networks of modules."""
+
+    def __init__(self, window: ConvSpec, ceil_mode: bool) -> None:
+        super().__init__(Pool(window, ceil_mode, is_dense=True))
+        self.blur = BlurPool2d(Blur(window.stride))
+
+    @override
+    def forward(self, maps: Tensor) -> Tensor:
+        blurred: Tensor = self.blur(super().forward(maps))
+        return blurred
+
+
+class BlurPool2d(nn.Module):
+    """The blur of a `Blur`: the same filter for each channel, without weights to train."""
+
+    def __init__(self, layer: Blur) -> None:
+        super().__init__()
+        self.layer = layer
+        taps = {1: torch.ones(1), 3: torch.tensor([1.0, 2.0, 1.0]) / 4}
+        height, width = layer.conv.kernel_size
+        self.filter: Tensor
+        self.register_buffer("filter", torch.outer(taps[height], taps[width]), persistent=False)
+
+    @override
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the blurred maps (batch, channels, height, width) of the layer's geometry."""
+        height, width = self.filter.shape
+        # By slices: PyTorch's reflection has no deterministic gradient on CUDA.
+        if height > 1:
+            maps = torch.cat([maps[:, :, 1:2], maps, maps[:, :, -2:-1]], dim=2)
+        if width > 1:
+            maps = torch.cat([maps[..., 1:2], maps, maps[..., -2:-1]], dim=3)
+        channels = maps.shape[1]
+        weight = self.filter.expand(channels, 1, height, width)
+        return functional.conv2d(maps, weight, stride=self.layer.stride, groups=channels)
 
 
 class Conv2d(nn.Conv2d):

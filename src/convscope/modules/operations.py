@@ -87,6 +87,12 @@ def conv_spec(module: nn.Conv2d) -> ConvSpec:
     return replace(spec, padding_mode=module.padding_mode)
 
 
+def pool_spec(module: nn.MaxPool2d | nn.AvgPool2d) -> ConvSpec:
+    """Return the arguments of a pool."""
+    dilation = module.dilation if isinstance(module, nn.MaxPool2d) else 1
+    return _spec(module.kernel_size, module.stride, module.padding, dilation)
+
+
 def _spec(kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> ConvSpec:
     """Return arguments as PyTorch takes them: a number, or one per axis; paddings by name."""
     spec = ConvSpec(_pair(kernel_size), _pair(stride), symmetric((0, 0)), _pair(dilation))

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import Graph, Shape
+from convscope.modules.graph_net import BlurPool2d, DenseMaxPool2d
 from convscope.modules.operations import MULTIPLIES, OPERATIONS, READS_SHAPES, READS_VALUES
 from convscope.modules.tape import BATCH, Call, Disagreement, Tape, is_plain_conv, tensors_in
 
@@ -140,7 +141,7 @@ class _Recorder(TorchFunctionMode):
         """Note that a module's forward pass begins."""
         if self._is_paused:
             return
-        if is_plain_conv(module):
+        if is_plain_conv(module) or isinstance(module, DenseMaxPool2d | BlurPool2d):
             for tensor in self.tape.known(inputs):
                 self.tape.maps(tensor)
         self.tape.modules.append(module)
@@ -193,9 +194,15 @@ class _Recorder(TorchFunctionMode):
     def _record(self, call: Call) -> None:
         if not any(True for _ in tensors_in(call.output)):
             return
-        if is_plain_conv(self.tape.modules[-1]) and call.name != "conv2d":
-            # It pads or takes every n-th pixel, as part of the convolution.
+        module = self.tape.modules[-1]
+        own = module.layer if isinstance(module, DenseMaxPool2d | BlurPool2d) else None
+        if (own or is_plain_conv(module)) and call.name not in ("conv2d", "max_pool2d"):
+            # It pads or takes every n-th pixel, as part of the layer.
             self.tape.alias(call.output, *self.tape.value(call.given[0]))
+            return
+        if own:
+            source = self.tape.value(call.given[0]).node
+            self.tape.add(own, (source,), call.output, "NCHW", self.tape.path)
             return
         operation = OPERATIONS.get(call.name)
         if operation is None or not operation(self.tape, call):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from convscope.geometry import ConvSpec
 from convscope.geometry.factors import symmetric
 from convscope.geometry.graph import Graph
-from convscope.geometry.layers import Activation, BatchNorm, Conv, GlobalPool, Layer, Linear, Pool
-from convscope.networks.stack import POOL, chain
+from convscope.geometry.layers import Activation, BatchNorm, Conv, GlobalPool, Layer, Linear
+from convscope.networks.stack import MAX_POOLS, Pooling, chain
 
 _STEM_CHANNELS = 24
 
 
-def airbench(channels: Sequence[int], classes: int, pool: ConvSpec = POOL) -> Graph:
+def airbench(channels: Sequence[int], classes: int, pooling: Pooling = MAX_POOLS) -> Graph:
     """Return the network of Jordan, "94% on CIFAR-10 in 3.29 Seconds" (2024), arXiv:2404.00498.
 
     A 2x2 stem without padding, then blocks of two 3x3 convolutions with a max-pool between the
@@ -24,7 +24,7 @@ def airbench(channels: Sequence[int], classes: int, pool: ConvSpec = POOL) -> Gr
     Args:
         channels: output channels of each block; 64, 256, 256 in the paper.
         classes: outputs of the head.
-        pool: the max-pools' kernel size, stride and padding.
+        pooling: what the pools are.
     """
     layers: list[tuple[str, Layer]] = [
         ("stem.conv", _conv(_STEM_CHANNELS, kernel_size=2, padding=0)),
@@ -35,7 +35,7 @@ def airbench(channels: Sequence[int], classes: int, pool: ConvSpec = POOL) -> Gr
         block = f"block{number}"
         layers += [
             (f"{block}.conv1", _conv(width)),
-            (f"{block}.pool", Pool(pool)),
+            *pooling.layers(f"{block}.pool"),
             (f"{block}.norm1", BatchNorm()),
             (f"{block}.gelu1", Activation("GELU")),
             (f"{block}.conv2", _conv(width)),

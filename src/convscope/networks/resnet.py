@@ -15,17 +15,16 @@ from convscope.geometry.layers import (
     Layer,
     Linear,
     Merge,
-    Pool,
     Shortcut,
 )
-from convscope.networks.stack import chain
+from convscope.networks.stack import Pooling, chain
 
 _BLOCKS = 3
 """Residual blocks per stage."""
 
 
 def resnet20(
-    channels: Sequence[int], classes: int, pool_after: Sequence[int], pool: ConvSpec
+    channels: Sequence[int], classes: int, pool_after: Sequence[int], pooling: Pooling
 ) -> Graph:
     """Return the ResNet-20 of He et al., "Deep Residual Learning" (2016), section 4.2.
 
@@ -35,8 +34,8 @@ def resnet20(
     Args:
         channels: output channels of each stage; 16, 32, 64 in the paper.
         classes: outputs of the head.
-        pool_after: [1] for a max-pool after the stem, as ResNets for large images have; else [].
-        pool: the max-pool's kernel size, stride and padding.
+        pool_after: [1] for a pool after the stem, as ResNets for large images have; else [].
+        pooling: what that pool is.
 
     Raises:
         GeometryError: `pool_after` has another value.
@@ -47,7 +46,7 @@ def resnet20(
         ("conv1", _conv(channels[0])),
         ("bn1", BatchNorm()),
         ("relu", Activation()),
-        *([("maxpool", Pool(pool))] if pool_after else []),
+        *(pooling.layers("maxpool") if pool_after else []),
     ]
     nodes = [*chain(stem)]
     for stage, width in enumerate(channels, start=1):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from convscope.geometry import ConvSpec, GeometryError
 from convscope.geometry.factors import symmetric
@@ -11,6 +13,7 @@ from convscope.geometry.layers import (
     IMAGE,
     Activation,
     BatchNorm,
+    Blur,
     Conv,
     GlobalPool,
     Layer,
@@ -21,22 +24,49 @@ from convscope.geometry.layers import (
 POOL = ConvSpec(kernel_size=(2, 2), stride=(2, 2), padding=symmetric((0, 0)))
 
 
+@dataclass(frozen=True)
+class Pooling:
+    """What a network's pools are.
+
+    Attributes:
+        window: kernel size, stride and padding.
+        kind: `max` or `avg` of a window; `blur`, the maximum at stride 1 and a blur that has the
+            stride ("MaxBlurPool" of Zhang, 2019); `none`, no pools.
+    """
+
+    window: ConvSpec = POOL
+    kind: Literal["max", "avg", "blur", "none"] = "max"
+
+    def layers(self, name: str, *, ceil_mode: bool = False) -> list[tuple[str, Layer]]:
+        """Return the layers of a pool: one, none, or with `blur` two, `pool1` and `pool1.blur`."""
+        if self.kind == "none":
+            return []
+        is_blurred = self.kind == "blur" and self.window.stride != (1, 1)
+        operation: Literal["max", "avg"] = "avg" if self.kind == "avg" else "max"
+        pool = Pool(self.window, ceil_mode, operation, is_dense=is_blurred)
+        blur = [(f"{name}.blur", Blur(self.window.stride))] if is_blurred else []
+        return [(name, pool), *blur]
+
+
+MAX_POOLS = Pooling()
+
+
 def stack(
     channels: Sequence[int],
     pool_after: Collection[int],
     classes: int,
-    pool: ConvSpec = POOL,
+    pooling: Pooling = MAX_POOLS,
 ) -> Graph:
     """Return a stack whose conv arguments are left to the variant.
 
     A block is Conv2d (no bias), BatchNorm2d, ReLU and, after the blocks listed in `pool_after`, a
-    max-pool whose output size is rounded up.
+    pool whose output size is rounded up.
 
     Args:
         channels: output channels of each block.
         pool_after: numbers of the blocks, from 1, that a max-pool follows.
         classes: outputs of the head.
-        pool: the max-pool's kernel size, stride and padding.
+        pooling: what the pools are.
 
     Raises:
         GeometryError: `pool_after` names a block that does not exist.
@@ -54,7 +84,7 @@ def stack(
             (f"relu{number}", Activation("ReLU")),
         ]
         if number in pool_after:
-            layers.append((f"pool{number}", Pool(pool, ceil_mode=True)))
+            layers += pooling.layers(f"pool{number}", ceil_mode=True)
     layers += [("mean", GlobalPool()), ("head", Linear(classes))]
     return Graph(chain(layers), tuple(f"conv{number}" for number in range(1, len(channels) + 1)))
 

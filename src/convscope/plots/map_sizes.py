@@ -93,10 +93,11 @@ def _stages(record: RunRecord) -> Stages:
     return {name: (height, width) for name, (_, height, width) in shapes.items()}
 
 
-def _stage_order(name: str) -> tuple[int, bool]:
-    """Return the sort key of a stage: `input` first, and each layer before its pool."""
-    number = re.search(r"\d+$", name)
-    return (int(number[0]) if number else 0, name.startswith("pool"))
+def _stage_order(name: str) -> tuple[int, bool, bool]:
+    """Return the sort key of a stage: `input` first, and each layer before its blur and pool."""
+    layer = name.removesuffix(".blur")
+    number = re.search(r"\d+$", layer)
+    return int(number[0]) if number else 0, layer.startswith("pool"), layer != name
 
 
 def _row(

@@ -30,6 +30,8 @@ EXCLUDED = {
 def identity(config: Mapping[str, Any]) -> str:
     """Return the SHA-256, in hex, of a resolved config without `EXCLUDED` and `AddedLater` keys.
 
+    Configs of the same network have the same, however it was typed: see `one_spelling`.
+
     Args:
         config: Nested dicts of plain values: the conv in pixels (`geometry.convs_to_config`), the
             data set by name and fingerprint, precision and devices as actually used.
@@ -40,13 +42,33 @@ def identity(config: Mapping[str, Any]) -> str:
         ValueError: A float is not finite.
     """
     text = json.dumps(
-        _plain(config, ""),
+        _plain(one_spelling(config), ""),
         sort_keys=True,
         separators=(",", ":"),
         ensure_ascii=True,
         allow_nan=False,
     )
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def one_spelling(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved config in which networks that are equal have the same values.
+
+    A network has `pool_after=[]` where it has no pools, and then no kind of pools; where all
+    strides are 1, there is no way to downsample.
+    """
+    if not isinstance(model := config.get("model"), Mapping):
+        return dict(config)
+    same: dict[str, Any] = {}
+    if model.get("network", "stack") in ("stack", "resnet20") and (
+        model.get("pool") == "none" or model.get("pool_after") == []
+    ):
+        same = {"pool_after": [], "pool": "max"}
+    strides = config.get("conv", {}).get("stride")
+    # Typed values, of variants without pixels, are numbers.
+    if isinstance(strides, list | tuple) and all(one in ([1, 1], (1, 1)) for one in strides):
+        same["downsample"] = "conv"
+    return {**config, "model": {**model, **same}}
 
 
 def _plain(value: object, key: str) -> object:

@@ -13,7 +13,7 @@ from convscope.data.datasets import validation_size
 from convscope.errors import UserError
 from convscope.geometry import NetworkGeometry, convs_to_config, folder_label, without_defaults
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
-from convscope.runs.identity import EXCLUDED, identity
+from convscope.runs.identity import EXCLUDED, identity, one_spelling
 from convscope.training.schedule import StepPlan, limited, plan_steps
 from convscope.variant import Variant, variant_of
 
@@ -173,12 +173,15 @@ def request_run(
         images.class_sizes,
     )
     variant = _on_images(variant, loaded)
-    key = identity(resolved(variant, images, hardware))
+    plain = resolved(variant, images, hardware)
+    key = identity(plain)
+    model = {name: one_spelling(plain)["model"][name] for name in _SPELLED_IN_ONE_WAY}
+    named = replace(config, model=replace(config.model, **model))
     own = variant.graph.own_specs
     label = variant.label if variant.convs is None else folder_label(variant.convs, own)
 
     def directory(defaults: TrainConfig) -> RunDirectory:
-        differing = differences(config, defaults)
+        differing = differences(named, defaults)
         name = run_name(images.name, label, differing, config.seed, key)
         return RunDirectory(Path(config.output_dir) / config.study / name)
 
@@ -301,6 +304,8 @@ def resolved(variant: Variant, images: Images, hardware: Hardware) -> dict[str, 
     return plain
 
 
+_SPELLED_IN_ONE_WAY = ("pool_after", "pool", "downsample")
+"""Keys of a model whose values may differ though the network is the same."""
 _NAMED_OTHERWISE = (
     *("conv.", "data.name", "seed", "trainer.strategy", *EXCLUDED),
     *("model.network", "model.name", "model.target"),

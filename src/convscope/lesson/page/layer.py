@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from convscope.errors import UserError
 from convscope.geometry import ConvSpec, Graph, Pair, Shape
 from convscope.geometry.graph import layer_shapes
-from convscope.geometry.layers import Conv, Pool
+from convscope.geometry.layers import Blur, Conv, Pool, Window
 from convscope.geometry.network import with_room
 from convscope.geometry.suggest_fix import require_possible
 from convscope.text import near_or_all, size
@@ -20,14 +20,14 @@ SMALL_INPUT = (5, 5)
 
 @dataclass(frozen=True)
 class PageLayer:
-    """A conv or pool layer.
+    """A conv, pool or blur layer.
 
     Attributes:
         name: its name in the network.
         conv: its window. Rounding up in a pool is padding after the last pixel.
         size: height and width of its input; 5x5 where it is too large for the page.
         about: the network, the layer's shapes, and how it differs from what the page shows.
-        groups: parts of the channels that are convolved separately; None for a pool.
+        groups: parts of the channels that are convolved separately; None for others.
     """
 
     name: str
@@ -47,11 +47,11 @@ def page_layer(graph: Graph, input_shape: Shape, name: str, title: str) -> PageL
         title: the network in words.
 
     Raises:
-        UserError: the network has no such conv or pool layer.
+        UserError: the network has no such conv, pool or blur layer.
         ImpossibleVariant: the layer is the first impossible one, or comes after it.
     """
     node = graph.by_name.get(name)
-    if node is None or not isinstance(node.layer, Conv | Pool):
+    if node is None or not isinstance(node.layer, Window):
         raise UserError(_unknown(graph, name))
     shapes, _ = layer_shapes(graph, input_shape)
     if name not in shapes:
@@ -88,10 +88,16 @@ def page_layer(graph: Graph, input_shape: Shape, name: str, title: str) -> PageL
     )
 
 
-def _differences(layer: Conv | Pool, channels: int) -> list[str]:
+def _differences(layer: Window, channels: int) -> list[str]:
+    if isinstance(layer, Blur):
+        return [
+            "It is a blur: a window is weighted by [1, 2, 1] / 4 along each axis with a stride, in"
+            " place of the kernel here."
+        ]
     if isinstance(layer, Pool):
         value = {"max": "largest value", "avg": "mean"}[layer.operation]
         return [f"It is a pool: the {value} of a window is its output, in place of the sum here."]
+    assert isinstance(layer, Conv)
     if layer.groups > 1:
         part = channels // layer.groups
         return [
@@ -109,6 +115,6 @@ def _differences(layer: Conv | Pool, channels: int) -> list[str]:
 def _unknown(graph: Graph, name: str) -> str:
     if name in graph.by_name:
         return f"--layer must name a conv or pool layer, {name} is {graph.by_name[name].layer.kind}"
-    names = [node.name for node in graph.nodes if isinstance(node.layer, Conv | Pool)]
+    names = [node.name for node in graph.nodes if isinstance(node.layer, Window)]
     hint = near_or_all(name, names)
     return f"--layer names no conv or pool layer of the network: {name}; {hint}"
