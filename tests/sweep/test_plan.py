@@ -66,6 +66,28 @@ def test_a_plan_writes_nothing_and_tells_each_state(command) -> None:
     assert len(ran("outputs/default")) == 1
 
 
+def test_runs_of_one_variant_show_what_else_they_differ_in(command) -> None:
+    grid = ("-m", *TINY, "model.pool=max,blur,none", "model.pool_padding=0,2")
+    lines = command(*grid, "plan=true").out.splitlines()
+    labels = [line.partition(")")[0] for line in lines if line.startswith("k3-s1-p1")]
+    refused = (
+        "pool1 would pad more than half its kernel: input 28x28, kernel_size 2, stride {}, padding"
+        " 2; model.pool_padding=1 would make it possible"
+    )
+    assert labels == [
+        f"k3-s1-p1 (pool_padding {padding}, pool {pool}"
+        for pool, padding in (
+            *(("max", 0), ("blur", 0), ("none", 0), ("none", 2)),
+            *(("max", 2), ("blur", 2)),
+        )
+    ]
+    assert [line.partition("): ")[2] for line in lines if "): pool1" in line] == [
+        refused.format(2),
+        refused.format(1),
+    ]
+    assert lines[-1].startswith("6 runs: 4 to do, 2 impossible; about ")
+
+
 def test_repeat_is_seeds_and_a_plan_needs_no_m(command) -> None:
     ended = command(*TINY, "repeat=3", "seed=4", "conv.stride=3")
     assert ended.code == 0

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from convscope.config.schema import TrainConfig, dotted, format_value
 from convscope.errors import UserError
 from convscope.geometry import levels
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
+from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord, current_record
 from convscope.training.request import RunRequest
 
@@ -80,6 +82,32 @@ def _readable_record(request: RunRequest) -> RunRecord | None:
     with contextlib.suppress(UserError):
         return current_record(request.directory.path)
     return None
+
+
+def run_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:
+    """Return each run's variant by identity, with what else differs: `k3-s1-p1 (pool blur)`.
+
+    Not with the seed, which the lines about a run show anyway.
+    """
+    configs = {run.request.id: _settings(run.request.config) for run in runs}
+    keys = list(dict.fromkeys(key for config in configs.values() for key in config))
+    differing = [key for key in keys if len({one.get(key) for one in configs.values()}) > 1]
+    labels = {}
+    for run in runs:
+        config = configs[run.request.id]
+        others = [f"{key.rpartition('.')[2]} {config[key]}" for key in differing if key in config]
+        setting = f" ({', '.join(others)})" if others else ""
+        labels[run.request.id] = f"{run.request.variant.label}{setting}"
+    return labels
+
+
+def _settings(config: TrainConfig) -> dict[str, str]:
+    """Return the config keys besides `conv` and `seed` that can change a result, as text."""
+    return {
+        key: format_value(value)
+        for key, value in dotted(asdict(config)).items()
+        if not key.startswith(("conv.", "seed", *EXCLUDED))
+    }
 
 
 def studies_of(runs: Sequence[PlannedRun]) -> list[Path]:

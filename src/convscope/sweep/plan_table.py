@@ -9,7 +9,7 @@ from rich.console import Console
 
 from convscope.geometry import pair_token
 from convscope.sweep.estimate import Estimator
-from convscope.sweep.plan import PlannedRun, cheap_first
+from convscope.sweep.plan import PlannedRun, cheap_first, run_labels
 from convscope.sweep.progress import clock
 from convscope.tables import Table, print_line, print_table
 from convscope.text import MISSING, count, counted
@@ -28,14 +28,16 @@ def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:
     """Return a row per possible run, in the order of training."""
     possible = [run for run in cheap_first(runs) if run.state != "impossible"]
     columns = ("<variant", "seed", "<state", "map", "MACs", "params", "epochs left", "time")
-    return Table(columns, tuple(_row(run, estimator) for run in possible))
+    labels = run_labels(runs)
+    rows = tuple(_row(run, labels[run.request.id], estimator) for run in possible)
+    return Table(columns, rows)
 
 
-def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
+def _row(run: PlannedRun, label: str, estimator: Estimator) -> tuple[str, ...]:
     geometry = run.request.geometry
     seconds = estimator.seconds(run)
     return (
-        run.request.variant.label,
+        label,
         str(run.request.config.seed),
         run.state,
         pair_token(geometry.final_map),
@@ -48,12 +50,13 @@ def _row(run: PlannedRun, estimator: Estimator) -> tuple[str, ...]:
 
 def plan_sentences(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str]:
     """Return why runs are impossible or not measured, the number per state, and the time left."""
+    labels = run_labels(runs)
     sentences = [
-        f"{run.request.variant.label}: {run.request.variant.impossible}"
-        for run in {run.request.variant.label: run for run in runs}.values()
+        f"{label}: {run.request.variant.impossible}"
+        for label, run in {labels[run.request.id]: run for run in runs}.items()
         if run.request.variant.impossible is not None
     ]
-    problems = {(run.request.variant.label, estimator.problem(run)): None for run in runs}
+    problems = {(labels[run.request.id], estimator.problem(run)): None for run in runs}
     sentences += [
         f"{variant} could not be measured: {problem}" for variant, problem in problems if problem
     ]

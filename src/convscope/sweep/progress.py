@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from convscope.metrics import describe
 from convscope.runs.record import RunRecord
-from convscope.sweep.plan import PlannedRun
+from convscope.sweep.plan import PlannedRun, run_labels
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class SweepProgress:
         show_bar: bool,
     ) -> None:
         self._runs = len(runs)
+        self._labels = run_labels(runs)
         self._done = 0
         self._is_estimated = seconds is not None
         self._cost = {run.request.id: (seconds or _operations)(run) for run in runs}
@@ -68,7 +69,8 @@ class SweepProgress:
         self._bar.set_postfix_str(time_left)
         with tqdm.external_write_mode(file=sys.stderr):
             log.info(
-                f"[{self._done}/{self._runs}] {record.variant} seed {record.config['seed']}"
+                f"[{self._done}/{self._runs}] {self._labels[run.request.id]} seed"
+                f" {record.config['seed']}"
                 f" {record.status}: {record.reason or metrics}{suffix}"
             )
 

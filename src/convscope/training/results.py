@@ -10,10 +10,12 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from convscope.geometry import FACTORS, NetworkGeometry
+from convscope.geometry import FACTORS, NetworkGeometry, conv_text
+from convscope.geometry.layers import Pool
 from convscope.layer_table import geometry_text
 from convscope.metrics import Network, of_run
 from convscope.runs.history import Row
+from convscope.text import listed
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted
 from convscope.training.tensorboard.charts import CHARTS
@@ -149,6 +151,7 @@ def hyperparameters(request: RunRequest) -> dict[str, str | float]:
     return {
         "dataset": request.images.name,
         "model": request.variant.network.removeprefix("channels "),
+        "pools": _pools(geometry),
         "variant": geometry.variant,
         "padding_policy": geometry.padding_policy,
         **{factor.key: factor.first(getattr(first, factor.key)) for factor in FACTORS},
@@ -157,3 +160,13 @@ def hyperparameters(request: RunRequest) -> dict[str, str | float]:
         "lr": config.optim.lr,
         "epochs": request.steps.epochs,
     }
+
+
+def _pools(geometry: NetworkGeometry) -> str:
+    """Return the pools in words, `pool1 max k2 s2 p0`: variants may differ in nothing else."""
+    pools = [
+        f"{node.name} {'blur' if pool.is_dense else pool.operation} {conv_text(pool.window)}"
+        for node in geometry.graph.nodes
+        if isinstance(pool := node.layer, Pool)
+    ]
+    return listed(pools, most=3) if pools else "none"

@@ -74,7 +74,7 @@ def test_a_row_has_every_column(study: Study) -> None:
     rows = [row for row in sessions(study) if row["name"] in study.finished]
     shown = {(row["hparams"]["variant"], row["hparams"]["seed"]): row["hparams"] for row in rows}
     common = {"dataset": "digits", "model": "4-8", "batch_size": 32, "kernel_size": 3, "epochs": 2}
-    common |= {"dilation": 1, "padding_mode": "zeros"}
+    common |= {"dilation": 1, "padding_mode": "zeros", "pools": "pool1 max k2 s2 p0"}
     assert shown["k3-s2-p1", 0] == common | {
         "variant": "k3-s2-p1",
         "padding_policy": "half",
@@ -96,7 +96,7 @@ def test_a_row_has_every_column(study: Study) -> None:
 def test_columns_of_numbers_are_numbers(study: Study) -> None:
     experiment = study.server.post("plugin/hparams/experiment", {"experimentName": ""})
     types = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
-    text = {"dataset", "model", "variant", "padding_policy", "padding_mode"}
+    text = {"dataset", "model", "variant", "padding_policy", "padding_mode", "pools"}
     numbers = {"kernel_size", "stride", "padding", "dilation", "seed", "batch_size", "lr", "epochs"}
     assert types == dict.fromkeys(text, "DATA_TYPE_STRING") | dict.fromkeys(
         numbers, "DATA_TYPE_FLOAT64"
@@ -109,6 +109,7 @@ def test_what_a_study_varies_comes_first_and_the_rest_by_name(study: Study) -> N
     assert [info["name"] for info in experiment["hparamInfos"]] == [
         *("kernel_size", "padding_policy", "seed", "stride", "variant"),
         *("batch_size", "dataset", "dilation", "epochs", "lr", "model", "padding", "padding_mode"),
+        "pools",
     ]
     titles = {info["name"]["tag"]: info["displayName"] for info in experiment["metricInfos"]}
     assert list(titles.items())[:5] == [
