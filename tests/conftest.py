@@ -33,6 +33,8 @@ TINY = (
     "trainer.limit_train_batches=12",
     "trainer.log_every_n_steps=5",
     "optim.lr=0.01",
+    # Tests of diagnostics ask for them.
+    "diagnostics=off",
 )
 
 # For every process that tests start too, before PyTorch is imported: such networks train no sooner

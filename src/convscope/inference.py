@@ -17,7 +17,7 @@ from convscope.checkpoint import read_best
 from convscope.data.augment import mean_with_mirrored
 from convscope.data.pixels import fit_to_input
 from convscope.errors import UserError
-from convscope.geometry import network_geometry
+from convscope.geometry import NetworkGeometry, network_geometry
 from convscope.metrics import describe
 from convscope.modules import build_network
 from convscope.runs.directory import RunDirectory
@@ -42,6 +42,7 @@ class TrainedVariant:
         mean, std: normalisation per channel, on the scale of 0 to 255.
         classes: names, indexed by label.
         input_shape: (channels, height, width).
+        geometry: of the network's layers.
     """
 
     network: nn.Module
@@ -50,6 +51,7 @@ class TrainedVariant:
     std: tuple[float, ...]
     classes: tuple[str, ...]
     input_shape: tuple[int, int, int]
+    geometry: NetworkGeometry
 
     def __repr__(self) -> str:
         """Show the run's name, its test accuracy, the input's size and the number of classes."""
@@ -176,6 +178,7 @@ def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant
         tuple(data["std"]),
         tuple(data["classes"]),
         tuple(data["input_shape"]),
+        geometry,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from convscope.cli.common import Parser, output_file, typed_command
 from convscope.errors import UserError
+from convscope.runs.record import run_folder
 from convscope.streams import run_command
 
 HELP = """\
@@ -36,6 +37,9 @@ Which variants are better, by how much, and at what cost.
   python scripts/compare.py STUDY --latency
       Measure first how long a forward pass of 1 and of 256 images takes on this machine, in turns
       over the variants, and write it into the records of the finished runs.
+  python scripts/compare.py STUDY --diagnose
+      Measure first how the trained networks answer shifted images, their effective receptive fields
+      and more, of finished runs that were trained without (diagnostics=off, or an older version).
   python scripts/compare.py STUDY --report report.html
       Also write tables, findings and figures to one file; report.md for Markdown with pictures.
   python scripts/compare.py STUDY --pack study.zip
@@ -47,6 +51,7 @@ Which variants are better, by how much, and at what cost.
 --sort COLUMN        -best_val_accuracy by default: the test accuracy is for the report, not for
                      the choice
 --latency            measure the inference latency of all finished runs named, then compare
+--diagnose           measure the diagnostics of finished runs that have none, then compare
 --format FORMAT      table (default), csv, json (a list of rows) or markdown
 --report FILE        write FILE.html or FILE.md
 --pack FILE          write FILE.zip: run.json and history.csv of each run, no checkpoints
@@ -56,7 +61,7 @@ runs of the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab C
 """
 
 _FORMATS = ("table", "csv", "json", "markdown")
-_FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency")
+_FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency", "diagnose")
 
 
 def main() -> int:
@@ -79,7 +84,12 @@ def _command() -> None:
             # Imports what starts worker processes, which a comparison does without.
             from convscope.latency.command import record_latency
 
-            record_latency(commands.finished_runs(given.names))
+            record_latency(list(map(run_folder, commands.finished_runs(given.names))))
+        if given.diagnose:
+            # As above.
+            from convscope.training.diagnose import with_diagnostics
+
+            with_diagnostics(commands.finished_runs(given.names), "standard")
         commands.table(
             given.names,
             where=given.where,
@@ -94,7 +104,7 @@ def _command() -> None:
 
 def _parse(arguments: Sequence[str]) -> Namespace:
     values = ("where", "sort", "report", "pack", "format")
-    parser = Parser("names", flags=("runs", "latency"), values=values)
+    parser = Parser("names", flags=("runs", "latency", "diagnose"), values=values)
     parser.set_defaults(format="table")
     given = parser.parse_intermixed_args(_joined(arguments))
     if given.help:

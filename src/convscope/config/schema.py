@@ -217,6 +217,9 @@ class TrainConfig:
     """Train through `torch.compile`."""
     throughput: Annotated[str, one_of("training", "exclusive")]
     """exclusive measures runs that shared a machine again after a sweep, one at a time."""
+    diagnostics: Annotated[str, one_of("standard", "full", "off")]
+    """Measures of the best checkpoint, such as answers that a shift of one pixel changes: on part
+    of the test images, on all, or none."""
     latency: bool
     """Measure the time of a forward pass once all runs are finished, in turns over the variants."""
     objective: Any

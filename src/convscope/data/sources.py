@@ -12,6 +12,8 @@ from convscope.data.download import DownloadError
 from convscope.data.image_folder import load_folder
 from convscope.data.images import Images
 from convscope.data.nearby import other_data
+from convscope.errors import UserError
+from convscope.runs.record import RunRecord, record_errors
 
 AUTO_SECONDS = 30.0
 """Time limit for the download of MNIST by `auto`, seconds."""
@@ -82,6 +84,25 @@ def load(
         return cache.find(folder, name, listing) or cache.store(
             folder, name, listing, raw.decode(known, root)
         )
+
+
+def load_recorded(record: RunRecord) -> Images:
+    """Return the images that a run was trained on, if they are still there unchanged.
+
+    Raises:
+        UserError: they are not, or the record is damaged.
+    """
+    with record_errors(record):
+        data = record.config["data"]
+        source = data["name"], data["root"], data["image_size"], data.get("cache")
+        fingerprint = record.dataset["fingerprint"]
+    images = load(*source)
+    if images.fingerprint != fingerprint:
+        raise UserError(
+            f"the {images.name} images under data.root={data['root']} are not those that "
+            f"{record.name} was trained on"
+        )
+    return images
 
 
 def _listing(known: Dataset, root: Path) -> str:

@@ -56,7 +56,7 @@ class Subject:
         """Return class scores (batch, classes) of normalised images, as in the run's test."""
         parts = [
             mean_with_mirrored(self.network, part) if self.test_flip else self.network(part)
-            for part in images.split(_BATCH)
+            for part in torch.split(images, _BATCH)
         ]
         return torch.cat(parts)
 

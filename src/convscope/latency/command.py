@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from convscope.errors import UserError
 from convscope.metrics import latencies
 from convscope.runs.directory import RunDirectory
-from convscope.runs.record import RunRecord, record_errors
+from convscope.runs.record import RunRecord, run_folder
 from convscope.text import counted
 from convscope.training.distributed.processes import DeviceFailed, child
 from convscope.training.resolve import request_one
@@ -81,7 +80,7 @@ def with_latency(records: Sequence[RunRecord]) -> list[RunRecord]:
         for record in records
         if record.status == "finished"
         # Not with `trainer.fast_dev_run`, which writes nothing.
-        and RunDirectory(folder := _folder(record)).record.exists()
+        and RunDirectory(folder := run_folder(record)).record.exists()
     }
     known = (record.metrics for record in records if record.id in folders)
     if all(name in metrics for metrics in known for name in latencies()):
@@ -92,10 +91,3 @@ def with_latency(records: Sequence[RunRecord]) -> list[RunRecord]:
         log.warning("%s", error)
         return list(records)
     return [measured.get(folders.get(record.id, Path()), record) for record in records]
-
-
-def _folder(record: RunRecord) -> Path:
-    if record.path is not None:
-        return record.path
-    with record_errors(record):
-        return Path(os.path.join(record.config["output_dir"], record.study, record.name))

@@ -25,7 +25,7 @@ from convscope.runs.environment import source_versions
 from convscope.runs.lock import RunLocked
 from convscope.runs.record import RunRecord, current_record, record_errors, utc_now
 from convscope.training.callbacks.throughput import synchronizer
-from convscope.training.devices import device_name, find_accelerator
+from convscope.training.devices import device_name, device_of
 from convscope.training.record import amend_record
 
 Forward = Callable[[Tensor], Tensor]
@@ -136,7 +136,7 @@ def _by_network(folders: Sequence[Path], result: Measured) -> dict[str, Runs]:
                     [
                         *(config["conv"], config["model"], data["input_shape"]),
                         *(len(data["classes"]), config["data"].get("test_flip", False)),
-                        *(_device(record).type, record.environment["precision"]),
+                        *(device_of(record).type, record.environment["precision"]),
                     ],
                     sort_keys=True,
                 )
@@ -147,15 +147,6 @@ def _by_network(folders: Sequence[Path], result: Measured) -> dict[str, Runs]:
     return runs
 
 
-def _device(record: RunRecord) -> torch.device:
-    """Return the kind of device that the run was trained on, if there is one, else that at hand."""
-    trained_on = record.environment.get("accelerator", "cpu")
-    try:
-        return torch.device(find_accelerator(trained_on))
-    except UserError:
-        return torch.device(find_accelerator("auto"))
-
-
 def _load(runs: Runs, result: Measured) -> Network | None:
     """Return the network of the first of these runs with a usable checkpoint; None without one."""
     for directory, record in runs:
@@ -164,7 +155,7 @@ def _load(runs: Runs, result: Measured) -> Network | None:
         except UserError as error:
             result.problems.append(f"{record.name} not measured: {error}".replace("\n", "; "))
             continue
-        device = _device(record)
+        device = device_of(record)
         trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         precision = record.environment["precision"]
         return Network(runs, trained.class_scores, trained.input_shape, device, precision)

@@ -92,8 +92,8 @@ def _pack(runs: DataFrame, path: Path) -> None:
     write_pack(path, [RunDirectory(Path(run)) for run in runs["path"]])
 
 
-def finished_runs(names: Sequence[str]) -> list[Path]:
-    """Return the folders of the finished runs that `table` shows; see there.
+def finished_runs(names: Sequence[str]) -> list[RunRecord]:
+    """Return the records of the finished runs that `table` shows; see there.
 
     Raises:
         UserError: a folder does not exist, or no run is finished.
@@ -102,7 +102,7 @@ def finished_runs(names: Sequence[str]) -> list[Path]:
     finished = runs[runs["status"] == "finished"]
     if finished.empty:
         raise UserError(f"there is no finished run in {' '.join(names) or OUTPUTS}")
-    return [Path(path) for path in finished["path"]]
+    return list(finished["record"])
 
 
 def _read(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:

@@ -50,6 +50,8 @@ class RunDirectory:
     best = _PathInRun("checkpoints/best.ckpt")
     last = _PathInRun("checkpoints/last.ckpt")
     train_log = _PathInRun("train.log")
+    predictions = _PathInRun("predictions.npz")
+    diagnostics = _PathInRun("diagnostics.npz")
     lock = _PathInRun(".lock")
     heartbeat = _PathInRun(".heartbeat")
 

@@ -16,6 +16,7 @@ EXCLUDED = {
     "plan": "nothing is trained",
     "fail_fast": "whether a sweep goes on",
     "latency": "whether more is measured once a run is finished",
+    "diagnostics": "how much is measured once a run is finished",
     "throughput": "how speed is measured once a run is finished",
     "objective": "which variants a search tries, not what a run does",
     "trials": "how many variants a search tries",

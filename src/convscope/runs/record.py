@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,18 @@ def record_errors(record: RunRecord) -> Iterator[None]:
         raise UserError(
             f"{record.path or record.name} does not say what was trained: {error!r}"
         ) from error
+
+
+def run_folder(record: RunRecord) -> Path:
+    """Return the folder of a run, also where its record was not read from there.
+
+    Raises:
+        UserError: The record does not tell it.
+    """
+    if record.path is not None:
+        return record.path
+    with record_errors(record):
+        return Path(os.path.join(record.config["output_dir"], record.study, record.name))
 
 
 def utc_now() -> str:

@@ -143,6 +143,20 @@ class Latency(Struct):
     measured_at: Time
 
 
+class Diagnostics(Struct):
+    """How diagnostics were measured, which may be elsewhere than the run was trained.
+
+    `images` are the first ones of the test set, on which the network was run several times each.
+    """
+
+    level: Literal["standard", "full"]
+    images: Count
+    seconds: Amount
+    device: Text
+    torch: Text
+    measured_at: Time
+
+
 class Environment(Struct):
     """Software and hardware of a run."""
 
@@ -156,6 +170,7 @@ class Environment(Struct):
     shared: bool | UnsetType = UNSET
     alone: Remeasured | UnsetType = UNSET
     latency: Latency | UnsetType = UNSET
+    diagnostics: Diagnostics | UnsetType = UNSET
 
 
 def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:

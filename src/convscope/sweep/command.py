@@ -16,6 +16,7 @@ from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_ru
 from convscope.sweep.plan_table import show_plan
 from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.tables import RESUME, new_console, print_line, tensorboard_command
+from convscope.training.diagnose import with_diagnostics
 from convscope.training.resolve import RunResolver, refuse_search
 from convscope.training.signals import Interrupted
 
@@ -63,6 +64,9 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     if config.throughput == "exclusive":
         by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
+    if executor.is_local and all(record.status != "interrupted" for record in records):
+        # Of runs that were finished before.
+        records = with_diagnostics(records, config.diagnostics)
     if config.latency and all(record.status != "interrupted" for record in records):
         records = with_latency(records)
     # Imports pandas, which would delay the first run.

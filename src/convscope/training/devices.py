@@ -14,6 +14,7 @@ import torch.distributed
 from convscope.config.schema import TrainerConfig
 from convscope.cores import cores
 from convscope.errors import UserError
+from convscope.runs.record import RunRecord
 from convscope.training.hardware import Hardware, prepare_environment
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,15 @@ def find_accelerator(asked: str) -> str:
             "leave it out, or set trainer.accelerator=cpu"
         )
     return fitting[0]
+
+
+def device_of(record: RunRecord) -> torch.device:
+    """Return the kind of device that the run was trained on, if there is one, else that at hand."""
+    trained_on = record.environment.get("accelerator", "cpu")
+    try:
+        return torch.device(find_accelerator(trained_on))
+    except UserError:
+        return torch.device(find_accelerator("auto"))
 
 
 def _available(accelerator: str) -> int:

@@ -21,6 +21,7 @@ from convscope.data.order import generator
 from convscope.modules import build_network
 from convscope.runs.history import History
 from convscope.runs.lock import Claim
+from convscope.runs.predictions import write_predictions
 from convscope.text import counted
 from convscope.training.batches import test_images, train_batches, train_images
 from convscope.training.callbacks.checkpoints import WholeCheckpoints, checkpoint_callbacks
@@ -253,6 +254,7 @@ class Experiment:
             )
             if self._develops or not self._process_group.is_first:
                 return summarise(self.request, self._trainer.callback_metrics, [])
+            write_predictions(self.request.directory.predictions, self._module.predictions)
             rows = History(self.request.directory.history).read()
             metrics = summarise(self.request, self._trainer.callback_metrics, rows)
             write_results(

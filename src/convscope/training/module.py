@@ -18,6 +18,7 @@ from typing_extensions import override
 from convscope.config.schema import OptimConfig
 from convscope.data.augment import mean_with_mirrored
 from convscope.data.batches import Batch
+from convscope.diagnostics.predictions import answers, to_predictions
 from convscope.training.optimizers import make_optimizer
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
 from convscope.training.train_step import StepRunner, TrainStep
@@ -114,6 +115,7 @@ class VariantModule(LightningModule):
     @override
     def on_test_epoch_start(self) -> None:
         self.on_validation_epoch_start()
+        self._answers: list[Tensor] = []
 
     @override
     def validation_step(self, batch: Batch) -> None:
@@ -121,15 +123,16 @@ class VariantModule(LightningModule):
 
     @override
     def test_step(self, batch: Batch) -> None:
-        self._count(batch)
+        self._answers.append(answers(self._count(batch), batch[1]))
 
-    def _count(self, batch: Batch) -> None:
-        """Add a batch's losses and its counts (true class, predicted class)."""
+    def _count(self, batch: Batch) -> Tensor:
+        """Add a batch's losses and its counts (true class, predicted class), return its scores."""
         images, labels = batch
         scores = mean_with_mirrored(self, images) if self.test_flip else self(images)
         self._loss_sum += functional.cross_entropy(scores, labels, reduction="sum")
         pairs = labels * self.classes + scores.argmax(1)
         self.confusion += torch.bincount(pairs, minlength=self.classes**2).view_as(self.confusion)
+        return scores
 
     @override
     def on_validation_epoch_end(self) -> None:
@@ -138,6 +141,12 @@ class VariantModule(LightningModule):
     @override
     def on_test_epoch_end(self) -> None:
         self._log_counts("test")
+        own = torch.cat(self._answers)
+        everyone = own.new_zeros(int(self.confusion.sum()), own.shape[1])
+        # As `EvalBatches` divides the images among the ranks.
+        everyone[self.process_group.rank :: self.process_group.world_size] = own
+        self.process_group.all_reduce_sum(everyone)
+        self.predictions = to_predictions(everyone)
 
     def _log_counts(self, split: str) -> None:
         self.process_group.all_reduce_sum(self._loss_sum)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from convscope.files import replace_file
+from convscope.metrics import METRICS, diagnostics
 from convscope.runs.directory import EVENT_FILES, RunDirectory
 from convscope.runs.environment import git_state, source_fingerprint, source_versions
 from convscope.runs.lock import RunLock
+from convscope.runs.predictions import write_arrays
 from convscope.runs.record import RunRecord, read_record, utc_now, write_record
 from convscope.runs.usage import planned_usage
 from convscope.training.request import RunRequest, resolved
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def first_record(request: RunRequest) -> RunRecord:
@@ -86,14 +92,22 @@ def write_config(request: RunRequest) -> None:
     replace_file(request.directory.config, OmegaConf.to_yaml(OmegaConf.create(config)).encode())
 
 
-def amend_record(directory: RunDirectory, change: Callable[[RunRecord], RunRecord]) -> RunRecord:
+def amend_record(
+    directory: RunDirectory,
+    change: Callable[[RunRecord], RunRecord],
+    arrays: Mapping[str, NDArray[Any]] | None = None,
+    figures: Mapping[str, Figure] | None = None,
+) -> RunRecord:
     """Replace a finished run's record by one with other metrics, and return it.
 
-    TensorBoard's `summary/`, if there is one, gets the metrics that have changed.
+    TensorBoard's event files, if there are any, get the metrics that have changed, under `summary/`
+    and, for diagnostics, under their own tag.
 
     Args:
         directory: the run's directory.
         change: returns the new record.
+        arrays: new content of `diagnostics.npz`, by name.
+        figures: pictures for TensorBoard, by tag.
 
     Raises:
         RunLocked: another process uses the run.
@@ -102,17 +116,35 @@ def amend_record(directory: RunDirectory, change: Callable[[RunRecord], RunRecor
     with RunLock(directory.path):
         before = read_record(directory.record)
         record = change(before)
+        if arrays is not None:
+            write_arrays(directory.diagnostics, dict(arrays))
         write_record(directory.record, record)
         changed = {
             name: value
             for name, value in record.metrics.items()
             if value is not None and before.metrics.get(name) != value
         }
-        if changed and any(directory.path.glob(EVENT_FILES)):
-            # Imports PyTorch, which whoever only makes a record does without.
-            from torch.utils.tensorboard import SummaryWriter
-
-            with SummaryWriter(str(directory.path)) as writer:
-                for name, value in changed.items():
-                    writer.add_scalar(f"summary/{name}", value, new_style=True)
+        if (changed or figures) and any(directory.path.glob(EVENT_FILES)):
+            _write_events(directory, record, changed, figures or {})
     return record
+
+
+def _write_events(
+    directory: RunDirectory,
+    record: RunRecord,
+    changed: Mapping[str, float],
+    figures: Mapping[str, Figure],
+) -> None:
+    # Imports PyTorch, which whoever only makes a record does without.
+    from torch.utils.tensorboard import SummaryWriter
+
+    from convscope.plain_pictures import plain_text
+
+    step = record.dataset.get("used", {}).get("steps")
+    with SummaryWriter(str(directory.path)) as writer, plain_text():
+        for name, value in changed.items():
+            writer.add_scalar(f"summary/{name}", value, new_style=True)
+            if name in diagnostics():
+                writer.add_scalar(METRICS[name].tag, value, step, new_style=True)
+        for tag, figure in figures.items():
+            writer.add_figure(tag, figure, step)

@@ -13,6 +13,7 @@ from convscope.streams import print_stderr
 from convscope.tables import RESUME, print_line, print_paragraph, print_table, tensorboard_command
 
 _SHOWN = ("test_accuracy", "best_val_accuracy", "train_samples_per_sec", "params", "macs")
+_ANSWERS = ("shift_change", "erf_side", "ece")
 
 
 def show_run(record: RunRecord, console: Console) -> None:
@@ -34,6 +35,9 @@ def show_run(record: RunRecord, console: Console) -> None:
     )
     with record_errors(record):
         folder = os.path.join(record.config["output_dir"], record.study, record.name)
+    answers = [name for name in _ANSWERS if name in record.metrics]
+    if answers:
+        print_line(console, describe(record.metrics, *answers))
     timed = [name for name in latencies() if name in record.metrics]
     if timed:
         print_line(console, f"latency: {describe(record.metrics, *timed)}")

@@ -16,6 +16,7 @@ from convscope.errors import UserError
 from convscope.runs.history import History
 from convscope.runs.lock import Claim, ClaimLost, RunLock, archive_run
 from convscope.runs.record import RunRecord, current_record, utc_now, write_record
+from convscope.training.diagnose import lacks_diagnostics, with_diagnostics
 from convscope.training.distributed.experiment import DistributedExperiment
 from convscope.training.distributed.processes import DeviceFailed
 from convscope.training.log import LogFile, logged_to
@@ -38,6 +39,8 @@ Prepare = Callable[
 def train(request: RunRequest, processes: WorkerProcesses | None = None) -> RunRecord:
     """Train a run to its end, or give the record of the run that did so before.
 
+    Then its best checkpoint is measured, as `diagnostics` asks for.
+
     Args:
         request: what to train; a geometry that is impossible is recorded as skipped.
         processes: train it, and are kept for the next run; by default this process does.
@@ -51,9 +54,27 @@ def train(request: RunRequest, processes: WorkerProcesses | None = None) -> RunR
         UserError: the directory cannot be written, what lies in it is damaged, or a logger cannot
             be made.
     """
-    directory = request.directory
     if request.config.trainer.fast_dev_run:
         return _train(request, None, _experiments(request, processes), processes)
+    record = _trained(request, processes)
+    if lacks_diagnostics(record, request.config.diagnostics):
+        here = request.hardware.devices == 1 and processes is None
+        (record,) = with_diagnostics(
+            [record], request.config.diagnostics, _diagnose_here if here else None
+        )
+    return record
+
+
+def _diagnose_here(folder: Path, level: str) -> RunRecord:
+    # Imports PyTorch, which a run that is trained elsewhere does without.
+    from convscope.training.diagnosis import diagnose
+
+    return diagnose(folder, level)
+
+
+def _trained(request: RunRequest, processes: WorkerProcesses | None) -> RunRecord:
+    """Return the record of a run that is trained now, or was before."""
+    directory = request.directory
     if request.config.rerun and directory.record.exists():
         moved = archive_run(directory.path)
         log.info("rerun=true: previous run moved to %s", moved)

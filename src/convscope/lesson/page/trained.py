@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convscope.checkpoint import read_best
 from convscope.data.images import Images
-from convscope.data.sources import load
+from convscope.data.sources import load_recorded
 from convscope.errors import UserError
 from convscope.lesson.page.layer import PageLayer, page_layer
 from convscope.runs.directory import RunDirectory
@@ -76,7 +76,7 @@ def read_trained(run: Path, layer: str | None = None) -> Trained:
         "filters_in_all": len(filters),
         "shape": [count, *filters.shape[1:]],
         "filters": _base64(filters[:count]),
-        **_shown(_images(record)),
+        **_shown(load_recorded(record)),
     }
     return Trained(shown, content)
 
@@ -99,20 +99,6 @@ def _filters(directory: RunDirectory, record: RunRecord, layer: str) -> NDArray[
             f"{directory.best}: {layer}'s weights are not finite, the training diverged"
         )
     return weight
-
-
-def _images(record: RunRecord) -> Images:
-    """Return the images that the run was trained on, if they are still there unchanged."""
-    with record_errors(record):
-        data = record.config["data"]
-        source = data["name"], data["root"], data["image_size"], data.get("cache")
-    images = load(*source)
-    if images.fingerprint != record.dataset["fingerprint"]:
-        raise UserError(
-            f"the {images.name} images under data.root={data['root']} are not those that "
-            f"{record.name} was trained on"
-        )
-    return images
 
 
 def _shown(images: Images) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from convscope.sweep.search.trials import (
 )
 from convscope.tables import new_console, print_line
 from convscope.text import counted
+from convscope.training.diagnose import with_diagnostics
 from convscope.training.resolve import OF_A_SEARCH, RunResolver
 
 log = logging.getLogger(__name__)
@@ -80,16 +81,25 @@ def search(
     if found.trials:
         log.info(f"{len(found.trials)} of {most} trials are known already")
     found.run()
+    if executor.is_local and found.interrupted is None:
+        # Of runs that were finished before.
+        _replace_records(found, with_diagnostics(_records(found), config.diagnostics))
     if config.latency and found.interrupted is None:
-        records = with_latency([trial.record for trial in found.trials])
-        found.trials = [
-            replace(trial, record=record)
-            for trial, record in zip(found.trials, records, strict=True)
-        ]
+        _replace_records(found, with_latency(_records(found)))
     # Imports pandas, which would delay the first run.
     from convscope.sweep.search.results import show_results
 
     return show_results(found, objectives, studies_of(runs), command, console)
+
+
+def _records(found: Search) -> list[RunRecord]:
+    return [trial.record for trial in found.trials]
+
+
+def _replace_records(found: Search, records: Sequence[RunRecord]) -> None:
+    found.trials = [
+        replace(trial, record=record) for trial, record in zip(found.trials, records, strict=True)
+    ]
 
 
 def _checked_arguments(

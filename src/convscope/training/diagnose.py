@@ -1,0 +1,71 @@
+"""Which finished runs lack diagnostics, and where they are measured; without PyTorch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from convscope.errors import UserError
+from convscope.runs.directory import RunDirectory
+from convscope.runs.record import RunRecord, run_folder
+from convscope.text import counted
+from convscope.training.distributed.processes import DeviceFailed, child
+
+log = logging.getLogger(__name__)
+
+_DIAGNOSE = "convscope.training.diagnosis:diagnose"
+"""Name of the function that measures; a worker process imports it."""
+
+Diagnose = Callable[[Path, str], RunRecord]
+
+
+def lacks_diagnostics(record: RunRecord, level: str) -> bool:
+    """Return whether a run is finished, and has not been measured at a level, or at `full`.
+
+    Args:
+        record: of the run.
+        level: `standard`, `full` or `off`.
+    """
+    if level == "off" or record.status != "finished":
+        return False
+    known = record.environment.get("diagnostics", {}).get("level")
+    return known not in (level, "full")
+
+
+def with_diagnostics(
+    records: Sequence[RunRecord], level: str, diagnose: Diagnose | None = None
+) -> list[RunRecord]:
+    """Return the records, with the diagnostics of finished runs that lack them.
+
+    What goes wrong is logged, a line per run: the runs themselves are trained.
+
+    Args:
+        records: of runs, finished or not.
+        level: `standard`, `full` or `off`.
+        diagnose: measures the run in a folder and writes what it finds; by default in a process of
+            its own.
+    """
+    folders = {record.id: run_folder(record) for record in records}
+    lacking = [
+        record
+        for record in records
+        if lacks_diagnostics(record, level)
+        # Not with `trainer.fast_dev_run`, which writes nothing.
+        and RunDirectory(folders[record.id]).record.exists()
+    ]
+    if len(lacking) > 1:
+        log.info(f"diagnostics of {counted(len(lacking), 'run')}")
+    new: dict[str, RunRecord] = {}
+    for record in lacking:
+        try:
+            # Absolute: the process may have been started in another folder.
+            new[record.id] = (diagnose or _in_child)(folders[record.id].absolute(), level)
+        except (UserError, DeviceFailed) as error:
+            log.warning("%s has no diagnostics: %s", record.name, " ".join(str(error).split()))
+    return [new.get(record.id, record) for record in records]
+
+
+def _in_child(folder: Path, level: str) -> RunRecord:
+    record: RunRecord = child().call(_DIAGNOSE, folder, level)
+    return record

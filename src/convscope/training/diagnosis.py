@@ -1,0 +1,121 @@
+"""Diagnostics of a finished run: its best checkpoint measured on test images, and recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+import torch
+
+from convscope.data.batches import DeviceImages, EvalBatches
+from convscope.data.sources import load_recorded
+from convscope.diagnostics.measures import MEASURES
+from convscope.diagnostics.predictions import answers, calibration, to_predictions
+from convscope.diagnostics.subject import Subject
+from convscope.inference import TrainedVariant, load_run
+from convscope.metrics import diagnostics
+from convscope.runs.directory import RunDirectory
+from convscope.runs.environment import source_versions
+from convscope.runs.predictions import Predictions, read_predictions, write_predictions
+from convscope.runs.record import RunRecord, current_record, utc_now
+from convscope.runs.usage import data_usage
+from convscope.training.devices import device_name, device_of
+from convscope.training.record import amend_record
+from convscope.training.tensorboard.diagnostics import diagnostic_pictures
+
+MOST_IMAGES = 500
+"""Largest number of test images at the level `standard`."""
+_TRAINING_PER_IMAGE = 100
+"""Training samples per test image. All measures together run the network on each of these about 20
+times, and a training step costs about 3 forward passes: 7 % of the time of training."""
+_PIXELS = 400_000
+"""Pixels of so many test images are measured in 2 s, however short the training was."""
+
+
+def diagnose(folder: Path, level: str) -> RunRecord:
+    """Measure a finished run, write what is found, and return its new record.
+
+    Args:
+        folder: of the run.
+        level: `standard` measures on some of the test images, `full` on all.
+
+    Raises:
+        UserError: the run has no usable checkpoint, its images have changed, or a file cannot be
+            written.
+    """
+    started = time.perf_counter()
+    directory, record = RunDirectory(folder), current_record(folder)
+    trained = load_run(record, folder.parent)
+    device = device_of(record)
+    trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    source = load_recorded(record)
+    images = DeviceImages(source.test_images, source.test_labels, source.mean, source.std, device)
+    predictions = _predictions(directory, trained, images)
+    tested = len(predictions.predicted)
+    count = _subset_size(record, tested) if level == "standard" else tested
+    subject = _subject(trained, images, tested, count)
+    results = [calibration(predictions, source.test_labels[:tested])]
+    results += [measure(subject) for measure in MEASURES]
+    values = {name: one for result in results for name, one in result.values.items()}
+    arrays = {name: one for result in results for name, one in result.arrays.items()}
+    about = {
+        "level": level,
+        "images": count,
+        "seconds": round(time.perf_counter() - started, 3),
+        "device": device_name(device.type),
+        "torch": source_versions()["torch"],
+        "measured_at": utc_now(),
+    }
+
+    def change(record: RunRecord) -> RunRecord:
+        # Without older values of what now is undefined.
+        others = {name: one for name, one in record.metrics.items() if name not in diagnostics()}
+        return dataclasses.replace(
+            record,
+            metrics=others | values,
+            environment=record.environment | {"diagnostics": about},
+        )
+
+    return amend_record(directory, change, arrays, diagnostic_pictures(arrays, trained.geometry))
+
+
+def _predictions(
+    directory: RunDirectory, trained: TrainedVariant, images: DeviceImages
+) -> Predictions:
+    """Return the run's answers in its test; those of older runs are computed, and written."""
+    if directory.predictions.exists():
+        return read_predictions(directory.predictions)
+    record = trained.record
+    tested = data_usage(record)["test"] or len(images)
+    batches = EvalBatches(images, torch.arange(tested), record.config["data"]["batch_size"])
+    mixed = record.environment["precision"] == "bf16-mixed"
+    with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, mixed):
+        rows = [answers(trained.class_scores(batch), labels) for batch, labels in batches]
+    predictions = to_predictions(torch.cat(rows))
+    write_predictions(directory.predictions, predictions)
+    return predictions
+
+
+def _subset_size(record: RunRecord, tested: int) -> int:
+    """Return the number of test images for `standard`, equal for all variants of a study."""
+    steps = data_usage(record)["steps"] or 0
+    trained: int = steps * record.config["data"]["batch_size"]
+    _, height, width = record.dataset["input_shape"]
+    affordable: int = max(trained // _TRAINING_PER_IMAGE, _PIXELS // (height * width), 1)
+    return min(MOST_IMAGES, affordable, tested)
+
+
+def _subject(trained: TrainedVariant, images: DeviceImages, tested: int, count: int) -> Subject:
+    """Return a run's network with `count` of the tested images, evenly spaced among them."""
+    # In an image_folder, the images of a class follow each other.
+    pixels, labels = images.batch(torch.arange(count) * tested // count)
+    black = -torch.tensor(trained.mean) / torch.tensor(trained.std)
+    return Subject(
+        trained.network,
+        trained.geometry,
+        pixels,
+        labels,
+        black[:, None, None].to(images.device),
+        trained.record.config["data"].get("test_flip", False),
+    )
