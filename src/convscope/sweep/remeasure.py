@@ -58,8 +58,8 @@ def remeasure_throughput(
 
 def _shortened(request: RunRequest, path: Path) -> RunRequest:
     steps = STEPS[request.hardware.accelerator]
-    # The run's loggers must not get these metrics.
-    config = replace(request.config, logger={})
+    # The loggers of the run must not get these metrics; its checkpoint is not the best one.
+    config = replace(request.config, logger={}, diagnostics="off")
     return replace(
         request,
         variant=replace(request.variant, config=config),
