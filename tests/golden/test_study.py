@@ -122,7 +122,7 @@ def test_the_command_that_made_it_trains_nothing(
 ) -> None:
     shutil.copytree(STUDY, tmp_path / "outputs" / "grid")
     before = {path: path.read_bytes() for path in tmp_path.rglob("run.json")}
-    ended = command(*COMMAND, f"output_dir={tmp_path / 'outputs'}")
+    ended = command(*COMMAND, f"output_dir={tmp_path / 'outputs'}", "diagnostics=off")
     assert ended.code == 0, ended.err
     assert "grid: 12 runs of 6 variants (8 finished, 4 skipped)" in ended.out
     after = {path: path.read_bytes() for path in tmp_path.rglob("run.json")}

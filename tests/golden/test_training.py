@@ -57,7 +57,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("golden")
     _, _, *typed = RECORD["command"].replace("'", "").split()
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *typed],
+        [sys.executable, "-c", SCRIPT, *typed, "diagnostics=off"],
         cwd=folder,
         env=os.environ | ON_ANY_X86,
         capture_output=True,

@@ -91,6 +91,7 @@ def test_excludes_nothing_else_and_says_why_for_each() -> None:
         "plan",
         "throughput",
         "latency",
+        "diagnostics",
         "fail_fast",
         "objective",
         "trials",

@@ -56,6 +56,7 @@ def test_a_run_leaves_these_files_and_no_others(trained: RunRecord) -> None:
         "config.yaml",
         "history.csv",
         "train.log",
+        "predictions.npz",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }
