@@ -116,6 +116,25 @@ def make_record(
     return dataclasses.replace(record, **fields)
 
 
+DIAGNOSED = {
+    "level": "standard",
+    "images": 500,
+    "seconds": 1.5,
+    "device": "AMD EPYC",
+    "torch": "2.14.1",
+    "measured_at": "2026-02-01T12:00:00Z",
+}
+
+
+def diagnosed(record: RunRecord, values: Mapping[str, float], **how: Any) -> RunRecord:
+    """The record with these diagnostics, measured as `DIAGNOSED` but for `how`."""
+    return dataclasses.replace(
+        record,
+        metrics={**record.metrics, **values},
+        environment=record.environment | {"diagnostics": DIAGNOSED | how},
+    )
+
+
 def write_run(study: Path, record: RunRecord, history: Iterable[Mapping[str, float]] = ()) -> Path:
     """Put a record where its run would lie below the study's folder; gives the run's folder."""
     run = RunDirectory(study / record.name)

@@ -74,9 +74,10 @@ class Metric:
         axis_unit: follows the title of an axis or a picture.
         phrase: template for a value in a sentence; `{}` is replaced by `text`.
         tick_format: d3 format of an axis's ticks.
-        most: largest possible value; the smallest is 0.
+        least, most: smallest and largest possible value.
         log: whether values may span orders of magnitude, so that an axis may be logarithmic.
-        images: for an accuracy, the column with the number of images that it is a share of.
+        images: for a share of images, the column with their number.
+        step: distance between possible values; 0 if they are not rounded, or by `images`.
         views: where the metric is shown.
         spare: columns with the largest number are dropped first if a table is too wide; 0 never.
     """
@@ -99,11 +100,13 @@ class Metric:
     axis_unit: str = ""
     phrase: str = "{}"
     tick_format: str = ",~f"
+    least: float = 0.0
     most: float = math.inf
     log: bool = True
     images: str | None = None
+    step: float = 0.0
     views: frozenset[View] = frozenset()
-    spare: int = 6
+    spare: float = 6
 
     def text(self, value: float | None) -> str:
         """Return a value with its unit: `98.75 %`, `34,000 samples/s`, `– samples/s`."""
@@ -127,6 +130,16 @@ class Metric:
     def per_run(self) -> bool:
         """Whether each run has a value of its own; else all seeds of a variant share one."""
         return self.of_network is None and self.of_calls is None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share, shown in per cent; differences are in percentage points."""
+        return self.axis_unit == "%"
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether runs need not have it: views in which no run does leave it out."""
+        return self.of_calls is not None or self.is_diagnostic
 
     @property
     def missing(self) -> str:
@@ -180,11 +193,21 @@ def _diagnostic(
     better: Literal["larger", "smaller"] | None = None,
     *,
     is_share: bool = True,
+    unit: str = "",
+    least: float = 0.0,
     most: float = math.inf,
-    views: Iterable[View] = ("hparams", "pareto", "scatter", "heat", "parallel"),
-    spare: int = 6,
+    images: str | None = None,
+    step: float = 0.0,
+    views: Iterable[View] = (),
+    spare: float = 6,
 ) -> Metric:
-    """Return a metric that `convscope.diagnostics` measures; a share is shown in per cent."""
+    """Return a metric that `convscope.diagnostics` measures; a share is shown in per cent.
+
+    It is shown in HPARAMS, the accuracy plot, the heat map and, if a direction is better, Pareto
+    fronts, and in `views`.
+    """
+    everywhere: tuple[View, ...] = ("hparams", "scatter", "heat")
+    fronts: tuple[View, ...] = ("pareto",) if better else ()
     number, short = (percent, _share) if is_share else (_three_digits, _three_digits)
     return Metric(
         name=name,
@@ -192,17 +215,21 @@ def _diagnostic(
         definition=definition,
         title=title,
         head=head,
-        hparams=title,
+        hparams=f"{title}, {unit}" if unit else title,
         is_diagnostic=True,
         better=better,
         number=number,
         short=short,
-        axis_unit="%" if is_share else "",
+        unit=unit,
+        axis_unit="%" if is_share else unit,
         phrase=f"{title} {{}}",
         tick_format=".3~%" if is_share else "~g",
+        least=least,
         most=1.0 if is_share else most,
         log=False,
-        views=frozenset(views),
+        images=images,
+        step=step,
+        views=frozenset((*everywhere, *fronts, *views)),
         spare=spare,
     )
 
@@ -360,8 +387,9 @@ METRICS: dict[str, Metric] = {
             "answers changed by a shift of 1 px",
             "1 px changes",
             "smaller",
-            views=("table", "hparams", "pareto", "scatter", "heat", "parallel"),
-            spare=1,
+            images="diagnostic_images",
+            views=("table", "parallel"),
+            spare=1.5,
         ),
         _diagnostic(
             "shift_similarity",
@@ -371,6 +399,7 @@ METRICS: dict[str, Metric] = {
             "1 px similarity",
             "larger",
             is_share=False,
+            least=-1.0,
             most=1.0,
         ),
         _diagnostic(
@@ -380,6 +409,7 @@ METRICS: dict[str, Metric] = {
             "shift consistency",
             "consistency",
             "larger",
+            images="diagnostic_images",
         ),
         _diagnostic(
             "circular_consistency",
@@ -388,6 +418,7 @@ METRICS: dict[str, Metric] = {
             "circular shift consistency",
             "circular",
             "larger",
+            images="diagnostic_images",
         ),
         _diagnostic(
             "equivariance_error",
@@ -419,10 +450,12 @@ METRICS: dict[str, Metric] = {
             "erf_side",
             "side in pixels of the smallest centred square that holds half of the effective"
             " receptive field of the last map's central unit (Luo et al. 2016, Ding et al. 2022)",
-            "effective receptive field, px",
+            "effective receptive field",
             "ERF",
             is_share=False,
-            views=("table", "hparams", "pareto", "scatter", "heat", "parallel"),
+            unit="px",
+            step=2.0,
+            views=("table", "parallel"),
             spare=2,
         ),
         _diagnostic(
@@ -447,6 +480,7 @@ METRICS: dict[str, Metric] = {
             "position that the last map encodes, R2",
             "position R2",
             is_share=False,
+            least=-math.inf,
             most=1.0,
         ),
         _diagnostic(
@@ -465,6 +499,8 @@ METRICS: dict[str, Metric] = {
             "expected calibration error",
             "ECE",
             "smaller",
+            views=("table", "parallel"),
+            spare=5,
         ),
         _diagnostic(
             "brier",

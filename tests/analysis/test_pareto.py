@@ -6,6 +6,7 @@ from pandas import DataFrame
 
 from convscope.analysis.pareto import front, non_dominated
 from convscope.errors import UserError
+from convscope.metrics import METRICS, diagnostics
 
 
 def on_the_front(points: list[tuple[float, float]]) -> set[int]:
@@ -45,7 +46,8 @@ def test_what_was_not_measured_is_left_out() -> None:
 def test_a_cost_that_is_none_is_named() -> None:
     groups = DataFrame({"lr": [1.0], "test_accuracy": [0.9]})
     latencies = ", ".join(f"latency_b{batch}_p{p}_ms" for batch in (1, 256) for p in (50, 95))
-    costs = f"train_samples_per_sec, step_ms, {latencies}, macs, params"
+    answers = ", ".join(name for name in diagnostics() if METRICS[name].better)
+    costs = f"train_samples_per_sec, step_ms, {latencies}, {answers}, macs, params"
     message = f"cost must be one of {costs}, got 'lr'"
     with pytest.raises(UserError, match=message):
         front(groups, "lr")

@@ -13,6 +13,7 @@
 | `dataset, fingerprint` | which images |
 | `train_images, val_images, test_images` | number used per epoch, per validation, in the test |
 | `train_steps, most_frequent` | optimizer steps; test images of the most frequent class |
+| `diagnostic_images` | test images of the diagnostics |
 | `test_accuracy, macs, …` | the metrics of `convscope.metrics` |
 | `val_accuracy_rise, val_loss_fall` | last epoch compared with the best one before it |
 | `device, threads, torch` | hardware and version; threads of the speed measurement |
@@ -59,7 +60,7 @@ from convscope.text import MISSING
 
 _NUMBERS = (
     *("train_images", "val_images", "test_images", "train_steps", "most_frequent"),
-    *("val_accuracy_rise", "val_loss_fall"),
+    *("val_accuracy_rise", "val_loss_fall", "diagnostic_images"),
 )
 """Numeric columns that every table has besides the metrics; NaN where a record lacks them."""
 
@@ -259,6 +260,7 @@ def _own_columns(record: RunRecord) -> Row:
         **{f"{part}_images": uses[part] for part in ("train", "val", "test")},
         "train_steps": uses["steps"],
         "most_frequent": uses["most_frequent"],
+        "diagnostic_images": environment.get("diagnostics", {}).get("images"),
         **_network_columns(record),
         "device": environment["device"],
         "threads": environment.get("alone", environment)["threads"],

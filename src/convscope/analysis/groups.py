@@ -31,8 +31,8 @@ def grouped(table: DataFrame) -> DataFrame:
     - per metric of which each run has a value: `<metric>` is the mean, `<metric>_std` the sample
       standard deviation (n - 1), `<metric>_low` and `<metric>_high` the 95 % interval of the mean
       (Student's t), `<metric>_min` and `<metric>_max`. NaN where nothing was measured; standard
-      deviation and interval also with a single run. The interval of an accuracy allows for its
-      rounding to whole images: equal seeds do not make it vanish.
+      deviation and interval also with a single run. The interval of a share of images allows for
+      its rounding to whole images: equal seeds do not make it vanish.
 
     Args:
         table: from `frame`.
@@ -80,20 +80,30 @@ def rounding_std(images: Any) -> Any:
     return 1 / (images * math.sqrt(12))
 
 
+def hidden_std(metric: str, runs: DataFrame) -> Series:
+    """Return the standard deviation that a metric's rounding hides, for each run; 0 without any.
+
+    Args:
+        metric: name of the metric.
+        runs: rows with the column of `Metric.images`.
+    """
+    images, step = METRICS[metric].images, METRICS[metric].step
+    if images is None:
+        return Series(step / math.sqrt(12), runs.index)
+    return rounding_std(runs[images].where(runs[images] > 0)).fillna(0.0)
+
+
 def _spread(finished: DataFrameGroupBy, first: DataFrame) -> DataFrame:
     """Return mean, standard deviation, 95 % interval of the mean, minimum and maximum per group.
 
-    The interval is mean ± t(0.975, n - 1) s / sqrt(n); s is at least what rounding to whole images
-    hides.
+    The interval is mean ± t(0.975, n - 1) s / sqrt(n); s is at least what rounding hides.
     """
     summary = finished[per_run()].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
     columns: dict[str, Series] = {}
     for metric in per_run():
         stats = summary[metric]
-        images = METRICS[metric].images
-        hidden = 0.0 if images is None else rounding_std(first[images]).fillna(0.0)
         # The std of one value is NaN, and so is its interval.
-        error = stats["std"].clip(lower=hidden) / np.sqrt(stats["count"])
+        error = stats["std"].clip(lower=hidden_std(metric, first)) / np.sqrt(stats["count"])
         half = stdtrit((stats["count"] - 1).clip(lower=1), (1 + CONFIDENCE) / 2) * error
         columns |= {
             metric: stats["mean"],

@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy.special import chdtrc, chdtri, stdtrit
 
-from convscope.analysis.groups import rounding_std
+from convscope.analysis.groups import hidden_std
 from convscope.analysis.studentized import critical_value, survival
-from convscope.metrics import METRICS
 
 LEVEL = 0.05
 DOUBT = 0.25
@@ -59,6 +58,7 @@ def differences(
     only: Iterable[tuple[str, str]] | None = None,
     *,
     ratio: bool = False,
+    level: float = LEVEL,
 ) -> DataFrame:
     """Compare all pairs of groups that differ only in their variant and have two finished runs.
 
@@ -69,16 +69,18 @@ def differences(
             still adjusted for all pairs.
         ratio: compare logarithms, for a positive metric such as a speed; the exponential of a
             difference is the ratio of the geometric means.
+        level: family-wise error; smaller than 5 % where several metrics share a family.
 
     Returns:
         A row per pair: `first` and `second`, the groups, the first with the higher mean;
-        `difference` of the means with its simultaneous 95 % interval, `low` to `high`; `p_value`,
-        adjusted for all pairs of the setting; `differs`, whether that is below 5 %; `method`,
-        `Tukey HSD` or `Games-Howell`: the one with the larger p-value if both were applied.
+        `difference` of the means with its simultaneous interval, `low` to `high`, of confidence
+        1 - `level`; `p_value`, adjusted for all pairs of the setting; `differs`, whether that is
+        below `level`; `method`, `Tukey HSD` or `Games-Howell`: the one with the larger p-value if
+        both were applied.
     """
     wanted = None if only is None else list(only)
     tables = [
-        _compare(samples, *_pairs(samples, wanted))
+        _compare(samples, *_pairs(samples, wanted), level)
         for samples in _settings(runs, metric, ratio=ratio)
     ]
     tables = [table for table in tables if len(table)]
@@ -92,6 +94,7 @@ def differences_from(
     metric: str = "test_accuracy",
     *,
     ratio: bool = False,
+    level: float = LEVEL,
 ) -> DataFrame:
     """Compare other groups of a setting with one group, as `differences` does.
 
@@ -101,6 +104,7 @@ def differences_from(
         others: ids of the groups to compare with it.
         metric: as for `differences`.
         ratio: as for `differences`.
+        level: as for `differences`.
 
     Returns:
         The columns of `differences` except `first`; indexed by the other group, highest mean first.
@@ -110,7 +114,7 @@ def differences_from(
         if group in samples.ids:
             is_other = (samples.ids != group) & np.isin(samples.ids, list(others))
             i, j = np.flatnonzero(is_other), np.flatnonzero(samples.ids == group)
-            return _compare(samples, i, np.repeat(j, len(i))).set_index("first")
+            return _compare(samples, i, np.repeat(j, len(i)), level).set_index("first")
     return DataFrame(columns=_COLUMNS).set_index("first").astype({"differs": bool})
 
 
@@ -172,12 +176,9 @@ def _settings(runs: DataFrame, metric: str, *, ratio: bool = False) -> Iterator[
 
 
 def _rounding(runs: DataFrame, metric: str) -> float:
-    """Return the variance that rounding hides: accuracies to whole images, others to float32."""
-    images = METRICS[metric].images
-    if images is not None and (fewest := runs[images].min()) > 0:
-        return float(rounding_std(fewest) ** 2)
-    step = np.finfo(np.float32).eps * (runs[metric].abs().max() or 1)
-    return float(step**2 / 12)
+    """Return the variance that rounding hides; each number is rounded at least to float32."""
+    float32 = np.finfo(np.float32).eps * (runs[metric].abs().max() or 1) / math.sqrt(12)
+    return float((hidden_std(metric, runs).max() or float32) ** 2)
 
 
 def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array, Array]:
@@ -194,7 +195,7 @@ def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array
     return pairs[:, 0], pairs[:, 1]
 
 
-def _compare(samples: _Samples, i: Array, j: Array) -> DataFrame:
+def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
     """Compare groups `i` with groups `j`: Tukey's HSD, and Games-Howell if variances differ."""
     if not len(i):
         return DataFrame(columns=_COLUMNS).astype({"differs": bool})
@@ -202,7 +203,7 @@ def _compare(samples: _Samples, i: Array, j: Array) -> DataFrame:
     groups, n = len(samples.ids), samples.n
 
     def test(error: Array, df: Array | float) -> tuple[Array, Array]:
-        half = critical_value(groups, df, LEVEL) * error
+        half = critical_value(groups, df, level) * error
         return half, survival(np.abs(difference) / error, groups, df)
 
     half, p_value = test(np.sqrt(samples.pooled / 2 * (1 / n[i] + 1 / n[j])), samples.df)
@@ -218,7 +219,7 @@ def _compare(samples: _Samples, i: Array, j: Array) -> DataFrame:
         method[is_larger] = GAMES_HOWELL
     values = (
         *(samples.ids[i], samples.ids[j], difference, difference - half, difference + half),
-        *(p_value, p_value < LEVEL, method),
+        *(p_value, p_value < level, method),
     )
     return DataFrame(dict(zip(_COLUMNS, values, strict=True)))
 

@@ -32,11 +32,13 @@ def front(groups: DataFrame, cost: str, metric: str = "test_accuracy") -> list[s
 
 
 def chosen_front(groups: DataFrame, cost: str) -> list[str]:
-    """Return the front by the accuracy that variants are chosen by; empty for one of each run.
+    """Return the front by the accuracy that variants are chosen by.
 
-    Means over seeds also differ by chance, so that only a test can say which variant is faster.
+    It is empty for speeds, which also depend on other load of the machine, so that only a test can
+    say which variant is faster; and for metrics of which no direction is better.
     """
-    return [] if METRICS[cost].per_run else front(groups, cost, chosen_by(groups))
+    metric = METRICS[cost]
+    return [] if metric.is_speed or not metric.better else front(groups, cost, chosen_by(groups))
 
 
 def non_dominated(points: DataFrame) -> DataFrame:

@@ -23,6 +23,7 @@ from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
 from convscope.config.schema import as_typed
 from convscope.errors import UserError
+from convscope.metrics import METRICS
 from convscope.text import shorten
 
 BEST_FIRST = "-best_val_accuracy"
@@ -265,7 +266,7 @@ class _Filter:
         return name
 
     def _check(self, left: ast.expr, values: list[Any], right: ast.expr, others: list[Any]) -> None:
-        """Refuse to compare text with numbers, or an accuracy with a percentage."""
+        """Refuse to compare text with numbers, or a share with a percentage."""
         left_kinds, right_kinds = _kinds(values), _kinds(others)
         if left_kinds and right_kinds and not left_kinds & right_kinds:
             raise UserError(
@@ -273,17 +274,28 @@ class _Filter:
                 f" got {self._text(right)}"
             )
         for node, limits in ((left, others), (right, values)):
-            if isinstance(node, ast.Name | ast.Attribute) and "accuracy" in self._name(node):
+            if not isinstance(node, ast.Name | ast.Attribute):
+                continue
+            nouns = _shares(self._name(node))
+            if nouns:
                 for limit in limits:
                     if limit is not None and _kind(limit) == "a number" and limit > 1:
                         example = f"{limit / 100:g}" if limit <= 100 else "0.98"
                         raise UserError(
-                            f"accuracies are fractions: compare {self._text(node)} with {example},"
+                            f"{nouns} are fractions: compare {self._text(node)} with {example},"
                             f" got {_shown(self._source)}"
                         )
 
     def _text(self, node: ast.expr) -> str:
         return _shown(ast.get_source_segment(self._source, node) or "")
+
+
+def _shares(name: str) -> str:
+    """Return what the values of a column are called if they are shares, else ""."""
+    if "accuracy" in name:
+        return "accuracies"
+    metric = METRICS.get(re.sub("_(std|low|high|min|max)$", "", name))
+    return "shares" if metric is not None and metric.is_share else ""
 
 
 def _kinds(values: list[Any]) -> set[str]:

@@ -19,7 +19,7 @@ from convscope.text import MISSING, count, percent, percent_range
 Record = dict[str, Any]
 
 _MACHINE = ("device", "threads", "torch")
-_WHOLE = {"padding", "threads", "val_images", "test_images"}
+_WHOLE = {"padding", "threads", "val_images", "test_images", "diagnostic_images"}
 """Integer columns, like those of the geometry; pandas stores them as floats if a value is missing.
 """
 _ENDS = ("", "_std", "_low", "_high", "_min", "_max")
@@ -34,26 +34,31 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
     that differ between the runs (different values within a group are joined by commas); of a group
     `runs, seeds, unfinished, reason, val_images, test_images` and per metric of which each run has
     a value its mean under its own name and with `_std, _low, _high, _min, _max`; of a run `seed,
-    status, reason` and its own metrics; the latencies; `map` (height x width as text); the metrics
-    of the geometry; the study, run and group. Missing values are None.
+    status, reason` and its own metrics; `diagnostic_images`; the latencies; `map` (height x width
+    as text); the metrics of the geometry; the study, run and group. Missing values are None;
+    diagnostics that no run has are left out.
 
     Args:
         runs: table from `frame`.
         single: one record per run.
     """
     keys = varied(runs)
+    measured = [
+        name for name in per_run() if not METRICS[name].is_diagnostic or runs[name].notna().any()
+    ]
+    images = ["diagnostic_images"] if runs["diagnostic_images"].notna().any() else []
     members: dict[str, DataFrame] = {}
     own: tuple[str, ...]
     last: tuple[str, ...]
     if single:
         lines = runs.to_dict("records")
-        own = ("seed", "status", "reason", *per_run())
+        own = ("seed", "status", "reason", *measured)
         last = ("study", "run", "started_at", "duration_s", "command", "path", "group")
     else:
         lines = grouped(runs).reset_index().to_dict("records")
         members = dict(iter(runs.groupby("group", sort=False)))
         counts = ("runs", "seeds", "unfinished", "reason", "val_images", "test_images")
-        own = (*counts, *(f"{name}{end}" for name in per_run() for end in _ENDS))
+        own = (*counts, *(f"{name}{end}" for name in measured for end in _ENDS))
         last = ("study", "group")
     records = []
     for line in lines:
@@ -66,7 +71,7 @@ def to_records(runs: DataFrame, *, single: bool = False) -> list[Record]:
                     key: _config_value(run, key) if group is None else _shared_or_joined(group, key)
                     for key in keys
                 },
-                **_plain_values(line, (*own, *latencies())),
+                **_plain_values(line, (*own, *images, *latencies())),
                 "map": final_map_text(run["record"].geometry),
                 **_plain_values(line, (*geometric(), *last)),
             }
@@ -137,7 +142,7 @@ class _Column(NamedTuple):
 
     heading: str
     text: Callable[[Record], str]
-    spare: int = 0
+    spare: float = 0
 
 
 def terminal_table(
@@ -184,12 +189,15 @@ def terminal_table(
 
 
 def table_metrics(records: Sequence[Record]) -> list[Metric]:
-    """Return the metrics of a table: latencies only if a record has one."""
-    known = {name for name in latencies() if any(one[name] is not None for one in records)}
-    return [one for one in metrics_of("table") if one.of_calls is None or one.name in known]
+    """Return the metrics of a table: latencies and diagnostics only if a record has one."""
+    return [
+        metric
+        for metric in metrics_of("table")
+        if not metric.is_optional or any(one.get(metric.name) is not None for one in records)
+    ]
 
 
-def _metric_column(metric: Metric, spare: int | None = None) -> _Column:
+def _metric_column(metric: Metric, spare: float | None = None) -> _Column:
     drop = metric.spare if spare is None else spare
     return _Column(metric.head, lambda record: _cell(record, metric), drop)
 
@@ -201,7 +209,7 @@ def cells(record: Record) -> dict[str, str]:
 
 
 def _cell(record: Record, metric: Metric) -> str:
-    value = record[metric.name]
+    value = record.get(metric.name)
     if metric.name == "final_map":
         return record["map"] or MISSING
     if metric.name == "test_accuracy":

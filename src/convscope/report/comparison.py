@@ -25,7 +25,7 @@ from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
 from convscope.runs.identity import is_as_before
 from convscope.tables import Table
-from convscope.text import count, counted, listed
+from convscope.text import count, counted, counted_range, listed
 
 BEST, CLOSE, BETTER = "*", "~", "+"
 MOST_STUDIES = 3
@@ -133,9 +133,25 @@ def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
         ("95 % interval" in table.columns, "95 % interval: of each mean by itself"),
         ("map" in table.columns, "map: last feature map"),
         ("RF" in table.columns, "RF: receptive field of one of its units, pixels"),
+        (
+            METRICS["erf_side"].head in table.columns,
+            "ERF: side of the square with half of the effective receptive field, pixels",
+        ),
+        (
+            METRICS["shift_change"].head in table.columns,
+            "1 px changes: answers that change when the image moves by one pixel, mean of four"
+            f" directions{_of_images(runs)}",
+        ),
+        (METRICS["ece"].head in table.columns, "ECE: expected calibration error"),
     ]
     shown_meanings = [meaning for is_shown, meaning in meanings if is_shown]
     return "; ".join(filter(None, [*shown_meanings, _latency_legend(table.columns, runs)]))
+
+
+def _of_images(runs: DataFrame) -> str:
+    """Return the number of images that diagnostics were measured on: `, 500 test images`."""
+    images = runs["diagnostic_images"].dropna()
+    return "" if images.empty else f", {counted_range(images, 'test image')}"
 
 
 def _latency_legend(columns: Sequence[str], runs: DataFrame) -> str:
@@ -213,7 +229,7 @@ def significance(comparison: Comparison) -> str:
     )
     return (
         "Results are means over the seeds ± their standard deviation. Differences are the second"
-        f" minus the first; interval and p-value hold {which} (5 %)."
+        f" minus the first; interval and p-value hold {which} (5 %), for each result by itself."
     )
 
 
@@ -226,11 +242,16 @@ def diff_texts(row: DiffRow, comparison: Comparison) -> tuple[str, str]:
 
 
 def _diff_text(key: str, value: Plain, std: float | None, side: DataFrame) -> str:
-    if key.endswith("_accuracy") and isinstance(value, float):
+    if _is_share(key) and isinstance(value, float):
         return spread_text(value, std, _images_behind(key, side))
     if isinstance(value, float) and std is not None:
         return with_std(value, std)
     return _plain_text(value)
+
+
+def _is_share(key: str) -> bool:
+    """Return whether a row's values are shares; those of another version's metrics by name."""
+    return METRICS[key].is_share if key in METRICS else key.endswith("_accuracy")
 
 
 def _images_behind(metric: str, side: DataFrame) -> int | None:
@@ -253,13 +274,13 @@ def change_texts(row: DiffRow) -> tuple[str, str, str]:
     """Return a row's difference, interval and p-value as text; "" where unknown."""
     if row.difference is None or row.low is None or row.high is None or row.p_value is None:
         return _step(row), "", ""
-    unit = " points" if row.key.endswith("_accuracy") else ""
+    unit = " points" if _is_share(row.key) else ""
     difference, low, high = (_signed(row.key, one) for one in (row.difference, row.low, row.high))
     return f"{difference}{unit}", f"{low} to {high}{unit}", _p_text(row.p_value)
 
 
 def _signed(key: str, value: float) -> str:
-    if key.endswith("_accuracy"):
+    if _is_share(key):
         return f"{100 * value:+.2f}"
     return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
 
@@ -269,11 +290,11 @@ def _p_text(p_value: float) -> str:
 
 
 def _step(row: DiffRow) -> str:
-    """Return the change from first to second: points of an accuracy, else a factor."""
+    """Return the change from first to second: points of a share, else a factor."""
     if row.part not in ("geometry", "result"):
         return ""
     match row.first, row.second:
-        case float() as first, float() as second if row.key.endswith("_accuracy"):
+        case float() as first, float() as second if _is_share(row.key):
             return f"{100 * (second - first):+.2f} points"
         case int() | float() as first, int() | float() as second if first:
             return f"x{second / first:.3g}"

@@ -39,8 +39,11 @@ from convscope.runs.directory import EVENT_FILES
 
 Value = str | float
 
-_FIRST_METRICS = ("test_accuracy", "train_samples_per_sec", "macs", "params", "final_map")
-"""The metrics that HPARAMS shows until others are ticked."""
+_FIRST_METRICS = (
+    *("test_accuracy", "train_samples_per_sec", "macs", "params", "final_map"),
+    *("shift_change", "erf_side"),
+)
+"""The five metrics that HPARAMS shows until others are ticked, and the next ones."""
 _FIRST_COLUMNS = ("variant", "kernel_size", "stride", "padding_policy", "seed")
 """Columns of HPARAMS that a study varies in most cases; `variant` says the padding's pixels."""
 
