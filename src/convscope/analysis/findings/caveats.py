@@ -38,6 +38,7 @@ def caveats(runs: DataFrame) -> list[str]:
         *_one_recipe(finished),
         *(speed_caveats(finished) or _unsteady(finished)),
         *_latency_caveats(finished),
+        *_diagnostic_caveats(finished),
     ]
 
 
@@ -244,3 +245,36 @@ def _latency_caveats(finished: DataFrame) -> Iterator[str]:
                 f"The 95th percentile of the latency of a batch of {batch} is up to {times(factor)}"
                 " its median: other programs may have used the machine."
             )
+
+
+def diagnosed(runs: DataFrame) -> list[dict[str, Any]]:
+    """Return `environment.diagnostics` of the runs that have diagnostics."""
+    found = (record.environment.get("diagnostics") for record in runs["record"])
+    return [one for one in found if one is not None]
+
+
+def _diagnostic_caveats(finished: DataFrame) -> Iterator[str]:
+    """Report diagnostics that some runs lack, or that were measured on different images."""
+    measured = diagnosed(finished)
+    without = len(finished) - len(measured)
+    if measured and without:
+        yield (
+            f"{without} of {counted(len(finished), 'run')} have no diagnostics: compare.py"
+            " --diagnose measures them."
+        )
+    images = finished["diagnostic_images"]
+    uneven = images[images.groupby(finished["setting"]).transform("nunique") > 1]
+    if len(uneven):
+        numbers = listed([count(number) for number in sorted(uneven.dropna().unique())])
+        yield (
+            f"Diagnostics were measured on different numbers of test images ({numbers}): they do"
+            " not compare the variants. The commands that trained these runs, with"
+            " diagnostics=full, measure all of them on the whole test."
+        )
+    machines = {(one["device"], one["torch"]) for one in measured}
+    if len(machines) > 1:
+        names = [f"{device} with torch {torch}" for device, torch in sorted(machines)]
+        yield (
+            f"Diagnostics were measured on {listed(names)}: small differences may come from"
+            " rounding."
+        )

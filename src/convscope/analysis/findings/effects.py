@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from convscope.analysis.anova import CONFOUNDED, SEEDS, VARIANTS, Effects, effects
 from convscope.analysis.pairwise import LEVEL
@@ -55,10 +55,7 @@ def _shares(found: Effects, significant: Sequence[str]) -> Iterator[str]:
         if significant:
             yield f"Significant (F tests, 5 % each): {listed(list(map(_term_name, significant)))}."
     elif significant:
-        largest = shares[list(significant)].sort_values(ascending=False, kind="stable")
-        parts = [f"{_term_name(str(term))} {share(part)}" for term, part in largest.items()]
-        first = _term_name(str(largest.index[0]))
-        parts[0] = f"{first} accounts for {share(largest.iloc[0])}"
+        parts = _accounts(shares, significant)
         rest = shares.drop([*significant, SEEDS, CONFOUNDED], errors="ignore").sum()
         remainders = {
             "is shared between confounded factors": shares.get(CONFOUNDED, 0.0),
@@ -69,6 +66,34 @@ def _shares(found: Effects, significant: Sequence[str]) -> Iterator[str]:
         ]
         others.append(f"{share(shares[SEEDS])} lies between seeds")
         yield f"Of the variance in test accuracy, {listed(parts)}; {listed(others)}."
+
+
+def _accounts(shares: Series, terms: Sequence[str]) -> list[str]:
+    """Return `stride accounts for 51 %`, `kernel size 12 %` of terms, the largest share first."""
+    largest = shares[list(terms)].sort_values(ascending=False, kind="stable")
+    names = [_term_name(str(term)) for term in largest.index]
+    names[0] += " accounts for"
+    return [f"{name} {share(part)}" for name, part in zip(names, largest, strict=True)]
+
+
+def significant_shares(runs: DataFrame, metric: str) -> str:
+    """Return `stride accounts for 51 % and kernel size 12 %` of a metric's variance.
+
+    Of the significant terms; "" where there are none, or where the variance cannot be split. The F
+    tests of all terms have an error of 5 % together (Bonferroni).
+
+    Args:
+        runs: table from `frame`, of one setting.
+        metric: name of the metric.
+    """
+    try:
+        found = effects(runs, metric)
+    except UserError:
+        return ""
+    terms = found.terms.set_index("term")["p_value"].dropna()
+    significant = list(map(str, terms.index[terms < LEVEL / len(terms)])) if len(terms) else []
+    is_split = VARIANTS not in found.shares
+    return listed(_accounts(found.shares, significant)) if significant and is_split else ""
 
 
 def _term_name(term: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.analysis.findings.caveats import latency_machines, training_lengths
+from convscope.analysis.findings.caveats import diagnosed, latency_machines, training_lengths
 from convscope.text import count, counted, counted_range, listed
 
 _VERSIONS = {"python": "Python", "torch": "torch", "pytorch-lightning": "Lightning"}
@@ -52,6 +52,7 @@ def describe_methods(runs: DataFrame) -> list[str]:
         *_STATISTICS,
         *_hardware(finished),
         *_latency(finished),
+        *_diagnostics(finished),
         f"Made with {listed(list(made_with))}.",
         f"Command{several}: {commands[0]}",
     ]
@@ -106,4 +107,17 @@ def _latency(finished: DataFrame) -> Iterator[str]:
         yield (
             "Latency: time of a forward pass in evaluation mode, of images that are on the device"
             f" already; each network once, whatever its seeds, in turns with the others: {machine}."
+        )
+
+
+def _diagnostics(finished: DataFrame) -> Iterator[str]:
+    images = finished["diagnostic_images"].dropna()
+    if diagnosed(finished) and len(images):
+        yield (
+            "Diagnostics: of the network of the epoch with the best validation accuracy, in 32-bit"
+            f" floating point, on {counted_range(images, 'test image')} that are evenly spaced in"
+            " the test; effective receptive fields on up to 64 of them. Their findings are a family"
+            " of their own: all pairs of variants are tested at 5 % together for the answers that"
+            " a shift changes and for effective receptive fields (Bonferroni), and so are the F"
+            " tests of the factors."
         )

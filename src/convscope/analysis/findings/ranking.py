@@ -25,6 +25,7 @@ from convscope.analysis.choice import (
     with_result,
 )
 from convscope.analysis.findings.caveats import speed_caveats
+from convscope.analysis.findings.diagnostics import summarize_diagnostics
 from convscope.analysis.findings.effects import summarize_effects
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import (
@@ -149,6 +150,7 @@ def _of_variants(family: Family) -> Iterator[str]:
         )
     yield _front(ranking)
     yield from summarize_effects(runs)
+    yield from summarize_diagnostics(ranking, runs)
     yield from _test_set(ranking.best)
 
 
