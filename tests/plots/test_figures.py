@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import plotly
 import plotly.graph_objects as go
@@ -26,6 +27,7 @@ from convscope.plots import (
     FIGURES,
     accuracy_against,
     curves,
+    diagnostic_maps,
     effects,
     heat,
     map_sizes,
@@ -35,6 +37,8 @@ from convscope.plots import (
 from convscope.plots.axes import log_ticks
 from convscope.plots.style import CELL_INK, ON_DARK
 from convscope.plots.variant_style import legend_entries, variant_style
+from convscope.runs.directory import RunDirectory
+from convscope.runs.predictions import write_arrays
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -578,7 +582,10 @@ def test_a_figure_without_anything_to_show_says_so(
 
 @pytest.mark.parametrize(
     ("figure", "argument"),
-    [(accuracy_against, "cost"), (heat, "value"), (curves, "metric")],
+    [
+        *((accuracy_against, "cost"), (heat, "value"), (curves, "metric"), (effects, "of")),
+        (diagnostic_maps, "array"),
+    ],
 )
 def test_an_unknown_choice_is_refused(
     figure: Callable[..., go.Figure], argument: str, runs: DataFrame
@@ -651,6 +658,15 @@ def test_a_style_changes_colours_and_no_number(runs: DataFrame, dark: bool) -> N
     assert all(contrast(CELL_INK, colour) >= 4.5 for _, colour in scale)
 
 
+def diagnose(runs: DataFrame) -> DataFrame:
+    """The runs with an effective receptive field each, on disk too."""
+    rng = np.random.default_rng(0)
+    for path in runs["path"]:
+        arrays = {"erf": rng.random((224, 224)), "shift_accuracy": rng.random((9, 9))}
+        write_arrays(RunDirectory(Path(path)).diagnostics, arrays)
+    return runs.assign(erf_side=9.0, erf_share=0.5, shift_change=0.125)
+
+
 @pytest.fixture
 def thousand(make_runs: Runs, tmp_path: Path) -> DataFrame:
     """320 groups of 3 seeds in 8 settings, each run with the history of 5 epochs."""
@@ -667,7 +683,7 @@ def thousand(make_runs: Runs, tmp_path: Path) -> DataFrame:
     for path in runs["path"]:
         Path(path).mkdir()
     learn(runs, {seed: [0.5, 0.8, 0.9, 0.95, 0.96] for seed in range(3)})
-    return runs
+    return diagnose(runs)
 
 
 def test_a_thousand_runs_are_quick_and_small(thousand: DataFrame) -> None:
@@ -695,7 +711,7 @@ def hostile(make_study: Make, tmp_path: Path) -> DataFrame:
         )
     runs = load(tmp_path)
     learn(runs, {seed: [0.5, 0.8, 0.9] for seed in range(3)})
-    return runs
+    return diagnose(runs)
 
 
 def test_names_are_escaped_in_every_figure(hostile: DataFrame) -> None:

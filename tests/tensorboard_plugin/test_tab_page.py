@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 from tensorboard.summary import Writer
@@ -17,6 +18,9 @@ from tensorboard.summary import Writer
 from convscope.analysis.frame import Reader
 from convscope.report.comparison import variants
 from convscope.runs.history import History
+from convscope.runs.predictions import write_arrays
+
+from ..studies import diagnosed, make_record, write_run
 
 MakeStudy = Callable[..., Path]
 OpenTab = Callable[..., Any]
@@ -460,3 +464,56 @@ def test_axes_of_parallel_coordinates_keep_their_distance(open_tab: OpenTab, add
     assert min(right - left for left, right in itertools.pairwise(sorted(titles))) > 60
     box = tab.find(".sideways:has(.main-svg)")
     assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+
+
+@pytest.fixture(scope="module")
+def diagnosed_logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two variants, of which one has diagnostics."""
+    study = tmp_path_factory.mktemp("diagnosed") / "grid"
+    for stride, seed in itertools.product((1, 2), (0, 1)):
+        record = make_record(study, (3, stride, "half"), seed, planted)
+        if stride == 2:
+            values = {"shift_change": 0.04 + seed / 100, "erf_side": 9 + 2 * seed, "erf_share": 0.5}
+            record = diagnosed(record, values)
+        run = write_run(study, record)
+        if stride == 2:
+            arrays = {"erf": np.ones((28, 28)), "shift_accuracy": np.full((7, 7), 0.5)}
+            write_arrays(run / "diagnostics.npz", arrays)
+    return study.parent
+
+
+def test_diagnostics_are_shown_where_runs_have_them(
+    open_tab: OpenTab, served: Callable[[Path], str], diagnosed_logdir: Path
+) -> None:
+    tab = open_tab(served(diagnosed_logdir))
+    assert tab.variants
+    assert [tab.cell(f"k3-s{s}-p1", "shift_change") for s in (1, 2)] == ["–", "4.50 %"]
+    assert [tab.cell(f"k3-s{s}-p1", "erf_side") for s in (1, 2)] == ["–", "10"]
+    assert tab.find("[data-key=ece]").count() == 0
+    tab.view("Diagnostics")
+    (cells,) = [one for one in tab.figure("diagnostic_maps") if one["type"] == "heatmap"]
+    assert len(cells["customdata"]) == 28
+    tab.frame.get_by_label("Map of", exact=True).select_option("shift_accuracy")
+    tab.find("figure").get_by_text("Accuracy over shifts").first.wait_for()
+    tab.view("Kernel, stride, padding")
+    offered = tab.frame.get_by_label("Heat map of")
+    assert offered.locator("option").evaluate_all("all => all.map(one => one.value)") == [
+        *("test_accuracy", "train_samples_per_sec", "shift_change", "erf_side", "erf_share"),
+        *("final_map", "macs"),
+    ]
+    offered.select_option("shift_change")
+    tab.find("figure").get_by_text("answers changed by a shift of 1 px, %").first.wait_for()
+
+
+def test_diagnostics_that_no_run_has_are_not_offered(tab: Any) -> None:
+    assert tab.variants
+    assert tab.find("[data-key=shift_change]").count() == 0
+    tab.view("Accuracy and cost")
+    tab.figure("accuracy_against")
+    offered = tab.frame.get_by_label("Against").locator("option")
+    assert offered.evaluate_all("all => all.map(one => one.value)") == [
+        *("train_samples_per_sec", "macs", "params")
+    ]
+    tab.view("Diagnostics")
+    note = "no finished run has effective receptive field: compare.py --diagnose STUDY measures it"
+    tab.frame.get_by_text(note).wait_for()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from convscope.plots.accuracy import accuracy_against
 from convscope.plots.curves import curves
+from convscope.plots.diagnostic_maps import diagnostic_maps
 from convscope.plots.effects import effects
 from convscope.plots.heat import heat
 from convscope.plots.map_sizes import map_sizes
@@ -19,6 +20,7 @@ __all__ = [
     "FIGURES",
     "accuracy_against",
     "curves",
+    "diagnostic_maps",
     "effects",
     "heat",
     "map_sizes",

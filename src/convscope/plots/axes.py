@@ -40,7 +40,7 @@ def interval_columns(metric: Metric) -> list[str]:
 
 def bounded(metric: Metric, ends: Series) -> Series:
     """Return the bounds of intervals, clipped to the range of the metric."""
-    return ends.clip(0.0, metric.most)
+    return ends.clip(metric.least, metric.most)
 
 
 def error_bars(

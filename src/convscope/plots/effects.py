@@ -10,46 +10,64 @@ from pandas import DataFrame, Series
 
 from convscope.analysis.anova import SEEDS, Effects
 from convscope.analysis.anova import effects as estimated
+from convscope.errors import UserError
 from convscope.geometry import FACTORS
-from convscope.metrics import METRICS
+from convscope.metrics import METRICS, Metric, metrics_of
 from convscope.plots.axes import bounded, error_bars
-from convscope.plots.registry import GEOMETRY, SETTING, Figure, InReport
+from convscope.plots.registry import GEOMETRY, SETTING, Choice, Figure, InReport
 from convscope.plots.style import ACCENT, NEUTRAL, Panel, Trace, escaped, lines, scatter, subplots
 from convscope.plots.table import one_setting, records, to_json_list
-from convscope.text import counted, percent
+from convscope.text import counted
 
-_ACCURACY = METRICS["test_accuracy"]
+OF = Choice(
+    "of",
+    "Effects on",
+    {
+        metric.name: metric.title
+        for metric in metrics_of("heat")
+        if metric.of_test or metric.is_diagnostic
+    },
+)
 _ROW = 26
 """Height of a row, in pixels."""
 _NAMES = {factor.key: factor.title for factor in FACTORS}
 
 
-def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
-    """Draw adjusted mean accuracies per level with 95 % intervals, and shares of variance per term.
+def effects(runs: DataFrame, setting: str | None = None, of: str = "test_accuracy") -> go.Figure:
+    """Draw a metric's adjusted mean per level with 95 % intervals, and shares of its variance.
 
     Args:
         runs: table from `frame`.
         setting: the setting to draw; by default the one with the most finished runs.
+        of: name of the metric, one of `OF`.
 
     Raises:
-        UserError: the setting does not exist, nothing varies, or there are too few runs.
+        UserError: `of` is not an option, the setting does not exist, no run has the metric, nothing
+            varies, or there are too few runs.
     """
+    metric = METRICS[OF.check(of)]
     runs, which = one_setting(runs, setting)
-    found = estimated(runs)
-    levels = _levels(found)
+    if metric.is_optional and runs[of].isna().all():
+        raise UserError(metric.missing)
+    found = estimated(runs, of)
+    levels = _levels(found, metric)
+    # That of accuracies, to most readers a familiar limit, by name.
+    limits = "0 to 100 %" if metric.is_share else "what is possible"
     groups = list(runs.loc[runs["status"] == "finished", "group"].unique())
     titles = [
-        "Effects on test accuracy",
+        f"Effects on {metric.title}",
         which,
         "main effects only, as variants are missing" if found.main_effects_only else "",
-        "" if levels["is_possible"].all() else "open circle: extrapolated beyond 0 to 100 %",
+        "" if levels["is_possible"].all() else f"open circle: extrapolated beyond {limits}",
     ]
     rows = levels["y"].iloc[-1] + 1
     means = Panel(
-        "adjusted mean, 95 % interval",
+        f"adjusted mean, {metric.unit}, 95 % interval"
+        if metric.unit
+        else "adjusted mean, 95 % interval",
         int(_ROW * rows),
-        [_means(levels, groups)],
-        {"tickformat": _ACCURACY.tick_format, "zeroline": False},
+        [_means(levels, groups, metric, limits)],
+        {"tickformat": metric.tick_format, "zeroline": False},
         {
             "tickvals": list(levels["y"]),
             "ticktext": [escaped(name) for name in levels["name"]],
@@ -68,31 +86,32 @@ def effects(runs: DataFrame, setting: str | None = None) -> go.Figure:
     return subplots(titles, [means, shares])
 
 
-def _levels(found: Effects) -> DataFrame:
+def _levels(found: Effects, metric: Metric) -> DataFrame:
     """Return the levels with `name`, `y` (with gaps between factors) and `is_possible`.
 
-    `is_possible` is false for a mean outside 0 to 1, which the main-effects model can predict.
+    `is_possible` is false for a mean outside the metric's range, which the main-effects model can
+    predict.
     """
     levels = found.levels
-    # The clipped interval must still contain a mean outside 0 to 1.
+    # The clipped interval must still contain a mean outside the range.
     mean = levels["mean"]
     factor = levels["factor"].map(lambda key: _NAMES.get(key, key))
     return levels.assign(
         y=levels.index + 0.5 * levels["factor"].factorize()[0],
         name=factor + " " + levels["level"],
-        low=bounded(_ACCURACY, levels["low"]).clip(upper=mean),
-        high=bounded(_ACCURACY, levels["high"]).clip(lower=mean),
-        is_possible=~((mean < 0) | (mean > _ACCURACY.most)),
+        low=bounded(metric, levels["low"]).clip(upper=mean),
+        high=bounded(metric, levels["high"]).clip(lower=mean),
+        is_possible=~((mean < metric.least) | (mean > metric.most)),
     )
 
 
-def _means(levels: DataFrame, groups: list[str]) -> Trace:
+def _means(levels: DataFrame, groups: list[str], metric: Metric, limits: str) -> Trace:
     mean, low, high = (levels[column] for column in ("mean", "low", "high"))
     return scatter(
         "markers",
         to_json_list(mean),
         list(levels["y"]),
-        [_hint(**level) for _, level in records(levels)],
+        [_hint(metric, limits, **level) for _, level in records(levels)],
         error_x=error_bars(mean, low, high, ACCENT, 1.5),
         marker={
             "size": 9,
@@ -104,13 +123,23 @@ def _means(levels: DataFrame, groups: list[str]) -> Trace:
 
 
 def _hint(
-    *, name: str, mean: float, low: float, high: float, runs: int, is_possible: bool, **_: Any
+    metric: Metric,
+    limits: str,
+    *,
+    name: str,
+    mean: float,
+    low: float,
+    high: float,
+    runs: int,
+    is_possible: bool,
+    **_: Any,
 ) -> str:
-    interval = f" (95 % interval {percent(low)} to {percent(high)})"
+    interval = f" (95 % interval {metric.text(low)} to {metric.text(high)})"
+    noun = "accuracy" if metric.of_test else "value"
     return lines(
         name,
-        f"{percent(mean)}{'' if math.isnan(low) else interval}",
-        "" if is_possible else "extrapolated: no accuracy is beyond 0 to 100 %",
+        f"{metric.text(mean)}{'' if math.isnan(low) else interval}",
+        "" if is_possible else f"extrapolated: no {noun} is beyond {limits}",
         counted(runs, "run"),
     )
 
@@ -140,7 +169,7 @@ FIGURE = Figure(
     effects,
     order=21,
     view=GEOMETRY,
-    choices=(SETTING,),
+    choices=(SETTING, OF),
     reports=(
         InReport(
             "effects",
@@ -151,6 +180,14 @@ FIGURE = Figure(
             " beyond the sum of both; of seeds, the rest. If variants are missing, variance that"
             " belongs to no single factor is called confounded, and factors whose shares overlap"
             " are shown together as variants.",
+        ),
+        InReport(
+            "effects-shift-change",
+            "Effect of each factor on the answers that a shift of one pixel changes",
+            "As above, for the share of test images whose predicted class changes when the image"
+            " moves by one pixel.",
+            {"of": "shift_change"},
+            needs="shift_change",
         ),
     ),
 )

@@ -19,11 +19,15 @@ from convscope.plots.axes import with_interval
 from convscope.plots.registry import GEOMETRY, SETTING, Choice, Figure, InReport
 from convscope.plots.style import CELL_INK, NEUTRAL, Panel, Trace, lines, subplots
 from convscope.plots.table import one_setting, records
-from convscope.text import counted
+from convscope.text import MISSING, counted
 
 VALUE = Choice("value", "Heat map of", {metric.name: metric.title for metric in metrics_of("heat")})
-IMPOSSIBLE, NOT_FINISHED = "×", "?"
-_MEANINGS = {IMPOSSIBLE: "impossible", NOT_FINISHED: "not finished"}
+IMPOSSIBLE, NOT_FINISHED, NOT_MEASURED = "×", "?", MISSING
+_MEANINGS = {
+    IMPOSSIBLE: "impossible",
+    NOT_FINISHED: "not finished",
+    NOT_MEASURED: "not measured",
+}
 _ROW = 36
 """Height of a row of cells, in pixels."""
 _GREY = f"{NEUTRAL}29"
@@ -90,6 +94,8 @@ def _cells(runs: DataFrame, shown: Metric) -> DataFrame:
 def _texts(group: Mapping[str, Any], shown: Metric, size: str | None) -> tuple[str, str]:
     """Return the text of a group's cell and its hover text."""
     value = group[shown.name]
+    if pd.isna(value) and group["runs"]:
+        return NOT_MEASURED, lines(group["label"], f"no value of {shown.title}")
     if pd.isna(value):
         text = IMPOSSIBLE if "skipped" in group["unfinished"] else NOT_FINISHED
         why = group["reason"] if isinstance(group["reason"], str) else group["unfinished"]
@@ -158,6 +164,14 @@ FIGURE = Figure(
             "Kernel size by stride, with a panel for each padding and for each level of other"
             " factors that vary. A cell shows a variant's mean over the seeds, or × if the variant"
             " is impossible.",
+        ),
+        InReport(
+            "heat-shift-change",
+            "Answers changed by a shift of one pixel, by kernel size, stride and padding",
+            "As above, for the share of test images whose predicted class changes when the image"
+            " moves by one pixel: the mean of the four directions and of the seeds.",
+            {"value": "shift_change"},
+            needs="shift_change",
         ),
     ),
 )

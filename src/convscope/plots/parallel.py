@@ -18,7 +18,7 @@ from convscope.plots.axes import is_log
 from convscope.plots.registry import Figure, View
 from convscope.plots.style import escaped, figure, heading
 from convscope.plots.table import measured_groups
-from convscope.text import abbreviated, counted, shorten
+from convscope.text import abbreviated, counted, listed, shorten
 
 _ACCURACY = METRICS["test_accuracy"]
 _MOST_TICKS = 7
@@ -34,8 +34,9 @@ _LONGEST = 12
 def parallel(runs: DataFrame) -> go.Figure:
     """Draw each group's factors, other varying settings, sizes, costs and accuracy.
 
-    Axes on which all groups are equal are left out, except that of the accuracy. Quantities that
-    span orders of magnitude have logarithmic axes; levels are equidistant.
+    Axes on which all groups are equal are left out, except that of the accuracy, and so are
+    latencies and diagnostics that not every group has. Quantities that span orders of magnitude
+    have logarithmic axes; levels are equidistant.
 
     Args:
         runs: table from `frame`.
@@ -47,6 +48,8 @@ def parallel(runs: DataFrame) -> go.Figure:
     # Sizes and costs come before the results.
     shown = [metric for metric in reversed(metrics_of("parallel")) if metric is not _ACCURACY]
     numbers = [metric for metric in shown if _differs(groups[metric.name])]
+    partial = [one for one in numbers if one.is_optional and groups[one.name].isna().any()]
+    numbers = [metric for metric in numbers if metric not in partial]
     whole = groups.dropna(subset=[metric.name for metric in numbers])
     without = len(groups) - len(whole)
     accuracies = list(whole[_ACCURACY.name])
@@ -73,6 +76,7 @@ def parallel(runs: DataFrame) -> go.Figure:
             "drag along an axis to select",
             "line colour: test accuracy, by the key below",
             f"{counted(without, 'group')} without all numbers left out" if without else "",
+            f"not measured for all: {listed([one.title for one in partial])}" if partial else "",
         ),
     }
     return figure([trace], layout)
@@ -108,9 +112,11 @@ def _levels(title: str, values: Series) -> dict[str, Any]:
 
 
 def _numbers(metric: Metric, values: Series) -> dict[str, Any]:
-    title = f"{metric.head} px" if metric.unit == "px" else metric.head
+    unit = "%" if metric.is_share else "px" if metric.unit == "px" else ""
+    title = f"{metric.head} {unit}".rstrip()
     if not is_log(metric, values):
-        return _dimension(title, list(values), spaced(values, _MOST_TICKS), abbreviated)
+        text = metric.short if metric.is_share else abbreviated
+        return _dimension(title, list(values), spaced(values, _MOST_TICKS), text)
     logs = [math.log10(value) for value in values]
     ticks = spaced(logs, _MOST_TICKS)
     return _dimension(title, logs, ticks, lambda log: abbreviated(10**log))

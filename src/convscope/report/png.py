@@ -101,7 +101,7 @@ def drawn(figure: go.Figure) -> Figure:
     picture = Figure((_WIDTH / 100, height / 100), _DPI, facecolor="white", layout=room)
     title = layout["title"]["text"].removesuffix(f"<br>{DRAG_HINT}")
     picture.suptitle(_plain(title), x=0.01, ha="left", fontsize=_TITLE)
-    _legends(picture, [trace for trace in traces if trace["x"] == [None]], below)
+    _legends(picture, [trace for trace in traces if trace.get("x") == [None]], below)
     names = [key.removeprefix("yaxis") for key in layout if key.startswith("yaxis")]
     domains = [layout[f"yaxis{name}"].get("domain", (0, 1)) for name in names]
     heights = [top - bottom for bottom, top in domains]
@@ -111,7 +111,7 @@ def drawn(figure: go.Figure) -> Figure:
         x, y = layout[f"xaxis{name}"], layout[f"yaxis{name}"]
         _start(axes)
         for trace in traces:
-            if trace.get("yaxis", "y") == f"y{name}" and trace["x"] != [None]:
+            if trace.get("yaxis", "y") == f"y{name}" and trace.get("x") != [None]:
                 _DRAW[trace["type"]](axes, trace | {"xs": x, "ys": y}, colours)
         _scale(axes, "x", x)
         _scale(axes, "y", y)
@@ -137,6 +137,9 @@ def _start(axes: Axes) -> None:
 def _scale(axes: Axes, which: str, layout: Mapping[str, Any]) -> None:
     """Set scale, range, ticks and title of an axis, `x` or `y`, from its Plotly layout."""
     axis: Any = getattr(axes, f"{which}axis")
+    axis.set_visible(layout.get("visible", True))
+    if "scaleanchor" in layout:
+        axes.set_aspect("equal", anchor="NW")
     is_log = layout.get("type") == "log"
     if is_log:
         axes.set(**{f"{which}scale": "log"})
@@ -174,14 +177,22 @@ def _tick(value: float, form: str) -> str:
 
 def _cell_colours(traces: Sequence[Trace], layout: Mapping[str, Any]) -> Callable[..., Any]:
     """Return the colour map that all heat maps of a figure share."""
-    maps = [trace["z"] for trace in traces if "coloraxis" in trace]
-    known = [value for rows in maps for row in rows for value in row if value is not None]
-    scale = [colour for _, colour in layout["template"]["layout"]["coloraxis"]["colorscale"]]
+    maps = [trace for trace in traces if "coloraxis" in trace and trace["type"] == "heatmap"]
+    known = [value for one in maps for row in one["z"] for value in row if value is not None]
+    name = maps[0]["coloraxis"] if maps else "coloraxis"
+    scale = [colour for _, colour in layout["template"]["layout"][name]["colorscale"]]
     norm = Normalize(min(known, default=0), max(known, default=1))
     return ScalarMappable(norm, LinearSegmentedColormap.from_list("cells", scale)).to_rgba
 
 
 def _heatmap(axes: Axes, trace: Trace, colours: Callable[..., Any]) -> None:
+    if "x0" in trace:
+        cells = np.array(trace["z"], float)
+        rows, columns = cells.shape
+        left, top = trace["x0"] - trace["dx"] / 2, trace["y0"] - trace["dy"] / 2
+        extent = left, left + columns * trace["dx"], top + rows * trace["dy"], top
+        axes.imshow(colours(cells), extent=extent, interpolation="nearest")
+        return
     for y, (values, texts) in enumerate(zip(trace["z"], trace["text"], strict=True)):
         for x, (value, text) in enumerate(zip(values, texts, strict=True)):
             if value is not None:

@@ -32,6 +32,7 @@ from convscope.analysis.table import (
 )
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
+from convscope.metrics import METRICS
 from convscope.plots import FIGURES, styled
 from convscope.plots.registry import described
 from convscope.report.comparison import change_texts, diff_texts, significance
@@ -43,7 +44,7 @@ SEVERAL_LOGDIRS = (
     " for example tensorboard --logdir outputs, instead of --logdir_spec."
 )
 _NO_RUNS: Mapping[str, Any] = {
-    **dict.fromkeys(("factors", "metrics", "groups", "runs", "settings"), ()),
+    **dict.fromkeys(("factors", "metrics", "groups", "runs", "settings", "absent"), ()),
     "shared": {},
 }
 _COLUMN = {"padding": "padding_policy"}
@@ -204,6 +205,7 @@ def _table(runs: DataFrame) -> dict[str, Any]:
         ],
         "shared": shared(runs),
         "settings": list(runs["setting"].unique()),
+        "absent": [name for name in METRICS if runs[name].isna().all()],
     }
 
 

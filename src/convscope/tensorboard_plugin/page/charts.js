@@ -23,12 +23,14 @@ export function chartsView(figures, reveal) {
   return { root, update };
 }
 
-// A choice without options of its own is among the settings; of one option there is no choice.
-function control({ key, label, options }, { settings }, kept) {
-  const own = options.length ? options : [["", "the one with most runs"], ...settings.map((one) => [one, one])];
+// A choice without options of its own is among the settings; of one option there is no choice. Of
+// the metrics only those are offered that a run has.
+function control({ key, label, options }, { settings, absent }, kept) {
+  const all = options.length ? options : [["", "the one with most runs"], ...settings.map((one) => [one, one])];
   if (!options.length && settings.length < 2) return null;
-  const [usual] = own[0];
+  const [usual] = all[0];
   const chosen = state.get(key) || usual;
+  const own = all.filter(([value]) => value === chosen || value === usual || !absent.includes(value));
   return kept.node(key, [own, chosen], () =>
     choice(
       label,
