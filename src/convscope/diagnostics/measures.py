@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from convscope.diagnostics.shifts import shifts
 from convscope.diagnostics.subject import Measured, Subject
 
 Measure = Callable[[Subject], Measured]
 
-MEASURES: tuple[Measure, ...] = ()
+MEASURES: tuple[Measure, ...] = (shifts,)
 """A measure has a file of its own; the metrics that it returns are in `convscope.metrics`."""

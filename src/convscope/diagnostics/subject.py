@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,9 @@ from convscope.geometry import NetworkGeometry
 from convscope.modules import layer_outputs
 
 _BATCH = 250
+"""Most images of a forward pass."""
+_BATCH_BYTES = 2**28
+"""Most memory that the outputs of all conv, pool and blur layers take in a forward pass."""
 
 
 class Measured(NamedTuple):
@@ -28,6 +32,11 @@ class Measured(NamedTuple):
 
     values: Mapping[str, float] = {}
     arrays: Mapping[str, NDArray[Any]] = {}
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values that are numbers: a record, which is JSON, has no other."""
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,24 @@ class Subject:
     black: Tensor = field(repr=False)
     test_flip: bool = False
 
+    @cached_property
+    def batch_size(self) -> int:
+        """Images per forward pass, so that the memory does not grow with images or layers."""
+        per_image = sum(layer.activation_bytes for layer in self.geometry.layers)
+        return min(_BATCH, max(1, _BATCH_BYTES // per_image))
+
+    def sample(self, count: int) -> Tensor:
+        """Return the indices of `count` evenly spaced images; at least of one, at most of all."""
+        number = len(self.images)
+        count = max(1, min(count, number))
+        return torch.arange(count, device=self.images.device) * number // count
+
     @torch.no_grad()
     def class_scores(self, images: Tensor) -> Tensor:
         """Return class scores (batch, classes) of normalised images, as in the run's test."""
         parts = [
             mean_with_mirrored(self.network, part) if self.test_flip else self.network(part)
-            for part in torch.split(images, _BATCH)
+            for part in torch.split(images, self.batch_size)
         ]
         return torch.cat(parts)
 
