@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from convscope.diagnostics.equivariance import equivariance
 from convscope.diagnostics.shifts import shifts
 from convscope.diagnostics.subject import Measured, Subject
 
 Measure = Callable[[Subject], Measured]
 
-MEASURES: tuple[Measure, ...] = (shifts,)
+MEASURES: tuple[Measure, ...] = (
+    shifts,
+    equivariance,
+)
 """A measure has a file of its own; the metrics that it returns are in `convscope.metrics`."""
