@@ -405,7 +405,8 @@ METRICS: dict[str, Metric] = {
         _diagnostic(
             "shift_consistency",
             "share of test images with the same predicted class under two random shifts of up to"
-            " an eighth of the image, with black pixels where they uncover (Zhang 2019)",
+            " an eighth of the image's shorter side, with black pixels where they uncover (Zhang"
+            " 2019)",
             "shift consistency",
             "consistency",
             "larger",
@@ -422,8 +423,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "equivariance_error",
-            "relative difference between the last map of an image shifted by one pixel and the"
-            " shifted last map",
+            "relative difference between the map of an image that is shifted by one pixel and the"
+            " shifted map, of the last conv or pool layer, where both have units",
             "equivariance error at 1 px",
             "equivariance error",
             "smaller",
@@ -431,8 +432,7 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "padding_error",
-            "part of the equivariance error that is due to the border: that of a shift by the"
-            " total stride",
+            "equivariance error of a shift by the total stride: only the border takes part in it",
             "equivariance error of the border",
             "border error",
             "smaller",
@@ -440,8 +440,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "aliasing",
-            "largest share, over the layers with a stride, of a map's spectral energy above the"
-            " Nyquist frequency after the stride",
+            "largest share, over the layers with a stride, of the spectral energy of what is"
+            " subsampled above the Nyquist frequency after the stride; 0 without strides",
             "energy aliased by strides",
             "aliased",
             "smaller",

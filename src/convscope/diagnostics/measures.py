@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from convscope.diagnostics.aliasing import aliasing
 from convscope.diagnostics.equivariance import equivariance
 from convscope.diagnostics.shifts import shifts
 from convscope.diagnostics.subject import Measured, Subject
@@ -13,5 +14,6 @@ Measure = Callable[[Subject], Measured]
 MEASURES: tuple[Measure, ...] = (
     shifts,
     equivariance,
+    aliasing,
 )
 """A measure has a file of its own; the metrics that it returns are in `convscope.metrics`."""

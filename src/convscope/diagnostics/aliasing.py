@@ -1,0 +1,121 @@
+"""Aliasing: the part of a map's spectral energy that a stride folds onto other frequencies."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from convscope.diagnostics.subject import Measured, Subject
+from convscope.geometry import Pair
+from convscope.geometry.conv import ConvSpec
+from convscope.geometry.graph import Node
+from convscope.geometry.layers import IMAGE, Conv, Pool, Shortcut, Slice, Window
+from convscope.modules import layer_module
+
+_IMAGES = 64
+
+
+@torch.no_grad()
+def aliasing(subject: Subject) -> Measured:
+    """Measure the energy above the new Nyquist frequency in each map that is subsampled.
+
+    A layer with stride s is the same layer at stride 1, of which every s-th unit is kept. What is
+    subsampled is the map at stride 1, so its spectrum counts: a strided convolution may well be the
+    low-pass filter that prevents aliasing. The share of its energy at |frequency| > 1 / (2 s) on
+    either axis cannot be represented afterwards, and appears at lower frequencies. Ours; these are
+    the frequencies that FrequencyLowCut pooling cuts off: Grabinski et al., "FrequencyLowCut
+    Pooling" (2022). Ribeiro and Schön, "How Convolutional Neural Networks Deal with Aliasing"
+    (2021), split layers in the same way, and count frequencies instead of energy.
+
+    - The mean of each map (frequency 0) is left out: batch norm and biases shift it at will, and it
+      would hide the rest.
+    - There is no window: at 7 pixels a side, it would leave little of a map, and would spread a
+      frequency at the limit to both sides of it. So a difference between opposite borders of the
+      map counts as well, as it does for padding that is not circular. A periodic map of lower
+      frequencies has exactly 0 but for rounding.
+    - Energies are summed over images and channels before the share is taken.
+
+    The value `aliasing` is the largest share. Without a stride it is 0: nothing is folded. The
+    arrays are `aliasing_layers` (layers,), the names of conv, pool and blur layers with a stride,
+    and of shortcuts that take every n-th pixel, and `aliasing` (layers,), their shares. A share is
+    NaN, and the value left out, where it is not known: weights that are not finite; an average pool
+    that is a function, and a convolution with code of its own, cannot be computed at stride 1.
+    """
+    strides = {node: stride for node in subject.geometry.graph.nodes if (stride := _stride(node))}
+    if not strides:
+        return Measured({"aliasing": 0.0})
+    spectra: dict[str, Tensor] = {}
+    sources = sorted({node.inputs[0] for node in strides} - {IMAGE})
+    images = subject.images[subject.sample(_IMAGES)]
+    for part in torch.split(images, subject.batch_size):
+        inputs = {IMAGE: part} | subject.layer_outputs(sources, part)
+        for node in strides:
+            maps = at_stride_1(subject, node, inputs[node.inputs[0]])
+            if maps is not None:
+                energy = torch.fft.fft2(maps).abs().square().sum((0, 1)).cpu().double()
+                spectra[node.name] = spectra.get(node.name, 0) + energy
+    shares = [
+        _share(spectra[node.name], stride) if node.name in spectra else math.nan
+        for node, stride in strides.items()
+    ]
+    known = all(map(math.isfinite, shares))
+    return Measured(
+        {"aliasing": max(shares)} if known else {},
+        {
+            "aliasing_layers": np.array([node.name for node in strides], dtype=str),
+            "aliasing": np.array(shares),
+        },
+    )
+
+
+def _stride(node: Node) -> Pair | None:
+    """Return the stride of a layer that subsamples; None for another."""
+    match node.layer:
+        case Window(conv=ConvSpec(stride=stride)) | Shortcut(stride=stride) | Slice(stride=stride):
+            return stride if stride != (1, 1) else None
+    return None
+
+
+def at_stride_1(subject: Subject, node: Node, maps: Tensor) -> Tensor | None:
+    """Return what a layer subsamples; None where that cannot be computed.
+
+    Args:
+        subject: whose network has the layer.
+        node: the layer.
+        maps: its input (batch, channels, height, width).
+    """
+    match node.layer:
+        case Shortcut():
+            return maps
+        case Slice(sides=((top, bottom), (left, right))):
+            return functional.pad(maps, (left, right, top, bottom))
+        case Pool(operation="max", conv=window):
+            (top, _), (left, _) = window.padding
+            return functional.max_pool2d(maps, window.kernel_size, 1, (top, left), window.dilation)
+        case Conv(is_fixed=True):
+            return None
+    try:
+        layer = copy.copy(layer_module(subject.network, node.name))
+    except AttributeError:
+        return None
+    vars(layer)["stride"] = 1, 1
+    dense: Tensor = layer(maps)
+    return dense
+
+
+def _share(energy: Tensor, stride: Pair) -> float:
+    """Return the share of a spectrum (height, width) above the Nyquist frequency after a stride."""
+    energy[0, 0] = 0
+    height, width = (
+        # In whole numbers: n periods in `side` pixels, or in the other direction.
+        2 * step * torch.minimum(periods := torch.arange(side), side - periods) > side
+        for side, step in zip(energy.shape, stride, strict=True)
+    )
+    total = energy.sum()
+    above = energy[height[:, None] | width].sum()
+    return (above / total).clamp(max=1).item() if total else 0.0
