@@ -105,7 +105,10 @@ def test_against_plain_loops() -> None:
         ("conv.stride=2", "conv.padding=1", "conv.padding_mode=circular"),
         ("conv.stride=2", "conv.padding=2", "conv.padding_mode=reflect", "conv.dilation=2"),
         ("conv.stride=2", "conv.kernel_size=1", "model.pool_kernel=3", "model.pool_padding=1"),
+        ("model.pool=avg", "model.pool_kernel=3", "model.pool_padding=1", "conv.stride=2"),
+        ("model.pool=blur", "model.downsample=blur", "conv.stride=2x1", "conv.padding=half"),
         ("model=resnet18", "data=cifar10"),
+        ("model=resnet18", "data=cifar10", "model.pool=blur"),
     ],
     ids=" ".join,
 )

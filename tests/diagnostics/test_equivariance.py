@@ -53,6 +53,7 @@ CASES = [
     ("conv.stride=[1,2]", "conv.padding=full", "conv.kernel_size=4", "model.pool_after=[2]"),
     ("conv.dilation=2", "conv.padding=half", "conv.padding_mode=reflect"),
     ("conv.stride=2x1", "conv.padding=0+1x2+0", "conv.kernel_size=1x3"),
+    ("conv.stride=2", "conv.padding=half", "model.downsample=blur", "model.pool=blur"),
 ]
 
 

@@ -18,7 +18,7 @@ stride, and by one pixel in the interior; the map itself."""
 
 
 def equivariance(subject: Subject) -> Measured:
-    """Compare the maps of shifted images with the shifted maps, for each conv and pool layer.
+    """Compare the maps of shifted images with the shifted maps, for each conv, pool and blur layer.
 
     The error of a layer F at a shift S by d pixels is rms(F(S_d x) - S_{d/t} F(x)) / rms(F(x)),
     where t is the layer's total stride and rms the root mean square over images, channels, units
@@ -38,7 +38,7 @@ def equivariance(subject: Subject) -> Measured:
     - d = 1 is `equivariance_error`. Its part in those same interior units, where no border takes
       part, is aliasing's: `interior_error`. At total stride 1 it is 0, and the other two are equal.
 
-    The values are those of the last conv or pool layer before the head. The arrays have all layers
+    The values are those of the last of these layers before the head. The arrays have all layers
     that have a total stride: `equivariance_layers` (layers,) names, `equivariance_error`,
     `padding_error`, `interior_error` (layers,). An error is NaN, and a value left out, where it is
     undefined: a map of one unit along both axes, no interior unit, an image no longer than the
@@ -130,7 +130,7 @@ def interior(layer: LayerGeometry, axis: int, side: int) -> slice:
 
 
 def _last(subject: Subject) -> str:
-    """Return the name of the last conv or pool layer that the final map is computed from."""
+    """Return the name of the last conv, pool or blur layer up to the final map."""
     geometry = subject.geometry
     order = [node.name for node in geometry.graph.nodes]
     end = order.index(geometry.final)

@@ -194,7 +194,7 @@ class BlurPool2d(nn.Module):
 
     def __init__(self, layer: Blur) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.stride = layer, layer.stride
         taps = {1: torch.ones(1), 3: torch.tensor([1.0, 2.0, 1.0]) / 4}
         height, width = layer.conv.kernel_size
         self.filter: Tensor
@@ -211,7 +211,7 @@ class BlurPool2d(nn.Module):
             maps = torch.cat([maps[..., 1:2], maps, maps[..., -2:-1]], dim=3)
         channels = maps.shape[1]
         weight = self.filter.expand(channels, 1, height, width)
-        return functional.conv2d(maps, weight, stride=self.layer.stride, groups=channels)
+        return functional.conv2d(maps, weight, stride=self.stride, groups=channels)
 
 
 class Conv2d(nn.Conv2d):
