@@ -17,6 +17,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pandas import DataFrame
 
 from convscope.analysis import findings, load
@@ -49,7 +50,7 @@ class Answer:
         text: the answer in full sentences.
         commands: what a reader types to see it.
         scope: what it holds for.
-        tables: measurements.
+        tables: measurements, each with a line above it, which may be empty.
     """
 
     verdict: str
@@ -57,7 +58,7 @@ class Answer:
     text: str
     commands: Sequence[str]
     scope: str
-    tables: Sequence[Table] = ()
+    tables: Sequence[tuple[str, Table]] = ()
 
 
 @dataclass(frozen=True)
@@ -324,7 +325,7 @@ def fractional_sizes(_: DataFrame) -> Answer:
         " padding. ConvScope shows the formula and the unused border of each layer, and says so.",
         ["python scripts/explain.py data=mnist conv.stride=2"],
         EVERYWHERE,
-        [Table(columns, tuple(rows))],
+        [("", Table(columns, tuple(rows)))],
     )
 
 
@@ -346,7 +347,12 @@ def equal_use(_: DataFrame) -> Answer:
         " which enlarges the map. At larger strides the pattern repeats with the stride instead.",
         [f"python scripts/explain.py data=mnist conv.padding={name}" for name in ("half", "full")],
         EVERYWHERE,
-        [Table(("<padding", "pixels", "corner", "edge", "centre"), tuple(rows))],
+        [
+            (
+                "Windows that read a pixel:",
+                Table(("<padding", "pixels", "corner", "edge", "centre"), tuple(rows)),
+            )
+        ],
     )
 
 
@@ -414,8 +420,8 @@ def smaller_strides(runs: DataFrame) -> Answer:
                 for one in ("k3-s2-p1", "k5-s1-p2", "k5-s2-p2")
             ),
         ],
-        f"{scope(grid)}; {scope(equal)}",
-        [table(steps), table(same_cost)],
+        scope(pd.concat([grid, equal])),
+        [("At equal channels:", table(steps)), ("At equal MACs:", table(same_cost))],
     )
 
 
@@ -435,7 +441,7 @@ def padding_helps(runs: DataFrame) -> Answer:
         " changes is the size of the maps, and so the cost.",
         [comparison(GRID)],
         scope(grid),
-        [table(pairs)],
+        [("", table(pairs))],
     )
 
 
@@ -455,7 +461,7 @@ def zeros_or_repeat(runs: DataFrame) -> Answer:
             comparison(expression),
         ],
         scope(modes),
-        [table(pairs)],
+        [("", table(pairs))],
     )
 
 
@@ -479,15 +485,18 @@ def translation_invariance(runs: DataFrame) -> Answer:
         f"a shift by one pixel changes {percent(of_half.min())} to {percent(of_half.max())} of the"
         " answers",
         "A convolution with stride 1 moves its output with its input, which is equivariance, and"
-        " only away from the border. Strides, pools and padding break it. Below: the share of test"
-        " images whose predicted class changes when the image moves by one pixel, mean over the"
-        " four directions, for half padding; then the smaller stride against the larger one. The"
-        " network max-pools once, so that stride 1 is not free of subsampling either.",
+        " only away from the border. Strides, pools and padding break it. Measured: the share of"
+        " test images whose predicted class changes when the image moves by one pixel, mean over"
+        " the four directions, for half padding. The network max-pools once, so that stride 1 is"
+        " not free of subsampling either.",
         [comparison(GRID), "python scripts/compare.py outputs/claims --diagnose"],
         scope(half),
         [
-            Table(("<variant", METRICS["shift_change"].title, "95 % interval"), tuple(rows)),
-            table(changes),
+            (
+                "Answers that change, with simultaneous intervals:",
+                Table(("<variant", METRICS["shift_change"].title, "95 % interval"), tuple(rows)),
+            ),
+            ("The smaller stride against the larger one:", table(changes)),
         ],
     )
 
@@ -509,15 +518,14 @@ def odd_kernels(runs: DataFrame) -> Answer:
         f" size. At kernel size 4, padding 2 makes {half.layers[0].out_shape[1]} pixels of 28, and"
         f" padding 1 makes {axis(4, 1, 1).outputs(28)}; to keep 28, `same` pads {same.before} pixel"
         f" before and {same.after} after, and each output lies {shifted:g} pixels off its input"
-        " pixel. It is a matter of alignment. In accuracy an even kernel has no gap: each size"
-        " against the next smaller one, with padding that keeps the size:",
+        " pixel. That is a matter of alignment; whether it costs accuracy is measured.",
         [
             "python scripts/explain.py data=mnist conv.kernel_size=4 conv.padding=same",
             training(runs, "conv.kernel_size=2,4", "conv.padding=same"),
             comparison(expression),
         ],
         f"sizes: {EVERYWHERE}; accuracy: {scope(kernels)}",
-        [table(pairs)],
+        [("Each size against the next smaller one, at equal map sizes:", table(pairs))],
     )
 
 
@@ -542,8 +550,8 @@ def bigger_kernels(runs: DataFrame) -> Answer:
                 for one in names
             ),
         ],
-        f"{scope(grid)}; {scope(equal)}",
-        [table(channels), table(macs)],
+        scope(pd.concat([grid, equal])),
+        [("At equal channels:", table(channels)), ("At equal MACs:", table(macs))],
     )
 
 
@@ -565,7 +573,7 @@ def how_to_choose(runs: DataFrame) -> Answer:
         + "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences),
         [comparison(GRID)],
         scope(grid),
-        [Table(("<highest test accuracy", "mean", "MACs"), rows)],
+        [("The five highest test accuracies:", Table(("<variant", "mean", "MACs"), rows))],
     )
 
 
@@ -581,7 +589,8 @@ def two_small_or_one_large(runs: DataFrame) -> Answer:
     fields = pair["receptive_field"].unique()
     assert len(fields) == 1
     return Answer(
-        "true of the theoretical field only",
+        "true of the theoretical field"
+        + (" only" if sides.direction else "; effective fields not significantly different"),
         f"half of the effective field lies within {sides.means[0]:.1f} pixels of"
         f" {fields[0]:g} with 3x3 kernels, {sides.means[1]:.1f} with 5x5",
         f"In theory yes: {_size(small.receptive_field)} pixels with either, at fewer weights. The"
@@ -591,7 +600,7 @@ def two_small_or_one_large(runs: DataFrame) -> Answer:
         " layers; and a 5x5 layer, a max-pool, a 5x5 layer. The side of the smallest centred square"
         f" that has half of the influence is {sides.means[0]:.2f} pixels with 3x3 and"
         f" {sides.means[1]:.2f} with 5x5, a difference of {sides.value:+.2f} (95 % interval"
-        f" {sides.low:+.2f} to {sides.high:+.2f}). Accuracy:",
+        f" {sides.low:+.2f} to {sides.high:+.2f}).",
         [
             "python scripts/explain.py data=mnist 'model.channels=[16,16]' 'model.pool_after=[]'",
             training(
@@ -603,7 +612,7 @@ def two_small_or_one_large(runs: DataFrame) -> Answer:
             "python scripts/compare.py outputs/claims --diagnose",
         ],
         f"theory: {EVERYWHERE}; effective field and accuracy: {scope(pair)}",
-        [table([accuracy])],
+        [("Test accuracy:", table([accuracy]))],
     )
 
 
@@ -621,16 +630,18 @@ def stride_or_pool(runs: DataFrame) -> Answer:
         f" {_signed(changes[0].value)} points of answers that a shift by one pixel changes",
         f"A 3x3 convolution with stride 2 reads a pixel {listed([str(n) for n in counts], ' or ')}"
         f" times; a 1x1 convolution with stride 2 ignores {100 * skipped:.0f} % of the pixels."
-        " Measured at equal map sizes, 14x14 and 7x7, with 3x3 convolutions: stride 2, or stride 1"
-        " and then a 2x2 max-pool, an average pool, Zhang's BlurPool, or a convolution with stride"
-        " 1 that is blurred and subsampled. First test accuracy, then the share of answers that"
-        " change when the image moves by one pixel (fewer is better).",
+        " Measured at equal map sizes, 14x14 and 7x7, with 3x3 convolutions: stride 2; stride 1 and"
+        " a 2x2 max-pool; an average pool; a max-pool with stride 1 that is blurred and subsampled"
+        " (Zhang's MaxBlurPool); a convolution with stride 1 that is blurred and subsampled.",
         [
             training(runs, *("conv.kernel_size=3", "conv.padding=half"), *overrides)
             for overrides in DOWNSAMPLING.values()
         ],
         scope(ways),
-        [table(accuracy), table(changes)],
+        [
+            ("Test accuracy:", table(accuracy)),
+            ("Answers that a shift by one pixel changes, fewer are better:", table(changes)),
+        ],
     )
 
 
@@ -639,7 +650,7 @@ DOWNSAMPLING = {
     "stride 2, blurred": ("conv.stride=[2,2,1]", "model.pool_after=[]", "model.downsample=blur"),
     "max-pool": ("model.pool_after=[1,2]",),
     "average pool": ("model.pool_after=[1,2]", "model.pool=avg"),
-    "blur pool": ("model.pool_after=[1,2]", "model.pool=blur"),
+    "max-pool, blurred": ("model.pool_after=[1,2]", "model.pool=blur"),
 }
 """Ways from 28x28 to 7x7, with what a reader types."""
 
@@ -648,7 +659,7 @@ def _downsampling(run: Run) -> str:
     if run["stride"] == 2:
         return "stride 2, blurred" if run.get("model.downsample") == "blur" else "stride 2"
     pool = run.get("model.pool")
-    return {"avg": "average pool", "blur": "blur pool"}.get(str(pool), "max-pool")
+    return {"avg": "average pool", "blur": "max-pool, blurred"}.get(str(pool), "max-pool")
 
 
 def equal_macs(runs: DataFrame) -> DataFrame:
@@ -860,7 +871,7 @@ def _section(title: str, claim: Claim, answer: Answer) -> str:
         f"## {title}",
         f"Where: {sources}.",
         f"**{answer.verdict[0].upper()}{answer.verdict[1:]}.** {answer.text}",
-        *map(markdown, answer.tables),
+        *(part for line, rows in answer.tables for part in (line, markdown(rows)) if part),
         f"```sh\n{commands}\n```",
         f"Holds for: {answer.scope}.",
     ]

@@ -1,16 +1,22 @@
 """What a sweep says that it would do, and in which order it does it."""
 
+import itertools
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from convscope.runs.record import write_record
 from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs
 from convscope.sweep.progress import clock
 from convscope.training.record import first_record
+from convscope.variant import VariantComposer
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 TINY = (
     "data=digits",
@@ -169,6 +175,25 @@ def test_the_presets_are_what_they_are_called(command) -> None:
         assert last.startswith(f"{runs} runs: ")
         assert f"{living} to do" in last
         assert f"{runs - living} impossible" in last
+
+
+@pytest.mark.parametrize(("data", "possible"), [("mnist", 32), ("cifar10", 34)])
+def test_the_reference_study_has_as_many_variants_as_its_page_says(data, possible) -> None:
+    preset = yaml.safe_load((CONFIGS / "sweep" / "reference.yaml").read_text())
+    params = preset["hydra"]["sweeper"]["params"]
+    pools = params.pop("model.pool_after")
+    assert pools == "[1],[]"
+    axes = [[f"{key}={one}" for one in values.split(",")] for key, values in params.items()]
+    axes.append([f"model.pool_after={one}" for one in ("[1]", "[]")])
+    composer = VariantComposer()
+    variants = {
+        (variant.label, typed[-1]): variant
+        for typed in itertools.product(*axes)
+        for variant in [composer.compose([f"data={data}", *typed])]
+    }
+    assert math.prod(map(len, axes)) == 48
+    assert len(variants) == 42
+    assert sum(variant.geometry is not None for variant in variants.values()) == possible
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (75.4, "1:15"), (4000, "1:06:40")])
