@@ -21,6 +21,7 @@ from convscope.geometry import NetworkGeometry, network_geometry
 from convscope.metrics import describe
 from convscope.modules import build_network
 from convscope.runs.directory import RunDirectory
+from convscope.runs.pack import require_folder
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import find_run
 from convscope.text import size
@@ -147,6 +148,7 @@ class TrainedVariant:
 def load_run(run: str | Path | RunRecord, output_dir: str | Path) -> TrainedVariant:
     """Load the trained network of a finished run; see `convscope.load`."""
     directory = _directory(run, output_dir)
+    require_folder(directory.path)
     record = current_record(directory.path)
     if record.status != "finished":
         raise UserError(f"{directory.path} is {record.status}: it has no trained network to load")

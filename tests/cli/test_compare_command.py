@@ -521,6 +521,8 @@ def test_packing_is_refused_in_one_line(compare: Compare, study: Path) -> None:
     assert "must end in .zip, got x.tar" in refused(compare("strides", "--pack", "x.tar"))
     assert "must name a file" in refused(compare("strides", "--pack", "outputs"))
     assert "--pack is not for diff" in refused(compare("diff", "a", "b", "--pack", "x.zip"))
+    compare("strides", "--pack", "good.zip")
+    assert "is packed, without its trained network" in refused(compare("good.zip", "--latency"))
     Path("bad.zip").write_bytes(b"PK")
     assert "cannot be read as a packed study" in refused(compare("bad.zip"))
 

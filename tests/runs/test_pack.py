@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import convscope
 from convscope.analysis import load
 from convscope.errors import UserError
 from convscope.runs import pack
@@ -224,6 +225,11 @@ def test_another_ending_is_refused(study: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_named_as_an_archive_stays_a_folder(study: Path, tmp_path: Path) -> None:
     study.rename(tmp_path / "folder.zip")
     assert len(runs_below(tmp_path / "folder.zip")[0]) == 4
+
+
+def test_a_packed_run_has_no_network(packed: Path) -> None:
+    with pytest.raises(UserError, match=r"study\.zip/mnist/.* is packed, without its trained"):
+        convscope.load(packed_runs(packed)[0].path)
 
 
 def test_an_archive_of_nothing_has_no_runs(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from convscope.report.export import FORMATS
 from convscope.report.markdown import as_markdown
 from convscope.report.terminal import show
 from convscope.runs.directory import RunDirectory, UnreadableRun
-from convscope.runs.pack import write_pack
+from convscope.runs.pack import require_folder, write_pack
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.streams import print_stderr
@@ -96,13 +96,16 @@ def finished_runs(names: Sequence[str]) -> list[RunRecord]:
     """Return the records of the finished runs that `table` shows; see there.
 
     Raises:
-        UserError: a folder does not exist, or no run is finished.
+        UserError: a folder does not exist, no run is finished, or a run is packed.
     """
     runs, _ = _read(names)
     finished = runs[runs["status"] == "finished"]
     if finished.empty:
         raise UserError(f"there is no finished run in {' '.join(names) or OUTPUTS}")
-    return list(finished["record"])
+    records = list(finished["record"])
+    for record in records:
+        require_folder(Path(str(record.path)))
+    return records
 
 
 def _read(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:

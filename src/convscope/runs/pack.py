@@ -80,6 +80,16 @@ def is_packed(path: Path) -> bool:
     return _split(path) is not None
 
 
+def require_folder(run: Path) -> None:
+    """Check that a run is in a folder, where its trained network is.
+
+    Raises:
+        UserError: The run is packed.
+    """
+    if is_packed(run):
+        raise UserError(f"{run} is packed, without its trained network; give the run's own folder")
+
+
 def packed_runs(path: Path) -> list[RunDirectory]:
     """Return the runs below a path that is an archive or in one, by path.
 
