@@ -8,6 +8,7 @@ docs/claims.zip, tested by `convscope.analysis.pairwise`.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +35,10 @@ from convscope.variant import VariantComposer
 HERE = Path(__file__).parent
 PACK, PAGE = HERE / "claims.zip", HERE / "claims.md"
 BASE = 'model.channels == "16-32-64" and model.pool_after == "1"'
-GRID = f'{BASE} and padding_mode == "zeros" and padding_policy in ["valid", "half"]'
+PLAIN = f'{BASE} and padding_mode == "zeros" and padding_policy in ["valid", "half"]'
+GRID, ONES = f"{PLAIN} and kernel_size > 1", f"{PLAIN} and kernel_size == 1"
+"""Networks of 1x1 convolutions hardly learn, and differ so much between seeds that their variance
+would hide the differences of all others. They are a family of their own."""
 Run = Mapping[str, Any]
 """A row of the table of runs."""
 EVERYWHERE = "every network and data set: it is arithmetic"
@@ -394,9 +398,10 @@ def _range(window: range) -> str:
 
 
 def smaller_strides(runs: DataFrame) -> Answer:
-    grid, equal = named(family(runs, GRID)), equal_macs(runs)
+    grids, equal = [named(family(runs, one)) for one in (ONES, GRID)], equal_macs(runs)
     steps = [
         difference(grid, one, other)
+        for grid in grids
         for one, other in _neighbours(grid, "stride", ["kernel_size", "padding_policy"])
     ]
     same_cost = [
@@ -414,13 +419,13 @@ def smaller_strides(runs: DataFrame) -> Answer:
             training(
                 runs, "conv.kernel_size=1,3,5,7", "conv.stride=1,2,3", "conv.padding=valid,half"
             ),
-            comparison(GRID),
+            comparison(PLAIN),
             *(
                 training(runs, f"conv={one}", f"model.channels={equal_channels(equal, one)}")
                 for one in ("k3-s2-p1", "k5-s1-p2", "k5-s2-p2")
             ),
         ],
-        scope(pd.concat([grid, equal])),
+        scope(pd.concat([*grids, equal])),
         [("At equal channels:", table(steps)), ("At equal MACs:", table(same_cost))],
     )
 
@@ -429,9 +434,7 @@ def padding_helps(runs: DataFrame) -> Answer:
     grid = named(family(runs, GRID))
     pairs = [
         difference(grid, one, other)
-        for other, one in _neighbours(
-            grid[grid["kernel_size"] > 1], "padding", ["kernel_size", "stride"]
-        )
+        for other, one in _neighbours(grid, "padding", ["kernel_size", "stride"])
     ]
     return Answer(
         verdict(pairs),
@@ -467,7 +470,7 @@ def zeros_or_repeat(runs: DataFrame) -> Answer:
 
 def translation_invariance(runs: DataFrame) -> Answer:
     grid = named(family(runs, GRID))
-    half = grid[(grid["kernel_size"] > 1) & (grid["padding_policy"] == "half")]
+    half = grid[grid["padding_policy"] == "half"]
     intervals = simultaneous_intervals(grid, "shift_change")
     means = grid.groupby("group")["shift_change"].mean()
     rows = []
@@ -530,33 +533,42 @@ def odd_kernels(runs: DataFrame) -> Answer:
 
 
 def bigger_kernels(runs: DataFrame) -> Answer:
-    grid, equal = named(family(runs, GRID)), equal_macs(runs)
     names = ("k1-s1-p0", "k3-s1-p1", "k5-s1-p2", "k7-s1-p3")
+    equal = equal_macs(runs, "kernel_size > 0")
     channels, macs = (
-        [difference(rows, two, one) for one, two in pairwise(names)] for rows in (grid, equal)
+        [difference(_without_ones(rows, one), two, one) for one, two in pairwise(names)]
+        for rows in (named(family(runs, PLAIN)), equal)
     )
+    widths = listed([f"{equal_channels(equal, name)} at {name[:2]}" for name in names])
     return Answer(
         verdict([*channels, *macs]),
         f"equal channels: {tally(channels, 'better', 'worse')};"
         f" equal MACs: {tally(macs, 'better', 'worse')}",
         "Each kernel size against the next smaller one, at stride 1 with half padding. At equal"
         " channels a bigger kernel has more weights and more multiply-accumulates; at equal MACs"
-        " the channels are"
-        f" {listed([f'{equal_channels(equal, name)} at {name[:2]}' for name in names])}.",
+        f" the channels are {widths}. A network of 1x1 convolutions only mixes channels of single"
+        " pixels, and so cannot learn shapes.",
         [
-            comparison(GRID),
+            comparison(PLAIN),
             *(
                 training(runs, f"conv={one}", f"model.channels={equal_channels(equal, one)}")
                 for one in names
             ),
         ],
-        scope(pd.concat([grid, equal])),
+        scope(pd.concat([family(runs, PLAIN), equal])),
         [("At equal channels:", table(channels)), ("At equal MACs:", table(macs))],
     )
 
 
+def _without_ones(rows: DataFrame, smaller: str) -> DataFrame:
+    """Return the family of a pair: kernel sizes 1 and 3, or those above 1."""
+    sizes = rows["kernel_size"]
+    return rows[sizes <= 3] if smaller.startswith("k1") else rows[sizes > 1]
+
+
 def how_to_choose(runs: DataFrame) -> Answer:
-    grid = family(runs, GRID)
+    # The machine was busy with other work, so that speeds say little.
+    grid = family(runs, GRID).assign(train_samples_per_sec=math.nan)
     sentences = findings.summarize(grid)
     means = grid.groupby("variant")[["test_accuracy", "macs"]].mean()
     best = means.sort_values("test_accuracy", ascending=False).head(5)
@@ -569,7 +581,7 @@ def how_to_choose(runs: DataFrame) -> Answer:
         f"`{best.index[0]}` has the highest test accuracy of {len(means)} variants,"
         f" {percent(best['test_accuracy'].iloc[0])}",
         "Train a grid on your own data, rank by validation accuracy, and look at the cost. What"
-        " ConvScope says of this grid:\n\n"
+        " ConvScope says of this grid, without kernel size 1, whose networks hardly learn:\n\n"
         + "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences),
         [comparison(GRID)],
         scope(grid),
@@ -662,12 +674,14 @@ def _downsampling(run: Run) -> str:
     return {"avg": "average pool", "blur": "max-pool, blurred"}.get(str(pool), "max-pool")
 
 
-def equal_macs(runs: DataFrame) -> DataFrame:
+def equal_macs(runs: DataFrame, sizes: str = "kernel_size > 1") -> DataFrame:
     """Return the variants that need as many MACs as the default network, within 5 %."""
     macs = network().macs
     close = f"macs > {0.95 * macs:.0f} and macs < {1.05 * macs:.0f}"
     plain = 'model.pool_after == "1" and padding_mode == "zeros"'
-    return named(family(runs, f'{close} and {plain} and padding_policy in ["valid", "half"]'))
+    return named(
+        family(runs, f'{sizes} and {close} and {plain} and padding_policy in ["valid", "half"]')
+    )
 
 
 def equal_channels(runs: DataFrame, name: str) -> str:
@@ -860,7 +874,9 @@ long way from converged: accuracies, and which variant is ahead, may change with
 other data and deeper networks. Differences are in percentage points, with 95 % intervals that
 hold for all pairs of a section's variants at once (Tukey's HSD, or Games-Howell where
 variances differ); a difference in bold is significant. "Not significantly different" does not
-mean equal. Intervals are over seeds; that the test images are a sample too is not included.
+mean equal. Intervals are over seeds; that the test images are a
+sample too is not included. Other programs ran on the same machine, so that the samples/s of these
+records say little.
 Measured with {first["device"]}, torch {torch}."""
 
 
