@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import convscope
@@ -16,6 +17,7 @@ from convscope.runs import pack
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.pack import packed_runs, write_pack
+from convscope.runs.predictions import read_arrays, write_arrays
 from convscope.runs.record import read_record
 from convscope.runs.study import find_run, has_record, runs_below
 
@@ -27,6 +29,7 @@ def study(make_study: MakeStudy, tmp_path: Path) -> Path:
     folder = make_study(tmp_path / "outputs" / "mnist", [3], [1, 2], ["half"], [0, 1])
     for run in runs_below(folder)[0]:
         History(run.history).append({"epoch": 1, "step": 70, "val/accuracy": 0.9})
+        write_arrays(run.diagnostics, {"erf": np.eye(28)})
         (run.path / "checkpoints").mkdir()
         run.best.write_bytes(bytes(1_000_000))
     return folder
@@ -63,16 +66,17 @@ def test_a_packed_study_is_read_as_its_folder(study: Path, packed: Path) -> None
         assert read_record(copy.record) == read_record(run.record)
         assert read_record(copy.record).path == copy.path
         assert History(copy.history).read() == History(run.history).read()
+        assert (read_arrays(copy.diagnostics)["erf"] == np.eye(28)).all()
     table, copied = load(study), load(packed)
     assert table.drop(columns=["path", "record"]).equals(copied.drop(columns=["path", "record"]))
 
 
-def test_only_records_and_histories_are_packed(packed: Path) -> None:
+def test_only_small_files_are_packed(packed: Path) -> None:
     with zipfile.ZipFile(packed) as written:
         names = written.namelist()
-    assert len(names) == 8
+    assert len(names) == 12
     assert {name.split("/")[0] for name in names} == {"mnist"}
-    assert {name.split("/")[2] for name in names} == {"run.json", "history.csv"}
+    assert {name.split("/")[2] for name in names} == {"run.json", "history.csv", "diagnostics.npz"}
     assert packed.stat().st_size < 30_000
 
 
@@ -114,8 +118,7 @@ def test_a_changed_archive_is_read_again(study: Path, packed: Path) -> None:
 def test_a_damaged_record_is_one_unreadable_run(study: Path, packed: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(packed) as written:
         files = {name: written.read(name) for name in written.namelist()}
-    damaged = min(files)
-    damaged = damaged.replace("history.csv", "run.json")
+    damaged = min(name for name in files if name.endswith("run.json"))
     table = archive(tmp_path / "cut.zip", files | {damaged: files[damaged][:200]})
     with pytest.warns(UserWarning, match=r"cut\.zip.*is not valid JSON"):
         assert len(load(table)) == 3

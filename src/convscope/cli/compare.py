@@ -54,7 +54,7 @@ Which variants are better, by how much, and at what cost.
 --diagnose           measure the diagnostics of finished runs that have none, then compare
 --format FORMAT      table (default), csv, json (a list of rows) or markdown
 --report FILE        write FILE.html or FILE.md
---pack FILE          write FILE.zip: run.json and history.csv of each run, no checkpoints
+--pack FILE          write FILE.zip: records, histories and diagnostics, without checkpoints
 
 Runs that differ only in their seed make one line. Statistics, report and packed file cover the
 runs of the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.

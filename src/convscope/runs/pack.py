@@ -18,7 +18,7 @@ from convscope.files import FileTooLarge, read_regular, replace_file
 from convscope.runs.directory import RunDirectory
 
 SUFFIX = ".zip"
-PACKED = ("run.json", "history.csv")
+PACKED = ("run.json", "history.csv", "diagnostics.npz")
 """Files of a run that are packed and read; an archive's other files are ignored."""
 
 _MAX_ARCHIVE_BYTES = 2**26
@@ -56,7 +56,7 @@ def write_pack(archive: Path, runs: Iterable[RunDirectory]) -> None:
             try:
                 files[f"{folder}/{name}"] = read_run_file(run.path / name, _MAX_BYTES)
             except FileNotFoundError:
-                continue  # A run that was skipped has no history.
+                continue  # A skipped run has no history, an older one no diagnostics.
             except OSError as error:
                 reason = error.strerror or error
                 raise UserError(f"{run.path / name} cannot be read: {reason}") from error

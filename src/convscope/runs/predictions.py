@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convscope.errors import UserError
-from convscope.files import read_regular, replace_file
+from convscope.files import replace_file
+from convscope.runs.pack import read_run_file
 
 MAX_BYTES = 2**28
 
@@ -79,7 +80,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         UserError: the file is missing or damaged.
     """
     try:
-        content = read_regular(path, MAX_BYTES)
+        content = read_run_file(path, MAX_BYTES)
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
     except OSError as error:
