@@ -24,9 +24,9 @@ def test_sizes() -> None:
     # conv1: height (28 + 2 - 3) // 2 + 1, width 28 + 2 - 4 + 1
     rows = layer_table(network("3x4", "2x1", 1).as_records(), SIZES).rows
     assert rows == (
-        ("conv1", "k3x4 s2x1 p1", "1x28x28", "4x14x27", "3x4", "2x1", "0x0.5"),
-        ("pool1", "k2 s2 p0", "4x14x27", "4x7x14", "5", "4x2", "1"),
-        ("conv2", "k3x4 s2x1 p1", "4x7x14", "8x4x13", "13x11", "8x2", "1x2"),
+        ("conv1", "k3x4 s2x1 p1", "1x28x28", "4x14x27", "3x4", "2x1", "0x0.5", "2–8"),
+        ("pool1", "k2 s2 p0", "4x14x27", "4x7x14", "5", "4x2", "1", "1"),
+        ("conv2", "k3x4 s2x1 p1", "4x7x14", "8x4x13", "13x11", "8x2", "1x2", "2–8"),
     )
 
 
@@ -47,9 +47,11 @@ def test_unused_and_skipped_pixels() -> None:
 def test_the_text_for_tensorboard_holds_tables_and_findings() -> None:
     # parameters: 36 + 288 in the layers, 24 of batch norm, 90 in the head
     text = geometry_text(network(3, 1, 1))
-    heads = "| layer | kernel-stride-padding | in | out | RF | jump | first centre |"
+    heads = "| layer | kernel-stride-padding | in | out | RF | jump | first centre | reads |"
     assert text.startswith(f"{heads}\n| :-- | :-- |")
-    assert "\n| conv2 | k3 s1 p1 | 4x14x14 | 8x14x14 | 8 | 2 | 0.5 |\n\nRF: receptive " in text
+    assert (
+        "\n| conv2 | k3 s1 p1 | 4x14x14 | 8x14x14 | 8 | 2 | 0.5 | 4–9 |\n\nRF: receptive " in text
+    )
     assert "\n\n438 parameters, 84,752 MACs and 21.4 KiB of activations per image" in text
     assert (
         "\n\n- the receptive field of a conv2 unit holds at most 8 of 28 pixels per axis." in text
@@ -84,7 +86,7 @@ def test_a_long_network_is_grouped_by_stage() -> None:
     assert table.rows == GROUPED
     sizes = layer_table(layers, SIZES).rows
     assert sizes[3][2:4] == ("32x16x16", "32x16x16")
-    assert sizes[-1][2:] == ("64x8x8", "64x8x8", "81", "4", "0")
+    assert sizes[-1][2:] == ("64x8x8", "64x8x8", "81", "4", "0", "4–9")
     # 6 maps of 16 x 32 x 32 numbers of 4 bytes.
     assert layer_table(layers, COSTS).rows[1][3] == "384.0 KiB"
 
@@ -147,11 +149,13 @@ def test_groups_of_a_convolution_are_shown() -> None:
 
 def test_the_text_for_tensorboard_groups_first_and_is_complete() -> None:
     grouped, every = geometry_text(resnet20_geometry("stem")).split("\n\nAll 19 layers:\n\n")
-    assert "\n| layer1 (6 layers) | k3 s1 p1 | 16x32x32 | 16x32x32 | 15 | 1 | 0 |\n" in grouped
+    assert (
+        "\n| layer1 (6 layers) | k3 s1 p1 | 16x32x32 | 16x32x32 | 15 | 1 | 0 | 4–9 |\n" in grouped
+    )
     assert "\n- 7 conv layers from layer2.2.conv2 on are unproductive" in grouped
     assert every.count("\n| layer1.2.conv2 | ") == 2
     assert "\n| conv1 \\* | k3 s1 p1 |" in every
-    assert "\n| layer3.2.conv2 ° | k3 s1 p1 | 64x8x8 | 64x8x8 | 81 | 4 | 0 |\n" in every
+    assert "\n| layer3.2.conv2 ° | k3 s1 p1 | 64x8x8 | 64x8x8 | 81 | 4 | 0 | 4–9 |\n" in every
 
 
 def test_rows_of_older_records() -> None:

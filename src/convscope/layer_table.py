@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from convscope.geometry import NetworkGeometry, conv_from_layer, conv_text, pair_token
+from convscope.geometry import (
+    NetworkGeometry,
+    conv_from_layer,
+    conv_text,
+    pair_token,
+    read_counts,
+)
+from convscope.geometry.layers import Blur, Conv
 from convscope.geometry.network import LONG
 from convscope.geometry.rules import findings
 from convscope.tables import Table, markdown
@@ -81,6 +88,20 @@ def _arguments(row: Layer) -> str:
     return ", ".join([*texts[:_MOST_KINDS], *(["…"] if len(texts) > _MOST_KINDS else [])])
 
 
+def _reads(row: Layer) -> str:
+    """Return the fewest and the most reads of a pixel, `1–4`; one number where they agree."""
+    fewest, most = zip(*map(reads_of, row.get("layers", [row])), strict=True)
+    return f"{min(fewest):,}" if min(fewest) == max(most) else f"{min(fewest):,}–{max(most):,}"
+
+
+def reads_of(layer: Layer) -> tuple[int, int]:
+    """Return how often a layer's windows read the least and the most read pixel of its input."""
+    conv = conv_from_layer(layer)
+    window = Blur(conv.stride) if layer.get("kind") == "blur" else Conv(1, conv)
+    rows, columns = read_counts(window, layer["in_shape"][1:], layer["out_shape"][1:])
+    return min(rows) * min(columns), max(rows) * max(columns)
+
+
 NAME = Column("layer", lambda layer: str(layer["name"]))
 CONV = Column("kernel-stride-padding", _arguments)
 IN = Column("in", lambda layer: size(layer["in_shape"]))
@@ -130,6 +151,9 @@ UNUSED_BORDER = Column(
 SKIPPED = Column(
     "skipped", lambda layer: pair_token(layer["skipped"]), meaning="input pixels between windows"
 )
+READS = Column(
+    "reads", _reads, meaning="how often windows read an input pixel, the least and the most read"
+)
 TOUCHES_PADDING = Column(
     "touches padding",
     lambda layer: share(layer["padding_share"]),
@@ -141,7 +165,7 @@ RUN_COLUMNS = (NAME, CONV, OUT, RECEPTIVE_FIELD, MACS, PARAMS, UNUSED_PIXELS, TO
 RUN_EXPLAINED = (CONV, RECEPTIVE_FIELD, UNUSED_PIXELS, TOUCHES_PADDING)
 """Columns that the legend of a run's table explains."""
 
-SIZES = (NAME, CONV, IN, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE)
+SIZES = (NAME, CONV, IN, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE, READS)
 COSTS = (NAME, PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING)
 """Columns of the lesson's two tables."""
 BLOCK_LEGEND = (

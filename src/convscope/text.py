@@ -41,6 +41,12 @@ def listed(items: Sequence[str], comma: str = ", ", most: int | None = 8) -> str
     return f"{comma.join(others)} and {last}" if others else last
 
 
+def either(items: Sequence[str]) -> str:
+    """Join alternatives: `a`, `a or b`, `a, b or c`."""
+    *others, last = items
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def near_or_all(name: str, names: Sequence[str]) -> str:
     """Return the end of a message about an unknown name: the names most like it, or all names."""
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)

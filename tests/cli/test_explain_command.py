@@ -56,6 +56,11 @@ def test_a_sample_of_one_s_own(explain: Explain) -> None:
         "   45  100  112   61\n"
         "   99  208  220  115\n"
     ) in out
+    read, skipped = "  1  0  1  1  0  1  1  0  1\n", "  0  0  0  0  0  0  0  0  0\n"
+    assert out.endswith(
+        "\nHow often the windows read each pixel of the input:\n"
+        f"{read}{skipped}{read}{read}{skipped}{read}{read}"
+    )
 
 
 def test_a_list_shows_the_first_layer(explain: Explain) -> None:
@@ -76,7 +81,9 @@ def test_a_network(explain: Explain) -> None:
     out = done(explain("conv.stride=2", "data=cifar10"))
     lines = out.splitlines()
     assert lines[0] == "cifar10 3x32x32, channels 16-32-64: k3-s2-p1"
-    assert "conv1  k3 s2 p1                3x32x32  16x16x16   3     2             0" in lines
+    assert (
+        "conv1  k3 s2 p1                3x32x32  16x16x16   3     2             0    1–4" in lines
+    )
     assert "conv1     432  110,592  16.0 KiB     0+1        0     12 %" in lines
     assert (
         "24,346 parameters, 258,688 MACs and 23.0 KiB of activations per image, final map 2x2."
@@ -90,6 +97,8 @@ def test_a_network_for_programs(explain: Explain) -> None:
     assert (record["status"], record["variant"]) == ("possible", "k3-s2-p1")
     assert (record["params"], record["final_map"]) == (24_058, [2, 2])
     assert record["layers"][0]["out_shape"] == [16, 14, 14]
+    assert [layer["reads"] for layer in record["layers"]] == [[1, 4], [1, 1], [1, 4], [1, 4]]
+    assert record["paths"] == [1, 36]
     assert record["words"]["touches_padding"] == (
         "75 % of conv2's and conv3's outputs touch padding."
     )
@@ -102,7 +111,9 @@ def test_a_long_network_is_grouped_and_shown_in_full_on_request(explain: Explain
     lines = done(explain(*RESNET20, "conv.kernel_size=5")).splitlines()
     assert lines[0] == "cifar10 3x32x32, resnet20: k5-s1-p1"
     # 5 + 6 * 2 pixels; the map is 32 + 2 - 5 + 1 = 30.
-    assert "layer1 (6 layers)    k3 s1 p1  16x30x30  16x30x30  17     1             1" in lines
+    assert (
+        "layer1 (6 layers)    k3 s1 p1  16x30x30  16x30x30  17     1             1    4–9" in lines
+    )
     assert max(len(line) for line in lines if line.startswith(("conv", "layer"))) <= 80
     assert (
         "- 7 conv layers from layer2.2.conv2 on are unproductive: the receptive field of their"
@@ -136,10 +147,10 @@ def test_a_network_with_blurs(explain: Explain) -> None:
     rows = [" ".join(line.split()) for line in lines]
     # By hand: 3 + 2 = 5, a pool of 2 at a jump of 2: 7, and 2 * 2 more for its blur.
     for row in (
-        "conv1 k3 s1 p1 1x28x28 16x28x28 3 1 0",
-        "conv1.blur k3 s2 p1 reflect 16x28x28 16x14x14 5 2 0",
-        "pool1 k2 s1 p0 16x14x14 16x13x13 7 2 1",
-        "pool1.blur k3 s2 p1 reflect 16x13x13 16x7x7 11 4 1",
+        "conv1 k3 s1 p1 1x28x28 16x28x28 3 1 0 4–9",
+        "conv1.blur k3 s2 p1 reflect 16x28x28 16x14x14 5 2 0 1–9",
+        "pool1 k2 s1 p0 16x14x14 16x13x13 7 2 1 1–4",
+        "pool1.blur k3 s2 p1 reflect 16x13x13 16x7x7 11 4 1 4–9",
     ):
         assert row in rows
     # 9 multiply-accumulates for each of 16 x 14 x 14 numbers.
@@ -147,6 +158,20 @@ def test_a_network_with_blurs(explain: Explain) -> None:
     record = json.loads(done(explain("data=digits", "model.pool=blur", "--json")))
     assert (record["pool"], record["downsample"]) == ("blur", "conv")
     assert [layer["kind"] for layer in record["layers"]] == ["conv", "pool", "blur", "conv", "conv"]
+
+
+def test_the_picture_of_a_networks_read_counts(explain: Explain, tmp_path: Path) -> None:
+    picture = tmp_path / "reads.png"
+    out = done(explain(*RESNET20, "conv.stride=2", "--png", str(picture)))
+    assert out.endswith(f"\nwrote {picture}\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    picture.unlink()
+    assert explain("conv.kernel_size=7", "conv.padding=0", "--png", str(picture))[0] == 2
+    code, _, err = explain("--html", str(tmp_path / "page.html"), "--png", str(picture))
+    assert (code, err) == (
+        *(2, "error: --html shows a layer and --png a network: take one of them\n"),
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_impossible_network(explain: Explain) -> None:
@@ -259,7 +284,10 @@ def test_the_page_of_a_layer(explain: Explain, tmp_path: Path) -> None:
         (["--frob"], "unrecognized arguments: --frob: see --help\n"),
         (["--html"], "argument --html: expected one argument: see --help\n"),
         (["--html", ""], "--html must name a file, got nothing\n"),
-        (["--png", "x.png"], "--png is for grid, not for network: see --help\n"),
+        (
+            ["diff", "vs", "--png", "x.png"],
+            "--png is for network, grid, not for diff: see --help\n",
+        ),
         (["grid", "--run", "x"], "--run is for network, not for grid: see --help\n"),
         (["--run", "x"], "--run needs --html FILE here: see --help\n"),
         (["--layer", "conv1"], "--layer needs --html FILE here: see --help\n"),

@@ -55,6 +55,11 @@ TRUE = {
         network(2, 3, 0, (8, 8)),
         "conv1's stride 3 skips 1 of every 3 rows and columns: 36 of 64 pixels are used.",
     ),
+    # Windows 0-2, 2-4, 4-6 of 7: pixels 2 and 4 are read twice per axis.
+    "uneven_reads": (
+        network(3, 2, 0, (7, 7)),
+        "conv1 reads interior pixels 1, 2 or 4 times: stride 2 does not divide kernel size 3.",
+    ),
     # 7 windows an axis, the first and the last on the 2 pixels of padding: 49 - 25
     "padding_only_outputs": (
         network(2, 1, 2, (4, 4)),
@@ -115,6 +120,8 @@ TRUE = {
 ABSENT = {
     "unused_border": network(3, 2, 1, (27, 27)),
     "skipped_pixels": network(3, 3, 0, (9, 9)),
+    # Read twice, and once or not at all.
+    "uneven_reads": network([4, 1], [2, 3], 0, (12, 12), (1, 1)),
     "padding_only_outputs": network(2, 1, 1, (4, 4)),
     "touches_padding": network("1x3", 1, "0x1", (4, 5)),
     "grown_output": network(3, 1, 1, (5, 5)),
@@ -145,6 +152,28 @@ def test_the_sentence_where_the_threshold_is_reached(rule: str) -> None:
 @pytest.mark.parametrize("rule", ABSENT)
 def test_silence_where_it_is_not(rule: str) -> None:
     assert rule not in findings(ABSENT[rule])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "times"),
+    [
+        ("3x4", 2, "2 or 4 times: in height, stride 2 does not divide kernel size 3"),
+        (5, 2, "4, 6 or 9 times: stride 2 does not divide kernel size 5"),
+        ("3x5", "2x3", "1, 2 or 4 times: stride 2x3 does not divide kernel size 3x5"),
+    ],
+)
+def test_reads_of_other_strides(kernel: object, stride: object, times: str) -> None:
+    found = findings(network(kernel, stride, 0, (20, 20)))["uneven_reads"]
+    assert found == f"conv1 reads interior pixels {times}."
+
+
+def test_uneven_reads_multiply_through_layers() -> None:
+    # Along an axis, the paths from pixels 4 to 7 of 13 are 1, 3, 2 and 3: see test_read_counts.
+    assert findings(network(3, 2, 1, (13, 13), (1, 1)))["uneven_reads"] == (
+        "conv1 and conv2 read interior pixels 1, 2 or 4 times: stride 2 does not divide kernel size"
+        " 3; through all layers, the most read of the 4x4 pixels at the image's centre is read 9"
+        " times as often as the least read."
+    )
 
 
 def test_several_unproductive_layers_are_counted() -> None:

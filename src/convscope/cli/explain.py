@@ -28,6 +28,8 @@ What kernel size, stride and padding do, without training.
       Any network: sizes, receptive fields and costs per layer, and what stands out.
   python scripts/explain.py model=resnet20 data=cifar10 conv.kernel_size=7
       A long network's layers are grouped by stage; * is varied, ° unproductive. --all shows all.
+  python scripts/explain.py conv.stride=2 --png reads.png
+      Heat maps of how often each pixel is read: through all layers, and by each of them.
   python scripts/explain.py diff conv.stride=1 vs conv.kernel_size=5 conv.stride=2
       Two networks side by side, with differences marked. Each side is typed in full.
   python scripts/explain.py grid conv.kernel_size=1,3,5 conv.stride=1,2 conv.padding=0,half
@@ -49,7 +51,7 @@ All keys and groups: python scripts/train.py --help
 --layer NAME  with --html: a conv or pool layer; the first varied one by default
 --run RUN     with --html: that run's trained filters and a test image, such as
               outputs/default/mnist-k3-s1-p1-seed0-1a2b3c4d
---png FILE    write a grid's heat maps as a PNG picture
+--png FILE    write a PNG picture: a grid's heat maps, or how often a network reads each pixel
 --json        print JSON for programs
 
 An output size that is not whole is rounded down, as PyTorch does; some visualisers call it
@@ -57,7 +59,7 @@ invalid.
 """
 LARGEST_INPUT = 1_000
 _TAKES = {
-    "network": ("all", "html", "input", "json", "layer", "run"),
+    "network": ("all", "html", "input", "json", "layer", "png", "run"),
     "sample": ("input",),
     "diff": ("all", "html", "input", "json", "layer"),
     "grid": ("json", "html", "png"),
@@ -112,7 +114,7 @@ def _command() -> None:
         case "network" if args.html is not None:
             commands.write_layer_page(args.html, [args.overrides], page)
         case "network":
-            commands.network(args.overrides, args.json, args.all)
+            commands.network(args.overrides, args.json, args.all, args.png)
         case "diff" if args.html is not None:
             commands.write_layer_page(args.html, diff.split(args.overrides), page)
         case "diff":
@@ -157,6 +159,8 @@ def _check(command: str, options: set[str]) -> None:
     for option in sorted(options - set(_TAKES[command])):
         takers = [name for name, taken in _TAKES.items() if option in taken]
         raise UserError(f"--{option} is for {', '.join(takers)}, not for {command}: see --help")
+    if command == "network" and {"html", "png"} <= options:
+        raise UserError("--html shows a layer and --png a network: take one of them")
     if command in ("network", "diff") and "html" not in options:
         for option in sorted(options & {"input", "layer", "run"}):
             raise UserError(f"--{option} needs --html FILE here: see --help")

@@ -36,6 +36,7 @@ from convscope.geometry.network import (
     window_layers,
 )
 from convscope.geometry.parse import parse_conv
+from convscope.geometry.read_counts import path_counts, read_counts
 from convscope.geometry.receptive import receptive_pixels
 from convscope.geometry.suggest_fix import smallest_fix
 
@@ -65,6 +66,8 @@ __all__ = [
     "pair_token",
     "parse_conv",
     "parse_label",
+    "path_counts",
+    "read_counts",
     "receptive_pixels",
     "require_batch_norm",
     "smallest_fix",

@@ -137,10 +137,13 @@ class ConvAxis:
         start = output * self.stride - self.before
         return range(start, start + self.extent, self.dilation)
 
-    def pixels(self, output: int, size: int) -> list[int]:
-        """Return the input pixels that an output is computed from, ascending."""
-        found = {self.pixel_at(position, size) for position in self.window(output)}
-        return sorted(pixel for pixel in found if pixel is not None)
+    def reads(self, output: int, size: int) -> list[int]:
+        """Return the input pixel of each position of a window; zeros of padding are left out.
+
+        Padding that repeats pixels reads them again: such a pixel is returned twice.
+        """
+        found = (self.pixel_at(position, size) for position in self.window(output))
+        return [pixel for pixel in found if pixel is not None]
 
     def pixel_at(self, position: int, size: int) -> int | None:
         """Return the input pixel whose value a position has; None where zeros are padded."""

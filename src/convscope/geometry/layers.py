@@ -82,6 +82,9 @@ class Layer:
     def reads(self, axis: int, units: Collection[int], pixels: int) -> Collection[int]:
         """Return the pixels of an input that units of the output are computed from.
 
+        A pixel that a single unit reads several times, as through reflected padding, is returned as
+        often; so is one with a fixed weight above 1, as in the middle of a blur.
+
         Args:
             axis: 0 for height, 1 for width.
             units: indices of the output's units along the axis.
@@ -127,7 +130,7 @@ class Window(Layer):
     @override
     def reads(self, axis: int, units: Collection[int], pixels: int) -> Collection[int]:
         window = self.conv.axis(axis)
-        return {pixel for unit in units for pixel in window.pixels(unit, pixels)}
+        return [pixel for unit in units for pixel in window.reads(unit, pixels)]
 
 
 class WholeImage(Layer):
@@ -301,6 +304,12 @@ class Blur(Window):
     @override
     def macs(self, shape: Shape, out: Shape) -> int:
         return prod(self.conv.kernel_size) * prod(out)
+
+    @override
+    def reads(self, axis: int, units: Collection[int], pixels: int) -> Collection[int]:
+        stride = self.stride[axis]
+        middles = [unit * stride for unit in units] if stride > 1 else []
+        return [*super().reads(axis, units, pixels), *middles]
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class LayerGeometry:
     def windows_on_input(self, axis: int) -> int:
         """Return the number of windows along an axis that cover at least one input pixel."""
         window, outputs = self.conv.axis(axis), self.out_shape[1 + axis]
-        return sum(bool(window.pixels(output, self.size[axis])) for output in range(outputs))
+        return sum(bool(window.reads(output, self.size[axis])) for output in range(outputs))
 
 
 @dataclass(frozen=True)

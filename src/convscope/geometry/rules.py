@@ -9,8 +9,9 @@ from math import prod
 from convscope.geometry.factors import pair_token
 from convscope.geometry.layers import GlobalPool
 from convscope.geometry.network import LayerGeometry, NetworkGeometry
+from convscope.geometry.read_counts import interior_counts, path_counts
 from convscope.geometry.receptive import largest_receptive_field
-from convscope.text import counted, listed, share, size, with_article
+from convscope.text import counted, either, listed, share, size, times, with_article
 
 PADDING_SHARE = 0.5
 MACS_SHARE = 0.75
@@ -116,6 +117,67 @@ def skipped_pixels(geometry: NetworkGeometry) -> str | None:
         )
 
     return _sentence(_grouped(geometry, clause))
+
+
+@_rule("uneven reads", "interior pixels that are read, but some more often than others")
+def uneven_reads(geometry: NetworkGeometry) -> str | None:
+    """Find strides that do not divide the kernel size: windows overlap more on some pixels.
+
+    The gradient of the layer's input has a checkerboard pattern for the same reason: Odena,
+    Dumoulin and Olah, "Deconvolution and Checkerboard Artifacts" (Distill, 2016); Kinoshita and
+    Kiya, "Fixed Smooth Convolutional Layer for Avoiding Checkerboard Artifacts in CNNs" (2020).
+    The patterns of several layers multiply: through all layers, pools included, a pixel is read
+    along each path to a unit of the final map.
+    """
+
+    def clause(layer: LayerGeometry) -> str | None:
+        axes = zip(layer.conv.axes, layer.size, layer.out_shape[1:], strict=True)
+        counts = [interior_counts(*axis) - {0} for axis in axes]
+        uneven = [axis for axis in (0, 1) if len(counts[axis]) > 1]
+        if not uneven or not all(counts):
+            return None
+        together = sorted({rows * columns for rows in counts[0] for columns in counts[1]})
+        stride, kernel = layer.conv.stride, layer.conv.kernel_size
+        if len(uneven) == 2:
+            why = f"stride {pair_token(stride)} does not divide kernel size {pair_token(kernel)}"
+        else:
+            (axis,) = uneven
+            why = (
+                f"in {_SIDES[axis]}, stride {stride[axis]} does not divide"
+                f" kernel size {kernel[axis]}"
+            )
+        reads = either([f"{number:,}" for number in together])
+        return f"{{layers}} read{{s}} interior pixels {reads} times: {why}"
+
+    clauses = _grouped(geometry, clause)
+    return _sentence([*clauses, *_uneven_paths(geometry)] if clauses else [])
+
+
+def _uneven_paths(geometry: NetworkGeometry) -> list[str]:
+    """Return a clause on how often the pixels at the image's centre are read through all layers.
+
+    The number of neighbours that are compared is the largest jump, after which the pattern repeats.
+    """
+    image = geometry.input_shape[1:]
+    block = [max(layer.jump[axis] for layer in geometry.layers) for axis in (0, 1)]
+    if len(geometry.layers) == 1 or any(
+        not 0 < part < whole for part, whole in zip(block, image, strict=True)
+    ):
+        return []
+    paths = path_counts(geometry)
+    if paths is None:
+        return []
+    rows, columns = (
+        slice((whole - part) // 2, (whole + part) // 2)
+        for part, whole in zip(block, image, strict=True)
+    )
+    central = [number for row in paths[rows] for number in row[columns]]
+    if min(central) == 0:
+        return []
+    return [
+        f"through all layers, the most read of the {size(block)} pixels at the image's centre is"
+        f" read {times(max(central) / min(central))} as often as the least read"
+    ]
 
 
 @_rule("outputs of padding only", "at least 1 output of a layer")

@@ -56,22 +56,30 @@ class PageChoice:
     run: Path | None = None
 
 
-def network(overrides: Sequence[str], as_json: bool, every: bool) -> None:
-    """Print the geometry of one variant.
+def network(overrides: Sequence[str], as_json: bool, every: bool, png: Path | None) -> None:
+    """Print the geometry of one variant, and draw how often its pixels are read.
 
     Args:
         overrides: the overrides that select the variant.
         as_json: whether to print JSON.
         every: whether a long network's tables have a row per layer.
+        png: picture to write; None for no picture.
 
     Raises:
         ImpossibleVariant: the variant is impossible; the layers before the refused one are printed.
     """
     (variant,) = _variants(overrides)
+    if png is not None and variant.geometry is not None:
+        # Imported here, because only pictures need Matplotlib.
+        from convscope.lesson.read_maps import read_maps_png
+
+        replace_file(png, read_maps_png(variant.geometry, variant.title))
     if as_json:
         _print_json(records.variant_record(variant))
     else:
         _show_variant(new_console(), variant, every)
+        if png is not None and variant.geometry is not None:
+            print(f"\nwrote {png}")
     if variant.impossible is not None:
         sys.stdout.flush()
         raise variant.impossible
@@ -167,6 +175,10 @@ def sample(overrides: Sequence[str], input_size: Pair | None) -> None:
         return
     single = samples.sample(input_size or samples.TUTORIAL_INPUT, first_layer(overrides))
     _show_samples(console, [single], "conv1 = ")
+    if len(single.reads) <= _MOST_ROWS:
+        print_line(console)
+        print_line(console, "How often the windows read each pixel of the input:")
+        _print_matrix(console, single.reads)
 
 
 def rules(overrides: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from convscope.layer_table import (
     MEMORY,
     OUT,
     PARAMS,
+    READS,
     RECEPTIVE_FIELD,
     SKIPPED,
     TOUCHES_PADDING,
@@ -39,7 +40,7 @@ _UNPRODUCTIVE = Column(
     lambda layer: "yes" if layer.get("is_unproductive") else "no",
 )
 _COLUMNS = (
-    *(CONV, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE),
+    *(CONV, OUT, RECEPTIVE_FIELD, JUMP, FIRST_CENTRE, READS),
     *(PARAMS, MACS, MEMORY, UNUSED_BORDER, SKIPPED, TOUCHES_PADDING),
     _UNPRODUCTIVE,
 )

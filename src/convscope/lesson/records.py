@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from convscope.geometry import path_counts
 from convscope.geometry.rules import findings
+from convscope.layer_table import reads_of
 from convscope.lesson.diff import rows
 from convscope.lesson.grid import Grid
 from convscope.variant import Variant
@@ -33,6 +35,7 @@ def variant_record(variant: Variant) -> dict[str, Any]:
             "fix": variant.impossible.fix,
         }
     geometry = variant.geometry
+    paths = path_counts(geometry)
     return record | {
         "status": "possible",
         "padding_policy": geometry.padding_policy,
@@ -40,7 +43,8 @@ def variant_record(variant: Variant) -> dict[str, Any]:
         "macs": geometry.macs,
         "final_map": list(geometry.final_map),
         "receptive_field": list(geometry.receptive_field),
-        "layers": geometry.as_records(),
+        "paths": None if paths is None else [min(map(min, paths)), max(map(max, paths))],
+        "layers": [layer | {"reads": list(reads_of(layer))} for layer in geometry.as_records()],
         "words": findings(geometry),
     }
 

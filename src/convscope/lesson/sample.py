@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from convscope.errors import UserError
-from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token
+from convscope.geometry import FACTORS, ConvSpec, Pair, pair_token, read_counts
 from convscope.geometry.factors import symmetric
 from convscope.geometry.label import short_padding
+from convscope.geometry.layers import Conv
 from convscope.lesson.sentences import about_kernel, about_padding, about_stride, lesson, one_layer
 
 TUTORIAL_INPUT = (5, 5)
@@ -48,6 +49,7 @@ class Sample:
         input: rows of the input (height, width).
         output_shape: (batch, channels, height, width).
         output: rows of the output (height, width).
+        reads: how often the windows read each pixel of the input (height, width).
         first_sum: the sum that gives the first output; "" for a window of more than 16 values.
         sentences: explanations of the output.
     """
@@ -56,6 +58,7 @@ class Sample:
     input: list[list[int]]
     output_shape: tuple[int, ...]
     output: list[list[int]]
+    reads: list[list[int]]
     first_sum: str
     sentences: list[str]
 
@@ -155,11 +158,13 @@ def _sample(input_size: Pair, conv: ConvSpec, sentences: Sequence[str]) -> Sampl
         # PyTorch warns that it copies the input for `same` with an even kernel.
         warnings.simplefilter("ignore", UserWarning)
         output = layer(numbers)
+    rows, columns = read_counts(Conv(1, conv), input_size, tuple(output.shape[2:]))
     return Sample(
         constructor=constructor(conv, 1, 1),
         input=numbers[0, 0].long().tolist(),
         output_shape=tuple(output.shape),
         output=output[0, 0].long().tolist(),
+        reads=[[row * column for column in columns] for row in rows],
         first_sum=_first_sum(input_size, conv, int(output[0, 0, 0, 0])),
         sentences=list(sentences),
     )

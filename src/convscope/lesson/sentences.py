@@ -22,13 +22,14 @@ from convscope.geometry.rules import (
     even_kernel,
     padding_only_outputs,
     skipped_pixels,
+    uneven_reads,
     unused_border,
 )
 from convscope.networks.stack import stack
 from convscope.text import counted, size
 
 _NO_PADDING = symmetric((0, 0))
-_ONE_LAYER_RULES = (unused_border, skipped_pixels, padding_only_outputs, even_kernel)
+_ONE_LAYER_RULES = (unused_border, skipped_pixels, uneven_reads, padding_only_outputs, even_kernel)
 
 
 def one_layer(input_size: Pair, conv: ConvSpec) -> NetworkGeometry:

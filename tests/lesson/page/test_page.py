@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from convscope.errors import UserError
+from convscope.geometry import read_counts
+from convscope.geometry.layers import Conv
 from convscope.lesson.page import write_page
 from convscope.lesson.page.layer import page_layer
 
@@ -40,11 +42,14 @@ def by_torch(
     padding: Any,
     dilation: Any = 1,
     mode: str = "zeros",
+    shift: tuple[int, int] = (0, 0),
 ) -> list[list[float]]:
-    """The all-ones convolution of 0, 1, 2, … by `torch.nn.Conv2d`."""
+    """The all-ones convolution of 0, 1, 2, …, moved down and right, by `torch.nn.Conv2d`."""
     import torch
 
     image = torch.arange(size[0] * size[1], dtype=torch.float32).reshape(1, 1, *size)
+    down, right = shift
+    image = torch.nn.functional.pad(image, (right, -right, down, -down))
     if padding != "same":
         (top, bottom), (left, right) = padding
         fill = mode.replace("zeros", "constant")
@@ -83,7 +88,7 @@ def test_fifty_random_settings_agree_with_torch(plain: Path, lesson: Open) -> No
     for _ in range(25):
         size = draw.randint(1, 12), draw.randint(1, 12)
         page.input_size(f"{size[0]}x{size[1]}")
-        for setting in (page.first, page.second):
+        for index, setting in enumerate((page.first, page.second)):
             kernel, stride = ((draw.randint(1, 5), draw.randint(1, 5)) for _ in range(2))
             pixels = f"{draw.randint(0, 2)}x{draw.randint(0, 2)}"
             names = ["valid", "half", "full", "same", "same_tf", "1+0x0+2"]
@@ -105,6 +110,10 @@ def test_fifty_random_settings_agree_with_torch(plain: Path, lesson: Open) -> No
                 assert setting.text(".impossible").startswith("Impossible."), (size, typed)
                 continue
             assert setting.output() == expected, (size, typed)
+            rows, columns = read_counts(Conv(1, conv), size, conv.output_size(size))
+            assert page.page.evaluate("at => convscope.reads(at)", index) == [
+                [row * column for column in columns] for row in rows
+            ], (size, keys)
             borders = [
                 axis.unused_border(pixels) for axis, pixels in zip(conv.axes, size, strict=True)
             ]
@@ -127,6 +136,126 @@ def told(image: list[int], padding: list[int]) -> str:
         if len(parts) > 1
         else (parts or ["none"])[0]
     )
+
+
+def test_which_outputs_move_with_a_shifted_input(plain: Path, lesson: Open) -> None:
+    draw = random.Random(5)
+    page = lesson(plain)
+    arrows = (("Shift up", "Shift down"), ("Shift left", "Shift right"))
+    for _ in range(15):
+        size = draw.randint(5, 9), draw.randint(5, 9)
+        page.input_size(f"{size[0]}x{size[1]}")
+        conv = draw.choice([1, 2, 3, 4]), draw.choice([1, 1, 2, 3]), draw.choice([0, 1, 2])
+        mode = draw.choice(["zeros", "zeros", "reflect", "circular"])
+        keys = dict(zip(("kernel_size", "stride", "padding"), conv, strict=True))
+        page.first.type(**keys, padding_mode=mode)
+        page.button("Reset").evaluate("button => button.click()")
+        shift = draw.randint(-3, 3), draw.randint(-3, 3)
+        for pixels, names in zip(shift, arrows, strict=True):
+            for _ in range(abs(pixels)):
+                page.button(names[pixels > 0]).click()
+        kernel, stride, padding = conv
+        sides = ((padding, padding), (padding, padding))
+        before = by_torch(size, kernel, stride, sides, 1, mode)
+        after = by_torch(size, kernel, stride, sides, 1, mode, shift)
+        assert page.first.output() == after
+        if shift == (0, 0):
+            assert page.page.evaluate("convscope.moved(0)") is None
+            continue
+        down, right = (int(pixels / stride) for pixels in shift)
+        moved = [
+            [
+                0 <= row - down < len(before)
+                and 0 <= column - right < len(before[0])
+                and value == before[row - down][column - right]
+                for column, value in enumerate(values)
+            ]
+            for row, values in enumerate(after)
+        ]
+        assert page.page.evaluate("convscope.moved(0)") == moved, (conv, mode, shift)
+        hatched = sum(not one for row in moved for one in row)
+        assert page.first.legend["Does not move with the input"].startswith(f"{hatched} output")
+
+
+def test_a_shift_in_sentences(plain: Path, lesson: Open) -> None:
+    page = lesson(plain)
+    page.compare()
+    page.input_size("7")
+    page.first.type(padding=1)
+    page.second.type(padding=1)
+    assert page.button("Reset").is_disabled()
+    page.button("Shift right").click()
+    assert page.first.text(".status").startswith("Step 49 of 49")
+    assert page.first.text(".moved-text") == (
+        "Input shifted 1 right: 35 of 49 outputs (71 %) move with it, 1 right."
+        " The other 14, hatched, are at the border."
+    )
+    assert page.second.text(".moved-text") == (
+        "Input shifted 1 right, 0.5 of the stride: the outputs cannot move with it."
+        " All 16, hatched, are new values."
+    )
+    page.button("Shift right").click()
+    assert page.second.text(".moved-text") == (
+        "Input shifted 2 right: 8 of 16 outputs (50 %) move with it, 1 right."
+        " The other 8, hatched, are at the border."
+    )
+    page.button("Shift up").click()
+    assert page.page.locator("#shift-text").inner_text() == "2 right and 1 up"
+    page.button("Reset").click()
+    assert not page.first.root.locator(".moved-text").is_visible()
+    assert page.second.output() == by_torch((7, 7), 3, 2, ((1, 1), (1, 1)))
+
+
+def test_read_counts_in_sentences_and_in_the_legend(plain: Path, lesson: Open) -> None:
+    page = lesson(plain)
+    page.input_size("7")
+    page.first.type(padding=1)
+    assert not page.first.root.locator(".reads-text").is_visible()
+    page.page.get_by_label("Count how often each pixel is read").check()
+    reads = lambda: page.first.text(".reads-text")  # noqa: E731
+    assert reads() == (
+        "Pixels are read 4 to 9 times. Away from the border it is 9 times: fewer windows reach"
+        " the border."
+    )
+    assert page.first.legend["Read 9 times"] == "25 pixels"
+    page.first.type(stride=2)
+    assert reads() == (
+        "Pixels are read 1 to 4 times. Away from the border it is 1, 2 or 4 times: stride 2 does"
+        " not divide kernel size 3."
+    )
+    legend = page.first.legend
+    counts = [legend[f"Read {times}"] for times in ("once", "2 times", "4 times")]
+    assert counts == ["16 pixels", "24 pixels", "9 pixels"]
+    page.first.type(kernel_size=1, padding=0)
+    assert reads() == (
+        "Pixels are read once or never. Away from the border it is once or never: the windows"
+        " leave gaps."
+    )
+    page.first.type(kernel_size=3, stride=1, padding=1, padding_mode="reflect")
+    assert reads() == (
+        "Pixels are read 4 to 16 times. Away from the border it is 9 times: padding repeats pixels"
+        " near the border."
+    )
+    page.first.type(kernel_size=2, stride=2, padding=0, padding_mode="zeros")
+    page.input_size("6")
+    assert reads() == "Every pixel is read once."
+    page.first.type(kernel_size=3, stride=1, padding="full")
+    assert reads() == "Every pixel is read 9 times."
+    page.first.type(kernel_size=11)
+    assert "Read 121 times" in page.first.legend
+    page.first.type(kernel_size=9, padding=0)
+    assert page.first.text(".impossible").startswith("Impossible.")
+    assert not page.first.root.locator(".reads-text").is_visible()
+
+
+def test_the_most_read_pixel_has_the_fullest_shade(plain: Path, lesson: Open) -> None:
+    page = lesson(plain)
+    page.input_size("8")
+    page.first.type(stride=2)
+    page.page.get_by_label("Count how often each pixel is read").check()
+    canvas = page.first.root.locator(".input canvas")
+    once, twice, four_times = canvas.evaluate(PROBES["shades"], [[1, 1], [1, 2], [2, 2]])
+    assert sum(once) > sum(twice) + 30 > sum(four_times) + 60
 
 
 def test_every_window_shows_its_products_and_their_sum(plain: Path, lesson: Open) -> None:
@@ -314,7 +443,9 @@ def test_by_keyboard_alone(plain: Path, lesson: Open) -> None:
     assert all(stop["visible"] for stop in stops), stops
     assert [stop["name"] for stop in stops] == [
         *("Input size", "Input size, height and width"),
-        *("Compare with a second setting", "Separate input height and width"),
+        *("Compare with a second setting", "Count how often each pixel is read"),
+        "Separate input height and width",
+        *("Shift left", "Shift right", "Shift up", "Shift down"),
         "Window on the input, setting",
         *("Kernel size", "Kernel size, height and width", "Stride", "Stride, height and width"),
         *("Padding", "Padding, height and width", "valid", "half", "full", "same", "same_tf"),
@@ -395,6 +526,16 @@ STATES: dict[str, Callable[[Any], None]] = {
         page.first.type(kernel_size="2x3", stride="3x4", padding="1x2"),
         page.first.output(),
     ),
+    "counted": lambda page: (
+        page.compare(),
+        page.input_size("14x9"),
+        page.page.get_by_label("Count how often each pixel is read").check(),
+    ),
+    "shifted": lambda page: (
+        page.compare(),
+        page.button("Shift right").click(),
+        page.button("Shift down").click(),
+    ),
     "wrong": lambda page: (page.first.field("Stride").fill("x"), page.first.field("Stride").blur()),
     "large": lambda page: (
         page.input_size("64x40"),
@@ -459,7 +600,9 @@ def test_on_paper_nothing_overlaps_and_nothing_is_there_to_press(
         page.page.emulate_media(media="print", color_scheme="dark")
         page.page.set_viewport_size({"width": width, "height": 1000})
         assert page.page.evaluate(PROBES["misplaced"]) == [], state
-        controls = page.page.locator("input[type=range], .transport, .names, [type=checkbox]")
+        controls = page.page.locator(
+            "input[type=range], .transport, .names, [type=checkbox], .shift button"
+        )
         assert controls.filter(visible=True).count() == 0
         page.page.emulate_media(media="screen", color_scheme="dark")
         page.page.set_viewport_size({"width": 1300, "height": 800})
@@ -511,6 +654,8 @@ def test_text_stands_out_from_its_ground(plain: Path, lesson: Open, scheme: str)
     page.first.type(kernel_size=9)
     page.first.field("Stride").fill("0")
     page.first.field("Stride").blur()
+    page.page.get_by_label("Count how often each pixel is read").check()
+    page.button("Shift right").click()
     faint = page.page.evaluate(PROBES["faint"])
     assert faint == []
 

@@ -74,6 +74,14 @@ def test_both_settings_agree_with_torch(
     page.second.type(stride="2x4", padding="full")
     agree(page.first, as_trained(digits, two), weight[1:2], stride=1, padding=1)
     agree(page.second, as_trained(digits, two), weight[1:2], stride=(2, 4), padding=2)
+    # Zeros come in, which are the mean colour.
+    for arrow in ("Shift left", "Shift up", "Shift up"):
+        page.button(arrow).click()
+    shifted = torch.nn.functional.pad(as_trained(digits, two), (-1, 1, -2, 2))
+    agree(page.first, shifted, weight[1:2], stride=1, padding=1)
+    assert page.first.text(".moved-text").startswith("Input shifted 1 left and 2 up: ")
+    assert "are at the border." in page.first.text(".moved-text")
+    page.button("Reset").click()
     page.page.get_by_label("Numbers").check()
     assert page.first.field("Kernel size").is_enabled()
     assert page.first.output()[0] == [12, 21, 27, 33, 24]

@@ -135,6 +135,47 @@ function tooWide({ padding_mode: mode }, axes) {
 const positionsOf = (axis, output) =>
   axis.taps.map((tap) => axis.positions[output * axis.stride + tap]);
 
+// Returns how often the windows read each pixel along one axis; zeros of padding are no pixels, other
+// padding reads pixels again.
+function axisReads(axis) {
+  const reads = new Array(axis.size).fill(0);
+  for (let output = 0; output < axis.out; output++) {
+    for (const { pixel } of positionsOf(axis, output)) if (pixel !== null) reads[pixel]++;
+  }
+  return reads;
+}
+
+// Returns how often each pixel of the input is read, row by row.
+function readsOf({ axes }) {
+  const [rows, columns] = axes.map(axisReads);
+  return rows.flatMap((row) => columns.map((column) => row * column));
+}
+
+// Returns how often the pixels of an axis are read that no further window would read: [0, 1, 2], or
+// nothing where windows are too few.
+function interiorReads({ size, before, stride, extent, taps, out }) {
+  const reads = new Set();
+  const end = Math.min(size, out * stride - before);
+  for (let pixel = Math.max(0, extent - stride - before); pixel < end; pixel++) {
+    reads.add(taps.filter((tap) => (pixel + before - tap) % stride === 0).length);
+  }
+  return [...reads];
+}
+
+// Returns which outputs of a shifted input are those of the input before, "by" as many outputs as the
+// shift has whole strides: true or false for each output in "moved".
+function movedOutputs({ axes }, output, before, shift) {
+  const by = shift.map((pixels, axis) => Math.trunc(pixels / axes[axis].stride) || 0);
+  const [rows, columns] = axes.map((axis) => axis.out);
+  const moved = Array.from(output, (value, index) => {
+    const row = Math.floor(index / columns) - by[0];
+    const column = (index % columns) - by[1];
+    const inside = row >= 0 && row < rows && column >= 0 && column < columns;
+    return inside && value === before[row * columns + column];
+  });
+  return { shift, by, moved, count: moved.filter(Boolean).length };
+}
+
 // Returns all products of one window, per channel: rows of {value, weight, product, padding}.
 function productsAt(geometry, channels, weights, index) {
   const [vertical, horizontal] = geometry.axes;

@@ -1,14 +1,16 @@
 // Draws grids on canvases. Colours come from the style sheet, which knows dark and light mode.
 
 const NUMBERS_FROM = 20; // cell size, in pixels, from which its number is legible
+const SMALLEST = 7.5; // smallest font size, in pixels
 const LINES_FROM = 12; // cell size, in pixels, from which lines are drawn between cells
+const READS_SHADE = 0.6; // share of the full shade that the most read pixel gets; numbers lie on it
 const PRINTED_RATIO = 3; // printed dots per pixel
 const FULL_SHADE = 0.97; // quantile of the outputs' sizes that gets the full shade
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
   const names = ["surface", "ink", "muted", "line", "padding", "padding-mark", "unused",
-    "unused-mark", "skipped", "skipped-mark", "positive", "negative"];
+    "unused-mark", "skipped", "skipped-mark", "positive", "negative", "reads", "changed"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
@@ -63,7 +65,7 @@ function fontSize(cell, texts) {
 }
 
 function write(context, text, x, y, size, colour) {
-  if (size < 7.5) return;
+  if (size < SMALLEST) return;
   context.font = `${size}px system-ui, sans-serif`;
   context.fillStyle = colour;
   context.fillText(text, x, y);
@@ -75,7 +77,7 @@ function writeOver(context, text, x, y, size, colour, ground) {
   context.lineWidth = 3;
   context.lineJoin = "round";
   context.font = `${size}px system-ui, sans-serif`;
-  if (size >= 7.5) context.strokeText(text, x, y);
+  if (size >= SMALLEST) context.strokeText(text, x, y);
   write(context, text, x, y, size, colour);
 }
 
@@ -87,8 +89,8 @@ function outline(context, x, y, cell, colour) {
 }
 
 // Draws the padded input. extent: [rows, columns] of the drawing; larger than the padded input
-// if the kernel is.
-function drawInput(canvas, geometry, source, cell, extent) {
+// if the kernel is; reads: how often each pixel is read, if that is drawn in place of its value.
+function drawInput(canvas, geometry, source, cell, extent, reads) {
   const context = prepare(canvas, extent[0], extent[1], cell);
   const paint = colours();
   const washes = {
@@ -98,7 +100,8 @@ function drawInput(canvas, geometry, source, cell, extent) {
   const padding = pattern(context, paint.padding, paint["padding-mark"], "rising");
   const [vertical, horizontal] = geometry.axes;
   const pixels = source.channels[0];
-  const size = source.colour ? 0 : fontSize(cell, [String(pixels[pixels.length - 1])]);
+  const size = fontSize(cell, [String(Math.max(...(reads ?? (source.colour ? [] : pixels))))]);
+  const most = reads && Math.max(1, ...reads);
   vertical.positions.forEach((row, i) => horizontal.positions.forEach((column, j) => {
     const [x, y] = [j * cell, i * cell];
     const outside = row.padding || column.padding;
@@ -106,8 +109,11 @@ function drawInput(canvas, geometry, source, cell, extent) {
     const at = row.pixel * horizontal.size + column.pixel;
     const kind = [row.kind, column.kind].includes("unused") ? "unused"
       : [row.kind, column.kind].includes("skipped") ? "skipped" : "covered";
-    const left = geometry.possible && kind !== "covered";
-    context.fillStyle = outside ? padding : source.colour ? source.colour(at) : paint.surface;
+    const count = reads && !outside ? reads[at] : 0;
+    const left = geometry.possible && kind !== "covered" && !count;
+    context.fillStyle = outside ? padding
+      : count ? mixed(paint.surface, paint.reads, (READS_SHADE * count) / most)
+        : source.colour ? source.colour(at) : paint.surface;
     context.fillRect(x, y, cell, cell);
     if (left) {
       context.globalAlpha = source.colour ? 0.55 : 1;
@@ -119,10 +125,10 @@ function drawInput(canvas, geometry, source, cell, extent) {
       context.fillStyle = washes[kind];
       context.fillRect(x, y, cell, cell);
     }
-    if (!source.colour || outside || left) outline(context, x, y, cell, paint.line);
-    if (!source.colour && cell >= NUMBERS_FROM) {
+    if (!source.colour || outside || left || reads) outline(context, x, y, cell, paint.line);
+    if ((reads ? !outside : !source.colour) && cell >= NUMBERS_FROM) {
       const middle = [x + cell / 2, y + cell / 2 + 0.5, size];
-      const text = isZero ? "0" : String(pixels[at]);
+      const text = reads ? String(count) : isZero ? "0" : String(pixels[at]);
       if (outside || left) writeOver(context, text, ...middle, paint.muted, left ? paint[kind] : paint.padding);
       else write(context, text, ...middle, paint.ink);
     }
@@ -137,7 +143,8 @@ function mixed(from, to, share) {
 
 // Draws the first `filled` values of the output, row by row; the other cells stay empty. Numbers are
 // written where they fit, except on an image's feature map, where they would hide the shades.
-function drawOutput(canvas, { geometry, source, output }, filled, cell) {
+// What does not move with a shifted input is hatched.
+function drawOutput(canvas, { geometry, source, output, moved }, filled, cell) {
   const [rows, columns] = geometry.axes.map((axis) => axis.out);
   const context = prepare(canvas, rows, columns, cell);
   const paint = colours();
@@ -145,7 +152,8 @@ function drawOutput(canvas, { geometry, source, output }, filled, cell) {
   const largest = sizes[Math.ceil(FULL_SHADE * sizes.length) - 1] || 1;
   const texts = cell >= NUMBERS_FROM && !source.colour ? Array.from(output, shortNumber) : [];
   const size = fontSize(cell, texts);
-  const strongest = texts.length && size >= 7.5 ? 0.4 : 1;
+  const strongest = texts.length && size >= SMALLEST ? 0.4 : 1;
+  const changed = moved && pattern(context, null, paint.changed, "falling");
   for (let index = 0; index < geometry.count; index++) {
     const [x, y] = [(index % columns) * cell, Math.floor(index / columns) * cell];
     if (index < filled) {
@@ -154,7 +162,15 @@ function drawOutput(canvas, { geometry, source, output }, filled, cell) {
       const share = strongest * Math.min(1, Math.abs(value) / largest);
       context.fillStyle = mixed(paint.surface, colour, share);
       context.fillRect(x, y, cell, cell);
-      if (texts.length) write(context, texts[index], x + cell / 2, y + cell / 2 + 0.5, size, paint.ink);
+      const middle = [x + cell / 2, y + cell / 2 + 0.5, size];
+      const ground = context.fillStyle;
+      const hatched = moved && !moved.moved[index];
+      if (hatched) {
+        context.fillStyle = changed;
+        context.fillRect(x, y, cell, cell);
+      }
+      if (texts.length && hatched) writeOver(context, texts[index], ...middle, paint.ink, ground);
+      else if (texts.length) write(context, texts[index], ...middle, paint.ink);
     }
     if (!source.colour || index >= filled) outline(context, x, y, cell, paint.line);
   }

@@ -28,7 +28,7 @@ class Page {
   constructor(content) {
     const byId = (id) => document.getElementById(id);
     this.at = Object.fromEntries(["size", "compare", "inputs", "filters", "panes", "play", "step",
-      "step-text", "speed", "source-text", "size-apart", "size-apart-label", "main", "title", "about"].map((id) => [id, byId(id)]));
+      "step-text", "speed", "reads", "shift-text", "source-text", "size-apart", "size-apart-label", "main", "title", "about"].map((id) => [id, byId(id)]));
     this.largest = content.largest;
     this.trained = decodeTrained(content.trained);
     this.size = content.input;
@@ -36,6 +36,8 @@ class Page {
     this.image = this.trained ? 0 : null; // index of the test image; null for the numbers
     this.filter = this.trained ? edgeFilter(this.trained.filters, this.trained.kernel) : 0;
     this.compare = content.compare;
+    this.reads = false; // whether the input shows how often each pixel is read
+    this.shift = [0, 0]; // pixels that the input is moved, [down, right]
     this.step = 0;
     this.playing = null;
     this.panes = content.panes.map((setting, index) =>
@@ -62,7 +64,15 @@ class Page {
 
   // The input and weights that the panes show.
   source() {
+    return this.isShifted() ? shiftedSource(this.unshifted(), this.shift) : this.unshifted();
+  }
+
+  unshifted() {
     return this.image === null ? countingInput(this.size) : this.trained.images[this.image];
+  }
+
+  isShifted() {
+    return this.shift.some(Boolean);
   }
 
   weights(kernel) {
@@ -71,6 +81,14 @@ class Page {
 
   locked() {
     return this.image === null ? null : this.trained.kernel;
+  }
+
+  // Shifts the input, at most out of sight, and fills the output.
+  setShift(shift) {
+    const { size } = this.unshifted();
+    this.shift = shift.map((pixels, axis) => Math.max(-size[axis], Math.min(size[axis], pixels)));
+    this.step = Math.max(0, this.steps() - 1);
+    this.update();
   }
 
   setSize(value) {
@@ -100,6 +118,9 @@ class Page {
     this.at["size-apart"].checked = this.sizeApart;
     this.at.size.hidden = this.at["size-apart-label"].hidden = this.image !== null;
     this.at.filters.hidden = this.image === null;
+    this.at.reads.checked = this.reads;
+    this.at["shift-text"].textContent = shiftText(this.shift);
+    document.querySelector("[data-shift=reset]").disabled = !this.isShifted();
     this.at["source-text"].textContent = this.sourceText();
     const last = Math.max(0, this.steps() - 1);
     this.step = full ? last : Math.min(this.step, last);
@@ -209,6 +230,17 @@ class Page {
       this.compare = this.at.compare.checked;
       this.update();
     });
+    this.at.reads.addEventListener("change", () => {
+      this.reads = this.at.reads.checked;
+      this.update();
+    });
+    for (const button of document.querySelectorAll("[data-shift]")) {
+      button.addEventListener("click", () => {
+        const moves = { left: [0, -1], right: [0, 1], up: [-1, 0], down: [1, 0] };
+        const move = moves[button.dataset.shift];
+        this.setShift(move ? this.shift.map((pixels, axis) => pixels + move[axis]) : [0, 0]);
+      });
+    }
     this.at["size-apart"].addEventListener("change", () => {
       this.sizeApart = this.at["size-apart"].checked;
       if (!this.sizeApart) this.size = [this.size[0], this.size[0]];
@@ -267,18 +299,26 @@ class Page {
 
 const page = new Page(CONTENT);
 
-// For programs: the state, and an output as rows of exact numbers, null if it is impossible.
+// Returns values of a pane as rows of `columns`; null if its setting is impossible.
+function rowsOf(pane, values, columns) {
+  if (!pane.geometry.possible) return null;
+  return Array.from({ length: values.length / columns }, (_, row) =>
+    Array.from(values.slice(row * columns, (row + 1) * columns)));
+}
+
+// For programs: the state, and as rows of a setting: its output in exact numbers, which outputs move
+// with the shifted input, and how often each pixel of the input is read.
 window.convscope = {
   state: () => ({
     step: page.step, steps: page.steps(), playing: page.playing !== null, compare: page.compare,
+    reads: page.reads, shift: page.shift,
     image: page.image, filter: page.image === null ? null : page.filter, input: page.source().size,
     panes: page.shown().map((pane) => ({ ...pane.effective(), possible: pane.geometry.possible, index: pane.index })),
   }),
-  output: (index) => {
-    const { geometry, output } = page.panes[index];
-    if (!geometry.possible) return null;
-    const columns = geometry.axes[1].out;
-    return Array.from({ length: geometry.axes[0].out }, (_, row) =>
-      Array.from(output.subarray(row * columns, (row + 1) * columns)));
-  },
+  output: (index) =>
+    rowsOf(page.panes[index], page.panes[index].output, page.panes[index].geometry.axes[1].out),
+  moved: (index) => page.panes[index].moved
+    && rowsOf(page.panes[index], page.panes[index].moved.moved, page.panes[index].geometry.axes[1].out),
+  reads: (index) =>
+    rowsOf(page.panes[index], page.panes[index].reads, page.panes[index].geometry.axes[1].size),
 };

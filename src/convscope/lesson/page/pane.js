@@ -18,7 +18,8 @@ function scrollable(element, label) {
 }
 
 class Pane {
-  // setting: a value for each factor; app: source(), weights(kernel), locked(), go(step), update()
+  // setting: a value for each factor; app: source(), unshifted(), isShifted(), shift, reads,
+  // weights(kernel), locked(), go(step), update()
   constructor(index, setting, app) {
     this.app = app;
     this.setting = setting;
@@ -83,8 +84,11 @@ class Pane {
     this.geometry = geometryOf(setting, this.source.size);
     this.weights = this.app.weights(setting.kernel_size);
     const { geometry } = this;
-    this.output = geometry.possible
-      ? convolve(geometry, this.source.channels, this.weights) : new Float64Array(0);
+    const convolved = ({ channels }) => convolve(geometry, channels, this.weights);
+    this.output = geometry.possible ? convolved(this.source) : new Float64Array(0);
+    this.reads = geometry.possible ? readsOf(geometry) : null;
+    this.moved = geometry.possible && this.app.isShifted()
+      ? movedOutputs(geometry, this.output, convolved(this.app.unshifted()), this.app.shift) : null;
     this.find(".name").textContent = name;
     this.find(".whose").textContent = name;
     this.find(".variant").textContent = variantLabel(setting, geometry);
@@ -96,7 +100,14 @@ class Pane {
     this.find(".floor").classList.toggle("uneven", isUneven(geometry));
     this.find(".floor").textContent = floorText(geometry);
     this.showLegend();
+    this.showText(".reads-text", this.app.reads && this.reads && readsText(geometry, this.reads));
+    this.showText(".moved-text", this.moved && movedText(geometry, this.moved));
     this.showValues();
+  }
+
+  showText(selector, text) {
+    this.find(selector).hidden = !text;
+    this.find(selector).textContent = text || "";
   }
 
   showFields(setting) {
@@ -137,9 +148,10 @@ class Pane {
   }
 
   showLegend() {
-    this.find(".legend").innerHTML = legendItems(this.geometry, this.output).map(([kind, name, text]) =>
-      `<li><span class="swatch ${kind}"></span><span>${name}${text && ": "}<b>${text}</b></span></li>`)
-      .join("");
+    const items = legendItems(this.geometry, this.output, this.app.reads && this.reads, this.moved);
+    this.find(".legend").innerHTML = items.map(([kind, name, text, share = 1]) =>
+      `<li><span class="swatch ${kind}" style="--share: ${100 * share}%"></span>` +
+      `<span>${name}${text && ": "}<b>${text}</b></span></li>`).join("");
   }
 
   // Returns rows and columns of the input's drawing: the kernel may be larger than the padded input.
@@ -177,7 +189,8 @@ class Pane {
       (String(size) === String(padded) ? "" : `, padded ${times(padded)}`);
     this.find(".output figcaption").innerHTML = `<b>Output</b> ${times(axes.map((axis) => axis.out))}` +
       (this.unit === cell ? "" : `, drawn ${this.enlarged()}× larger`);
-    drawInput(this.find(".input canvas"), geometry, this.source, cell, this.extent());
+    drawInput(this.find(".input canvas"), geometry, this.source, cell, this.extent(),
+      this.app.reads ? this.reads : null);
     const frame = this.find(".input .window");
     frame.style.width = `${axes[1].extent * cell}px`;
     frame.style.height = `${axes[0].extent * cell}px`;

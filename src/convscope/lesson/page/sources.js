@@ -24,7 +24,11 @@ function decodeImage({ mean, std, size }, label, pixels) {
     return Float64Array.from({ length: size[0] * size[1] }, (_, at) =>
       Math.fround(Math.fround(pixels[at * depth + channel] - centre) * scale));
   });
-  return { label, size, channels, colour: (at) => pixelColour(pixels, at, depth) };
+  return {
+    label, size, channels,
+    colour: (at) => pixelColour(pixels, at, depth),
+    zero: pixelColour(mean, 0, depth),
+  };
 }
 
 function pixelColour(pixels, at, depth) {
@@ -36,6 +40,24 @@ function pixelColour(pixels, at, depth) {
 function countingInput(size) {
   const values = Float64Array.from({ length: size[0] * size[1] }, (_, at) => at);
   return { label: "numbers", size, channels: [values], colour: null };
+}
+
+// Returns a source whose pixels are moved [down, right]; zeros come in, in an image the mean colour.
+function shiftedSource(source, [down, right]) {
+  const [height, width] = source.size;
+  const origins = Array.from({ length: height * width }, (_, at) => {
+    const row = Math.floor(at / width) - down;
+    const column = (at % width) - right;
+    const inside = row >= 0 && row < height && column >= 0 && column < width;
+    return inside ? row * width + column : null;
+  });
+  const { colour, zero } = source;
+  return {
+    ...source,
+    channels: source.channels.map((values) =>
+      Float64Array.from(origins, (origin) => (origin === null ? 0 : values[origin]))),
+    colour: colour && ((at) => (origins[at] === null ? zero : colour(origins[at]))),
+  };
 }
 
 const onesKernel = ([height, width]) => [new Float64Array(height * width).fill(1)];

@@ -22,7 +22,7 @@ from convscope.variant import recorded_graph
 _PREFIXES = ("network.features", "network")
 """Of weights in a checkpoint: in networks made from a graph, and in foreign ones."""
 _MOST_FILTERS = 64
-_FILTER_BYTES = 88_000
+_FILTER_BYTES = 72_000
 _MOST_IMAGES = 6
 _LARGEST_SIDE = 64
 

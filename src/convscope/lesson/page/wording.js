@@ -4,6 +4,7 @@ const AXES = ["height", "width"];
 const PIECES = [["row", "rows"], ["column", "columns"]];
 const COLOURS = ["red", "green", "blue"];
 const ABOUT_ZERO = 0.05; // share of the largest possible output below which an output is about 0
+const LISTED_READS = 6; // maximum number of read counts in the legend
 const LISTED_SUM = 9; // maximum number of products that a sum lists one by one
 
 const times = (pair) => pair.join("\u00a0×\u00a0");
@@ -66,18 +67,81 @@ function paddingText({ axes }) {
   return top === left ? `${top} on each side` : `${top} above and below, ${left} left and right`;
 }
 
-// Returns the legend: [shade, name, its value in this geometry].
-function legendItems(geometry, output) {
+const either = (parts) => (parts.length < 2 ? parts.join("")
+  : `${parts.slice(0, -1).join(", ")} or ${parts.at(-1)}`);
+const distinct = (numbers) => [...new Set(numbers)].sort((a, b) => a - b);
+
+// Returns sentences on how often the windows read the pixels of the input.
+function readsText({ axes }, reads) {
+  const all = distinct(reads);
+  if (all.length === 1) return `Every pixel is read ${timesText(all)}.`;
+  const whole = String(all) === "0,1" ? `Pixels are read ${timesText(all)}.`
+    : `Pixels are read ${all[0]} to ${all.at(-1)} times.`;
+  const [rows, columns] = axes.map(interiorReads);
+  const interior = distinct(rows.flatMap((row) => columns.map((column) => row * column)));
+  if (!interior.length) return whole;
+  const uneven = axes.filter(({ kernel, stride }) => kernel % stride);
+  const { stride, kernel } = uneven[0] ?? {};
+  const repeats = axes.some(({ positions }) =>
+    positions.some(({ padding, pixel }) => padding && pixel !== null));
+  const why = interior.includes(0) ? "the windows leave gaps"
+    : interior.length > 1 ? `stride ${stride} does not divide kernel size ${kernel}`
+      : repeats ? "padding repeats pixels near the border" : "fewer windows reach the border";
+  return `${whole} Away from the border it is ${timesText(interior)}: ${why}.`;
+}
+
+// Returns "once", "once or never", "4 times" or "1, 2 or 4 times" for ascending numbers.
+function timesText(numbers) {
+  return { 1: "once", "0,1": "once or never" }[String(numbers)] ?? `${either(numbers)} times`;
+}
+
+// Returns "2 right and 1 down" for [1, 2].
+function shiftText([down, right]) {
+  return listed([
+    right && `${Math.abs(right)} ${right > 0 ? "right" : "left"}`,
+    down && `${Math.abs(down)} ${down > 0 ? "down" : "up"}`,
+  ].filter(Boolean));
+}
+
+// Returns sentences on how many outputs move with the shifted input.
+function movedText({ axes, count: all }, { shift, by, count }) {
+  const given = `Input shifted ${shiftText(shift)}`;
+  const share = `${count} of ${all} outputs (${Math.round((100 * count) / all)}\u00a0%)`;
+  const rest = all === count ? "" : ` The other ${all - count}, hatched, `;
+  const broken = [1, 0].find((axis) => shift[axis] % axes[axis].stride);
+  if (broken === undefined) {
+    return `${given}: ${share} move with it, ${shiftText(by)}.${rest && `${rest}are at the border.`}`;
+  }
+  const strides = Number((Math.abs(shift[broken]) / axes[broken].stride).toFixed(2));
+  const where = shiftText(by);
+  return `${given}, ${strides} of the stride: the outputs cannot move with it. ` +
+    (count ? `${share} ${where ? `are those of before, moved ${where}` : "keep their value"}.`
+      + `${rest && `${rest}are new values.`}` : `All ${all}, hatched, are new values.`);
+}
+
+// Returns the legend: [shade, name, its value in this geometry, share of the full shade if not all].
+function legendItems(geometry, output, reads, moved) {
   const items = [["window", "Window", times(geometry.axes.map((axis) => axis.extent))]];
   items.push(["padding", "Padding", paddingText(geometry)]);
   if (geometry.possible) {
     items.push(["unused", "Unused border", unusedText(geometry) || "none"]);
     items.push(["skipped", "Skipped", skippedText(geometry) || "none"]);
   }
+  if (reads) items.push(...readItems(reads));
+  if (moved) items.push(["changed", "Does not move with the input", plural(geometry.count - moved.count, ["output", "outputs"])]);
   if (output.some((value) => value < 0)) {
     items.push(["positive", "Output above 0", ""], ["negative", "Output below 0", ""]);
   }
   return items;
+}
+
+// Returns the legend of read counts: all that occur, or the smallest and the largest of many.
+function readItems(reads) {
+  const counts = distinct(reads).filter(Boolean);
+  const shown = counts.length > LISTED_READS ? [counts[0], counts.at(-1)] : counts;
+  return shown.map((count) => ["reads", `Read ${timesText([count])}`,
+    plural(reads.filter((other) => other === count).length, ["pixel", "pixels"]),
+    (READS_SHADE * count) / counts.at(-1)]);
 }
 
 // Returns the sum of one window's products as text; the products are a table per channel.
