@@ -202,7 +202,7 @@ def test_thumbnails_of_any_image_and_filter_stay_in_their_frames(
     labels = np.arange(6)
     normal = (100.0,) * channels
     images = Images("own", pixels, labels, pixels, labels, tuple("abcdef"), normal, normal, "f00d")
-    monkeypatch.setattr("convscope.lesson.page.trained.load", lambda *_: images)
+    monkeypatch.setattr("convscope.lesson.page.trained.load_recorded", lambda *_: images)
     kernel = 1 if 1 in size else 41 if channels == 1 else 11
     run = trained(images, filters(8, channels, kernel), padding=kernel // 2)
     write_page(tmp_path / "page.html", run=run)

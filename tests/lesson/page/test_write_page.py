@@ -60,7 +60,7 @@ def test_the_largest_run_fits(
     images = Images(
         "cifar10", pixels, labels, pixels, labels, classes, (1.0, 2.0, 3.0), (1.0, 2.0, 3.0), "f00d"
     )
-    monkeypatch.setattr("convscope.lesson.page.trained.load", lambda *_: images)
+    monkeypatch.setattr("convscope.lesson.page.trained.load_recorded", lambda *_: images)
     write_page(tmp_path / "page.html", run=trained(images, torch.randn(512, 3, 11, 11)))
     assert LIMIT / 2 < (tmp_path / "page.html").stat().st_size <= LIMIT
 
