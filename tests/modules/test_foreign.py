@@ -223,6 +223,23 @@ def test_outputs_of_layers_that_are_functions(users) -> None:
     assert outputs["relu_2"].shape == (3, 16, 14, 14)
 
 
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_outputs_have_gradients_if_asked_for(users, count: int) -> None:
+    """16 images, as many as a layer has channels: the batch is not taken for another dimension."""
+    network = seeded(users("Attentive")).train()
+    images = torch.randn(count, 1, 28, 28, requires_grad=True)
+    plain = layer_outputs(network, ["conv2", "head.2"], images)
+    outputs = layer_outputs(network, ["conv2", "head.2"], images, gradients=True)
+    assert network.training
+    assert not plain["conv2"].requires_grad
+    assert torch.equal(plain["conv2"], outputs["conv2"])
+    (gradient,) = torch.autograd.grad(outputs["head.2"].square().sum(), images)
+    scores = network.eval()(images)
+    torch.testing.assert_close(outputs["head.2"], scores)
+    (expected,) = torch.autograd.grad(scores.square().sum(), images)
+    torch.testing.assert_close(gradient, expected)
+
+
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from convscope.geometry import NetworkGeometry
-from convscope.modules.graph_net import GraphNet
+from convscope.modules.graph_net import GraphNet, evaluating
 
 
 def build_network(geometry: NetworkGeometry) -> nn.Module:
@@ -31,35 +31,22 @@ def layer_module(network: nn.Module, name: str) -> nn.Module:
     return root.get_submodule(name)
 
 
-def layer_outputs(network: nn.Module, layers: Sequence[str], images: Tensor) -> dict[str, Tensor]:
+def layer_outputs(
+    network: nn.Module, layers: Sequence[str], images: Tensor, *, gradients: bool = False
+) -> dict[str, Tensor]:
     """Return the outputs of named layers, in evaluation mode.
 
     Args:
         network: on any device.
         layers: names of the layers.
         images: (batch, channels, height, width).
+        gradients: whether the outputs can be differentiated.
     """
-    if not isinstance(network, GraphNet):
+    images = images.to(next(network.parameters()).device)
+    with evaluating(network), torch.set_grad_enabled(gradients):
+        if isinstance(network, GraphNet):
+            return network.node_outputs(layers, images)
         # Here: only these networks are traced.
         from convscope.modules.trace import node_outputs
 
-        with torch.no_grad():
-            return node_outputs(network, layers, images.to(next(network.parameters()).device))
-    outputs: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        # A ReLU that comes next may work in place.
-        return lambda module, inputs, output: outputs.update({name: output.clone()})
-
-    training = network.training
-    hooks = [layer_module(network, name).register_forward_hook(keep(name)) for name in layers]
-    network.eval()
-    try:
-        with torch.no_grad():
-            # Not by a call: a compiled network would be compiled again, for this one pass.
-            network.forward(images.to(next(network.parameters()).device))
-    finally:
-        network.train(training)
-        for hook in hooks:
-            hook.remove()
-    return outputs
+        return node_outputs(network, layers, images)

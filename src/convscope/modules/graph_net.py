@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -63,6 +64,36 @@ class GraphNet(nn.Module):
         (features,) = values.values()
         scores: Tensor = self.head(features)
         return scores
+
+    def node_outputs(self, names: Sequence[str], images: Tensor) -> dict[str, Tensor]:
+        """Return the outputs of named nodes but the last, in the mode that the network is in."""
+        outputs: dict[str, Tensor] = {}
+
+        def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+            # A ReLU that comes next may work in place.
+            return lambda module, inputs, output: outputs.update({name: output.clone()})
+
+        hooks = [
+            self.features.get_submodule(name).register_forward_hook(keep(name)) for name in names
+        ]
+        try:
+            # Not by a call: a compiled network would be compiled again, for this one pass.
+            self.forward(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return outputs
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and afterwards back into the mode that it had."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 class _Step(NamedTuple):

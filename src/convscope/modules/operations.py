@@ -36,7 +36,7 @@ from convscope.geometry.layers import (
     Slice,
 )
 from convscope.modules.graph_net import Conv2d
-from convscope.modules.tape import BATCH, Call, Tape, Value, is_plain_conv, shape_of, tensors_in
+from convscope.modules.tape import Call, Tape, Value, is_plain_conv, tensors_in
 
 Operation = Callable[[Tape, Call], bool]
 
@@ -206,7 +206,7 @@ def _merge(tape: Tape, call: Call) -> bool:
     layer = Merge(_VERBS.get(call.name, call.name))
     if layer.refusal(shapes, nodes):
         return False
-    if layer.out_shape(shapes) != shape_of(call.output, dims, pixels):
+    if layer.out_shape(shapes) != tape.shape_of(call.output, dims, pixels):
         return False
     return tape.add(layer, nodes, call.output, dims, tape.name(call.name))
 
@@ -241,7 +241,7 @@ def _in_channels(tape: Tape, call: Call, dim: Any) -> bool:
 
 def _channels(tape: Tape, call: Call, value: Value, output: Tensor, dims: str) -> bool:
     """Add a layer that gives each pixel as many channels as an output has."""
-    shape = shape_of(output, dims, tape.pixels(value))
+    shape = tape.shape_of(output, dims, tape.pixels(value))
     layer = Pointwise(None if shape == tape.shapes[value.node] else shape[0])
     return tape.add(layer, (value.node,), output, dims, tape.name(call.name))
 
@@ -380,8 +380,8 @@ def _moved(
     if "C" not in changed:
         return tape.add(layer, (value.node,), call.output, dims, tape.name(call.name))
     channels, *_ = tape.shapes[value.node]
-    _, *pixels = shape_of(call.output, dims)
-    between = torch.empty(BATCH, channels, *pixels, device="meta")
+    _, *pixels = tape.shape_of(call.output, dims)
+    between = torch.empty(tape.batch, channels, *pixels, device="meta")
     tape.add(layer, (value.node,), between, "NCHW", tape.name(call.name))
     return _channels(tape, call, tape.value(between), call.output, dims)
 
@@ -410,7 +410,7 @@ def _reshaped(tape: Tape, call: Call) -> bool:
     dims = _reshaped_dims(tensor.shape, value.dims, output.shape, tape.pixels(value))
     if dims is not None:
         return tape.alias(output, value.node, dims)
-    if output.ndim != 2 or len(output) != BATCH:
+    if output.ndim != 2 or len(output) != tape.batch:
         return False
     return tape.add(Flatten(), (value.node,), output, "NC", tape.name(call.name))
 
@@ -428,7 +428,7 @@ def _reshaped_dims(
         after: lengths of the reshaped tensor's dimensions.
         pixels: height and width of what has both in one dimension.
     """
-    if not after or after[0] != BATCH:
+    if not after or after[0] != before[0]:
         return None
     steps, new_steps = (
         [prod(lengths[dim + 1 :]) for dim in range(len(lengths))] for lengths in (before, after)
@@ -461,7 +461,7 @@ def _expanded(tape: Tape, call: Call) -> bool:
     """Record a map of one pixel that is repeated, as PyTorch's additions would do it too."""
     tensor, output = call.given[0], call.output
     value = tape.value(tensor)
-    if "?" in value.dims or output.ndim != tensor.ndim or len(output) != BATCH:
+    if "?" in value.dims or output.ndim != tensor.ndim or len(output) != tape.batch:
         return False
     lengths = zip(value.dims, tensor.shape, output.shape, strict=True)
     if any(new != old and (letter not in "HW" or old > 1) for letter, old, new in lengths):
@@ -475,7 +475,7 @@ def _repeated(tape: Tape, call: Call) -> bool:
     value = tape.value(tensor)
     if _expanded(tape, call):
         return True
-    if "?" in value.dims or output.ndim != tensor.ndim or len(output) != BATCH:
+    if "?" in value.dims or output.ndim != tensor.ndim or len(output) != tape.batch:
         return False
     lengths = zip(value.dims, tensor.shape, output.shape, strict=True)
     if any(new != old and letter != "C" for letter, old, new in lengths):

@@ -15,7 +15,7 @@ from convscope.geometry.layers import IMAGE, Layer, Mixing
 from convscope.modules.graph_net import Conv2d
 
 BATCH = 2
-"""Images of a recorded pass: one image would not show which dimension the batch is."""
+"""Fewest images of a recorded pass: one would not show which dimension the batch is."""
 
 
 class Disagreement(RuntimeError):
@@ -73,13 +73,14 @@ class Tape:
 
     Args:
         network: whose modules give the nodes their names.
-        image: its input, of `BATCH` images.
+        images: its input, at least `BATCH`.
         wanted: names of nodes whose outputs are kept.
     """
 
-    def __init__(self, network: nn.Module, image: Tensor, wanted: Collection[str]) -> None:
+    def __init__(self, network: nn.Module, images: Tensor, wanted: Collection[str]) -> None:
+        self.batch = len(images)
         self.nodes: dict[str, Node] = {}
-        self.shapes: dict[str, Shape] = {IMAGE: shape_of(image, "NCHW")}
+        self.shapes: dict[str, Shape] = {IMAGE: self.shape_of(images, "NCHW")}
         self.modules: list[nn.Module] = []
         """Those whose forward pass is under way, the innermost last."""
         self.outputs: dict[str, Tensor] = {}
@@ -91,7 +92,7 @@ class Tape:
         self._values: dict[int, Value] = {}
         self._counted: set[nn.Parameter] = set()
         self._names: set[str] = set()
-        self.alias(image, IMAGE, "NCHW")
+        self.alias(images, IMAGE, "NCHW")
 
     # Names
 
@@ -136,6 +137,24 @@ class Tape:
         """Return height and width of a value's map."""
         return self.shapes[value.node][1:]
 
+    def shape_of(self, tensor: Tensor, dims: str, pixels: Sequence[int] = (1, 1)) -> Shape:
+        """Return a tensor's shape as (channels, height, width).
+
+        Args:
+            tensor: with the batch.
+            dims: letters of its dimensions; see `Value`.
+            pixels: height and width of what has both in one dimension.
+        """
+        if "?" in dims:
+            return tensor.numel() // self.batch, 1, 1
+        channels, height, width = (
+            prod(length for length, own in zip(tensor.shape, dims, strict=True) if own == letter)
+            for letter in "CHW"
+        )
+        if "P" in dims:
+            height, width = pixels
+        return channels, height, width
+
     def alias(self, tensor: Tensor, node: str, dims: str) -> bool:
         """Note that a tensor has the numbers of a node's output, in whatever arrangement."""
         if dims == "NCCC" and tensor.shape[2:] == (1, 1) and self.shapes[node][1:] == (1, 1):
@@ -148,7 +167,7 @@ class Tape:
     def whole(self, tensor: Tensor) -> Value:
         """Return a tensor's value; one that is expanded becomes a node of its own."""
         value = self.value(tensor)
-        own, shape = self.shapes[value.node], shape_of(tensor, value.dims, self.pixels(value))
+        own, shape = self.shapes[value.node], self.shape_of(tensor, value.dims, self.pixels(value))
         if shape != own:
             layer = Mixing("expand", (own,), shape)
             self.add(layer, (value.node,), tensor, value.dims, self.name("expand"))
@@ -158,7 +177,7 @@ class Tape:
         """Return the value of a tensor that a layer takes as (batch, channels, height, width)."""
         value = self.whole(tensor)
         if value.dims != "NCHW":
-            layer = Mixing("view", (self.shapes[value.node],), shape_of(tensor, "NCHW"))
+            layer = Mixing("view", (self.shapes[value.node],), self.shape_of(tensor, "NCHW"))
             self.add(layer, (value.node,), tensor, "NCHW", self.name("view"))
         return self.value(tensor)
 
@@ -178,7 +197,7 @@ class Tape:
             unique = f"{name}_{number}"
         self._names.add(unique)
         shapes = [self.shapes[one] for one in inputs]
-        real = shape_of(output, dims, shapes[0][1:])
+        real = self.shape_of(output, dims, shapes[0][1:])
         computed = layer.refusal(shapes, inputs) or layer.out_shape(shapes)
         if computed != real:
             raise Disagreement(f"{unique} gives {real} in PyTorch, its geometry says {computed}")
@@ -194,9 +213,9 @@ class Tape:
         inputs = tuple(dict.fromkeys(self.value(one).node for one in call.given))
         takes = tuple(self.shapes[one] for one in inputs)
         for output in tensors_in(call.output):
-            has_batch = output.ndim in (2, 4) and len(output) == BATCH
+            has_batch = output.ndim in (2, 4) and len(output) == self.batch
             dims = ("NC" if output.ndim == 2 else "NCHW") if has_batch else "?" * output.ndim
-            layer = Mixing(self.kind(call.name), takes, shape_of(output, dims), weights, cost)
+            layer = Mixing(self.kind(call.name), takes, self.shape_of(output, dims), weights, cost)
             self.add(layer, inputs, output, dims, name)
             weights = cost = 0
 
@@ -230,22 +249,3 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from tensors_in(one)
-
-
-def shape_of(tensor: Tensor, dims: str, pixels: Sequence[int] = (1, 1)) -> Shape:
-    """Return a tensor's shape as (channels, height, width).
-
-    Args:
-        tensor: with the batch.
-        dims: letters of its dimensions; see `Value`.
-        pixels: height and width of what has both in one dimension.
-    """
-    if "?" in dims:
-        return tensor.numel() // BATCH, 1, 1
-    channels, height, width = (
-        prod(length for length, own in zip(tensor.shape, dims, strict=True) if own == letter)
-        for letter in "CHW"
-    )
-    if "P" in dims:
-        height, width = pixels
-    return channels, height, width

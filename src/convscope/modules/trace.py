@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import Graph, Shape
-from convscope.modules.graph_net import BlurPool2d, DenseMaxPool2d
+from convscope.modules.graph_net import BlurPool2d, DenseMaxPool2d, evaluating
 from convscope.modules.operations import MULTIPLIES, OPERATIONS, READS_SHAPES, READS_VALUES
 from convscope.modules.tape import BATCH, Call, Disagreement, Tape, is_plain_conv, tensors_in
 
@@ -46,7 +46,8 @@ def trace(network: nn.Module, input_shape: Shape) -> Graph:
         if is_lazy(parameter):
             raise UserError(f"{name} has no size before the first image: give its layer all sizes")
     recorder = _Recorder(network, torch.empty(BATCH, *input_shape, device="meta"))
-    output = recorder.run()
+    with evaluating(network), torch.no_grad():
+        output = recorder.run()
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != BATCH:
         came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise UserError(
@@ -62,16 +63,14 @@ def node_outputs(network: nn.Module, names: Collection[str], images: Tensor) -> 
     """Return the outputs of a network's nodes, also of those that are no modules.
 
     Args:
-        network: on the device of the images.
+        network: on the device of the images, in evaluation mode.
         names: of nodes in the network's graph.
         images: (batch, channels, height, width).
     """
-    found = []
-    for image in images:
-        recorder = _Recorder(network, image.expand(BATCH, -1, -1, -1), names)
-        recorder.run()
-        found.append(recorder.tape.outputs)
-    return {name: torch.stack([outputs[name][0] for outputs in found]) for name in names}
+    several = images if len(images) >= BATCH else images.expand(BATCH, -1, -1, -1)
+    recorder = _Recorder(network, several, names)
+    recorder.run()
+    return {name: recorder.tape.outputs[name][: len(images)] for name in names}
 
 
 def _graph(tape: Tape, output: Tensor, network: nn.Module) -> Graph:
@@ -99,37 +98,34 @@ def _on_one_device(arguments: Any) -> Any:
 class _Recorder(TorchFunctionMode):
     """Records what is called on tensors that depend on the image."""
 
-    def __init__(self, network: nn.Module, image: Tensor, wanted: Collection[str] = ()) -> None:
+    def __init__(self, network: nn.Module, images: Tensor, wanted: Collection[str] = ()) -> None:
         super().__init__()
-        self.tape = Tape(network, image, wanted)
+        self.tape = Tape(network, images, wanted)
         self._network = network
-        self._image = image
+        self._images = images
         self._is_paused = False
         self._shared_macs = 0
         """Of what does not depend on the image and no layer has counted yet."""
 
     def run(self) -> Any:
-        """Run the network in evaluation mode, and return its output.
+        """Run the network, and return its output.
 
         Raises:
             CannotRun: the network's own code, or PyTorch, refuses the image.
         """
-        training = self._network.training
-        self._network.eval()
         hooks = [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave),
         ]
         try:
-            with torch.no_grad(), self:
+            with self:
                 # Not by a call: a compiled network would run other code.
-                return nn.Module._call_impl(self._network, self._image)  # type: ignore[no-untyped-call]
+                return nn.Module._call_impl(self._network, self._images)  # type: ignore[no-untyped-call]
         except (UserError, Disagreement):
             raise
         except Exception as error:
             raise CannotRun(f"{self._where} fails: {on_one_line(str(error))}") from error
         finally:
-            self._network.train(training)
             for hook in hooks:
                 hook.remove()
 
@@ -179,7 +175,7 @@ class _Recorder(TorchFunctionMode):
                 f"{self._where} decides by the values of an image ({name}), so its layers are not"
                 " the same for every image"
             )
-        if self._image.is_meta:
+        if self._images.is_meta:
             args, named = _on_one_device((args, named))
         output = func(*args, **named)
         call = Call(name.strip("_"), func, args, named, output, given)
@@ -212,7 +208,7 @@ class _Recorder(TorchFunctionMode):
 
     def _macs(self, call: Call) -> int:
         """Return a call's multiply-accumulates per image, by PyTorch's own counter."""
-        if not self._image.is_meta:
+        if not self._images.is_meta:
             return 0
         # Here: most networks do not need it, and it takes 0.2 s.
         from torch.utils.flop_counter import FlopCounterMode
@@ -221,5 +217,5 @@ class _Recorder(TorchFunctionMode):
         with FlopCounterMode(display=False) as counter:
             call.function(*call.args, **call.kwargs)
         self._is_paused = False
-        has_batch = call.given or len(call.output) == BATCH
-        return int(counter.get_total_flops()) // (2 * BATCH if has_batch else 2)
+        has_batch = call.given or len(call.output) == self.tape.batch
+        return int(counter.get_total_flops()) // (2 * self.tape.batch if has_batch else 2)
