@@ -448,8 +448,9 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "erf_side",
-            "side in pixels of the smallest centred square that holds half of the effective"
-            " receptive field of the last map's central unit (Luo et al. 2016, Ding et al. 2022)",
+            "side in pixels of the smallest square with half of what the image's pixels contribute"
+            " to the last map's central unit, about the centre of the unit's receptive field (after"
+            " Luo et al. 2016, Ding et al. 2022)",
             "effective receptive field",
             "ERF",
             is_share=False,
@@ -460,14 +461,14 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "erf_share",
-            "area of that square over the area of the theoretical receptive field within the image",
+            "share of the theoretical receptive field within the image that lies in that square",
             "effective share of the receptive field",
             "ERF share",
         ),
         _diagnostic(
             "position_bias",
-            "standard deviation over positions of the last map for a constant image, over that"
-            " for test images",
+            "standard deviation over positions of the last map for a black image, over that for"
+            " test images",
             "position bias",
             "position bias",
             "smaller",
@@ -475,8 +476,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "position_r2",
-            "R2 of row and column predicted by ridge regression from the units of the last map"
-            " (Islam et al. 2020)",
+            "R2 of row and column predicted by ridge regression from the channels of the last map's"
+            " units, on images that it was not fitted to (after Islam et al. 2020)",
             "position that the last map encodes, R2",
             "position R2",
             is_share=False,
@@ -486,7 +487,7 @@ METRICS: dict[str, Metric] = {
         _diagnostic(
             "filter_asymmetry",
             "mean over the varied conv layers and both axes of |w - flip(w)| / |w|, for their"
-            " weights w",
+            " weights w, where the kernel size is above 1 (after Alsallakh et al. 2021)",
             "filter asymmetry",
             "asymmetry",
             is_share=False,

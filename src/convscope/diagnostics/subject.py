@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -86,11 +86,32 @@ class Subject:
         """Class scores (n, classes) of `images`."""
         return self.class_scores(self.images)
 
-    def layer_outputs(self, layers: Sequence[str], images: Tensor) -> dict[str, Tensor]:
-        """Return the outputs (batch, channels, height, width) of named layers, without gradients.
+    def layer_outputs(
+        self, layers: Sequence[str], images: Tensor, *, gradients: bool = False
+    ) -> dict[str, Tensor]:
+        """Return the outputs (batch, channels, height, width) of named layers.
 
         Args:
             layers: names in the geometry.
             images: normalised.
+            gradients: whether the outputs can be differentiated.
         """
-        return layer_outputs(self.network, layers, images)
+        return layer_outputs(self.network, layers, images, gradients=gradients)
+
+    def final_maps(self, images: Tensor, *, gradients: bool = False) -> Iterator[Tensor]:
+        """Yield the last maps (batch, channels, height, width) of normalised images, in batches.
+
+        Nothing for a network in which no map becomes a vector, such as a vision transformer.
+
+        Args:
+            images: normalised.
+            gradients: whether the maps can be differentiated.
+        """
+        name = self.geometry.final
+        # For gradients the maps of batch norm and activations are kept, too.
+        batch_size = max(1, self.batch_size // 3) if gradients else self.batch_size
+        for part in torch.split(images, batch_size):
+            maps = self.layer_outputs([name], part, gradients=gradients)[name]
+            if maps.shape[1:] != self.geometry.shapes[name]:
+                return
+            yield maps

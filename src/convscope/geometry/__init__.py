@@ -37,7 +37,7 @@ from convscope.geometry.network import (
 )
 from convscope.geometry.parse import parse_conv
 from convscope.geometry.read_counts import path_counts, read_counts
-from convscope.geometry.receptive import receptive_pixels
+from convscope.geometry.receptive import central_field, receptive_pixels
 from convscope.geometry.suggest_fix import smallest_fix
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Pair",
     "Shape",
     "Sides",
+    "central_field",
     "conv_config",
     "conv_from_layer",
     "conv_text",

@@ -184,6 +184,11 @@ class NetworkGeometry:
         return self.graph.source(self.final)
 
     @property
+    def final_fields(self) -> Fields | None:
+        """Receptive fields of the final map's units; None where each covers the image."""
+        return _fields(self.graph, self.shapes)[self.final]
+
+    @property
     def is_long(self) -> bool:
         """Whether its layers are too many to name each of them in a sentence."""
         return len(self.layers) > LONG

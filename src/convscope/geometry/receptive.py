@@ -32,6 +32,27 @@ def receptive_pixels(geometry: NetworkGeometry, name: str, unit: int, axis: int)
     return tuple(sorted(read.get(IMAGE, ())))
 
 
+def central_field(geometry: NetworkGeometry) -> tuple[range, range]:
+    """Return the image's rows and columns in the receptive field of the final map's central unit.
+
+    The central unit is (height // 2, width // 2). All rows and columns where each unit is computed
+    from the whole image.
+    """
+    _, height, width = geometry.input_shape
+    if geometry.final_fields is None:
+        return range(height), range(width)
+    rows, columns = (
+        range(
+            max(0, field.first + units // 2 * field.jump),
+            min(pixels, field.last + units // 2 * field.jump + 1),
+        )
+        for field, units, pixels in zip(
+            geometry.final_fields, geometry.final_map, (height, width), strict=True
+        )
+    )
+    return rows, columns
+
+
 def largest_receptive_field(geometry: NetworkGeometry, axis: int) -> int:
     """Return the number of image pixels along one axis in the largest field of the final map."""
     name, image = geometry.final, geometry.input_shape[1 + axis]
