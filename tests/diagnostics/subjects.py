@@ -31,11 +31,15 @@ def single_conv(weight: Tensor, images: Tensor, stride: object, padding: object 
 
 
 def subject_of(
-    geometry: NetworkGeometry, images: Tensor | int = 8, *, test_flip: bool = False
+    geometry: NetworkGeometry,
+    images: Tensor | int = 8,
+    *,
+    network: nn.Module | None = None,
+    test_flip: bool = False,
 ) -> Subject:
     """A network with random weights and statistics, whose answers differ from image to image."""
     torch.manual_seed(0)
-    network = build_network(geometry).eval()
+    network = (network or build_network(geometry)).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean = 0.3 * torch.randn(module.num_features)
@@ -48,3 +52,24 @@ def subject_of(
     labels = torch.randint(geometry.classes, (len(images),))
     black = torch.linspace(-0.6, -0.4, images.shape[1])[:, None, None]
     return Subject(network, geometry, images, labels, black, test_flip)
+
+
+def set_weights(network: nn.Module, weight: float | Tensor) -> None:
+    """Give all convolutions the same weights, and let batch norm do nothing."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data[:] = weight
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+            module.eps = 0.0
+
+
+def last_maps(subject: Subject, images: Tensor) -> Tensor:
+    """What the modules of a stack make of images, one after the other up to the last map."""
+    features = subject.network.features
+    assert isinstance(features, nn.Module)
+    for name, module in features.named_children():
+        images = module(images)
+        if name == subject.geometry.final:
+            break
+    return images

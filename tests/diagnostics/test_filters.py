@@ -10,11 +10,12 @@ from convscope.diagnostics.filters import filter_asymmetry
 from convscope.geometry import NetworkGeometry, network_geometry
 
 from ..convs import parse_conv, resnet20_graph, stack_geometry
-from .made import set_weights, subject_of
+from .subjects import set_weights, subject_of
 
 
-def made(kernel_size: object, stride: object = 1) -> NetworkGeometry:
-    return stack_geometry((1, 14, 14), parse_conv(kernel_size, stride, 0, 2), [4, 6], [], 10)
+def made(kernel_size: object, stride: object = 1, padding: object = 0) -> NetworkGeometry:
+    convs = parse_conv(kernel_size, stride, padding, 2)
+    return stack_geometry((1, 14, 14), convs, [4, 6], [], 10)
 
 
 def test_symmetric_filters_have_none() -> None:
@@ -56,6 +57,10 @@ def test_unused_borders_are_rows_and_columns() -> None:
     # window of 4; 4 columns: one of 3 leaves one.
     arrays = filter_asymmetry(subject_of(made("4x3", 3))).arrays
     assert arrays["filter_unused_border"].tolist() == [[1, 2], [0, 1]]
+    # 16 padded pixels: windows of 4 at 0, 5, 10 leave two, one of them padding. 5 padded ones: one
+    # window leaves one.
+    arrays = filter_asymmetry(subject_of(made(4, 5, 1))).arrays
+    assert arrays["filter_unused_border"].tolist() == [[2, 2], [1, 1]]
 
 
 @pytest.mark.parametrize(("kernel_size", "expected"), [(3, 4 / 3), (2, 2), (5, 8 / 5)])

@@ -16,7 +16,7 @@ from convscope.diagnostics.subject import Measured
 from convscope.geometry import NetworkGeometry
 
 from ..convs import parse_conv, stack_geometry
-from .made import last_maps, set_weights, subject_of
+from .subjects import last_maps, set_weights, subject_of
 
 
 def made(padding: object, image: tuple[int, int] = (14, 14), **conv: object) -> NetworkGeometry:
@@ -36,7 +36,7 @@ def test_without_padding_the_bias_is_exactly_0(
     kernel_size: int, stride: int, channels: list[int], memory_format: torch.memory_format
 ) -> None:
     convs = parse_conv(kernel_size, stride, 0, 3)
-    subject = subject_of(stack_geometry((1, 37, 61), convs, channels, [], 10), count=2)
+    subject = subject_of(stack_geometry((1, 37, 61), convs, channels, [], 10), 2)
     subject.network.to(memory_format=memory_format)
     values, arrays = position(subject)
     assert values["position_bias"] == 0
@@ -51,8 +51,8 @@ def test_padding_that_repeats_the_image_has_no_bias(mode: str) -> None:
 
 @pytest.mark.parametrize("image", [(14, 14), (11, 23)])
 def test_the_bias_against_loops(image: tuple[int, int]) -> None:
-    subject = subject_of(made(1, image), count=7)
-    black = torch.full((1, 2, *image), -0.5)
+    subject = subject_of(made(1, image), 7)
+    black = subject.black.expand(1, 2, *image)
     deviations = [np.std(channel) for channel in maps_of(subject, black)[0]]
     spreads = [np.std(channel) for one in maps_of(subject, subject.images) for channel in one]
     expected = math.sqrt(np.mean(np.square(deviations)) / np.mean(np.square(spreads)))
@@ -65,20 +65,19 @@ def test_the_bias_against_loops(image: tuple[int, int]) -> None:
 def regression_r2(subject: Subject, axis: int) -> float:
     """By scikit-learn, on units one after the other."""
     maps = maps_of(subject, subject.images)
-    half = len(maps) // 2
     units = maps.transpose(0, 2, 3, 1)
     positions = np.broadcast_to(np.indices(maps.shape[2:])[axis], units.shape[:3])
     channels = maps.shape[1]
-    fit, test = units[:half].reshape(-1, channels), units[half:].reshape(-1, channels)
+    fit, test = units[::2].reshape(-1, channels), units[1::2].reshape(-1, channels)
     penalty = 1e-3 * fit.var(axis=0).mean() * len(fit)
-    model = Ridge(alpha=penalty).fit(fit, positions[:half].ravel())
-    return float(model.score(test, positions[half:].ravel()))
+    model = Ridge(alpha=penalty).fit(fit, positions[::2].ravel())
+    return float(model.score(test, positions[1::2].ravel()))
 
 
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("image", [(14, 14), (11, 23)])
 def test_r2_against_scikit_learn(padding: int, image: tuple[int, int]) -> None:
-    subject = subject_of(made(padding, image), count=9)
+    subject = subject_of(made(padding, image), 9)
     values, arrays = position(subject)
     expected = [regression_r2(subject, 0), regression_r2(subject, 1)]
     np.testing.assert_allclose(arrays["position_r2"], expected, rtol=1e-6, atol=1e-9)
@@ -88,7 +87,7 @@ def test_r2_against_scikit_learn(padding: int, image: tuple[int, int]) -> None:
 def test_a_map_that_has_the_position_gives_it_away() -> None:
     """Images whose brightness is their row: R2 of the row is 1, and that of the column is 0."""
     geometry = stack_geometry((1, 9, 7), parse_conv(1, 1, 0, 1), [1], [], 10)
-    subject = subject_of(geometry, count=4)
+    subject = subject_of(geometry, 4)
     set_weights(subject.network, 1.0)
     rows = torch.arange(9.0)[:, None].expand(4, 1, 9, 7) + 1
     values, arrays = position(replace(subject, images=rows))
@@ -106,10 +105,10 @@ def test_an_axis_of_one_unit_is_left_out() -> None:
 def test_at_most_128_images_are_used_and_batches_make_no_difference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    subject = subject_of(made(1), count=140)
+    subject = subject_of(made(1), 140)
     values, _ = position(subject)
-    monkeypatch.setattr("convscope.diagnostics.subject._BATCH_BYTES", 100_000)
-    fewer, _ = position(replace(subject, images=subject.images[:128]))
+    monkeypatch.setattr("convscope.diagnostics.subject._BATCH_BYTES", 20_000)
+    fewer, _ = position(replace(subject, images=subject.images[subject.sample(128)]))
     assert fewer == pytest.approx(values, rel=1e-6)
 
 

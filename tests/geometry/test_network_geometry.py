@@ -11,6 +11,7 @@ from convscope.geometry import (
     GeometryError,
     ImpossibleVariant,
     NetworkGeometry,
+    central_field,
     receptive_pixels,
 )
 from convscope.geometry.conv import ConvAxis
@@ -113,6 +114,19 @@ def test_one_unit_sees_the_image_less_padding_and_gaps() -> None:
     assert receptive_pixels(gaps, "conv2", 0, axis=0) == (0, 3)
     lost = stack_geometry((1, 9, 9), parse_conv(3, 1, 4, 1), [1], [], 10)
     assert receptive_pixels(lost, "conv1", 0, axis=0) == ()
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding"),
+    [(3, 1, 1), (3, 2, 1), ("3x5", 1, 0), (3, 3, 1), (4, 1, 2)],
+)
+def test_the_central_field_is_that_of_the_middle_unit(
+    kernel_size: object, stride: object, padding: object
+) -> None:
+    network = default_network(kernel_size, stride, padding)
+    for axis, pixels in enumerate(central_field(network)):
+        unit = network.final_map[axis] // 2
+        assert tuple(pixels) == receptive_pixels(network, network.final, unit, axis)
 
 
 @pytest.mark.parametrize("unit", [-1, 2])

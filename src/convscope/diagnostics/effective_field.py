@@ -75,7 +75,7 @@ def _square_sides(shape: Pair, row: float, column: float) -> NDArray[np.float64]
 @torch.enable_grad()
 def _contributions(subject: Subject) -> NDArray[np.float32]:
     """Return each pixel's contribution to the central unit; 0 for a network without a last map."""
-    images = subject.images[:_IMAGES].clone().requires_grad_()
+    images = subject.images[subject.sample(_IMAGES)].requires_grad_()
     height, width = subject.geometry.final_map
     found = torch.zeros(images.shape[2:], dtype=torch.float64)
     for maps in subject.final_maps(images, gradients=True):

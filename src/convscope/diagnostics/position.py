@@ -37,18 +37,18 @@ def position(subject: Subject) -> Measured:
         `position_bias`: standard deviation over positions of the last map for a black image, over
         that for test images; both as root mean square of the channels.
         `position_r2`: R2 of row and column, mean of both, by ridge regression on the channels at
-        each position; fitted on the first half of up to 128 test images, computed on the other
-        half; negative where the prediction is worse than the mean.
+        each position; fitted on every other of up to 128 test images, computed on the others;
+        negative where the prediction is worse than the mean.
         Arrays: `position_map` (height, width), the root mean square of the channels' deviations
         from their mean over positions, for a black image, in the units of `position_bias`;
         `position_r2` (2,), of row and column, NaN along an axis of one unit.
     """
-    images = subject.images[:_IMAGES]
+    images = subject.images[subject.sample(_IMAGES)]
     constant = next(subject.final_maps(subject.black.expand_as(images[:1])), None)
     if constant is None or constant.shape[2:] == (1, 1) or len(images) < 2:
         return Measured()
     halves, variances = [], []
-    for half in (images[: len(images) // 2], images[len(images) // 2 :]):
+    for half in (images[::2], images[1::2]):
         parts = list(map(_spatial, subject.final_maps(half)))
         halves.append(torch.stack([moments for moments, _ in parts]).sum(0).cpu().numpy())
         variances += [variance for _, variance in parts]
