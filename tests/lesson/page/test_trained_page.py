@@ -11,9 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+import convscope
 from convscope.data.images import Images
 from convscope.data.sources import load
 from convscope.lesson.page import write_page
+from convscope.training.request import RunRequest
+from convscope.training.train import train
 
 Open = Callable[..., Any]
 Make = Callable[..., Path]
@@ -74,10 +77,11 @@ def test_both_settings_agree_with_torch(
     page.second.type(stride="2x4", padding="full")
     agree(page.first, as_trained(digits, two), weight[1:2], stride=1, padding=1)
     agree(page.second, as_trained(digits, two), weight[1:2], stride=(2, 4), padding=2)
-    # Zeros come in, which are the mean colour.
+    # Black comes in.
     for arrow in ("Shift left", "Shift up", "Shift up"):
         page.button(arrow).click()
-    shifted = torch.nn.functional.pad(as_trained(digits, two), (-1, 1, -2, 2))
+    black = -digits.mean[0] / digits.std[0]
+    shifted = torch.nn.functional.pad(as_trained(digits, two), (-1, 1, -2, 2), value=black)
     agree(page.first, shifted, weight[1:2], stride=1, padding=1)
     assert page.first.text(".moved-text").startswith("Input shifted 1 left and 2 up: ")
     assert "are at the border." in page.first.text(".moved-text")
@@ -85,6 +89,53 @@ def test_both_settings_agree_with_torch(
     page.page.get_by_label("Numbers").check()
     assert page.first.field("Kernel size").is_enabled()
     assert page.first.output()[0] == [12, 21, 27, 33, 24]
+
+
+def test_answers_to_a_shifted_image(
+    tmp_path: Path, lesson: Open, ask: Callable[..., RunRequest], digits: Images
+) -> None:
+    request = ask(tmp_path, "conv.stride=2", "trainer.precision=32-true", "optim.lr=0.1")
+    record = train(request)
+    assert record.status == "finished"
+    write_page(tmp_path / "page.html", run=request.directory.path)
+    page = lesson(tmp_path / "page.html", width=360)
+    two = int(np.flatnonzero(digits.test_labels == 2)[0])
+    page.page.get_by_label("Test image: 2").check()
+    network = convscope.load(record)
+
+    def answer(image: np.ndarray) -> str:
+        probabilities = network.scores(image)[0]
+        best = probabilities.sort(descending=True)
+        return ", ".join(
+            f"{digits.classes[at]} ({100 * float(p):.0f} %)"
+            for p, at in zip(best.values[:3], best.indices, strict=False)
+        )
+
+    def said() -> str:
+        text: str = page.page.locator("#answer-text").inner_text()
+        return text.replace("\xa0", " ")
+
+    image = digits.test_images[two]
+    still = f"The trained network answers {answer(image)}."
+    assert said() == still
+    for arrow in ("Shift left", "Shift up", "Shift up"):
+        page.button(arrow).click()
+    moved = np.zeros_like(image)
+    moved[:-2, :-1] = image[2:, 1:]
+    assert said() == f"{still} Shifted 1 left and 2 up: {answer(moved)}."
+    assert answer(moved) != answer(image)
+    for _ in range(2):
+        page.button("Shift up").click()
+    assert said() == f"{still} Its answers are known for shifts of up to 3 pixels."
+    page.page.get_by_label("Numbers").check()
+    assert not page.page.locator("#answer-text").is_visible()
+
+
+def test_no_answers_of_a_run_that_has_not_ended(
+    tmp_path: Path, lesson: Open, trained: Make, digits: Images
+) -> None:
+    write_page(tmp_path / "page.html", run=trained(digits, filters(1, 1, 3)))
+    assert not lesson(tmp_path / "page.html").page.locator("#answer-text").is_visible()
 
 
 def agree(setting: Any, image: torch.Tensor, weight: torch.Tensor, **conv: Any) -> None:

@@ -28,7 +28,7 @@ class Page {
   constructor(content) {
     const byId = (id) => document.getElementById(id);
     this.at = Object.fromEntries(["size", "compare", "inputs", "filters", "panes", "play", "step",
-      "step-text", "speed", "reads", "shift-text", "source-text", "size-apart", "size-apart-label", "main", "title", "about"].map((id) => [id, byId(id)]));
+      "step-text", "speed", "reads", "shift-text", "answer-text", "source-text", "size-apart", "size-apart-label", "main", "title", "about"].map((id) => [id, byId(id)]));
     this.largest = content.largest;
     this.trained = decodeTrained(content.trained);
     this.size = content.input;
@@ -121,6 +121,9 @@ class Page {
     this.at.reads.checked = this.reads;
     this.at["shift-text"].textContent = shiftText(this.shift);
     document.querySelector("[data-shift=reset]").disabled = !this.isShifted();
+    const answers = this.image === null ? null : this.trained.answers?.[this.image];
+    this.at["answer-text"].hidden = !answers;
+    this.at["answer-text"].textContent = answers ? answerText(answers, this.shift) : "";
     this.at["source-text"].textContent = this.sourceText();
     const last = Math.max(0, this.steps() - 1);
     this.step = full ? last : Math.min(this.step, last);

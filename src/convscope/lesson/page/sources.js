@@ -27,7 +27,7 @@ function decodeImage({ mean, std, size }, label, pixels) {
   return {
     label, size, channels,
     colour: (at) => pixelColour(pixels, at, depth),
-    zero: pixelColour(mean, 0, depth),
+    black: mean.map((centre, channel) => Math.fround(-Math.fround(centre) * Math.fround(1 / std[channel]))),
   };
 }
 
@@ -42,7 +42,7 @@ function countingInput(size) {
   return { label: "numbers", size, channels: [values], colour: null };
 }
 
-// Returns a source whose pixels are moved [down, right]; zeros come in, in an image the mean colour.
+// Returns a source whose pixels are moved [down, right]; zeros come in, in an image black.
 function shiftedSource(source, [down, right]) {
   const [height, width] = source.size;
   const origins = Array.from({ length: height * width }, (_, at) => {
@@ -51,12 +51,13 @@ function shiftedSource(source, [down, right]) {
     const inside = row >= 0 && row < height && column >= 0 && column < width;
     return inside ? row * width + column : null;
   });
-  const { colour, zero } = source;
+  const { colour, black } = source;
   return {
     ...source,
-    channels: source.channels.map((values) =>
-      Float64Array.from(origins, (origin) => (origin === null ? 0 : values[origin]))),
-    colour: colour && ((at) => (origins[at] === null ? zero : colour(origins[at]))),
+    channels: source.channels.map((values, channel) =>
+      Float64Array.from(origins, (origin) =>
+        (origin === null ? black?.[channel] ?? 0 : values[origin]))),
+    colour: colour && ((at) => (origins[at] === null ? "rgb(0,0,0)" : colour(origins[at]))),
   };
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from convscope.checkpoint import read_best
@@ -16,7 +17,7 @@ from convscope.data.sources import load_recorded
 from convscope.errors import UserError
 from convscope.lesson.page.layer import PageLayer, page_layer
 from convscope.runs.directory import RunDirectory
-from convscope.runs.record import RunRecord, current_record, record_errors
+from convscope.runs.record import RunRecord, current_record, record_errors, run_folder
 from convscope.variant import recorded_graph
 
 _PREFIXES = ("network.features", "network")
@@ -25,6 +26,10 @@ _MOST_FILTERS = 64
 _FILTER_BYTES = 72_000
 _MOST_IMAGES = 6
 _LARGEST_SIDE = 64
+_REACH = 3
+"""Pixels by which an image is shifted, at most, for the network's answers."""
+_ANSWERS = 3
+"""Classes that an answer has."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,9 @@ class Trained:
     Attributes:
         layer: a layer of the run's network.
         content: values for JSON; arrays are base64: `filters` float32 (n, channels, height, width),
-            each of `images` uint8 (height, width, channels). None if the page cannot show the
-            layer's filters.
+            each of `images` uint8 (height, width, channels). `answers` of a finished run has the
+            most probable classes as (name, probability), per image and shift, row by row. None if
+            the page cannot show the layer's filters.
         reason: why it cannot.
     """
 
@@ -76,7 +82,8 @@ def read_trained(run: Path, layer: str | None = None) -> Trained:
         "filters_in_all": len(filters),
         "shape": [count, *filters.shape[1:]],
         "filters": _base64(filters[:count]),
-        **_shown(load_recorded(record)),
+        **_shown(images := load_recorded(record)),
+        "answers": _answers(record, images) if record.status == "finished" else None,
     }
     return Trained(shown, content)
 
@@ -101,9 +108,38 @@ def _filters(directory: RunDirectory, record: RunRecord, layer: str) -> NDArray[
     return weight
 
 
-def _shown(images: Images) -> dict[str, Any]:
+def _answers(record: RunRecord, images: Images) -> list[list[list[tuple[str, float]]]]:
+    """Return the network's answers to the page's images, moved by up to 3 pixels either way."""
+    # Imports PyTorch.
+    from convscope.inference import load_run
+
+    trained = load_run(record, run_folder(record).parent)
+
+    def best(probabilities: NDArray[np.float32]) -> list[tuple[str, float]]:
+        labels = np.argsort(-probabilities, kind="stable")[:_ANSWERS]
+        return [(trained.classes[at], round(float(probabilities[at]), 4)) for at in labels]
+
+    moved = (_moved(images.test_images[index]) for index in _chosen(images))
+    return [[best(one) for one in trained.scores(several).numpy()] for several in moved]
+
+
+def _moved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image (height, width, channels) at all shifts, row by row; black comes in."""
+    height, width, channels = image.shape
+    around = ((_REACH, _REACH), (_REACH, _REACH), (0, 0))
+    windows = sliding_window_view(np.pad(image, around), image.shape)
+    # The window that begins in the first row shows the image moved down the most.
+    return windows[::-1, ::-1].reshape(-1, height, width, channels)
+
+
+def _chosen(images: Images) -> list[int]:
+    """Return the test images that the page shows: one of each of the first classes."""
     _, first = np.unique(images.test_labels, return_index=True)
-    chosen = [int(index) for index in first[:_MOST_IMAGES]]
+    return [int(index) for index in first[:_MOST_IMAGES]]
+
+
+def _shown(images: Images) -> dict[str, Any]:
+    chosen = _chosen(images)
     height, width = images.test_images.shape[1:3]
     rows, columns = _middle(height), _middle(width)
     cropped = images.test_images[chosen][:, rows, columns]

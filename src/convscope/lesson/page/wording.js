@@ -103,6 +103,22 @@ function shiftText([down, right]) {
   ].filter(Boolean));
 }
 
+// Returns sentences on a trained network's answers to an image, shifted and not: those of all shifts,
+// row by row, are the most probable classes as [name, probability].
+function answerText(answers, shift) {
+  const side = Math.sqrt(answers.length);
+  const reach = (side - 1) / 2;
+  const [down, right] = shift;
+  const at = (row, column) => answers[(row + reach) * side + column + reach]
+    .map(([name, probability]) => `${name} (${Math.round(100 * probability)}\u00a0%)`).join(", ");
+  const still = `The trained network answers ${at(0, 0)}.`;
+  if (!down && !right) return still;
+  if (Math.max(Math.abs(down), Math.abs(right)) > reach) {
+    return `${still} Its answers are known for shifts of up to ${reach} pixels.`;
+  }
+  return `${still} Shifted ${shiftText(shift)}: ${at(down, right)}.`;
+}
+
 // Returns sentences on how many outputs move with the shifted input.
 function movedText({ axes, count: all }, { shift, by, count }) {
   const given = `Input shifted ${shiftText(shift)}`;
