@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from timm.layers import BlurPool2d
+from timm.layers import BlurPool2d as TimmBlur
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
@@ -22,9 +22,9 @@ from convscope.geometry import (
 )
 from convscope.geometry.factors import symmetric
 from convscope.geometry.graph import Node, layer_shapes
-from convscope.geometry.layers import IMAGE, GlobalPool
+from convscope.geometry.layers import IMAGE, Blur, GlobalPool
 from convscope.modules import build_network
-from convscope.modules.graph_net import GraphNet
+from convscope.modules.graph_net import BlurPool2d, GraphNet, reflected_by_slices
 from convscope.networks.stack import Pooling, chain, stack
 from convscope.variant import Variant, VariantComposer
 
@@ -69,7 +69,7 @@ def outputs_of(network: GraphNet, images: Tensor) -> dict[str, Tensor]:
 
 def zhang(maps: Tensor, stride: int) -> Tensor:
     """Return what timm's layer gives where it pads as Zhang's: by 1 pixel, at any stride."""
-    blur = BlurPool2d(stride=stride)
+    blur = TimmBlur(stride=stride)
     blur.padding = [1, 1, 1, 1]
     blurred: Tensor = blur(maps)
     return blurred
@@ -151,7 +151,7 @@ def test_a_blurred_pool_is_timms_behind_a_maximum_at_stride_1(
     outputs = outputs_of(network, torch.randn(4, 1, 28, 28))
     maxima = functional.max_pool2d(outputs["relu1"], kernel, 1)
     assert torch.equal(outputs["pool1"], maxima)
-    assert torch.equal(outputs["pool1.blur"], BlurPool2d(stride=2)(maxima))
+    assert torch.equal(outputs["pool1.blur"], TimmBlur(stride=2)(maxima))
 
 
 def test_a_blurred_pool_by_hand() -> None:
@@ -252,6 +252,13 @@ def test_too_much_padding_of_a_pool_is_an_impossible_variant(
     assert without_pools.geometry is not None
 
 
+@pytest.mark.parametrize("sides", [(1, 1, 1, 1), (0, 0, 1, 1), (3, 0, 2, 4), (0, 0, 0, 0)])
+def test_a_reflected_edge_made_of_slices(sides: tuple[int, int, int, int]) -> None:
+    maps = torch.randn(2, 3, 5, 6)
+    expected = functional.pad(maps, sides, "reflect")
+    assert torch.equal(reflected_by_slices(maps, sides), expected)
+
+
 # Strides
 
 
@@ -306,7 +313,7 @@ def test_a_blurred_stride_is_timms_behind_the_activation(composer: VariantCompos
     outputs = outputs_of(network, torch.randn(4, 1, 28, 28))
     for number in (1, 2, 3):
         assert torch.equal(
-            outputs[f"conv{number}.blur"], BlurPool2d(stride=2)(outputs[f"relu{number}"])
+            outputs[f"conv{number}.blur"], TimmBlur(stride=2)(outputs[f"relu{number}"])
         )
     conv = network.features.get_submodule("conv1")
     assert isinstance(conv, nn.Conv2d)
@@ -316,6 +323,20 @@ def test_a_blurred_stride_is_timms_behind_the_activation(composer: VariantCompos
     assert (variant.label, geometry.variant) == ("k5-s2-p2", "k5-s2-p2")
     names = [node.name for node in geometry.graph.nodes]
     assert names[:6] == ["conv1", "norm1", "relu1", "conv1.blur", "pool1", "conv2"]
+
+
+def test_a_blur_gives_the_same_in_training_in_bfloat16() -> None:
+    blur = BlurPool2d(Blur((2, 2)))
+    maps = torch.randn(4, 8, 14, 15).relu().bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        evaluated = blur(maps)
+        trained = blur(maps.requires_grad_())
+    assert evaluated.dtype == trained.dtype == torch.bfloat16
+    assert torch.equal(evaluated, trained)
+    exact = TimmBlur(stride=2)(maps.float())
+    torch.testing.assert_close(trained.float(), exact, rtol=2**-8, atol=0)
+    (gradient,) = torch.autograd.grad(trained.float().sum(), maps)
+    assert gradient.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("stride", [3, 4])
@@ -369,7 +390,7 @@ def test_strides_of_residual_blocks(composer: VariantComposer) -> None:
     assert shortcuts[0] == shortcuts[1]
     outputs = outputs_of(network_of(blurred), torch.randn(2, 3, 32, 32))
     relu = outputs["layer2.0.relu1"]
-    assert torch.equal(outputs["layer2.0.conv1.blur"], BlurPool2d(stride=2)(relu))
+    assert torch.equal(outputs["layer2.0.conv1.blur"], TimmBlur(stride=2)(relu))
     # Before an addition there is no activation: the blur comes after the batch norm.
     second = geometry_of(
         composer.compose(

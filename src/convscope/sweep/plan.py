@@ -51,8 +51,11 @@ class PlannedRun:
 
 
 def plan_runs(requests: Sequence[RunRequest]) -> list[PlannedRun]:
-    """Return each distinct run once, in the order of its first request."""
-    return [_planned(request) for request in {request.id: request for request in requests}.values()]
+    """Return each distinct run once, as it was first requested and in that order."""
+    first: dict[str, RunRequest] = {}
+    for request in requests:
+        first.setdefault(request.id, request)
+    return [_planned(request) for request in first.values()]
 
 
 def _planned(request: RunRequest) -> PlannedRun:
