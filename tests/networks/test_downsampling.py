@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Literal
 
 import pytest
 import torch
@@ -163,6 +164,17 @@ def test_a_blurred_pool_by_hand() -> None:
     outputs = outputs_of(network, row.expand(1, 1, 5, 5))
     assert outputs["pool"][0, 0].tolist() == [[2.0, 7.0, 7.0, 4.0, 4.0]] * 5
     assert outputs["pool.blur"][0, 0].tolist() == [[4.5, 6.25, 4.0]] * 3
+
+
+@pytest.mark.parametrize("kind", ["max", "blur"])
+def test_the_formula_of_a_size_that_is_rounded_up(kind: Literal["max", "blur"]) -> None:
+    graph = pool_graph(Pooling(square((2, 2, 0)), kind), ceil_mode=True)
+    pool, *_ = network_geometry(with_head(graph), (1, 5, 5)).layers
+    expected = {
+        "max": "floor((5 + 0 + 1 - 2) / 2) + 1 = 3",
+        "blur": "floor((5 + 0 + 1 - 2) / 1) + 1 = 5",
+    }
+    assert pool.size_formula == f"Height and width: {expected[kind]}."
 
 
 def test_the_mean_of_a_window_is_that_of_its_pixels() -> None:

@@ -95,11 +95,16 @@ class LayerGeometry:
 
     @property
     def size_formula(self) -> str:
-        """The output size's formula, as in torch.nn.Conv2d's "Shape", with this layer's numbers."""
+        """The output size's formula, as in torch.nn.Conv2d's "Shape", with this layer's numbers.
+
+        Where a pool rounds up, that is padding after the last pixel.
+        """
+        outputs = self.out_shape[1:]
+        axes = map(with_room, self.conv.axes, self.size, outputs)
         texts = [
             f"floor(({pixels} + {axis.before} + {axis.after} - {axis.extent}) / {axis.stride}) + 1"
             f" = {out}"
-            for axis, pixels, out in zip(self.conv.axes, self.size, self.out_shape[1:], strict=True)
+            for axis, pixels, out in zip(axes, self.size, outputs, strict=True)
         ]
         if texts[0] == texts[1]:
             return f"Height and width: {texts[0]}."

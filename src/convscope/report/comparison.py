@@ -98,7 +98,9 @@ def shared_facts(runs: DataFrame) -> Facts:
     values = shared(runs)
     lines: dict[str, list[str]] = {}
     for key, value in values.items():
-        if key not in (*_UNTOLD, *_MACHINE) and value not in (None, False, format_value([])):
+        # An empty list reads `none`, and so does a value of model.pool.
+        is_unset = value in (None, False) or (value == format_value([]) and key != "model.pool")
+        if key not in (*_UNTOLD, *_MACHINE) and not is_unset:
             if is_as_before(key, value):
                 continue
             group, _, last = key.rpartition(".")
