@@ -14,13 +14,13 @@ def test_a_map_through_all_layers_and_one_for_layers_that_read_alike() -> None:
     first, stem, down, *others = read_maps(geometry)
     assert first.title == "image, through all layers"
     assert first.counts == path_counts(geometry)
-    assert stem.title == "input of conv1, +6 equal"
+    assert (stem.title, stem.others) == ("input of conv1", 6)
     assert (stem.counts[0][0], stem.counts[9][9]) == (4, 9)
     assert down.title == "input of layer2.0.conv1"
     assert (down.counts[0][0], down.counts[1][1]) == (1, 4)
-    assert [drawn.title for drawn in others] == [
-        *("input of layer2.0.conv2, +4 equal", "input of layer3.0.conv1"),
-        "input of layer3.0.conv2, +4 equal",
+    assert [(drawn.title, drawn.others) for drawn in others] == [
+        *(("input of layer2.0.conv2", 4), ("input of layer3.0.conv1", 0)),
+        ("input of layer3.0.conv2", 4),
     ]
 
 

@@ -17,7 +17,7 @@ from convscope.geometry import NetworkGeometry, path_counts, read_counts
 from convscope.geometry.layers import Window
 from convscope.lesson.heat import DARK, INK, LIGHT
 from convscope.plain_pictures import plain_text
-from convscope.text import abbreviated, size
+from convscope.text import abbreviated, counted, size
 
 MOST_MAPS = 40
 """Largest number of maps in a picture."""
@@ -27,6 +27,8 @@ _WHITE_FROM = 0.55
 _NUMBERS_UP_TO = 16
 """Pixels per axis up to which a map has a number in each."""
 _MOST_TICKS = 6
+_LONGEST = 36
+"""Characters of a title."""
 _ACROSS = 4
 _WIDTH, _HEIGHT = 2.6, 3.2
 _DPI = 130
@@ -37,12 +39,14 @@ class ReadMap:
     """How often each pixel of an input is read.
 
     Attributes:
-        title: the layers that read it.
+        title: the layer that reads it.
         counts: a number per pixel, row by row.
+        others: number of other layers that read equally.
     """
 
     title: str
     counts: Sequence[Sequence[int]]
+    others: int = 0
 
 
 def read_maps(geometry: NetworkGeometry) -> list[ReadMap]:
@@ -61,16 +65,13 @@ def read_maps(geometry: NetworkGeometry) -> list[ReadMap]:
         *([ReadMap("image, through all layers", paths)] if paths else []),
         *(
             ReadMap(
-                f"input of {_names(names)}", [[row * column for column in columns] for row in rows]
+                f"input of {names[0]}",
+                [[row * column for column in columns] for row in rows],
+                len(names) - 1,
             )
             for (rows, columns), names in by_counts.items()
         ),
     ]
-
-
-def _names(layers: Sequence[str]) -> str:
-    first, *others = layers
-    return f"{first}, +{len(others)} equal" if others else first
 
 
 @plain_text()
@@ -124,7 +125,10 @@ def _draw(figure: Figure, axes: Axes, drawn: ReadMap) -> None:
             for x, count in enumerate(row):
                 colour = "white" if count / most > _WHITE_FROM else INK
                 axes.text(x, y, str(count), ha="center", va="center", fontsize=6, color=colour)
-    axes.set_title(f"{drawn.title}\n{size(shape)} pixels", fontsize=8)
+    # The end of a long name says more than its beginning.
+    title = drawn.title if len(drawn.title) <= _LONGEST else f"…{drawn.title[1 - _LONGEST :]}"
+    others = f", equal in {counted(drawn.others, 'other')}" if drawn.others else ""
+    axes.set_title(f"{title}\n{size(shape)} pixels{others}", fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
