@@ -109,6 +109,7 @@ def test_answers_to_a_shifted_image(
         return ", ".join(
             f"{digits.classes[at]} ({100 * float(p):.0f} %)"
             for p, at in zip(best.values[:3], best.indices, strict=False)
+            if p >= 0.005 or at == best.indices[0]
         )
 
     def said() -> str:

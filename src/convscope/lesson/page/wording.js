@@ -110,6 +110,7 @@ function answerText(answers, shift) {
   const reach = (side - 1) / 2;
   const [down, right] = shift;
   const at = (row, column) => answers[(row + reach) * side + column + reach]
+    .filter(([, probability], place) => place === 0 || probability >= 0.005)
     .map(([name, probability]) => `${name} (${Math.round(100 * probability)}\u00a0%)`).join(", ");
   const still = `The trained network answers ${at(0, 0)}.`;
   if (!down && !right) return still;
