@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from convscope.metrics import METRICS, diagnostics
+
 CLONE = Path(__file__).parents[1]
 PAGES = sorted([*CLONE.glob("*.md"), *CLONE.joinpath("docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -59,3 +61,11 @@ def test_the_picture_has_the_layers_of_the_code() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(CLONE.joinpath("README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_diagnostics_are_listed_as_they_are_registered() -> None:
+    page = (CLONE / "docs" / "diagnostics.md").read_text("utf-8")
+    for name in diagnostics():
+        metric = METRICS[name]
+        definition = metric.definition.replace("|", r"\|")
+        assert f"| `{name}` | {definition} | {metric.better or ''} |" in page

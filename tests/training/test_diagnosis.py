@@ -81,7 +81,10 @@ def test_what_a_run_says_of_itself(
         value = pytest.approx(record.metrics[name], rel=1e-6)
         assert found[f"diagnostics/{name}"] == [(24, value)]
         assert found[f"summary/{name}"] == [(0, value)]
-    assert read_arrays(record.path / "diagnostics.npz")["calibration_images"].sum() == 359
+    arrays = read_arrays(record.path / "diagnostics.npz")
+    assert arrays["calibration_images"].sum() == 359
+    page = (SCRIPTS.parent / "docs" / "diagnostics.md").read_text("utf-8")
+    assert set(arrays) == set(re.findall(r"`(\w+)`", page[page.index("| array |") :]))
 
 
 def test_the_same_command_adds_what_is_missing(ask: Ask, tmp_path: Path) -> None:
