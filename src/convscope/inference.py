@@ -170,9 +170,13 @@ def _variant(record: RunRecord, weights: Mapping[str, Tensor]) -> TrainedVariant
     # On "meta", without memory: a damaged record may describe a huge network.
     with torch.device("meta"):
         network = build_network(geometry)
-    network.load_state_dict(
-        {name.removeprefix("network."): value for name, value in weights.items()}, assign=True
-    )
+    state = {name.removeprefix("network."): value for name, value in weights.items()}
+    network.load_state_dict(state, assign=True)
+    if any(buffer.is_meta for buffer in network.buffers()):
+        # What a checkpoint does not have, such as a blur's filter, comes from the constructor.
+        with torch.random.fork_rng(devices=[]):
+            network = build_network(geometry)
+        network.load_state_dict(state)
     return TrainedVariant(
         network.eval(),
         record,

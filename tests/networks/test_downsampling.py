@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from convscope import load, train
+from convscope.analysis.frame import Reader
 from convscope.errors import UserError
 from convscope.geometry import (
     ConvSpec,
@@ -495,6 +498,41 @@ def test_receptive_fields_are_the_pixels_with_a_gradient(
             for axis in (0, 1):
                 pixels = touched.any(dim=1 - axis).nonzero().flatten().tolist()
                 assert tuple(pixels) == receptive_pixels(geometry, layer.name, unit[axis], axis)
+
+
+def test_a_run_with_blurs(tmp_path: Path) -> None:
+    record = train(
+        "data=digits", "model.channels=[4,8]", "conv.stride=[2,1]", "model.pool=blur",
+        "model.downsample=blur", "trainer.max_steps=2", "trainer.max_epochs=null",
+        "trainer.accelerator=cpu", "trainer.precision=32-true", f"output_dir={tmp_path}",
+        "trainer.enable_progress_bar=false",
+    )  # fmt: skip
+    assert record.status == "finished", record.reason
+    kinds = {layer["name"]: layer["kind"] for layer in record.geometry}
+    assert kinds == {
+        **{"conv1": "conv", "conv1.blur": "blur", "pool1": "pool", "pool1.blur": "blur"},
+        "conv2": "conv",
+    }
+    assert record.variant == "k3-s2.1-p1"
+    assert record.name.startswith("digits-k3-s2.1-p1-channels4-8-pool_blur-downsample_blur-")
+    run = tmp_path / "default" / record.name
+    table, unreadable = Reader([run]).read()
+    assert unreadable == []
+    (row,) = table.to_dict("records")
+    assert (row["model.pool"], row["model.downsample"], row["stride"]) == ("blur", "blur", 2)
+    loaded, before = load(run), torch.get_rng_state()
+    again = load(run)
+    assert torch.equal(torch.get_rng_state(), before), "another number of random draws"
+    ours = network_of(loaded.geometry)
+    ours.load_state_dict(loaded.network.state_dict())
+    images = torch.randint(256, (5, 28, 28, 1), dtype=torch.uint8)
+    expected = ours(loaded.preprocess(images)).softmax(1)
+    assert torch.equal(loaded.scores(images), expected)
+    assert torch.equal(again.scores(images), expected)
+    composed = VariantComposer().compose(
+        [f"experiment={run}", "conv.stride=[2,1]"],
+    )
+    assert composed.config.model.pool == composed.config.model.downsample == "blur"
 
 
 def test_foreign_networks_cannot_have_blurred_strides(composer: VariantComposer) -> None:
