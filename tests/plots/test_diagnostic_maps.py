@@ -91,6 +91,9 @@ def test_boxes_are_the_receptive_field_and_the_square_about_its_centre(make: Mak
 def test_a_box_ends_at_the_image(make: Make) -> None:
     figure = diagnostic_maps(make({(7, 3, 3): 19}, ramp))
     (cells,) = traces(figure, "heatmap")
+    # Whose field is larger than the image: the square is about the image's middle.
+    xs = np.array([box["x"] for box in traces(figure, "lines")]) - (cells["x0"] - cells["dx"] / 2)
+    assert xs[1].min() + xs[1].max() == pytest.approx(1)
     for box in traces(figure, "lines"):
         assert min(box["x"]) >= cells["x0"] - cells["dx"] / 2 - 1e-9
         assert max(box["x"]) <= cells["x0"] - cells["dx"] / 2 + 1 + 1e-9

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
 from convscope.analysis.anova import level_order, levels_of
@@ -149,7 +149,8 @@ def _fields(groups: DataFrame, maps: Mapping[str, Map]) -> tuple[list[Trace], li
             of.cells(values, str(group), "coloraxis2")
             | {"hovertemplate": f"{hint}<extra></extra>"},
             of.box(centre, size, str(group), "dot"),
-            of.box(centre, (side, side), str(group), "solid"),
+            # As measured: about the part of the field that lies on the image.
+            of.box(of.clipped(centre, size).mean(axis=0), (side, side), str(group), "solid"),
             of.label(one["variant"], text, str(group)),
         ]
     legend = [
@@ -248,15 +249,15 @@ class _Place:
             "customdata": [[group] * columns] * rows,
         }
 
-    def box(
-        self, centre: tuple[float, float], size: tuple[float, float], group: str, dash: str
-    ) -> Trace:
+    def clipped(self, centre: ArrayLike, size: ArrayLike) -> Map:
+        """Return the first and last edges of a rectangle's part on the map, as (row, column)."""
+        reach = np.asarray(size) / 2
+        edges = np.asarray(centre) + np.stack([-reach, reach])
+        return np.clip(edges, 0, (self._height, self._width))
+
+    def box(self, centre: ArrayLike, size: ArrayLike, group: str, dash: str) -> Trace:
         """Return the outline of a rectangle, as far as it lies on the map; in pixels of the map."""
-        low, high = (
-            np.clip(np.add(centre, sign * np.array(size) / 2), 0, (self._height, self._width))
-            for sign in (-1, 1)
-        )
-        (top, left), (bottom, right) = low * self._pixel, high * self._pixel
+        (top, left), (bottom, right) = self.clipped(centre, size) * self._pixel
         x = [self._left + one for one in (left, right, right, left, left)]
         y = [self._top + one for one in (top, top, bottom, bottom, top)]
         return scatter(
