@@ -252,8 +252,8 @@ class _Place:
     def clipped(self, centre: ArrayLike, size: ArrayLike) -> Map:
         """Return the first and last edges of a rectangle's part on the map, as (row, column)."""
         reach = np.asarray(size) / 2
-        edges = np.asarray(centre) + np.stack([-reach, reach])
-        return np.clip(edges, 0, (self._height, self._width))
+        edges: Map = np.asarray(centre) + np.stack([-reach, reach])
+        return edges.clip(0, (self._height, self._width))
 
     def box(self, centre: ArrayLike, size: ArrayLike, group: str, dash: str) -> Trace:
         """Return the outline of a rectangle, as far as it lies on the map; in pixels of the map."""

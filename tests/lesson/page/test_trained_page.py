@@ -14,7 +14,9 @@ from PIL import Image
 import convscope
 from convscope.data.images import Images
 from convscope.data.sources import load
+from convscope.errors import UserError
 from convscope.lesson.page import write_page
+from convscope.runs.predictions import write_arrays
 from convscope.training.request import RunRequest
 from convscope.training.train import train
 
@@ -137,6 +139,77 @@ def test_no_answers_of_a_run_that_has_not_ended(
 ) -> None:
     write_page(tmp_path / "page.html", run=trained(digits, filters(1, 1, 3)))
     assert not lesson(tmp_path / "page.html").page.locator("#answer-text").is_visible()
+
+
+def strongest(page: Any) -> list[list[int]]:
+    """(row, column) of the pixels whose colour is strong in the effective receptive field."""
+    found: list[list[int]] = page.page.evaluate("""() => {
+      const canvas = document.querySelector("#effective canvas");
+      const [height, width] = page.unshifted().size;
+      const cell = canvas.width / width;
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const saturation = (row, column) => {
+        const [y, x] = [row, column].map((pixel) => Math.floor((pixel + 0.5) * cell));
+        const at = 4 * (y * canvas.width + x);
+        return Math.max(...data.slice(at, at + 3)) - Math.min(...data.slice(at, at + 3));
+      };
+      return Array.from({ length: height * width }, (_, at) => [Math.floor(at / width), at % width])
+        .filter(([row, column]) => saturation(row, column) > 100);
+    }""")
+    return found
+
+
+def test_the_effective_receptive_field(
+    tmp_path: Path, lesson: Open, trained: Make, digits: Images
+) -> None:
+    metrics = {"erf_side": 1.0, "erf_share": 1 / 9}
+    run = trained(digits, filters(2, 1, 3), metrics=metrics)
+    contributions = np.zeros((28, 28), np.float32)
+    contributions[13:16, 13:16] = 0.1
+    contributions[14, 14] = contributions[13, 15] = 1
+    write_arrays(run / "diagnostics.npz", {"erf": contributions})
+    write_page(tmp_path / "page.html", run=run)
+    page = lesson(tmp_path / "page.html", width=360)
+    text = page.page.locator("#effective-text").inner_text().replace("\xa0", " ")
+    assert "last map, 28 × 28." in text
+    assert "field, 3 × 3. Solid: " in text
+    assert "contributions, 1 × 1, which has 11 % of the theoretical field’s pixels." in text
+    effective = page.page.evaluate("page.trained.effective")
+    assert effective["field"] == [[13, 13], [16, 16]]
+    assert effective["square"] == [[14, 14], [15, 15]]
+    assert strongest(page) == [[13, 15], [14, 14]]
+    assert page.page.evaluate("document.documentElement.scrollWidth") == 360
+    page.page.get_by_label("Numbers").check()
+    assert not page.page.locator("#effective").is_visible()
+
+
+def test_the_effective_receptive_field_in_the_middle_of_a_large_image(
+    tmp_path: Path, lesson: Open, trained: Make, coloured: tuple[Images, Path]
+) -> None:
+    images, root = coloured
+    metrics = {"erf_side": 3.0, "erf_share": 1.0}
+    run = trained(images, filters(2, 3, 3), root=root, metrics=metrics)
+    contributions = np.zeros((20, 80), np.float32)
+    contributions[9, 41] = 1
+    write_arrays(run / "diagnostics.npz", {"erf": contributions})
+    write_page(tmp_path / "page.html", run=run)
+    page = lesson(tmp_path / "page.html")
+    # The page has columns 8 to 71. Unit (10, 40) of 20x80 reads rows 9 to 11, columns 39 to 41.
+    assert page.page.evaluate("page.trained.effective.field") == [[9, 31], [12, 34]]
+    assert strongest(page) == [[9, 33]]
+
+
+@pytest.mark.parametrize("content", [b"no archive", None])
+def test_damaged_diagnostics_are_refused(
+    tmp_path: Path, trained: Make, digits: Images, content: bytes | None
+) -> None:
+    run = trained(digits, filters(2, 1, 3), metrics={"erf_side": 1.0, "erf_share": 0.1})
+    if content is None:
+        write_arrays(run / "diagnostics.npz", {"erf": np.ones((3, 3))})
+    else:
+        (run / "diagnostics.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"diagnostics\.npz is damaged: "):
+        write_page(tmp_path / "page.html", run=run)
 
 
 def agree(setting: Any, image: torch.Tensor, weight: torch.Tensor, **conv: Any) -> None:

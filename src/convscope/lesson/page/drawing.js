@@ -5,6 +5,7 @@ const SMALLEST = 7.5; // smallest font size, in pixels
 const LINES_FROM = 12; // cell size, in pixels, from which lines are drawn between cells
 const READS_SHADE = 0.6; // share of the full shade that the most read pixel gets; numbers lie on it
 const PRINTED_RATIO = 3; // printed dots per pixel
+const EFFECTIVE_SIDE = 288; // pixels along the longer side of an effective receptive field
 const FULL_SHADE = 0.97; // quantile of the outputs' sizes that gets the full shade
 
 function colours() {
@@ -207,4 +208,34 @@ function drawFilter(canvas, filter, size) {
 
 function drawImage(canvas, source) {
   thumbnail(canvas, source.size, 44, source.colour);
+}
+
+// Draws what each pixel contributes to the last map over a faint image, with the edges of the
+// theoretical receptive field and of the square with half of all contributions.
+function drawEffective(canvas, { size: [height, width], colour }, { contributions, field, square }) {
+  const cell = Math.max(1, Math.floor(EFFECTIVE_SIDE / Math.max(height, width)));
+  const context = prepare(canvas, height, width, cell);
+  const paint = colours();
+  context.fillStyle = paint.surface;
+  context.fillRect(0, 0, width * cell, height * cell);
+  contributions.forEach((shade, at) => {
+    const pixel = [(at % width) * cell, Math.floor(at / width) * cell, cell, cell];
+    context.globalAlpha = 0.18;
+    context.fillStyle = colour(at);
+    context.fillRect(...pixel);
+    context.globalAlpha = (0.9 * shade) / 255;
+    context.fillStyle = paint.positive;
+    context.fillRect(...pixel);
+  });
+  context.globalAlpha = 1;
+  for (const [[[top, left], [bottom, right]], dash] of [[field, [6, 4]], [square, []]]) {
+    // Half a line is cut off at the edge.
+    const clip = (edge, pixels) => Math.max(1, Math.min(pixels * cell - 1, edge * cell));
+    const [x, y] = [clip(left, width), clip(top, height)];
+    context.strokeStyle = paint.ink;
+    context.lineWidth = 2;
+    context.setLineDash(dash);
+    context.strokeRect(x, y, clip(right, width) - x, clip(bottom, height) - y);
+  }
+  context.setLineDash([]);
 }

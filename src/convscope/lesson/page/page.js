@@ -28,7 +28,7 @@ class Page {
   constructor(content) {
     const byId = (id) => document.getElementById(id);
     this.at = Object.fromEntries(["size", "compare", "inputs", "filters", "panes", "play", "step",
-      "step-text", "speed", "reads", "shift-text", "answer-text", "source-text", "size-apart", "size-apart-label", "main", "title", "about"].map((id) => [id, byId(id)]));
+      "step-text", "speed", "reads", "shift-text", "answer-text", "effective", "effective-text", "source-text", "size-apart", "size-apart-label", "main", "title", "about"].map((id) => [id, byId(id)]));
     this.largest = content.largest;
     this.trained = decodeTrained(content.trained);
     this.size = content.input;
@@ -125,6 +125,10 @@ class Page {
     this.at["answer-text"].hidden = !answers;
     this.at["answer-text"].textContent = answers ? answerText(answers, this.shift) : "";
     this.at["source-text"].textContent = this.sourceText();
+    this.at.effective.hidden = this.image === null || !this.trained.effective;
+    if (!this.at.effective.hidden) {
+      this.at["effective-text"].textContent = effectiveText(this.trained.effective);
+    }
     const last = Math.max(0, this.steps() - 1);
     this.step = full ? last : Math.min(this.step, last);
     this.draw();
@@ -148,6 +152,9 @@ class Page {
     const cell = Math.min(...fits.map((fit) => fit.cell));
     const side = fits.every((fit) => fit.side);
     this.shown().forEach((pane) => pane.draw(cell, side));
+    if (!this.at.effective.hidden) {
+      drawEffective(this.at.effective.querySelector("canvas"), this.unshifted(), this.trained.effective);
+    }
     this.showStep();
   }
 

@@ -12,7 +12,9 @@ function decodeTrained(trained) {
     Array.from({ length: depth }, (_, channel) =>
       all.subarray((filter * depth + channel) * area, (filter * depth + channel + 1) * area)));
   const images = trained.images.map(({ label, pixels }) => decodeImage(trained, label, bytesOf(pixels)));
-  return { ...trained, kernel: [height, width], depth, filters, images };
+  const effective = trained.effective
+    && { ...trained.effective, contributions: bytesOf(trained.effective.contributions) };
+  return { ...trained, kernel: [height, width], depth, filters, images, effective };
 }
 
 // Converts bytes (height, width, channel) to channels, normalised as in training in single precision.

@@ -15,9 +15,12 @@ from convscope.checkpoint import read_best
 from convscope.data.images import Images
 from convscope.data.sources import load_recorded
 from convscope.errors import UserError
+from convscope.geometry import central_field, network_geometry
 from convscope.lesson.page.layer import PageLayer, page_layer
 from convscope.runs.directory import RunDirectory
+from convscope.runs.predictions import read_arrays
 from convscope.runs.record import RunRecord, current_record, record_errors, run_folder
+from convscope.text import size
 from convscope.variant import recorded_graph
 
 _PREFIXES = ("network.features", "network")
@@ -40,8 +43,9 @@ class Trained:
         layer: a layer of the run's network.
         content: values for JSON; arrays are base64: `filters` float32 (n, channels, height, width),
             each of `images` uint8 (height, width, channels). `answers` of a finished run has the
-            most probable classes as (name, probability), per image and shift, row by row. None if
-            the page cannot show the layer's filters.
+            most probable classes as (name, probability), per image and shift, row by row;
+            `effective`, if it was measured, is the effective receptive field, see `_effective`.
+            None if the page cannot show the layer's filters.
         reason: why it cannot.
     """
 
@@ -84,6 +88,7 @@ def read_trained(run: Path, layer: str | None = None) -> Trained:
         "filters": _base64(filters[:count]),
         **_shown(images := load_recorded(record)),
         "answers": _answers(record, images) if record.status == "finished" else None,
+        "effective": _effective(RunDirectory(run), record),
     }
     return Trained(shown, content)
 
@@ -121,6 +126,42 @@ def _answers(record: RunRecord, images: Images) -> list[list[list[tuple[str, flo
 
     moved = (_moved(images.test_images[index]) for index in _chosen(images))
     return [[best(one) for one in trained.scores(several).numpy()] for several in moved]
+
+
+def _effective(directory: RunDirectory, record: RunRecord) -> dict[str, Any] | None:
+    """Return the effective receptive field in the part of the image that the page shows.
+
+    `contributions` are the square roots of shares of the largest, 0 to 255. The first and last
+    edges of the theoretical field's part on the image are `field`, those of the square with half of
+    all contributions `square`, as (row, column).
+    """
+    side, share = record.metrics.get("erf_side"), record.metrics.get("erf_share")
+    if side is None or share is None or not directory.diagnostics.exists():
+        return None
+    with record_errors(record):
+        geometry = network_geometry(recorded_graph(record), tuple(record.dataset["input_shape"]))
+    contributions = read_arrays(directory.diagnostics).get("erf")
+    image = geometry.input_shape[1:]
+    if (
+        contributions is None
+        or contributions.shape != image
+        or not 0 < contributions.max() < np.inf
+    ):
+        raise UserError(f"{directory.diagnostics} is damaged: it has no erf of {size(image)}")
+    part = tuple(_middle(length) for length in image)
+    starts = np.array([one.start for one in part])
+    field = np.array([(pixels.start, pixels.stop) for pixels in central_field(geometry)]).T
+    middle, reach = field.mean(axis=0), np.array([[-side / 2], [side / 2]])
+    shades = np.sqrt(np.clip(contributions[part] / contributions.max(), 0, 1))
+    return {
+        "contributions": _base64(np.round(255 * shades).astype(np.uint8)),
+        "field": (field - starts).tolist(),
+        "square": (middle + reach - starts).tolist(),
+        "side": side,
+        "share": share,
+        "receptive_field": geometry.receptive_field,
+        "map": geometry.final_map,
+    }
 
 
 def _moved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -120,6 +120,15 @@ function answerText(answers, shift) {
   return `${still} Shifted ${shiftText(shift)}: ${at(down, right)}.`;
 }
 
+// Returns sentences on a trained network's effective receptive field.
+function effectiveText({ side, share, receptive_field, map }) {
+  return "How much each pixel contributes, on average over test images, to the central unit of the trained " +
+    `network’s last map, ${times(map)}. The stronger the orange, the more, by its square root. ` +
+    `Dashed: the theoretical receptive field, ${times(receptive_field)}. ` +
+    `Solid: the smallest square with half of all contributions, ${times([side, side])}, which has ` +
+    `${Math.round(100 * share)}\u00a0% of the theoretical field’s pixels.`;
+}
+
 // Returns sentences on how many outputs move with the shifted input.
 function movedText({ axes, count: all }, { shift, by, count }) {
   const given = `Input shifted ${shiftText(shift)}`;
