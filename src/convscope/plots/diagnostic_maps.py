@@ -294,7 +294,6 @@ FIGURE = Figure(
             " by arithmetic, as far as it lies on the image.",
             {"array": "erf"},
             needs="erf_side",
-            reads_folders=True,
         ),
         InReport(
             "shift-accuracy",
@@ -303,7 +302,6 @@ FIGURE = Figure(
             " of the centre, with black pixels where they uncover.",
             {"array": "shift_accuracy"},
             needs="shift_change",
-            reads_folders=True,
         ),
     ),
 )

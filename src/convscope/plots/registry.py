@@ -52,7 +52,6 @@ class InReport:
         caption: explanation in full sentences.
         arguments: arguments of the figure's function.
         needs: column of the table; where no run has a value there, the figure is left out.
-        reads_folders: whether it needs files that packed studies lack; left out where all are.
     """
 
     key: str
@@ -60,7 +59,6 @@ class InReport:
     caption: str
     arguments: Mapping[str, str] = field(default_factory=dict)
     needs: str | None = None
-    reads_folders: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from pandas import DataFrame
 
@@ -30,7 +29,6 @@ from convscope.report.document import (
     Section,
 )
 from convscope.runs.directory import UnreadableRun
-from convscope.runs.pack import is_packed
 from convscope.tables import Table
 from convscope.text import counted
 
@@ -127,8 +125,7 @@ def drawings(runs: DataFrame, suffix: str) -> tuple[Drawing, ...]:
         )
         for figure in FIGURES.values()
         for shown in figure.reports
-        if (shown.needs is None or runs[shown.needs].notna().any())
-        and not (shown.reads_folders and runs["path"].map(Path).map(is_packed).all())
+        if shown.needs is None or runs[shown.needs].notna().any()
     )
 
 

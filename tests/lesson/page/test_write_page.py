@@ -89,7 +89,7 @@ def test_a_run_that_cannot_be_shown_is_told_in_one_line(
         write_page(page, run=run)
     best.unlink()
     with pytest.raises(
-        UserError, match=r"no trained filters \(finished\): checkpoints/best.ckpt is miss"
+        UserError, match=r"no trained filters \(interrupted\): checkpoints/best.ckpt is miss"
     ):
         write_page(page, run=run)
     with pytest.raises(UserError, match=r"nowhere/run.json cannot be read"):
