@@ -282,3 +282,12 @@ def test_a_run_that_did_not_finish_is_refused(record: RunRecord, tmp_path: Path)
     (folder / "checkpoints" / "best.ckpt").unlink()
     with pytest.raises(UserError, match="cannot read .*best.ckpt: missing or damaged checkpoint"):
         convscope.load(folder)
+
+
+def test_a_network_with_blurs(ask: Ask, tmp_path: Path) -> None:
+    """A checkpoint does not have their filters."""
+    request = ask(tmp_path, "model.pool=blur", "model.downsample=blur", "conv.stride=2")
+    record = train(request)
+    assert record.status == "finished", record.reason
+    scores = convscope.load(request.directory.path).scores(np.zeros((2, 28, 28, 1), np.uint8))
+    assert scores.sum(1).tolist() == pytest.approx([1, 1])

@@ -250,7 +250,9 @@ class BlurPool2d(nn.Module):
     def __init__(self, layer: Blur) -> None:
         super().__init__()
         self.layer, self.stride = layer, layer.stride
-        taps = {1: torch.ones(1), 3: torch.tensor([1.0, 2.0, 1.0]) / 4}
+        # Also where weights are made without memory, since no checkpoint has the filter.
+        with torch.device("cpu"):
+            taps = {1: torch.ones(1), 3: torch.tensor([1.0, 2.0, 1.0]) / 4}
         height, width = layer.conv.kernel_size
         self.filter: Tensor
         self.register_buffer("filter", torch.outer(taps[height], taps[width]), persistent=False)
