@@ -240,3 +240,22 @@ def test_outputs_of_nodes_are_those_of_the_network() -> None:
     outputs = node_outputs(network, ["conv1", "head.2"], images)
     torch.testing.assert_close(outputs["conv1"], network.conv1(images))
     torch.testing.assert_close(outputs["head.2"], network(images))
+
+
+def test_outputs_of_nodes_have_channels_first() -> None:
+    class ChannelsLast(nn.Module):
+        """As ConvNeXt's normalisation before a convolution."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 3)
+            self.norm = nn.LayerNorm(4)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.norm(self.stem(images).permute(0, 2, 3, 1)).mean((1, 2))
+
+    network, images = ChannelsLast().eval(), torch.randn(3, 3, 12, 9)
+    outputs = node_outputs(network, ["norm"], images)["norm"]
+    expected = functional.layer_norm(network.stem(images).movedim(1, 3), [4]).movedim(3, 1)
+    assert outputs.shape == (3, 4, 10, 7)
+    torch.testing.assert_close(outputs, expected)

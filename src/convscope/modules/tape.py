@@ -203,7 +203,7 @@ class Tape:
             raise Disagreement(f"{unique} gives {real} in PyTorch, its geometry says {computed}")
         if unique in self._wanted:
             # What comes next may work in place.
-            self.outputs[unique] = output.clone()
+            self.outputs[unique] = (output.movedim(3, 1) if dims == "NHWC" else output).clone()
         self.nodes[unique] = Node(unique, layer, tuple(inputs))
         self.shapes[unique] = real
         return self.alias(output, unique, dims)
