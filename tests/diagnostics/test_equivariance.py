@@ -201,6 +201,16 @@ def test_layers_computed_from_the_whole_image_have_no_total_stride(users) -> Non
     assert values == {}
 
 
+def test_the_last_layer_before_attention_is_not_the_last_map(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    geometry = geometry_of("model=custom", "model.target=own_nets:Attending")
+    values, arrays = equivariance(subject_of(geometry, 3))
+    assert arrays["equivariance_error"] > 0
+    assert values == {}
+
+
 def test_a_residual_network() -> None:
     geometry = geometry_of("model=resnet20", "data=cifar10", "model.channels=[4,4,8]")
     values, arrays = equivariance(subject_of(geometry, 2))

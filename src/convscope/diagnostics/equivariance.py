@@ -43,8 +43,9 @@ def equivariance(subject: Subject) -> Measured:
     `padding_error`, `interior_error` (layers,). An error is NaN, and a value left out, where it is
     undefined: a map of one unit along both axes, no interior unit, an image no longer than the
     total stride, a map of zeros, weights that are not finite. Layers whose units are computed from
-    the whole image have no total stride. Normalisations by statistics of the whole map, such as
-    GroupNorm, are not exact in the interior either.
+    the whole image have no total stride, and a network in which a layer mixes all positions has no
+    values. Normalisations by statistics of the whole map, such as GroupNorm, are not exact in the
+    interior either.
     """
     geometry = subject.geometry
     layers = [layer for layer in geometry.layers if 0 not in layer.jump]
@@ -92,8 +93,9 @@ def equivariance(subject: Subject) -> Measured:
         "padding_error": errors[:, _TOTAL_STRIDE],
         "interior_error": errors[:, _INTERIOR],
     }
-    last = _last(subject)
-    keys = ("equivariance_error", "padding_error") if last in names else ()
+    last, keys = _last(subject), ("equivariance_error", "padding_error")
+    if geometry.first_mixing is not None or last not in names:
+        return Measured({}, arrays)
     return Measured(finite({key: arrays[key][names.index(last)] for key in keys}), arrays)
 
 
