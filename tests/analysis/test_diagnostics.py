@@ -270,8 +270,8 @@ def test_what_is_not_significant_is_said_to_be(make: Make) -> None:
     half = qsturng(1 - 0.05 / 2, 4, 8) * 0.1 / np.sqrt(3)
     assert line == (
         "A shift of one pixel changes 2.15 % of k3-s1-p1's answers to 500 test images, the most,"
-        " and 2.10 % of k3-s2-p1's, the fewest: not significantly different, as less than"
-        f" {half:.2f} points apart."
+        " and 2.10 % of k3-s2-p1's, the fewest: not significantly different (a significant"
+        f" difference would have to exceed {half:.2f} points)."
     )
 
 

@@ -67,7 +67,7 @@ def test_tells_every_group_and_run(tab: Any, study: Path) -> None:
     metrics = [metric["key"] for metric in told["metrics"]]
     assert metrics[:2] == ["best_val_accuracy", "test_accuracy"]
     # Latencies only where they were measured.
-    assert set(metrics) == {one.name for one in metrics_of("table") if one.of_calls is None}
+    assert set(metrics) == {one.name for one in metrics_of("table") if not one.is_optional}
     assert told["unreadable"] == []
     assert told["shared"]["optim.lr"] == 0.02
 

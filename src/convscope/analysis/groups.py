@@ -98,9 +98,11 @@ def _spread(finished: DataFrameGroupBy, first: DataFrame) -> DataFrame:
 
     The interval is mean ± t(0.975, n - 1) s / sqrt(n); s is at least what rounding hides.
     """
-    summary = finished[per_run()].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
+    # Most runs lack some metrics, and each takes time.
+    known = [one for one in per_run() if finished.obj[one].notna().any()] or per_run()
+    summary = finished[known].agg(["count", "mean", "std", "min", "max"]).reindex(first.index)
     columns: dict[str, Series] = {}
-    for metric in per_run():
+    for metric in known:
         stats = summary[metric]
         # The std of one value is NaN, and so is its interval.
         error = stats["std"].clip(lower=hidden_std(metric, first)) / np.sqrt(stats["count"])
@@ -113,4 +115,6 @@ def _spread(finished: DataFrameGroupBy, first: DataFrame) -> DataFrame:
             f"{metric}_min": stats["min"],
             f"{metric}_max": stats["max"],
         }
-    return DataFrame(columns)
+    ends = ("", "_std", "_low", "_high", "_min", "_max")
+    names = [f"{metric}{end}" for metric in per_run() for end in ends]
+    return DataFrame(columns, first.index).reindex(columns=names).astype(float)

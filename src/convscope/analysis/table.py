@@ -204,7 +204,7 @@ def _metric_column(metric: Metric, spare: float | None = None) -> _Column:
 
 def cells(record: Record) -> dict[str, str]:
     """Return a record's metrics and the interval of its test accuracy as text, by key."""
-    metrics = {metric.name: _cell(record, metric) for metric in metrics_of("table")}
+    metrics = {one.name: _cell(record, one) for one in metrics_of("table") if one.name in record}
     return metrics | {"test_accuracy_low": _interval(record)}
 
 

@@ -113,7 +113,10 @@ def _difference(runs: DataFrame, metric: str, high: Series, low: Series) -> str:
     one = found.iloc[0]
     margin = one["high"] - one["difference"]
     if not one["differs"]:
-        return f"not significantly different, as less than {_amount(metric, margin)} apart"
+        return (
+            "not significantly different (a significant difference would have to exceed"
+            f" {_amount(metric, margin)})"
+        )
     factor = 100 if metric == _CHANGE else 1
     low_end, high_end = (
         f"{factor * one[end]:.{2 if factor > 1 else 1}f}" for end in ("low", "high")
