@@ -75,6 +75,7 @@ def test_accuracies_over_shifts() -> None:
     assert texts[0, 0] == "50.0"
     assert texts[1, 1] == "90.0"
     assert axes.images[0].get_extent() == [-1.5, 1.5, 1.5, -1.5]
+    assert axes.images[0].get_clim() == (0, 100)
 
 
 def test_many_shifts_are_shaded_and_not_numbered() -> None:

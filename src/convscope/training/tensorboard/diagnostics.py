@@ -147,7 +147,8 @@ def shifts_picture(accuracy: NDArray[np.floating]) -> Figure:
     axes = figure.add_subplot()
     shifts = range(-most, most + 1)
     edge = most + 0.5
-    norm = Normalize(100 * accuracy.min(), 100 * accuracy.max())
+    # The same colours for all runs, whose pictures are looked at side by side.
+    norm = Normalize(0, 100)
     shades = axes.imshow(100 * accuracy, cmap="Blues", norm=norm, extent=(-edge, edge, edge, -edge))
     figure.colorbar(shades, label="accuracy, %", shrink=0.8)
     if len(accuracy) <= _MOST_NUMBERED:
