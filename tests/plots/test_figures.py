@@ -459,6 +459,21 @@ def test_map_sizes_stand_apart_on_a_narrow_page(
     assert max(row["marker"]["size"]) == pytest.approx(largest)
 
 
+def test_map_sizes_of_one_variant_have_their_settings(make_study: Make, tmp_path: Path) -> None:
+    study = tmp_path / "s"
+    for pool, after in (("max", [1]), ("avg", [1]), ("max", [])):
+        model = {"pool_after": after, "pool": pool}
+        make_study(study, (3,), (1,), (1,), (0,), config={"model": model})
+    texts = map_sizes(load(study))["layout"]["yaxis"]["ticktext"]
+    # Rows are in the table's order, and runs in that of their names, which have a hash.
+    names = [frozenset(text.replace("<br>", " ").partition(" ")[2].split("; ")) for text in texts]
+    assert [text.partition("<br>")[0] for text in texts] == ["k3-s1-p1"] * 2
+    assert set(names) == {
+        frozenset({"pool_after none, pool max"}),
+        frozenset({"pool_after 1, pool max", "pool_after 1, pool avg"}),
+    }
+
+
 def test_map_sizes_join_groups_of_equal_maps(make_study: Make, tmp_path: Path) -> None:
     for rate in (0.01, 0.02):
         make_study(tmp_path / "s", (3,), (1,), ("half",), (0,), config={"optim": {"lr": rate}})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,7 +13,7 @@ from pandas import DataFrame
 from convscope.errors import UserError
 from convscope.geometry import pair_token
 from convscope.plots.registry import Figure, InReport, View
-from convscope.plots.style import NEUTRAL, Trace, escaped, figure, heading, lines, scatter
+from convscope.plots.style import NEUTRAL, Trace, figure, heading, lines, scatter
 from convscope.plots.variant_style import variant_style
 from convscope.runs.record import RunRecord
 
@@ -22,6 +24,8 @@ _NARROW = 180
 _PAIR, _SMALL = 35, 10
 """Width of the text `28x30`, in pixels; font size for stages that are narrower."""
 _MOST_ROWS = 60
+_SETTING = 24
+"""Characters in a line of a row's name."""
 
 Stages = dict[str, tuple[int, int]]
 """Height and width after each stage: `input, conv1, pool1, conv2, …`."""
@@ -66,7 +70,7 @@ def map_sizes(runs: DataFrame) -> go.Figure:
         },
         "yaxis": {
             "tickvals": list(range(len(shown))),
-            "ticktext": [escaped(run["variant"]) for run, _, _ in shown],
+            "ticktext": _names(shown, runs),
             "range": [len(shown) - 0.5, -0.5],
             "zeroline": False,
         },
@@ -83,6 +87,20 @@ def _rows(runs: DataFrame) -> list[tuple[dict[str, Any], Stages, list[str]]]:
         _, _, groups = rows.setdefault((run["variant"], *stages.items()), (run, stages, []))
         groups.append(run["group"])
     return list(rows.values())
+
+
+def _names(rows: Sequence[tuple[dict[str, Any], Stages, list[str]]], runs: DataFrame) -> list[str]:
+    """Return the variant of each row, with its settings where several rows have that variant."""
+    count = Counter(run["variant"] for run, _, _ in rows)
+    settings = runs.drop_duplicates("group").set_index("group")["setting"]
+    return [
+        lines(
+            run["variant"],
+            "; ".join(settings[groups].unique()) if count[run["variant"]] > 1 else "",
+            width=_SETTING,
+        )
+        for run, _, groups in rows
+    ]
 
 
 def _stages(record: RunRecord) -> Stages:
