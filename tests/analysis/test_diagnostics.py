@@ -341,7 +341,11 @@ def test_what_limits_them_is_said(make: Make) -> None:
 
 
 def test_two_variants_side_by_side(make: Make) -> None:
-    runs = make()
+    runs = make(seconds=99.0, measured_at="2026-03-01T12:00:00Z")
+    late = runs["variant"] == "k7-s2-p3"
+    found = {one.key: one for one in compare(runs, runs[~late].head(1), runs[late]).rows}
+    assert not {"diagnostics.seconds", "diagnostics.measured_at"} & set(found)
+    assert found["diagnostics.images"].first == found["diagnostics.images"].second == 500
     sides = [runs[runs["variant"] == variant] for variant in ("k3-s1-p1", "k3-s2-p1")]
     listing = side_by_side(compare(runs, *sides))[1]
     rows = {cells[1]: cells[2:] for cells in listing.table.rows}

@@ -503,6 +503,12 @@ def test_diagnostics_are_shown_where_runs_have_them(
     ]
     offered.select_option("shift_change")
     tab.find("figure").get_by_text("answers changed by a shift of 1 px, %").first.wait_for()
+    # A click on a mark of several variants opens them all.
+    tab.figure("effects")
+    tab.find("figure[data-name=effects] .plot").evaluate(
+        "plot => plot.emit('plotly_click', {points: [{customdata: plot.data[0].customdata[0]}]})"
+    )
+    assert tab.find("tr.run th").all_inner_texts() == ["seed 0", "seed 1"] * 2
 
 
 def test_diagnostics_that_no_run_has_are_not_offered(tab: Any) -> None:

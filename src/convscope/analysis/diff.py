@@ -30,6 +30,12 @@ Part = Literal["result", "config", "geometry", "environment"]
 Plain = str | int | float | bool | None
 _MOST_VALUES = 3
 _SEED = re.compile(r" seed=\d+(?= |$)")
+_TIMES = (
+    *("latency.measured_at", "latency.calls."),
+    *("diagnostics.measured_at", "diagnostics.seconds"),
+)
+"""Keys of the environment that say when something was measured and how long it took; the number of
+calls depends on how fast the first ones were."""
 
 
 @dataclass(frozen=True)
@@ -210,8 +216,7 @@ def _environment(record: RunRecord) -> dict[str, Plain]:
     values = {
         key: _plain(value)
         for key, value in dotted(record.environment).items()
-        # Calls depend on how fast the first ones were.
-        if not key.startswith(("latency.measured_at", "latency.calls."))
+        if not key.startswith(_TIMES)
     }
     # With its seed, each run would have a different command.
     return values | {"command": _SEED.sub("", record.command)}

@@ -42,7 +42,7 @@ export function figureOf({ name, choices }, reveal) {
     await draw(plot, figure, { uirevision: what, autosize: true });
     plot.removeAllListeners("plotly_click");
     plot.on("plotly_click", ({ points }) => {
-      const groups = String(points[0].customdata ?? "").split(" ").filter(Boolean);
+      const groups = [points[0].customdata ?? []].flat().filter(Boolean);
       if (groups.length) reveal(groups);
     });
   }
