@@ -36,6 +36,7 @@ def subject_of(
     *,
     network: nn.Module | None = None,
     test_flip: bool = False,
+    is_sampled: bool = False,
 ) -> Subject:
     """A network with random weights and statistics, whose answers differ from image to image."""
     torch.manual_seed(0)
@@ -51,7 +52,7 @@ def subject_of(
             head.bias -= network(images).mean(0)
     labels = torch.randint(geometry.classes, (len(images),))
     black = torch.linspace(-0.6, -0.4, images.shape[1])[:, None, None]
-    return Subject(network, geometry, images, labels, black, test_flip)
+    return Subject(network, geometry, images, labels, black, test_flip, is_sampled)
 
 
 def set_weights(network: nn.Module, weight: float | Tensor) -> None:

@@ -14,6 +14,7 @@ from convscope.diagnostics import Subject
 from convscope.diagnostics.aliasing import aliasing, at_stride_1
 from convscope.geometry.layers import Window
 
+from ..convs import parse_conv, stack_geometry
 from .subjects import geometry_of, single_conv, subject_of
 
 
@@ -212,3 +213,21 @@ def test_a_1x1_module_keeps_its_stride() -> None:
     assert isinstance(conv, nn.Conv2d)
     assert conv.stride == (2, 2)
     assert subject.layer_outputs(["conv1"], subject.images)["conv1"].shape[2:] == (4, 4)
+
+
+def test_a_pool_that_rounds_up_has_windows_over_the_edge() -> None:
+    """Of 5 pixels a 2x2 pool with stride 2 makes 3: five maxima are subsampled, not four."""
+    geometry = stack_geometry((1, 5, 5), parse_conv(1, 1, 0, 1), [1], [1], 2)
+    subject = subject_of(geometry, 3)
+    (pool,) = [node for node in geometry.graph.nodes if node.name == "pool1"]
+    maps = torch.randn(1, 1, 5, 5)
+    dense = at_stride_1(subject, pool, maps)
+    assert dense is not None
+    expected = functional.max_pool2d(functional.pad(maps, (0, 1, 0, 1), value=-9.0), 2, 1)
+    assert torch.equal(dense, expected)
+    assert torch.equal(dense[..., ::2, ::2], functional.max_pool2d(maps, 2, ceil_mode=True))
+
+
+def test_an_image_of_one_pixel_with_a_pool() -> None:
+    geometry = stack_geometry((1, 1, 1), parse_conv(1, 1, 0, 1), [1], [1], 2)
+    assert aliasing(subject_of(geometry)).values == {"aliasing": 0.0}

@@ -105,7 +105,7 @@ def drawn(images: int, reach: int) -> list[list[list[int]]]:
     ],
 )
 def test_against_plain_loops(typed: tuple[str, ...], reach: int) -> None:
-    subject = subject_of(geometry_of(*typed), 24)
+    subject = subject_of(geometry_of(*typed), 24, is_sampled=True)
     network, black = subject.network, subject.black
 
     def scores(image: Tensor, down: int, right: int, fill: Tensor | None) -> Tensor:
@@ -123,8 +123,8 @@ def test_against_plain_loops(typed: tuple[str, ...], reach: int) -> None:
             changes.append(still.argmax() != other.argmax())
             similarities.append(still @ other / still.norm() / other.norm())
     steps = range(-reach, reach + 1)
-    chosen = 4 * 24 // (len(steps) ** 2 - 5)
-    indices = [index * 24 // chosen for index in range(chosen)]
+    # The fewest that are taken.
+    indices = [index * 24 // 8 for index in range(8)]
     accuracy = [
         [
             np.mean(

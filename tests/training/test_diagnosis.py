@@ -71,7 +71,7 @@ def test_what_a_run_says_of_itself(
     assert record.path is not None
     about = record.environment["diagnostics"]
     assert (about["level"], about["images"], about["device"]) == (
-        *("standard", 359),
+        *("standard", 50_000 // 28**2),
         record.environment["device"],
     )
     found = scalars(record.path)
@@ -109,12 +109,57 @@ def test_the_same_command_adds_what_is_missing(ask: Ask, tmp_path: Path) -> None
 def test_full_measures_all_images_and_is_not_replaced(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnosis, "MOST_IMAGES", 100)
+    sampled: list[bool] = []
+
+    def measure(subject: Subject) -> Measured:
+        sampled.append(subject.is_sampled)
+        return Measured()
+
+    monkeypatch.setattr(diagnosis, "MEASURES", (measure,))
     record = trained(ask, tmp_path, "diagnostics=standard")
-    assert record.environment["diagnostics"]["images"] == 100
+    assert record.environment["diagnostics"]["images"] == 63
     full = train(ask(tmp_path, "diagnostics=full"))
     assert full.environment["diagnostics"]["images"] == 359
     assert train(ask(tmp_path, "diagnostics=standard")).environment == full.environment
+    assert sampled == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "images"),
+    [
+        # 1,293 training images in batches of 64 are 20 steps: 12,800 samples of 10 epochs.
+        (("trainer.max_epochs=10",), 12_800 // 150),
+        (("trainer.max_epochs=1", "trainer.limit_train_batches=1"), 63),
+        (("trainer.max_epochs=1", "trainer.limit_test_batches=1"), 32),
+    ],
+)
+def test_how_many_images(
+    ask: Ask,
+    tmp_path: Path,
+    overrides: tuple[str, ...],
+    images: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(diagnosis, "MEASURES", ())
+    size = 32 if images == 32 else 64
+    typed = (*overrides, f"data.batch_size={size}", "diagnostics=standard")
+    if images > 63:
+        typed = (*typed, "trainer.limit_train_batches=1.0")
+    assert trained(ask, tmp_path, *typed).environment["diagnostics"]["images"] == images
+
+
+def test_an_error_in_a_measure_is_told_in_one_line(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(subject: Subject) -> Measured:
+        raise RuntimeError("out of\nmemory")
+
+    monkeypatch.setattr(diagnosis, "MEASURES", (measure,))
+    record = trained(ask, tmp_path)
+    told: list[str] = []
+    with log_to_terminal(told.append):
+        assert train(ask(tmp_path, "diagnostics=standard")) == record
+    assert told[1:] == [f"{record.name} has no diagnostics: RuntimeError: out of memory"]
 
 
 def test_the_images_are_evenly_spaced(
@@ -159,7 +204,7 @@ def test_a_run_killed_meanwhile_is_finished(ask: Ask, tmp_path: Path) -> None:
     assert record.metrics["test_accuracy"] > 0
     assert "diagnostics" not in record.environment
     again = train(ask(tmp_path, "diagnostics=standard"))
-    assert again.environment["diagnostics"]["images"] == 359
+    assert again.environment["diagnostics"]["images"] == 63
     assert again.metrics.items() > record.metrics.items()
 
 
@@ -238,5 +283,5 @@ def test_a_sweep_and_its_finished_runs(tmp_path: Path) -> None:
     assert "diagnostics of 2 runs" in told
     records = [read_record(path) for path in tmp_path.glob("outputs/default/*/run.json")]
     assert len(records) == 3
-    assert all(record.environment["diagnostics"]["images"] == 359 for record in records)
+    assert all(record.environment["diagnostics"]["images"] == 63 for record in records)
     assert "1 px changes" in told

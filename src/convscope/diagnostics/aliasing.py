@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from convscope.geometry.conv import ConvSpec
 from convscope.geometry.graph import Node
 from convscope.geometry.layers import IMAGE, Conv, Pool, Shortcut, Slice, Window
 from convscope.modules import layer_module
+from convscope.modules.graph_net import DenseMaxPool2d
 
 _IMAGES = 64
 
@@ -94,9 +97,8 @@ def at_stride_1(subject: Subject, node: Node, maps: Tensor) -> Tensor | None:
             return maps
         case Slice(sides=((top, bottom), (left, right))):
             return functional.pad(maps, (left, right, top, bottom))
-        case Pool(operation="max", conv=window):
-            (top, _), (left, _) = window.padding
-            return functional.max_pool2d(maps, window.kernel_size, 1, (top, left), window.dilation)
+        case Pool(operation="max"):
+            return cast(Tensor, DenseMaxPool2d(replace(node.layer, is_dense=True))(maps))
         case Conv(is_fixed=True):
             return None
     try:

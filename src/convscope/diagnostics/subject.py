@@ -51,6 +51,7 @@ class Subject:
         labels: (n,) int64.
         black: (channels, 1, 1), a black pixel as normalised; fills what a shift uncovers.
         test_flip: whether the run's test averages the scores of an image and its mirror image.
+        is_sampled: whether measures that cost more per image take fewer of them.
     """
 
     network: nn.Module
@@ -59,6 +60,7 @@ class Subject:
     labels: Tensor = field(repr=False)
     black: Tensor = field(repr=False)
     test_flip: bool = False
+    is_sampled: bool = True
 
     @cached_property
     def batch_size(self) -> int:
@@ -67,9 +69,12 @@ class Subject:
         return min(_BATCH, max(1, _BATCH_BYTES // per_image))
 
     def sample(self, count: int) -> Tensor:
-        """Return the indices of `count` evenly spaced images; at least of one, at most of all."""
+        """Return the indices of evenly spaced images: up to `count`, and a quarter of all.
+
+        At least 8, if there are as many; of all images if they are not to be sampled.
+        """
         number = len(self.images)
-        count = max(1, min(count, number))
+        count = min(number, max(8, min(count, number // 4))) if self.is_sampled else number
         return torch.arange(count, device=self.images.device) * number // count
 
     @torch.no_grad()

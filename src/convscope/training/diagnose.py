@@ -10,7 +10,7 @@ from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
 from convscope.runs.record import RunRecord, run_folder
 from convscope.text import counted
-from convscope.training.distributed.processes import DeviceFailed, child
+from convscope.training.distributed.processes import child
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +61,10 @@ def with_diagnostics(
         try:
             # Absolute: the process may have been started in another folder.
             new[record.id] = (diagnose or _in_child)(folders[record.id].absolute(), level)
-        except (UserError, DeviceFailed) as error:
-            log.warning("%s has no diagnostics: %s", record.name, " ".join(str(error).split()))
+        except Exception as error:  # noqa: BLE001 (told, and the run is trained and tested)
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            reason = " ".join(str(error).split())
+            log.warning("%s has no diagnostics: %s%s", record.name, kind, reason)
     return [new.get(record.id, record) for record in records]
 
 
