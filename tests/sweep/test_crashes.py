@@ -82,7 +82,8 @@ def test_what_cannot_be_measured_stops_no_plan(command) -> None:
     lines = ended.out.splitlines()
     assert [line.split()[-1] for line in lines[2:5]] == ["0:12", "–", "–"]
     assert lines[5:] == [
-        "k3-s1-p1 could not be measured: RuntimeError: DefaultCPUAllocator: can't allocate memory",
-        "k3-s1-p1 could not be measured: the process was killed by SIGSEGV",
+        "k3-s1-p1 (batch_size 64) could not be measured: RuntimeError: DefaultCPUAllocator: can't"
+        " allocate memory",
+        "k3-s1-p1 (batch_size 128) could not be measured: the process was killed by SIGSEGV",
         "3 runs: 3 to do; about 0:12 left on this machine",
     ]
