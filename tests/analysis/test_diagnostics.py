@@ -376,7 +376,11 @@ def test_a_front_of_accuracy_and_answers_that_change(make: Make) -> None:
     ]
     assert chosen_front(groups, "erf_side") == []
     drawn = plots.accuracy_against(make(), "shift_change")
-    assert drawn.layout.xaxis.title.text == "answers changed by a shift of 1 px, %"
+    # What fits 360 pixels.
+    assert drawn.layout.xaxis.title.text == "answers changed by a shift of 1 px"
+    assert drawn.layout.title.text.startswith(
+        "Accuracy against<br>answers changed by a shift of 1 px<br>"
+    )
     assert plots.accuracy_against(make(), "erf_side").layout.xaxis.title.text == (
         "effective receptive field, px"
     )
@@ -411,7 +415,7 @@ def test_effects_on_a_diagnostic(make: Make) -> None:
     ]
     assert means["x"] == pytest.approx(expected)
     assert sum(bars["x"]) == pytest.approx(1)
-    assert figure.layout.title.text == "Effects on answers changed by a shift of 1 px"
+    assert figure.layout.title.text == "Effects on<br>answers changed by a shift of 1 px"
     assert means["hovertext"][0].startswith("kernel size 3<br>2.50 % (95 % interval ")
     sides = plots.effects(make(), of="erf_side")
     assert sides.layout.annotations[0].text == "adjusted mean, px, 95 % interval"

@@ -23,7 +23,16 @@ from convscope.plots.axes import (
 )
 from convscope.plots.labels import non_overlapping
 from convscope.plots.registry import Choice, Figure, InReport, View
-from convscope.plots.style import NEUTRAL, Panel, Trace, escaped, lines, scatter, subplots
+from convscope.plots.style import (
+    NEUTRAL,
+    Panel,
+    Trace,
+    escaped,
+    lines,
+    narrow_lines,
+    scatter,
+    subplots,
+)
 from convscope.plots.table import (
     MOST_PANELS,
     SINGLE,
@@ -44,6 +53,8 @@ _MARGIN, _SAME_POSITION = 0.08, 0.01
 _MOST_LABELLED, _MOST_LISTED = 30, 3
 """Largest number of points that are all labelled, else only the front and the best; largest number
 of hidden points that a hover lists."""
+_AXIS = 36
+"""Largest number of characters of an axis's title, so that it fits at 360 pixels."""
 _FAINT = f"{NEUTRAL}99"
 
 
@@ -106,16 +117,17 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     cut = [_cut_intervals(part, x, y) for _, part in shown]
     more = len(settings) - len(shown)
     titles = [
-        f"Accuracy against {against.title}",
+        *narrow_lines("Accuracy against", against.title),
         "dotted: Pareto front by validation" if any(fronts) else "",
         "triangle: interval extends beyond the axis" if any(cut) else "",
         f"{counted(more, 'more setting')} not shown" if more else "",
     ]
     which = {"larger": "more is better", "smaller": "less is better", None: ""}[against.better]
-    # Beside a unit there is no room for the direction at 360 pixels.
+    # Beside a unit there is no room for the direction at 360 pixels; ticks show a per cent sign.
     beside = against.axis_unit or which
+    with_unit = f"{against.title}, {beside}"
     x_axis = x.layout() | {
-        "title": {"text": f"{against.title}, {beside}" if beside else against.title},
+        "title": {"text": with_unit if beside and len(with_unit) <= _AXIS else against.title},
         "tickfont": {"size": 11},
     }
     # Leaves room for a triangle beside the numbers.

@@ -15,7 +15,17 @@ from convscope.geometry import FACTORS
 from convscope.metrics import METRICS, Metric, metrics_of
 from convscope.plots.axes import bounded, error_bars
 from convscope.plots.registry import GEOMETRY, SETTING, Choice, Figure, InReport
-from convscope.plots.style import ACCENT, NEUTRAL, Panel, Trace, escaped, lines, scatter, subplots
+from convscope.plots.style import (
+    ACCENT,
+    NEUTRAL,
+    Panel,
+    Trace,
+    escaped,
+    lines,
+    narrow_lines,
+    scatter,
+    subplots,
+)
 from convscope.plots.table import one_setting, records, to_json_list
 from convscope.text import counted
 
@@ -55,7 +65,7 @@ def effects(runs: DataFrame, setting: str | None = None, of: str = "test_accurac
     limits = "0 to 100 %" if metric.is_share else "what is possible"
     groups = list(runs.loc[runs["status"] == "finished", "group"].unique())
     titles = [
-        f"Effects on {metric.title}",
+        *narrow_lines("Effects on", metric.title),
         which,
         "main effects only, as variants are missing" if found.main_effects_only else "",
         "" if levels["is_possible"].all() else f"open circle: extrapolated beyond {limits}",

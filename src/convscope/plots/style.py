@@ -54,6 +54,8 @@ the title of an axis."""
 _LEGEND_TITLE, _LEGEND_ENTRY = 30, 19
 """Heights in a legend, in pixels."""
 
+_NARROW = 44
+"""Characters of a title that fit a page of 360 pixels."""
 DRAG_HINT = "drag over the last epochs to zoom in"
 """Hint for the mouse."""
 
@@ -71,6 +73,12 @@ def lines(*texts: str, width: int = 60) -> str:
         if text
         for line in (wrap(text, width) if len(text) > width else [text])
     )
+
+
+def narrow_lines(start: str, rest: str) -> list[str]:
+    """Return a title as one line, or two where it is too long for a page of 360 pixels."""
+    title = f"{start} {rest}"
+    return [title] if len(title) <= _NARROW else [start, rest]
 
 
 def heading(*texts: str) -> dict[str, Any]:
