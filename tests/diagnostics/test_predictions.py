@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from convscope.diagnostics import Measured
 from convscope.diagnostics.predictions import answers, calibration, to_predictions
 
 
@@ -48,6 +49,11 @@ def test_calibration_by_hand() -> None:
     assert measured.values["ece"] == pytest.approx(0.25)
     # (0.25² + 0.25² + 0.75² + 0.75²) / 2
     assert measured.values["brier"] == pytest.approx(0.625)
+
+
+def test_scores_that_are_no_numbers() -> None:
+    found = to_predictions(answers(torch.tensor([[torch.nan, 1.0]]), torch.tensor([0])))
+    assert calibration(found, np.array([0])) == Measured()
 
 
 def test_a_certain_answer_of_the_only_class() -> None:

@@ -45,14 +45,16 @@ def calibration(predictions: Predictions, labels: NDArray[np.integer]) -> Measur
 
     The error is the mean over images of |accuracy - confidence| of their bin, among 15 bins of
     equal width, each without its lower limit: Guo, Pleiss, Sun and Weinberger, "On Calibration of
-    Modern Neural Networks" (2017). Brier, "Verification of Forecasts Expressed in Terms of
-    Probability" (1950).
+    Modern Neural Networks" (2017). The score: Brier, "Verification of Forecasts Expressed in Terms
+    of Probability" (1950). Both are left out where a confidence is not finite.
 
     Args:
         predictions: of the whole test.
         labels: (n,) true classes.
     """
     confidence = predictions.confidence.astype(np.float64)
+    if not np.isfinite(confidence).all():
+        return Measured()
     is_right = predictions.predicted == labels
     bins = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(int)
     images = np.bincount(bins, minlength=BINS)
