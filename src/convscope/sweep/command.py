@@ -64,16 +64,17 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     if config.throughput == "exclusive":
         by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
-    if executor.is_local and all(record.status != "interrupted" for record in records):
+    is_stopped = any(record.status == "interrupted" for record in records)
+    if executor.is_local and not is_stopped:
         # Of runs that were finished before.
         records = with_diagnostics(records, config.diagnostics)
-    if config.latency and all(record.status != "interrupted" for record in records):
+    if config.latency and not is_stopped:
         records = with_latency(records)
     # Imports pandas, which would delay the first run.
     from convscope.report.commands import show_comparison, write_reports
 
     show_comparison(records, console)
-    if any(record.status == "interrupted" for record in records):
+    if is_stopped:
         log.info(f"the sweep was stopped; {RESUME}")
     elif config.fail_fast and any(record.status == "failed" for record in records):
         log.info(
