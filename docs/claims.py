@@ -537,11 +537,11 @@ def translation_invariance(runs: DataFrame) -> Answer:
 def odd_kernels(runs: DataFrame) -> Answer:
     half, same = network("conv.kernel_size=4", "conv.padding=half"), axis(4, 1, 1, 2)
     expression = (
-        f'{BASE} and padding_mode == "zeros" and stride == 1 and kernel_size in [3, 4, 5]'
+        f'{BASE} and padding_mode == "zeros" and stride == 1 and kernel_size in [2, 3, 4, 5]'
         ' and padding_policy in ["half", "same_tf"]'
     )
     kernels = named(family(runs, expression), lambda run: f"k{run['kernel_size']:g}")
-    pairs = [difference(kernels, f"k{k + 1}", f"k{k}") for k in (3, 4)]
+    pairs = [difference(kernels, f"k{k + 1}", f"k{k}") for k in (2, 3, 4)]
     shifted = network("conv.kernel_size=4", "conv.padding=same").layers[0].start[0]
     return Answer(
         "an even kernel has no central pixel",
@@ -554,7 +554,7 @@ def odd_kernels(runs: DataFrame) -> Answer:
         " pixel. That is a matter of alignment; whether it costs accuracy is measured.",
         [
             "python scripts/explain.py data=mnist conv.kernel_size=4 conv.padding=same",
-            training(runs, "conv.kernel_size=4", "conv.padding=same"),
+            training(runs, "conv.kernel_size=2,4", "conv.padding=same"),
             comparison(expression),
         ],
         f"sizes: {EVERYWHERE}; accuracy: {scope(kernels)}",
