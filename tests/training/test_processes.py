@@ -87,7 +87,10 @@ def test_a_run_of_three_processes_ends_as_one_of_one(
     tmp_path: Path,
 ) -> None:
     # The fixture's own tiny settings would not last until a signal comes.
-    longer = (*OVERRIDES, "trainer.limit_train_batches=1.0", "trainer.log_every_n_steps=50")
+    longer = (
+        *(*OVERRIDES, "trainer.limit_train_batches=1.0", "trainer.log_every_n_steps=50"),
+        "diagnostics=standard",
+    )
     request = ask(undisturbed.output_dir, *longer)
     same = ask(tmp_path / "ended", *longer)
     run = same.directory

@@ -46,6 +46,7 @@ class Planted:
     shared: bool = False
     fails: list[str] = field(default_factory=list)
     in_process = True
+    is_local = False
     max_retries = 0
     started: list[str] = field(default_factory=list)
     exclusive: list[str] = field(default_factory=list)

@@ -144,6 +144,7 @@ def test_one_record_and_one_set_of_files(
         "config.yaml",
         "history.csv",
         "train.log",
+        "predictions.npz",
         "checkpoints",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
