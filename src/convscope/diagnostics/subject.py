@@ -69,12 +69,13 @@ class Subject:
         return min(_BATCH, max(1, _BATCH_BYTES // per_image))
 
     def sample(self, count: int) -> Tensor:
-        """Return the indices of evenly spaced images: up to `count`, and a quarter of all.
+        """Return the indices of `count` evenly spaced images, but of a quarter of all at most.
 
-        At least 8, if there are as many; of all images if they are not to be sampled.
+        A quarter is at least 8; of all images if they are not to be sampled.
         """
         number = len(self.images)
-        count = min(number, max(8, min(count, number // 4))) if self.is_sampled else number
+        most = min(number, max(8, number // 4))
+        count = max(1, min(count, most)) if self.is_sampled else number
         return torch.arange(count, device=self.images.device) * number // count
 
     @torch.no_grad()

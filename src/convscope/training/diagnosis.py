@@ -31,7 +31,7 @@ _SAMPLES = 150
 a test image costs about 22 forward passes, which are in 32 bits, a sample 3 in 16 or 32 bits."""
 _PIXELS = 50_000
 """Pixels of the test images that are measured however short the training was, in about 2 s."""
-_FEWEST_IMAGES = 8
+_FEWEST_IMAGES = 5
 
 
 def diagnose(folder: Path, level: str) -> RunRecord:
