@@ -189,7 +189,7 @@ def test_slices(users) -> None:
 
 def test_what_cannot_be_computed_at_stride_1_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent)
-    geometry = geometry_of("model=custom", "model.target=own_nets:Averaging")
+    geometry = geometry_of("model=custom", "model.target=measured_nets:Averaging")
     values, arrays = aliasing(subject_of(geometry, 3))
     assert values == {}
     assert arrays["aliasing_layers"].tolist() == ["stem", "avg_pool2d"]

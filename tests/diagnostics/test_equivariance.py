@@ -205,7 +205,7 @@ def test_the_last_layer_before_attention_is_not_the_last_map(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
-    geometry = geometry_of("model=custom", "model.target=own_nets:Attending")
+    geometry = geometry_of("model=custom", "model.target=measured_nets:Attending")
     values, arrays = equivariance(subject_of(geometry, 3))
     assert arrays["equivariance_error"] > 0
     assert values == {}
