@@ -382,8 +382,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "shift_change",
-            "share of test images whose predicted class changes when the image moves by one pixel,"
-            " mean of four directions, with black pixels where it uncovers (Azulay and Weiss 2019)",
+            "share of test images whose predicted class changes when the image moves by one pixel"
+            " and the gap is filled with black, mean of four directions (Azulay and Weiss 2019)",
             "answers changed by a shift of 1 px",
             "1 px changes",
             "smaller",
@@ -405,8 +405,7 @@ METRICS: dict[str, Metric] = {
         _diagnostic(
             "shift_consistency",
             "share of test images with the same predicted class under two random shifts of up to"
-            " an eighth of the image's shorter side, with black pixels where they uncover (Zhang"
-            " 2019)",
+            " an eighth of the image's shorter side, with gaps filled with black (Zhang 2019)",
             "shift consistency",
             "consistency",
             "larger",
@@ -423,8 +422,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "equivariance_error",
-            "relative difference between the map of an image that is shifted by one pixel and the"
-            " shifted map, of the last conv or pool layer, where both have units",
+            "relative difference between the map of the shifted image and the shifted map of the"
+            " image, for a shift by one pixel; of the last conv, pool or blur layer",
             "equivariance error at 1 px",
             "equivariance error",
             "smaller",
@@ -432,7 +431,7 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "padding_error",
-            "equivariance error of a shift by the total stride: only the border takes part in it",
+            "equivariance error for a shift by the total stride, which only the border causes",
             "equivariance error of the border",
             "border error",
             "smaller",
@@ -440,17 +439,17 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "aliasing",
-            "largest share, over the layers with a stride, of the spectral energy of what is"
-            " subsampled above the Nyquist frequency after the stride; 0 without strides",
+            "share of a map's spectral energy before subsampling that lies above the Nyquist"
+            " frequency after it; the largest of all layers with a stride, 0 without strides",
             "energy aliased by strides",
             "aliased",
             "smaller",
         ),
         _diagnostic(
             "erf_side",
-            "side in pixels of the smallest square with half of what the image's pixels contribute"
-            " to the last map's central unit, about the centre of the unit's receptive field (after"
-            " Luo et al. 2016, Ding et al. 2022)",
+            "side in pixels of the smallest square that contains half of the image's contributions"
+            " to the last map's central unit; its centre is that of the unit's receptive field"
+            " (after Luo et al. 2016, Ding et al. 2022)",
             "effective receptive field",
             "ERF",
             is_share=False,
@@ -461,14 +460,15 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "erf_share",
-            "share of the theoretical receptive field within the image that lies in that square",
+            "share of the theoretical receptive field's area, as far as it lies on the image, that"
+            " is in that square",
             "effective share of the receptive field",
             "ERF share",
         ),
         _diagnostic(
             "position_bias",
-            "standard deviation over positions of the last map for a black image, over that for"
-            " test images",
+            "standard deviation over positions of the last map for a black image, divided by that"
+            " for test images",
             "position bias",
             "position bias",
             "smaller",
@@ -476,8 +476,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "position_r2",
-            "R2 of row and column predicted by ridge regression from the channels of the last map's"
-            " units, on images that it was not fitted to (after Islam et al. 2020)",
+            "R2 of a ridge regression that predicts row and column of the last map's units from"
+            " their channels, on images that it was not fitted to (after Islam et al. 2020)",
             "position that the last map encodes, R2",
             "position R2",
             is_share=False,
@@ -486,8 +486,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "filter_asymmetry",
-            "mean over the varied conv layers and both axes of |w - flip(w)| / |w|, for their"
-            " weights w, where the kernel size is above 1 (after Alsallakh et al. 2021)",
+            "|w - flip(w)| / |w| of the weights w, mean over the varied conv layers and both axes"
+            " where the kernel size is above 1 (after Alsallakh et al. 2021)",
             "filter asymmetry",
             "asymmetry",
             is_share=False,
@@ -495,8 +495,8 @@ METRICS: dict[str, Metric] = {
         ),
         _diagnostic(
             "ece",
-            "expected calibration error: mean difference between confidence and accuracy, over 15"
-            " bins of test images by confidence (Guo et al. 2017)",
+            "expected calibration error: mean absolute difference between confidence and accuracy,"
+            " over 15 bins of test images by confidence (Guo et al. 2017)",
             "expected calibration error",
             "ECE",
             "smaller",
@@ -506,7 +506,7 @@ METRICS: dict[str, Metric] = {
         _diagnostic(
             "brier",
             "Brier score: mean over the test images of the squared distance between the class"
-            " probabilities and the true class",
+            " probabilities and the true class as a one-hot vector",
             "Brier score",
             "Brier",
             "smaller",

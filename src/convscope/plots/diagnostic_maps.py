@@ -290,16 +290,16 @@ FIGURE = Figure(
             "Which pixels the last feature map depends on",
             f"{_CAPTION} Effective receptive field of the central unit of the last feature map: how"
             " much each pixel of the image contributes to it, on average over test images. Half of"
-            " all contributions lie within the solid square; the dotted box is the receptive field"
-            " by arithmetic, as far as it lies on the image.",
+            " all contributions lie within the solid square; the dotted box is the theoretical"
+            " receptive field, as far as it lies on the image.",
             {"array": "erf"},
             needs="erf_side",
         ),
         InReport(
             "shift-accuracy",
             "Accuracy when the image moves",
-            f"{_CAPTION} A cell is the accuracy for images moved by so many pixels down and right"
-            " of the centre, with black pixels where they uncover.",
+            f"{_CAPTION} Each cell is one shift: its distance below and right of the centre is how"
+            " far the images move, in pixels. Gaps are filled with black.",
             {"array": "shift_accuracy"},
             needs="shift_change",
         ),

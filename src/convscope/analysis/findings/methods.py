@@ -116,8 +116,8 @@ def _diagnostics(finished: DataFrame) -> Iterator[str]:
         yield (
             "Diagnostics: of the network of the epoch with the best validation accuracy, in 32-bit"
             f" floating point, on {counted_range(images, 'test image')} that are evenly spaced in"
-            " the test; effective receptive fields on up to 64 of them. Their findings are a family"
-            " of their own: all pairs of variants are tested at 5 % together for the answers that"
-            " a shift changes and for effective receptive fields (Bonferroni), and so are the F"
-            " tests of the factors."
+            " the test; effective receptive fields on up to 64 of them, unless measured with"
+            " diagnostics=full. The findings on diagnostics have a 5 % level of their own: all"
+            " pairs of variants share it, for the answers that a shift changes and for effective"
+            " receptive fields (Bonferroni). The F tests of the factors share another 5 %."
         )
