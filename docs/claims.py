@@ -234,8 +234,8 @@ def shifted(runs: DataFrame) -> str:
     (images,) = {record.environment["diagnostics"]["images"] for record in runs["record"]}
     error = sampling_error(runs.groupby("group")["shift_change"].mean().max(), images)
     return (
-        f"shifts of {images} test images, which are a sample too: a standard error of up to"
-        f" {percentage_points(error)} of each share"
+        f"shifts of {images} test images, a sample that adds a standard error of up to"
+        f" {percentage_points(error)} to each share"
     )
 
 
@@ -264,16 +264,16 @@ def stride_and_parameters(_: DataFrame) -> Answer:
     weights = [one.layers[-1].out_shape[0] * h * w * 10 for h, w in (one.final_map, two.final_map)]
     assert (one.params, conv) == (two.params, two.layers[2].params)
     return Answer(
-        "false of a convolution",
+        "false for a convolution",
         f"{one.params:,} parameters at stride 1 and at stride 2",
-        f"A convolution has one weight per kernel pixel, input and output channel, wherever it is"
-        f" applied: 3x3, 16 to 32 channels, is {conv:,} weights at any stride. The default network"
-        f" has {one.params:,} parameters at stride 1 and at stride 2; what shrinks is the final"
-        f" map, from {_size(one.final_map)} to {_size(two.final_map)}, and the"
-        f" multiply-accumulates, from {one.macs:,} to {two.macs:,}. Parameters shrink only where"
-        " the map is flattened in front of a linear layer: for 10 classes that layer would have"
-        f" {weights[0]:,} weights here at stride 1 and {weights[1]:,} at stride 2. Global average"
-        " pooling, as used here and in ResNets, avoids it.",
+        "A convolution has one weight per kernel position, input channel and output channel. A 3x3"
+        f" one from 16 to 32 channels has {conv:,} weights at any stride. The default network has"
+        f" {one.params:,} parameters at stride 1 and at stride 2. What shrinks"
+        f" is the final map, from {_size(one.final_map)} to {_size(two.final_map)}, and the number"
+        f" of multiply-accumulates, from {one.macs:,} to {two.macs:,}. There are fewer parameters"
+        " only where the map is flattened in front of a linear layer: for 10 classes that layer"
+        f" would have {weights[0]:,} weights here at stride 1 and {weights[1]:,} at stride 2. With"
+        " global average pooling, as here and in ResNets, its size does not depend on the map.",
         ["python scripts/explain.py diff data=mnist conv.stride=1 vs data=mnist conv.stride=2"],
         EVERYWHERE,
     )
@@ -288,7 +288,7 @@ def same_at_stride_2(_: DataFrame) -> Answer:
         f"{before} pixels before and {after} after, of 28 pixels at kernel size 3 and stride 2",
         "`torch.nn.Conv2d` takes `padding='same'` at stride 1 only. TensorFlow pads"
         " max(0, d(k - 1) - (n - 1) mod s) pixels in all for n pixels, kernel size k, stride s and"
-        " dilation d, and puts an odd pixel after. So the padding depends on the size of the input:"
+        " dilation d; if that is odd, the extra pixel comes after. So the padding depends on n:"
         f" at kernel size 3 and stride 2, 28 pixels get {before} before and {after} after, 29"
         f" pixels {_sides(same_tf(3, 2, 29))}; at kernel size 7, 224 pixels get"
         f" {_sides(same_tf(7, 2, 224))}. ConvScope names it `same_tf`.",
@@ -311,9 +311,10 @@ def same_and_half(_: DataFrame) -> Answer:
         " padding 1",
         f"Of 28 pixels, kernel size 3 and stride 2 make {half.outputs(28)} outputs with either. But"
         f" TensorFlow's first window covers pixels {_range(first[1])}, and with a padding of"
-        f" k // 2 = 1 on both sides it covers pixels {_range(first[0])}: every window lies one"
-        " pixel further on. Weights that were trained with one are applied to other pixels with the"
-        " other. The two agree where the stride divides n - 1, such as for 29 pixels.",
+        f" k // 2 = 1 on both sides it covers pixels {_range(first[0])}: all of TensorFlow's"
+        " windows lie one pixel further right and down. Weights that were trained with one padding"
+        " are applied to other pixels with the other. The two agree for an odd kernel size where"
+        " the stride divides n - 1, such as for 29 pixels here.",
         [
             "python scripts/explain.py diff data=mnist conv.stride=2 conv.padding=half vs"
             " data=mnist conv.stride=2 conv.padding=same_tf"
@@ -344,9 +345,10 @@ def fractional_sizes(_: DataFrame) -> Answer:
     return Answer(
         "false: it is rounded down",
         f"ResNet: {rows[0][3]} becomes {rows[0][4]}, which works",
-        "PyTorch and TensorFlow round the size down. What remains of the division are pixels"
-        " at the end of the padded input that no window covers, which is harmless where they are"
-        " padding. ConvScope shows the formula and the unused border of each layer, and says so.",
+        "PyTorch rounds the size of a convolution's output down, and so does TensorFlow with VALID."
+        " The remainder of the division is a number of pixels at the end of the padded input that"
+        " no window covers. They are lost only if they are not padding. ConvScope shows the formula"
+        " and the unused border of each layer.",
         ["python scripts/explain.py data=mnist conv.stride=2"],
         EVERYWHERE,
         [("", Table(columns, tuple(rows)))],
@@ -367,14 +369,14 @@ def equal_use(_: DataFrame) -> Answer:
         f"half padding: a corner pixel is read {half[2]} times, a central one {half[4]} times",
         "Counted for a 3x3 convolution with stride 1 on 28x28 pixels: padding by half the kernel,"
         " as is usual, keeps the size of the map, and still reads a corner pixel less often than a"
-        " central one. All pixels are read equally often with k - 1 pixels of padding at stride 1,"
-        " which enlarges the map. In the table of `explain.py`, `reads` gives the smallest and"
-        " largest number per layer.",
+        " central one. With k - 1 pixels of padding at stride 1 all pixels are read equally often,"
+        " but the map grows. In the table of `explain.py`, `reads` gives the smallest and the"
+        " largest number of each layer.",
         [f"python scripts/explain.py data=mnist conv.padding={name}" for name in ("half", "full")],
         EVERYWHERE,
         [
             (
-                "Windows that read a pixel:",
+                "Number of windows that read a pixel:",
                 Table(("<padding", "pixels", "corner", "edge", "centre"), tuple(rows)),
             )
         ],
@@ -391,13 +393,13 @@ def wider_steps(_: DataFrame) -> Answer:
     }
     last = [geometry.receptive_field[0] for geometry in first.values()]
     return Answer(
-        "false, both",
+        "both false",
         f"3x3 windows cover 9 pixels at any stride, and overlap by {overlaps[2]} pixel at stride 2",
-        "The kernel sets the area of a window: 3x3 pixels at stride 1, 2 and 3. Neighbouring"
+        "The kernel size sets the size of a window: 3x3 pixels at any stride. Neighbouring"
         f" windows overlap by k - s pixels: {overlaps[1]} at stride 1, {overlaps[2]} at stride 2,"
-        f" and {overlaps[3]} only at stride 3. What a larger stride does widen are the receptive"
-        f" fields of the layers behind it: that of a unit of the final map is {last[0]} pixels wide"
-        f" at stride 1 and {last[1]} at stride 2.",
+        f" and {overlaps[3]} only at stride 3. A larger stride does widen the receptive fields of"
+        f" later layers: that of a unit of the final map is {last[0]} pixels wide at stride 1 and"
+        f" {last[1]} at stride 2.",
         ["python scripts/explain.py diff data=mnist conv.stride=1 vs data=mnist conv.stride=2"],
         EVERYWHERE,
     )
@@ -443,8 +445,9 @@ def smaller_strides(runs: DataFrame) -> Answer:
         f"equal channels: {tally(steps, 'better', 'worse')};"
         f" equal MACs: {tally(same_cost, 'better', 'worse')}",
         "At equal channels a smaller stride also costs more: it computes more positions. At equal"
-        " MACs the network with stride 2 has as many more channels, within 5 % of"
-        f" {network().macs:,} multiply-accumulates. The variant is the smaller stride in each row.",
+        " MACs the network with stride 2 has so many more channels that both networks need"
+        f" {network().macs:,} multiply-accumulates, within 5 %. In each row, the variant on the"
+        " left has the smaller stride.",
         [
             training(
                 runs, "conv.kernel_size=1,3,5,7", "conv.stride=1,2,3", "conv.padding=valid,half"
@@ -469,9 +472,9 @@ def padding_helps(runs: DataFrame) -> Answer:
     return Answer(
         verdict(pairs),
         tally(pairs, "better with half padding", "worse"),
-        "Half padding against none, at equal kernel size and stride. MNIST's digits are centred on"
-        " a black border, so that padding preserves little that is worth preserving; what it"
-        " changes is the size of the maps, and so the cost.",
+        "Half padding is compared with none, at equal kernel size and stride. MNIST's digits have"
+        " a black border, so padding preserves little information here. What it changes is the size"
+        " of the maps, and with it the cost.",
         [comparison(GRID)],
         scope(grid),
         [("", table(pairs))],
@@ -486,9 +489,10 @@ def zeros_or_repeat(runs: DataFrame) -> Answer:
     return Answer(
         verdict(pairs),
         "; ".join(f"{one.first} against zeros: {_signed(one.value)} points" for one in pairs),
-        "Zeros in the padding against the border's own pixels: repeated, reflected, or those of the"
-        " opposite side. On MNIST the border is black in nearly every image, so that repeating and"
-        " reflecting it are almost the same; photographs may answer otherwise.",
+        "Zeros are compared with padding from the map itself: its border repeated, its pixels"
+        " reflected, or those of the opposite side (circular). On MNIST the border is black in"
+        " nearly every image, so that these three are almost the same in the first layer; with"
+        " photographs the result may differ.",
         [
             training(runs, "conv.kernel_size=3", "conv.padding=half", modes_typed),
             comparison(expression),
@@ -517,19 +521,19 @@ def translation_invariance(runs: DataFrame) -> Answer:
         "false",
         f"a shift by one pixel changes {percent(of_half.min())} to {percent(of_half.max())} of the"
         " answers",
-        "A convolution with stride 1 moves its output with its input, which is equivariance, and"
-        " only away from the border. Strides, pools and padding break it. Measured: the share of"
-        " test images whose predicted class changes when the image moves by one pixel, mean over"
-        " the four directions, for half padding. The network max-pools once, so that stride 1 is"
-        " not free of subsampling either.",
+        "If the input of a convolution with stride 1 moves, its output moves as far, except at the"
+        " border: that is equivariance, not invariance. Strides, pools and padding break it."
+        " Measured for half padding: the share of test images whose predicted class changes when"
+        " the image moves by one pixel, mean over the four directions. The network has one"
+        " max-pool with stride 2, so that stride 1 is not free of subsampling either.",
         [comparison(GRID)],
         f"{scope(half)}, {shifted(half)}",
         [
             (
-                "Answers that change, with simultaneous intervals:",
+                "Answers that change, with simultaneous 95 % intervals:",
                 Table(("<variant", METRICS["shift_change"].title, "95 % interval"), tuple(rows)),
             ),
-            ("The smaller stride against the larger one:", table(changes)),
+            ("Each stride compared with the next larger one:", table(changes)),
         ],
     )
 
@@ -547,18 +551,18 @@ def odd_kernels(runs: DataFrame) -> Answer:
         "an even kernel has no central pixel",
         f"kernel size 4: padding 2 makes {half.layers[0].out_shape[1]} pixels of 28; `same` pads"
         f" {same.before} and {same.after} and shifts by {shifted:g} pixels",
-        "An odd kernel has a pixel in its centre, and the same padding on both sides keeps the"
-        f" size. At kernel size 4, padding 2 makes {half.layers[0].out_shape[1]} pixels of 28, and"
-        f" padding 1 makes {axis(4, 1, 1).outputs(28)}; to keep 28, `same` pads {same.before} pixel"
+        "An odd kernel has a pixel in its centre, and equal padding on both sides can keep the size"
+        f" of the map. Kernel size 4 makes {half.layers[0].out_shape[1]} pixels of 28 with padding"
+        f" 2, and with padding 1 {axis(4, 1, 1).outputs(28)}; to keep 28, `same` pads {same.before} pixel"
         f" before and {same.after} after, and each output lies {shifted:g} pixels off its input"
-        " pixel. That is a matter of alignment; whether it costs accuracy is measured.",
+        " pixel. That is a matter of alignment; the table has the accuracies.",
         [
             "python scripts/explain.py data=mnist conv.kernel_size=4 conv.padding=same",
             training(runs, "conv.kernel_size=2,4", "conv.padding=same"),
             comparison(expression),
         ],
         f"sizes: {EVERYWHERE}; accuracy: {scope(kernels)}",
-        [("Each size against the next smaller one, at equal map sizes:", table(pairs))],
+        [("Each size compared with the next smaller one, at equal map sizes:", table(pairs))],
     )
 
 
@@ -574,10 +578,11 @@ def bigger_kernels(runs: DataFrame) -> Answer:
         verdict([*channels, *macs]),
         f"equal channels: {tally(channels, 'better', 'worse')};"
         f" equal MACs: {tally(macs, 'better', 'worse')}",
-        "Each kernel size against the next smaller one, at stride 1 with half padding. At equal"
-        " channels a bigger kernel has more weights and more multiply-accumulates; at equal MACs"
-        f" the channels are {widths}. A network of 1x1 convolutions only mixes channels of single"
-        " pixels, and so cannot learn shapes.",
+        "Each kernel size is compared with the next smaller one, at stride 1 with half padding. At"
+        " equal channels a bigger kernel has more weights and more multiply-accumulates; at equal"
+        f" MACs the channels are {widths}. A 1x1 convolution does not combine neighbouring pixels:"
+        " in that network only the max-pool and the global average do, so it can hardly learn"
+        " shapes.",
         [
             comparison(PLAIN),
             *(
@@ -610,8 +615,8 @@ def how_to_choose(runs: DataFrame) -> Answer:
         "measure it: this is the study",
         f"`{best.index[0]}` has the highest test accuracy of {len(means)} variants,"
         f" {percent(best['test_accuracy'].iloc[0])}",
-        "Train a grid on your own data, rank by validation accuracy, and look at the cost. What"
-        " ConvScope says of this grid, without kernel size 1, whose networks hardly learn:\n\n"
+        "Train a grid on your own data, rank by validation accuracy, and look at the cost. Kernel"
+        " size 1 is left out, as its networks hardly learn. ConvScope's findings on the others:\n\n"
         + "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences),
         [comparison(GRID)],
         scope(grid),
@@ -631,18 +636,20 @@ def two_small_or_one_large(runs: DataFrame) -> Answer:
     fields = pair["receptive_field"].unique()
     assert len(fields) == 1
     return Answer(
-        "true of the theoretical field"
-        + (" only" if sides.direction else "; effective fields not significantly different"),
-        f"of a theoretical field {fields[0]:g} pixels wide, half of the effective one lies within"
-        f" {sides.means[0]:.1f} pixels with 3x3 kernels, {sides.means[1]:.1f} with 5x5",
-        f"In theory yes: {_size(small.receptive_field)} pixels with either, at fewer weights. The"
-        " effective field, which weighs each pixel by its influence on a trained unit, is smaller"
-        " than the theoretical one and need not agree. Measured on two networks with equal maps and"
-        f" an equal theoretical field of {fields[0]:g} pixels: two 3x3 layers, a max-pool, two 3x3"
+        "true for the theoretical receptive field"
+        + (" only" if sides.direction else "; effective ones not significantly different"),
+        f"of a theoretical receptive field {fields[0]:g} pixels wide, half of the effective one is"
+        f" in a square of {sides.means[0]:.1f} pixels with 3x3 kernels, {sides.means[1]:.1f} with"
+        " 5x5",
+        f"The theoretical receptive field is {_size(small.receptive_field)} pixels with either, and"
+        " two 3x3 layers have fewer weights if the channels are equal. The effective receptive"
+        " field weights each pixel by its influence on a trained unit; it can differ where the"
+        " theoretical one is equal. Measured on two networks with equal maps and an equal"
+        f" theoretical receptive field of {fields[0]:g} pixels: two 3x3 layers, a max-pool, two 3x3"
         " layers; and a 5x5 layer, a max-pool, a 5x5 layer. The side of the smallest centred square"
         f" that has half of the influence is {sides.means[0]:.1f} pixels with 3x3 and"
-        f" {sides.means[1]:.1f} with 5x5, a difference of {_pixels(sides.value)} (95 % interval"
-        f" {_pixels(sides.low)} to {_pixels(sides.high)}).",
+        f" {sides.means[1]:.1f} with 5x5, a difference of {_pixels(sides.value)} pixels (95 %"
+        f" interval {_pixels(sides.low)} to {_pixels(sides.high)}).",
         [
             "python scripts/explain.py data=mnist 'model.channels=[16,16]' 'model.pool_after=[]'",
             training(
@@ -652,7 +659,7 @@ def two_small_or_one_large(runs: DataFrame) -> Answer:
             ),
             training(runs, "conv.kernel_size=5", "conv.padding=half", "model.channels=[16,32]"),
         ],
-        f"theory: {EVERYWHERE}; effective field and accuracy: {scope(pair)}",
+        f"theory: {EVERYWHERE}; effective receptive field and accuracy: {scope(pair)}",
         [("Test accuracy:", table([accuracy]))],
     )
 
@@ -668,12 +675,13 @@ def stride_or_pool(runs: DataFrame) -> Answer:
     return Answer(
         verdict(accuracy[:1]),
         f"stride 2 against max-pool: {_signed(accuracy[0].value)} points of accuracy,"
-        f" {_signed(changes[0].value)} points of answers that a shift by one pixel changes",
+        f" {_signed(changes[0].value)} points of answers changed by a shift of one pixel",
         f"A 3x3 convolution with stride 2 reads a pixel {_either(counts)}"
         f" times; a 1x1 convolution with stride 2 ignores {share(1 - read**2)} of the pixels."
-        " Measured at equal map sizes, 14x14 and 7x7, with 3x3 convolutions: stride 2; stride 1 and"
-        " a 2x2 max-pool; an average pool; a max-pool with stride 1 that is blurred and subsampled"
-        " (Zhang's MaxBlurPool); a convolution with stride 1 that is blurred and subsampled.",
+        " Compared at equal map sizes, 14x14 and 7x7, with 3x3 convolutions: stride 2; stride 1 and"
+        " a 2x2 max-pool; stride 1 and a 2x2 average pool; a max-pool with stride 1, then blurred"
+        " and subsampled (Zhang's MaxBlurPool); a convolution with stride 1, then blurred and"
+        " subsampled.",
         [
             training(runs, *("conv.kernel_size=3", "conv.padding=half"), *overrides)
             for overrides in DOWNSAMPLING.values()
@@ -681,7 +689,7 @@ def stride_or_pool(runs: DataFrame) -> Answer:
         f"{scope(ways)}, {shifted(ways)}",
         [
             ("Test accuracy:", table(accuracy)),
-            ("Answers that a shift by one pixel changes, fewer are better:", table(changes)),
+            ("Answers changed by a shift of one pixel; fewer are better:", table(changes)),
         ],
     )
 
@@ -893,21 +901,21 @@ def _introduction(runs: DataFrame) -> str:
     return f"""# Claims, tested
 
 What people ask and claim in public about kernel size, stride and padding, each with a command and a
-number that answer it. This page is written by `python docs/claims.py`: arithmetic is computed by
-ConvScope's geometry, measurements are those of {len(finished)} trained runs, whose records are in
-[claims.zip](claims.zip) and are compared like any study:
+number that answer it. `python docs/claims.py` writes this page: arithmetic is computed by
+ConvScope's geometry, measurements come from {len(finished)} trained runs. Their records are in
+[claims.zip](claims.zip), which is compared like any study:
 `python scripts/compare.py docs/claims.zip`.
 
-What the measurements are good for: the networks are small (three convolutions, 28x28 pixels) and
-trained briefly, {epochs} of {images}, so that one CPU core could train them all. They are a long
-way from converged: accuracies, and which variant is ahead, may change with more training, other
-data and deeper networks. Other programs ran on the same machine ({first["device"]},
-torch {torch}), so that the samples/s in these records say little.
+Limits of the measurements: the networks are small (at most four convolutions, 28x28 pixels) and
+trained briefly, {epochs} of {images}, so that one CPU core could train them all. They are far from
+converged: accuracies, and which variant is better, may change with more training, other data and
+deeper networks. Other programs ran on the same machine ({first["device"]},
+torch {torch}), so the samples/s in these records are not reliable.
 
 Differences are in percentage points, with 95 % intervals that hold for all pairs of a section's
 variants at once (Tukey's HSD, or Games-Howell where variances differ); a difference in bold is
-significant. "Not significantly different" does not mean equal. Intervals are over seeds; that the
-test images are a sample too is not included."""
+significant. "Not significantly different" does not mean equal. The intervals cover the variation
+between seeds, not that between possible samples of test images."""
 
 
 def _section(title: str, claim: Claim, answer: Answer) -> str:
