@@ -552,10 +552,10 @@ def odd_kernels(runs: DataFrame) -> Answer:
         f"kernel size 4: padding 2 makes {half.layers[0].out_shape[1]} pixels of 28; `same` pads"
         f" {same.before} and {same.after} and shifts by {shifted:g} pixels",
         "An odd kernel has a pixel in its centre, and equal padding on both sides can keep the size"
-        f" of the map. Kernel size 4 makes {half.layers[0].out_shape[1]} pixels of 28 with padding"
-        f" 2, and with padding 1 {axis(4, 1, 1).outputs(28)}; to keep 28, `same` pads {same.before} pixel"
-        f" before and {same.after} after, and each output lies {shifted:g} pixels off its input"
-        " pixel. That is a matter of alignment; the table has the accuracies.",
+        f" of the map. Kernel size 4 makes {axis(4, 1, 1).outputs(28)} pixels of 28 with padding 1"
+        f" and {half.layers[0].out_shape[1]} with padding 2; to keep 28, `same` pads {same.before}"
+        f" pixel before and {same.after} after, and each output lies {shifted:g} pixels off its"
+        " input pixel. That is a matter of alignment; the table has the accuracies.",
         [
             "python scripts/explain.py data=mnist conv.kernel_size=4 conv.padding=same",
             training(runs, "conv.kernel_size=2,4", "conv.padding=same"),
