@@ -323,7 +323,7 @@ def test_different_images_are_not_compared(make: Make) -> None:
     assert line == (
         "Diagnostics were measured on different numbers of test images (500 and 10,000): they do"
         " not compare the variants. The commands that trained these runs, with diagnostics=full,"
-        " measure all of them on the whole test."
+        " measure all of them on all test images."
     )
 
 

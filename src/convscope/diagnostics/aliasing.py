@@ -27,27 +27,28 @@ _IMAGES = 64
 def aliasing(subject: Subject) -> Measured:
     """Measure the energy above the new Nyquist frequency in each map that is subsampled.
 
-    A layer with stride s is the same layer at stride 1, of which every s-th unit is kept. What is
-    subsampled is the map at stride 1, so its spectrum counts: a strided convolution may well be the
-    low-pass filter that prevents aliasing. The share of its energy at |frequency| > 1 / (2 s) on
-    either axis cannot be represented afterwards, and appears at lower frequencies. Ours; these are
-    the frequencies that FrequencyLowCut pooling cuts off: Grabinski et al., "FrequencyLowCut
+    A layer with stride s equals the layer at stride 1 with every s-th unit kept. So the spectrum is
+    that of the map at stride 1: the convolution with a stride can be the low-pass filter that
+    prevents aliasing. The share of its energy at |frequency| > 1 / (2 s) on either axis cannot be
+    represented afterwards, and appears at lower frequencies. The definition is ConvScope's; these
+    are the frequencies that FrequencyLowCut pooling cuts off: Grabinski et al., "FrequencyLowCut
     Pooling" (2022). Ribeiro and Schön, "How Convolutional Neural Networks Deal with Aliasing"
     (2021), split layers in the same way, and count frequencies instead of energy.
 
-    - The mean of each map (frequency 0) is left out: batch norm and biases shift it at will, and it
-      would hide the rest.
-    - There is no window: at 7 pixels a side, it would leave little of a map, and would spread a
-      frequency at the limit to both sides of it. So a difference between opposite borders of the
-      map counts as well, as it does for padding that is not circular. A periodic map of lower
-      frequencies has exactly 0 but for rounding.
+    - The mean of each map (frequency 0) is left out: batch norm and biases can set it to any
+      value, and it would hide the rest.
+    - There is no window function: it would leave little of a map of 7 pixels a side, and would
+      spread a frequency at the limit to both sides of it. So a difference between opposite borders
+      of the map counts as high frequencies. The share is 0, up to rounding, for a periodic map of
+      lower frequencies.
     - Energies are summed over images and channels before the share is taken.
 
     The value `aliasing` is the largest share. Without a stride it is 0: nothing is folded. The
     arrays are `aliasing_layers` (layers,), the names of conv, pool and blur layers with a stride,
     and of shortcuts that take every n-th pixel, and `aliasing` (layers,), their shares. A share is
-    NaN, and the value left out, where it is not known: weights that are not finite; an average pool
-    that is a function, and a convolution with code of its own, cannot be computed at stride 1.
+    NaN, and the value left out, where it is not known: for weights that are not finite, and for
+    layers that cannot be computed at stride 1: an average pool that is called as a function, and a
+    convolution with code of its own.
     """
     strides = {node: stride for node in subject.geometry.graph.nodes if (stride := _stride(node))}
     if not strides:
@@ -77,7 +78,7 @@ def aliasing(subject: Subject) -> Measured:
 
 
 def _stride(node: Node) -> Pair | None:
-    """Return the stride of a layer that subsamples; None for another."""
+    """Return the stride of a layer that subsamples; None for any other layer."""
     match node.layer:
         case Window(conv=ConvSpec(stride=stride)) | Shortcut(stride=stride) | Slice(stride=stride):
             return stride if stride != (1, 1) else None
@@ -114,7 +115,7 @@ def _share(energy: Tensor, stride: Pair) -> float:
     """Return the share of a spectrum (height, width) above the Nyquist frequency after a stride."""
     energy[0, 0] = 0
     height, width = (
-        # In whole numbers: n periods in `side` pixels, or in the other direction.
+        # Integers, exact at the limit: n periods in `side` pixels, of either sign.
         2 * step * torch.minimum(periods := torch.arange(side), side - periods) > side
         for side, step in zip(energy.shape, stride, strict=True)
     )

@@ -1,4 +1,4 @@
-"""The effective receptive field: how far the pixels lie that really change the last map's centre.
+"""The effective receptive field: how much each pixel contributes to the last map's central unit.
 
 W. Luo et al., "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks"
 (2016); the contributions and the squares are those of X. Ding et al., "Scaling Up Your Kernels to
@@ -25,11 +25,11 @@ def effective_field(subject: Subject) -> Measured:
     A pixel's contribution is the positive part of the derivative of the unit's channels, each after
     a ReLU, with respect to the pixel; summed over the image's channels, mean over images. The
     central unit is (height // 2, width // 2). The squares are centred on its receptive field within
-    the image. Ding et al. centre theirs on the image; but the field of an even map's unit, or where
-    a stride does not divide the size, lies beside the image's centre, so that squares there would
-    have to be wider by what the stride is, in a small image much of it.
+    the image. Ding et al. centre theirs on the image. But in a map of even size, or where a stride
+    does not divide the size, the unit's field is off the image's centre by up to a stride, so that
+    such squares would be too wide. In a small image this matters.
 
-    Undefined without a last map, for units that have died, and for weights that are no numbers.
+    Undefined without a last map, without any contribution, and for weights that are not finite.
 
     Returns:
         `erf_side`: side of the smallest square with half of the contributions, pixels.
@@ -89,7 +89,7 @@ def _contributions(subject: Subject) -> NDArray[np.float32]:
 def _smallest(
     contributions: NDArray[np.floating], sides: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the sides of the smallest squares that hold the shares of all contributions.
+    """Return the sides of the smallest squares that contain the shares of all contributions.
 
     Args:
         contributions: (height, width).

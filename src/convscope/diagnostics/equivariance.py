@@ -13,8 +13,8 @@ from convscope.geometry import LayerGeometry
 
 _IMAGES = 64
 _ONE_PIXEL, _TOTAL_STRIDE, _INTERIOR, _MAP = range(4)
-"""What means of squares are taken of, per layer: differences for a shift by one pixel, by the total
-stride, and by one pixel in the interior; the map itself."""
+"""Columns of the sums of squares per layer: of the differences for a shift by one pixel, by the
+total stride, and by one pixel in the interior; of the map itself."""
 
 
 def equivariance(subject: Subject) -> Measured:
@@ -22,21 +22,23 @@ def equivariance(subject: Subject) -> Measured:
 
     The error of a layer F at a shift S by d pixels is rms(F(S_d x) - S_{d/t} F(x)) / rms(F(x)),
     where t is the layer's total stride and rms the root mean square over images, channels, units
-    and both axes. Ours, after section 3 of Zhang, "Making Convolutional Networks Shift-Invariant
-    Again" (2019), where both sides of the equation F(S x) = S F(x) are compared.
+    and both axes. The definition is ConvScope's, after section 3 of Zhang, "Making Convolutional
+    Networks Shift-Invariant Again" (2019), where both sides of the equation F(S x) = S F(x) are
+    compared.
 
-    - Images move down, and right, circularly: no content is lost, and no fill is to be chosen.
-      Compared are units that both maps have, that is all but the first along the axis: a network
-      with circular padding and without stride has exactly 0.
-    - A map moves by a part of a unit by linear interpolation between the map and the map moved by
-      one unit. An interpolation of more units than two, or the Fourier transform, would carry the
-      border's error into the interior. A map that oscillates from unit to unit is never close to
-      its interpolation, which is what aliasing looks like.
-    - d = t moves the map by one unit. Units whose receptive field, before and after, lies on the
-      image, clear of what wraps around, are computed from the same pixels: their error is 0 but for
-      rounding. So the error, `padding_error`, is the border's.
-    - d = 1 is `equivariance_error`. Its part in those same interior units, where no border takes
-      part, is aliasing's: `interior_error`. At total stride 1 it is 0, and the other two are equal.
+    - Images move down, and right, circularly: no content is lost, and no fill value is needed.
+      All units but the first along the axis are compared, as both maps have them. The error of a
+      network with circular padding and without stride is exactly 0.
+    - A map is shifted by part of a unit by linear interpolation between the map and the map shifted
+      by one unit. Interpolation of more than two units, or by the Fourier transform, would carry
+      the border's error into the interior. A map that oscillates from unit to unit, as aliasing
+      makes it, is never close to its interpolation.
+    - d = t shifts the map by one unit: `padding_error`. Units whose receptive field lies on the
+      image before and after, without pixels that wrap around, are computed from the same pixels:
+      their error is 0 up to rounding. So only the border causes this error.
+    - d = 1: `equivariance_error`. The same in the interior units only, where no border takes part,
+      is `interior_error`: the part of aliasing. At total stride 1 it is 0, and the other two errors
+      are equal.
 
     The values are those of the last of these layers before the head. The arrays have all layers
     that have a total stride: `equivariance_layers` (layers,) names, `equivariance_error`,
@@ -100,7 +102,7 @@ def equivariance(subject: Subject) -> Measured:
 
 
 def _difference(still: Tensor, moved: Tensor, axis: int, part: float) -> Tensor:
-    """Return what a shifted image's map has more than the map moved by a part of a unit.
+    """Return the map of a shifted image minus the map of the image, shifted by part of a unit.
 
     Args:
         still: map of the image (batch, channels, height, width).

@@ -20,7 +20,7 @@ def filter_asymmetry(subject: Subject) -> Measured:
 
     0 for symmetric filters, 2 for antisymmetric ones; for independent random weights sqrt(2), or
     sqrt(2 - 2 / k) for an odd kernel size k. Undefined along an axis of kernel size 1, which has
-    nothing to flip, and for weights that are no numbers.
+    nothing to flip, and for weights that are not finite.
 
     Returns:
         `filter_asymmetry`: mean over the layers and both axes, where defined.

@@ -1,4 +1,4 @@
-"""What a network knows of positions: what padding adds to its last map, and what the map encodes.
+"""Position information in the last map: what padding adds to it, and what can be read from it.
 
 After M. A. Islam et al., "How Much Position Information Do Convolutional Neural Networks Encode?"
 (2020, arXiv:2001.08248) and "Position, Padding and Predictions" (2021, arXiv:2101.12322), who give
@@ -26,12 +26,12 @@ def position(subject: Subject) -> Measured:
     """Measure the position bias of the last map, and the position that it encodes.
 
     The bias comes from a black image: its last map is constant without padding, and with padding
-    that repeats, reflects or wraps around. A grey one, 0 as normalised, would hide the first
-    layer's zero padding. The encoded position is that which a linear function of a unit's channels
-    predicts; what images of one kind have in the same position, such as a digit's centre, helps.
+    that repeats, reflects or wraps around. A grey image, 0 after normalisation, would hide the
+    first layer's zero padding. The encoded position is what a linear function of a unit's channels
+    predicts. Images with similar content in the same position, such as centred digits, raise R2.
 
     Both are undefined without a last map, for a map of 1x1, for one that does not vary, and for
-    weights that are no numbers.
+    weights that are not finite.
 
     Returns:
         `position_bias`: standard deviation over positions of the last map for a black image, over
@@ -57,7 +57,7 @@ def position(subject: Subject) -> Measured:
         return Measured()
     black = constant[0].cpu().double()
     deviations = black - black.mean(dim=(1, 2), keepdim=True)
-    # Equal sums are rounded in several ways, by the position in a vector of the processor.
+    # Equal sums can be rounded differently, by their position in a vector of the processor.
     deviations[deviations.abs() <= _ROUNDING * black.abs().max()] = 0
     bias = deviations.square().mean(0).sqrt().numpy() / spread
     r2 = _r2(*halves)
@@ -102,12 +102,12 @@ def _r2(fit: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.float
     mean, covariance = _mean_and_covariance(fit)
     channels = len(mean) - 2
     of_units = covariance[:channels, :channels]
-    # Units that do not vary predict nothing, with any penalty but 0.
+    # Units that do not vary predict nothing; any penalty but 0 will do.
     penalty = _RIDGE * of_units.trace() / channels or 1.0
     weights = np.linalg.solve(
         of_units + penalty * np.eye(channels), covariance[:channels, channels:]
     )
-    # What is left of row and column after the prediction is linear in the products, too.
+    # The residuals of row and column are linear in channels, row and column, too.
     left = np.vstack([-weights, np.eye(2)])
     test_mean, test_covariance = _mean_and_covariance(test)
     offset = (test_mean - mean) @ left

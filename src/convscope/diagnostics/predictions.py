@@ -44,9 +44,9 @@ def calibration(predictions: Predictions, labels: NDArray[np.integer]) -> Measur
     """Measure how well confidence fits accuracy: expected calibration error and Brier score.
 
     The error is the mean over images of |accuracy - confidence| of their bin, among 15 bins of
-    equal width, each without its lower limit: Guo, Pleiss, Sun and Weinberger, "On Calibration of
-    Modern Neural Networks" (2017). The score: Brier, "Verification of Forecasts Expressed in Terms
-    of Probability" (1950). Both are left out where a confidence is not finite.
+    equal width, which include their upper limit only: Guo, Pleiss, Sun and Weinberger, "On
+    Calibration of Modern Neural Networks" (2017). The score: Brier, "Verification of Forecasts
+    Expressed in Terms of Probability" (1950). Both are left out where a confidence is not finite.
 
     Args:
         predictions: of the whole test.

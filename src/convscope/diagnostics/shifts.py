@@ -1,4 +1,4 @@
-"""Answers to an image that moves: shift consistency, changes at one pixel, accuracy by shift."""
+"""Answers to shifted images: shift consistency, changes at one pixel, accuracy by shift."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from convscope.data.order import generator
 from convscope.diagnostics.subject import Measured, Subject
 
 _SHARE = 8
-"""Random shifts reach one part in so many of the image's shorter side: 3 pixels of 28, 4 of 32. As
-EQ-T of Karras et al., "Alias-Free Generative Adversarial Networks" (2021); Chaman and Dokmanic
+"""Random shifts are at most the image's shorter side over this: 3 pixels of 28, 4 of 32. As EQ-T
+of Karras et al., "Alias-Free Generative Adversarial Networks" (2021); Chaman and Dokmanic
 shift 32 pixels by up to 3, Zhang crops 224 of 256."""
 _MAP_REACH = 4
 """Largest shift of the map of accuracy, in pixels: one period of a total stride of 8."""
@@ -23,7 +23,7 @@ _ONE_PIXEL = ((-1, 0), (1, 0), (0, -1), (0, 1))
 def shifts(subject: Subject) -> Measured:
     """Measure how answers change when images move.
 
-    A realistic shift fills what it uncovers with black; a circular one wraps around.
+    A realistic shift fills the gap with black; a circular shift wraps around.
 
     - `shift_consistency`: share of images with the same predicted class under two random realistic
       shifts, each uniform in -s to s pixels on both axes, where s is an eighth of the shorter side
@@ -87,7 +87,7 @@ def shifted(images: Tensor, shifts: Tensor, black: Tensor | None) -> Tensor:
     Args:
         images: (batch, channels, height, width).
         shifts: (batch, 2) int64, pixels down and right.
-        black: (channels, 1, 1), fills what a shift uncovers; None wraps the image around.
+        black: (channels, 1, 1), fills the gap; None wraps the image around.
     """
     height, width = (torch.arange(side, device=images.device) for side in images.shape[2:])
     rows = (height - shifts[:, :1])[:, None, :, None]
@@ -102,7 +102,7 @@ def shifted(images: Tensor, shifts: Tensor, black: Tensor | None) -> Tensor:
 
 
 def _scores(subject: Subject, images: Tensor, shifts: Tensor, *, circular: bool = False) -> Tensor:
-    """Return class scores (n, classes) of moved images, by `shifts` of each or one of all."""
+    """Return class scores (n, classes) of images moved by a shift each, or one for all."""
     black = None if circular else subject.black
     each = shifts.expand(len(images), 2).to(images.device)
     parts = zip(*(torch.split(one, subject.batch_size) for one in (images, each)), strict=True)

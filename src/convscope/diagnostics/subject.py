@@ -35,7 +35,7 @@ class Measured(NamedTuple):
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values that are numbers: a record, which is JSON, has no other."""
+    """Return the finite values; a record, which is JSON, has no others."""
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
@@ -49,7 +49,7 @@ class Subject:
         geometry: of its layers.
         images: (n, channels, height, width), normalised.
         labels: (n,) int64.
-        black: (channels, 1, 1), a black pixel as normalised; fills what a shift uncovers.
+        black: (channels, 1, 1), a black pixel after normalisation; fills the gaps of shifts.
         test_flip: whether the run's test averages the scores of an image and its mirror image.
         is_sampled: whether measures that cost more per image take fewer of them.
     """
@@ -69,9 +69,9 @@ class Subject:
         return min(_BATCH, max(1, _BATCH_BYTES // per_image))
 
     def sample(self, count: int) -> Tensor:
-        """Return the indices of `count` evenly spaced images, but of a quarter of all at most.
+        """Return the indices of `count` evenly spaced images, at most a quarter of all.
 
-        A quarter is at least 8; of all images if they are not to be sampled.
+        The quarter counts as at least 8. Without `is_sampled`, all indices are returned.
         """
         number = len(self.images)
         most = min(number, max(8, number // 4))
@@ -107,7 +107,7 @@ class Subject:
     def final_maps(self, images: Tensor, *, gradients: bool = False) -> Iterator[Tensor]:
         """Yield the last maps (batch, channels, height, width) of normalised images, in batches.
 
-        Nothing for a network in which no map becomes a vector, such as a vision transformer.
+        None are yielded if no map becomes a vector, as in a vision transformer.
 
         Args:
             images: normalised.

@@ -1,9 +1,9 @@
 """How often each pixel is read: by the windows of a layer, and along all paths of a network.
 
-Plain integers, exact however deep the network is. Both are a gradient: that of the sum of a
-layer's outputs with respect to its input, and of the sum of the final map with respect to the
-image, if all weights are 1, pools are sums, and activations and normalisations pass values on.
-A blur keeps its fixed weights 1, 2, 1, which make up for the uneven overlap of its windows.
+Python integers, exact however deep the network is. Both are gradients: of the sum of a layer's
+outputs with respect to its input, and of the sum of the final map with respect to the image, if all
+weights are 1, pools are sums, and activations and normalisations pass values on. A blur has its
+fixed weights 1, 2, 1, which even out the overlap of its windows at stride 2.
 """
 
 from __future__ import annotations

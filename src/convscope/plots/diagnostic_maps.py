@@ -46,7 +46,7 @@ _SMALL = 10
 def diagnostic_maps(runs: DataFrame, array: str = "erf", setting: str | None = None) -> go.Figure:
     """Draw a map of each variant, mean over its seeds, side by side.
 
-    Drawn are the first variants of the table that have the array, in the order of their kernel
+    The first variants of the table that have the array are drawn, in the order of their kernel
     sizes and strides.
 
     Args:

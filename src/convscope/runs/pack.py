@@ -1,7 +1,7 @@
 """The records of studies packed into one file, which is read like their folder.
 
-A packed study is a ZIP archive with `PACKED` of each run, in folders as in `outputs`; `write_pack`
-makes it, and any archive of a study's folder is one too. It is read in memory, nothing is
+A packed study is a ZIP archive with the files `PACKED` of each run, in folders as in `outputs`.
+`write_pack` makes it; any archive of a study's folder is one too. It is read in memory; nothing is
 extracted. A path in it begins with the archive's: `studies.zip/mnist/RUN/run.json`.
 """
 
@@ -27,7 +27,7 @@ _MAX_BYTES = 2**28
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
-    # An encrypted member, an unknown version, lengths and names that make no sense.
+    # An encrypted member, an unknown version, invalid lengths and names.
     *(NotImplementedError, RuntimeError, ValueError),
 )
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -35,7 +35,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_pack(archive: Path, runs: Iterable[RunDirectory]) -> None:
-    """Write `PACKED` of these runs to one file, replacing `archive` at once.
+    """Write the files `PACKED` of these runs to one file, replacing `archive` atomically.
 
     Args:
         archive: The file; its name ends in .zip.

@@ -38,7 +38,7 @@ def with_diagnostics(
 ) -> list[RunRecord]:
     """Return the records, with the diagnostics of finished runs that lack them.
 
-    What goes wrong is logged, a line per run: the runs themselves are trained.
+    A failure is logged in one line per run: the run itself is finished.
 
     Args:
         records: of runs, finished or not.
@@ -61,7 +61,7 @@ def with_diagnostics(
         try:
             # Absolute: the process may have been started in another folder.
             new[record.id] = (diagnose or _in_child)(folders[record.id].absolute(), level)
-        except Exception as error:  # noqa: BLE001 (told, and the run is trained and tested)
+        except Exception as error:  # noqa: BLE001 (logged; the run is trained and tested)
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             reason = " ".join(str(error).split())
             log.warning("%s has no diagnostics: %s%s", record.name, kind, reason)

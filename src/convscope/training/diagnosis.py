@@ -28,9 +28,9 @@ MOST_IMAGES = 500
 """Largest number of test images at the level `standard`."""
 _SAMPLES = 150
 """Training samples per test image, so that measuring takes less than a tenth of the training time:
-a test image costs about 22 forward passes, which are in 32 bits, a sample 3 in 16 or 32 bits."""
+a test image costs about 22 forward passes in 32 bits, a training sample 3 in 16 or 32 bits."""
 _PIXELS = 50_000
-"""Pixels of the test images that are measured however short the training was, in about 2 s."""
+"""Pixels of test images that are measured even after a short training, in about 2 s."""
 _FEWEST_IMAGES = 5
 
 
@@ -70,7 +70,7 @@ def diagnose(folder: Path, level: str) -> RunRecord:
     }
 
     def change(record: RunRecord) -> RunRecord:
-        # Without older values of what now is undefined.
+        # Older values of metrics that are undefined now are dropped.
         others = {name: one for name, one in record.metrics.items() if name not in diagnostics()}
         return dataclasses.replace(
             record,
@@ -111,7 +111,7 @@ def _subject(
     trained: TrainedVariant, images: DeviceImages, tested: int, count: int, *, is_sampled: bool
 ) -> Subject:
     """Return a run's network with `count` of the tested images, evenly spaced among them."""
-    # In an image_folder, the images of a class follow each other.
+    # Evenly spaced: in an image_folder, the images of a class follow each other.
     pixels, labels = images.batch(torch.arange(count) * tested // count)
     black = -torch.tensor(trained.mean) / torch.tensor(trained.std)
     return Subject(

@@ -269,7 +269,7 @@ def _diagnostic_caveats(finished: DataFrame) -> Iterator[str]:
         yield (
             f"Diagnostics were measured on different numbers of test images ({numbers}): they do"
             " not compare the variants. The commands that trained these runs, with"
-            " diagnostics=full, measure all of them on the whole test."
+            " diagnostics=full, measure all of them on all test images."
         )
     machines = {(one["device"], one["torch"]) for one in measured}
     if len(machines) > 1:
