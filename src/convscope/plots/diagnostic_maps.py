@@ -298,8 +298,8 @@ FIGURE = Figure(
         InReport(
             "shift-accuracy",
             "Accuracy when the image moves",
-            f"{_CAPTION} Each cell is one shift: its distance below and right of the centre is how"
-            " far the images move, in pixels. Gaps are filled with black.",
+            f"{_CAPTION} The colour of a cell is the accuracy; its position, from the centre, is"
+            " how far the images move down and right, in pixels. Gaps are filled with black.",
             {"array": "shift_accuracy"},
             needs="shift_change",
         ),
