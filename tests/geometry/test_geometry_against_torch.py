@@ -2,36 +2,19 @@
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convscope.geometry import (
     ImpossibleVariant,
-    NetworkGeometry,
     receptive_pixels,
 )
 
 from ..convs import parse_conv, stack_geometry
-from .typed_convs import Typed, typed_convs
+from .typed_convs import Typed, geometry, possible, repeatable, typed_convs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-repeatable = settings(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
-)
-
-
-def geometry(typed: Typed) -> NetworkGeometry:
-    convs = parse_conv(*typed.typed, **typed.others)
-    return stack_geometry((1, *typed.input_size), convs, [1] * len(convs), typed.pool_after, 10)
-
-
-def possible(typed: Typed) -> bool:
-    try:
-        geometry(typed)
-    except ImpossibleVariant:
-        return False
-    return True
 
 
 def torch_layers(typed: Typed, pool: nn.Module) -> list[nn.Module]:

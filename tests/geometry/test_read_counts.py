@@ -5,14 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 import torchvision
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from torch import Tensor, nn
 from torch.nn import functional
 
 from convscope.geometry import (
     ConvSpec,
     Graph,
-    ImpossibleVariant,
     NetworkGeometry,
     network_geometry,
     path_counts,
@@ -41,11 +40,7 @@ from convscope.modules.graph_net import BlurPool2d
 from convscope.variant import VariantComposer
 
 from ..convs import parse_conv, resnet20_graph, stack_geometry
-from .typed_convs import Typed, typed_convs
-
-repeatable = settings(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
-)
+from .typed_convs import Typed, geometry, possible, repeatable, typed_convs
 
 
 def by_hand(
@@ -140,19 +135,6 @@ def gradient(network: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> lis
 def sum_pool(pool: nn.MaxPool2d) -> nn.AvgPool2d:
     shape = pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode
     return nn.AvgPool2d(*shape, divisor_override=1)
-
-
-def geometry(typed: Typed) -> NetworkGeometry:
-    convs = parse_conv(*typed.typed, **typed.others)
-    return stack_geometry((1, *typed.input_size), convs, [1] * len(convs), typed.pool_after, 10)
-
-
-def possible(typed: Typed) -> bool:
-    try:
-        geometry(typed)
-    except ImpossibleVariant:
-        return False
-    return True
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convscope.geometry import (
@@ -14,11 +14,7 @@ from convscope.geometry import (
 )
 
 from ..convs import parse_conv, stack_geometry, stack_graph
-from .typed_convs import Typed, typed_convs
-
-repeatable = settings(
-    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
-)
+from .typed_convs import Typed, repeatable, typed_convs
 
 
 @pytest.mark.parametrize(

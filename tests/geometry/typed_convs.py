@@ -2,10 +2,18 @@
 
 from dataclasses import dataclass
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from convscope.geometry import ImpossibleVariant, NetworkGeometry
+
+from ..convs import parse_conv, stack_geometry
+
 Pair = tuple[int, int]
+repeatable = settings(
+    deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
+)
 
 
 @dataclass(frozen=True)
@@ -120,3 +128,16 @@ def typed_convs(
         padding_mode=padding_mode,
         padding_modes=padding_modes,
     )
+
+
+def geometry(typed: Typed) -> NetworkGeometry:
+    convs = parse_conv(*typed.typed, **typed.others)
+    return stack_geometry((1, *typed.input_size), convs, [1] * len(convs), typed.pool_after, 10)
+
+
+def possible(typed: Typed) -> bool:
+    try:
+        geometry(typed)
+    except ImpossibleVariant:
+        return False
+    return True
