@@ -146,7 +146,7 @@ class Latency(Struct):
 class Diagnostics(Struct):
     """How diagnostics were measured, which may be elsewhere than the run was trained.
 
-    `images` are the first ones of the test set, on which the network was run several times each.
+    `images` is their number, evenly spaced in the test.
     """
 
     level: Literal["standard", "full"]
