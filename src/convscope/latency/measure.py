@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import time
@@ -23,7 +22,7 @@ from convscope.metrics import LATENCY_BATCHES, METRICS, latencies
 from convscope.runs.directory import RunDirectory
 from convscope.runs.environment import source_versions
 from convscope.runs.lock import RunLocked
-from convscope.runs.record import RunRecord, current_record, record_errors, utc_now
+from convscope.runs.record import RunRecord, current_record, record_errors, utc_now, with_metrics
 from convscope.training.callbacks.throughput import synchronizer
 from convscope.training.devices import device_name, device_of
 from convscope.training.record import amend_record
@@ -222,13 +221,7 @@ def _record(
     }
 
     def change(record: RunRecord) -> RunRecord:
-        # Without older values of a batch that now could not be measured.
-        others = {name: one for name, one in record.metrics.items() if name not in latencies()}
-        return dataclasses.replace(
-            record,
-            metrics=others | values,
-            environment=record.environment | {"latency": latency},
-        )
+        return with_metrics(record, latencies(), values, {"latency": latency})
 
     for directory, record in one.runs:
         if not directory.record.exists():

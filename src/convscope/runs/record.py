@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -102,6 +102,28 @@ def run_folder(record: RunRecord) -> Path:
         return record.path
     with record_errors(record):
         return Path(os.path.join(record.config["output_dir"], record.study, record.name))
+
+
+def with_metrics(
+    record: RunRecord,
+    names: Collection[str],
+    values: Mapping[str, float | int | None],
+    environment: Mapping[str, Any],
+) -> RunRecord:
+    """Return a record in which metrics were measured again.
+
+    Args:
+        record: The record so far.
+        names: All metrics of this kind; older values of those that are not in `values` are dropped.
+        values: The new values by name.
+        environment: Entries of `environment` that say how they were measured.
+    """
+    others = {name: one for name, one in record.metrics.items() if name not in names}
+    return dataclasses.replace(
+        record,
+        metrics={**others, **values},
+        environment={**record.environment, **environment},
+    )
 
 
 def utc_now() -> str:

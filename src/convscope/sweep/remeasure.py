@@ -9,7 +9,7 @@ from pathlib import Path
 from convscope.metrics import speeds
 from convscope.runs.directory import RunDirectory
 from convscope.runs.lock import RunLocked
-from convscope.runs.record import RunRecord
+from convscope.runs.record import RunRecord, with_metrics
 from convscope.sweep.isolated import train_isolated
 from convscope.training.distributed.processes import WorkerProcesses
 from convscope.training.record import amend_record
@@ -75,8 +75,4 @@ def _with_speed(
 ) -> RunRecord:
     before = {name: record.metrics.get(name) for name in speeds()}
     remeasured = {"threads": request.hardware.threads, "while_training": before}
-    return replace(
-        record,
-        metrics={**record.metrics, **measured},
-        environment=record.environment | {"alone": remeasured},
-    )
+    return with_metrics(record, speeds(), measured, {"alone": remeasured})

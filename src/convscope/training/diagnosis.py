@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from convscope.metrics import diagnostics
 from convscope.runs.directory import RunDirectory
 from convscope.runs.environment import source_versions
 from convscope.runs.predictions import Predictions, read_predictions, write_predictions
-from convscope.runs.record import RunRecord, current_record, utc_now
+from convscope.runs.record import RunRecord, utc_now, with_metrics
 from convscope.runs.usage import data_usage
 from convscope.training.devices import device_name, device_of
 from convscope.training.record import amend_record
@@ -46,8 +45,8 @@ def diagnose(folder: Path, level: str) -> RunRecord:
             written.
     """
     started = time.perf_counter()
-    directory, record = RunDirectory(folder), current_record(folder)
-    trained = load_run(record, folder.parent)
+    directory, trained = RunDirectory(folder), load_run(folder, folder.parent)
+    record = trained.record
     device = device_of(record)
     trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     source = load_recorded(record)
@@ -69,16 +68,12 @@ def diagnose(folder: Path, level: str) -> RunRecord:
         "measured_at": utc_now(),
     }
 
-    def change(record: RunRecord) -> RunRecord:
-        # Older values of metrics that are undefined now are dropped.
-        others = {name: one for name, one in record.metrics.items() if name not in diagnostics()}
-        return dataclasses.replace(
-            record,
-            metrics=others | values,
-            environment=record.environment | {"diagnostics": about},
-        )
-
-    return amend_record(directory, change, arrays, diagnostic_pictures(arrays, trained.geometry))
+    return amend_record(
+        directory,
+        lambda record: with_metrics(record, diagnostics(), values, {"diagnostics": about}),
+        arrays,
+        diagnostic_pictures(arrays, trained.geometry),
+    )
 
 
 def _predictions(
