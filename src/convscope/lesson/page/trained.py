@@ -15,7 +15,7 @@ from convscope.checkpoint import read_best
 from convscope.data.images import Images
 from convscope.data.sources import load_recorded
 from convscope.errors import UserError
-from convscope.geometry import central_field, network_geometry
+from convscope.geometry import Graph, Shape, central_field, network_geometry
 from convscope.lesson.page.layer import PageLayer, page_layer
 from convscope.runs.directory import RunDirectory
 from convscope.runs.predictions import read_arrays
@@ -88,7 +88,7 @@ def read_trained(run: Path, layer: str | None = None) -> Trained:
         "filters": _base64(filters[:count]),
         **_shown(images := load_recorded(record)),
         "answers": _answers(record, images) if record.status == "finished" else None,
-        "effective": _effective(RunDirectory(run), record),
+        "effective": _effective(RunDirectory(run), record, graph, (channels, height, width)),
     }
     return Trained(shown, content)
 
@@ -128,7 +128,9 @@ def _answers(record: RunRecord, images: Images) -> list[list[list[tuple[str, flo
     return [[best(one) for one in trained.scores(several).numpy()] for several in moved]
 
 
-def _effective(directory: RunDirectory, record: RunRecord) -> dict[str, Any] | None:
+def _effective(
+    directory: RunDirectory, record: RunRecord, graph: Graph, input_shape: Shape
+) -> dict[str, Any] | None:
     """Return the effective receptive field in the part of the image that the page shows.
 
     `contributions` are the square roots of shares of the largest, 0 to 255. The first and last
@@ -138,8 +140,7 @@ def _effective(directory: RunDirectory, record: RunRecord) -> dict[str, Any] | N
     side, share = record.metrics.get("erf_side"), record.metrics.get("erf_share")
     if side is None or share is None or not directory.diagnostics.exists():
         return None
-    with record_errors(record):
-        geometry = network_geometry(recorded_graph(record), tuple(record.dataset["input_shape"]))
+    geometry = network_geometry(graph, input_shape)
     contributions = read_arrays(directory.diagnostics).get("erf")
     image = geometry.input_shape[1:]
     if (
