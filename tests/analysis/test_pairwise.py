@@ -67,6 +67,9 @@ def test_intervals_and_chances_are_scipys(seed: int) -> None:
         assert pair.low == pytest.approx(interval.low[i, j], abs=1e-6)
         assert pair.high == pytest.approx(interval.high[i, j], abs=1e-6)
         assert pair.differs == (tests[method].pvalue[i, j] < 0.05)
+        q = pair.difference / pair.error * 2**0.5
+        assert stats.studentized_range.sf(q, 5, pair.df) == pytest.approx(pair.p_value, abs=1e-5)
+        assert pair.image_error == 0
 
 
 def test_both_methods_are_among_those_compared_with_scipy() -> None:
@@ -159,7 +162,8 @@ def test_nothing_to_compare_is_an_empty_table(make_runs: Runs, accuracies: dict)
     found = differences(make_runs(accuracies))
     assert len(found) == 0
     assert list(found) == [
-        *("first", "second", "difference", "low", "high", "p_value", "differs", "method")
+        *("first", "second", "difference", "low", "high", "p_value", "differs", "method"),
+        *("error", "df", "image_error"),
     ]
 
 
