@@ -1,4 +1,4 @@
-"""The sweep command: plan the runs, train those left, re-measure their speed, report."""
+"""The sweep command: plan the runs, train them in rounds, re-measure their speed, report."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from convscope.latency.command import with_latency
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.sweep.executors.executor import Executor
-from convscope.sweep.plan import PlannedRun, cheap_first, done_and_left, plan_runs, studies_of
+from convscope.sweep.plan import PlannedRun, cheap_first, studies_of
 from convscope.sweep.plan_table import show_plan
+from convscope.sweep.rounds import EveryRun, Records, Rounds
 from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.tables import RESUME, new_console, print_line, tensorboard_command
 from convscope.training.diagnose import with_diagnostics
+from convscope.training.request import RunRequest
 from convscope.training.resolve import RunResolver, refuse_search
 from convscope.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
-
-Records = dict[str, RunRecord]
-"""By identity."""
 
 
 def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> list[RunRecord]:
@@ -51,16 +50,18 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         check_devices(one.config)
         check_latency(one.config, executor)
     requests = [resolver.request(one) for one in checked]
-    runs = plan_runs(requests)
-    if len(runs) < len(requests):
-        log.info(f"{len(requests)} jobs are {len(runs)} different runs")
+    different = len({request.id for request in requests})
+    if different < len(requests):
+        log.info(f"{len(requests)} jobs are {different} different runs")
     console = new_console()
     config = checked[0].config
+    rounds = Rounds(EveryRun(requests))
     if config.plan:
-        show_plan(runs, console)
+        show_plan(rounds.planned(), console)
         return []
-    log_unreadable(runs)
-    by_id = _trained(runs, executor, config.fail_fast)
+    log_unreadable(requests)
+    by_id = _trained(rounds, executor, config.fail_fast)
+    runs = list(rounds.runs.values())
     if config.throughput == "exclusive":
         by_id |= _remeasured(runs, by_id, executor)
     records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
@@ -118,20 +119,23 @@ def check_latency(config: TrainConfig, executor: Executor) -> None:
         )
 
 
-def log_unreadable(runs: Sequence[PlannedRun]) -> None:
+def log_unreadable(requests: Sequence[RunRequest]) -> None:
     """Log the unreadable runs of the studies that these runs belong to."""
-    for study in {run.request.directory.path.parent for run in runs}:
+    for study in {request.directory.path.parent for request in requests}:
         for one in read_study(study)[1] if study.is_dir() else []:
             log.info(f"skipped, unreadable: {one.reason}")
 
 
-def _trained(runs: Sequence[PlannedRun], executor: Executor, fail_fast: bool) -> Records:
-    by_id, left = done_and_left(runs)
-    if by_id:
-        log.info(f"{len(by_id)} of {len(runs)} runs are done already")
-    if left:
-        by_id |= train_all(cheap_first(left, executor.max_concurrent), executor, fail_fast)
-    return by_id
+def _trained(rounds: Rounds, executor: Executor, fail_fast: bool) -> Records:
+    """Train round after round, until nothing more is wanted or the sweep is stopped."""
+    ends = {"interrupted", "failed"} if fail_fast else {"interrupted"}
+    while left := rounds.next_round():
+        ordered = cheap_first(left, executor.max_concurrent)
+        ended = train_all(ordered, executor, fail_fast)
+        rounds.records |= ended
+        if any(record.status in ends for record in ended.values()):
+            break
+    return rounds.records
 
 
 def _remeasured(runs: Sequence[PlannedRun], by_id: Records, executor: Executor) -> Records:

@@ -72,7 +72,7 @@ def search(
         show_plan(candidates, objectives, config.trials, console)
         return []
     runs = [candidate.run for candidate in candidates]
-    log_unreadable(runs)
+    log_unreadable([run.request for run in runs])
     exclusive = config.throughput == "exclusive"
     if not exclusive:
         _check_speed(candidates, objectives, executor)
