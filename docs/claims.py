@@ -604,7 +604,7 @@ def _without_ones(rows: DataFrame, smaller: str) -> DataFrame:
 def how_to_choose(runs: DataFrame) -> Answer:
     # The machine was busy with other work, so that speeds say little.
     grid = family(runs, GRID).assign(train_samples_per_sec=math.nan)
-    sentences = findings.summarize(grid)
+    sentences = findings.sentences(findings.summarize(grid))
     means = grid.groupby("variant")[["test_accuracy", "macs"]].mean()
     best = means.sort_values("test_accuracy", ascending=False).head(5)
     rows = tuple(

@@ -17,7 +17,7 @@ from statsmodels.stats.libqsturng import qsturng
 
 from convscope import plots
 from convscope.analysis.diff import compare
-from convscope.analysis.findings import caveats, describe_methods, summarize
+from convscope.analysis.findings import caveats, describe_methods, sentences, summarize
 from convscope.analysis.frame import row, tabulate
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences
@@ -155,7 +155,7 @@ def test_without_any_nothing_is_shown(make: Make) -> None:
         assert not any(name.startswith((*diagnostics(), "diagnostic_")) for name in names)
     legend = variants(runs, single=False, width=1000)[1]
     assert not any(head in legend for head in HEADS)
-    told = [*summarize(runs), *caveats(runs), *describe_methods(runs)]
+    told = sentences([*summarize(runs), *caveats(runs), *describe_methods(runs)])
     assert not any("iagnostic" in line or "shift" in line or "effective" in line for line in told)
     assert not set(diagnostics()) & {one["key"] for one in _table(runs)["metrics"]}
     for name in diagnostics():
@@ -236,7 +236,11 @@ def test_differences_at_another_level_are_those_of_scipy(make: Make) -> None:
 def test_findings_name_the_ends_and_their_difference(make: Make) -> None:
     """Against scipy's Tukey test, statsmodels' analysis of variance, and by hand."""
     runs = make()
-    said = [line for line in summarize(runs) if "pixel changes" in line or "effective" in line]
+    said = [
+        line
+        for line in sentences(summarize(runs))
+        if "pixel changes" in line or "effective" in line
+    ]
     samples = {conv: np.array(values) for conv, values in CHANGES.items()}
     ends = stats.tukey_hsd(*samples.values()).confidence_interval(1 - 0.05 / 2)
     low, high = (100 * end[1, 2] for end in (ends.low, ends.high))
@@ -266,7 +270,7 @@ def test_what_is_not_significant_is_said_to_be(make: Make) -> None:
     def near(conv: Conv, seed: int) -> dict[str, float]:
         return {"shift_change": 0.02 + 0.001 * seed + (0.0005 if conv == (3, 1, "half") else 0)}
 
-    (line,) = [line for line in summarize(make(values=near)) if "pixel" in line]
+    (line,) = [line for line in sentences(summarize(make(values=near))) if "pixel" in line]
     half = qsturng(1 - 0.05 / 2, 4, 8) * 0.1 / np.sqrt(3)
     assert line == (
         "A shift of one pixel changes 2.15 % of k3-s1-p1's answers to 500 test images, the most,"
@@ -285,7 +289,9 @@ def test_as_accurate_and_steadier(make: Make) -> None:
             (7, 2, "half"): [0.979, 0.980, 0.981],
         }
     )
-    (line,) = [line for line in summarize(runs) if line.startswith("Of the variants whose")]
+    (line,) = [
+        line for line in sentences(summarize(runs)) if line.startswith("Of the variants whose")
+    ]
     assert line == (
         "Of the variants whose test accuracy is not significantly different from k3-s2-p1's,"
         " k3-s1-p1 (0.88 %) and k7-s2-p3 (2.08 %) change significantly fewer answers than it"
@@ -293,11 +299,17 @@ def test_as_accurate_and_steadier(make: Make) -> None:
     )
     # None is steadier than the steadiest.
     steadiest = make(accuracies={(7, 1, "half"): [0.974, 0.975, 0.976]})
-    assert not any(line.startswith("Of the variants whose") for line in summarize(steadiest))
+    assert not any(
+        line.startswith("Of the variants whose") for line in sentences(summarize(steadiest))
+    )
 
 
 def test_single_runs_show_no_difference(make: Make) -> None:
-    said = [line for line in summarize(make(seeds=1)) if "pixel" in line or "effective" in line]
+    said = [
+        line
+        for line in sentences(summarize(make(seeds=1)))
+        if "pixel" in line or "effective" in line
+    ]
     assert said == [
         "A shift of one pixel changes 4.00 % of k3-s2-p1's answers to 500 test images, the most,"
         " and 0.45 % of k7-s1-p3's, the fewest: whether other seeds would show the same is not"
@@ -309,7 +321,9 @@ def test_single_runs_show_no_difference(make: Make) -> None:
 
 
 def test_equal_answers_are_said_to_be_equal(make: Make) -> None:
-    said = summarize(make(values=lambda *_: {"shift_change": 0.0, "erf_side": 9, "erf_share": 0.5}))
+    said = sentences(
+        summarize(make(values=lambda *_: {"shift_change": 0.0, "erf_side": 9, "erf_share": 0.5}))
+    )
     (line,) = [line for line in said if "pixel" in line or "effective" in line]
     assert (
         line == "A shift of one pixel changes 0.00 % of every variant's answers to 500 test images."
@@ -318,8 +332,8 @@ def test_equal_answers_are_said_to_be_equal(make: Make) -> None:
 
 def test_different_images_are_not_compared(make: Make) -> None:
     runs = make(images=10_000, level="full")
-    assert not any("pixel" in line or "effective" in line for line in summarize(runs))
-    (line,) = [line for line in caveats(runs) if line.startswith("Diagnostics")]
+    assert not any("pixel" in line or "effective" in line for line in sentences(summarize(runs)))
+    (line,) = [line for line in sentences(caveats(runs)) if line.startswith("Diagnostics")]
     assert line == (
         "Diagnostics were measured on different numbers of test images (500 and 10,000): they do"
         " not compare the variants. The commands that trained these runs, with diagnostics=full,"
@@ -328,15 +342,19 @@ def test_different_images_are_not_compared(make: Make) -> None:
 
 
 def test_what_limits_them_is_said(make: Make) -> None:
-    assert not any("iagnostics" in line for line in caveats(make()))
-    (line,) = [line for line in caveats(make(without=NONE[:4])) if "iagnostics" in line]
+    assert not any("iagnostics" in line for line in sentences(caveats(make())))
+    (line,) = [line for line in sentences(caveats(make(without=NONE[:4]))) if "iagnostics" in line]
     assert line == ("4 of 12 runs have no diagnostics: compare.py --diagnose measures them.")
-    (line,) = [line for line in caveats(make(device="NVIDIA H100")) if "iagnostics" in line]
+    (line,) = [
+        line for line in sentences(caveats(make(device="NVIDIA H100"))) if "iagnostics" in line
+    ]
     assert line == (
         "Diagnostics were measured on AMD EPYC with torch 2.14.1 and NVIDIA H100 with torch"
         " 2.14.1: small differences may come from rounding."
     )
-    (line,) = [line for line in describe_methods(make()) if line.startswith("Diagnostics")]
+    (line,) = [
+        line for line in sentences(describe_methods(make())) if line.startswith("Diagnostics")
+    ]
     assert "on 500 test images that are evenly spaced in the test" in line
 
 

@@ -10,13 +10,30 @@ from pandas import DataFrame
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from convscope.analysis import findings
 from convscope.analysis.choice import top_groups
-from convscope.analysis.findings import caveats, describe_methods, headlines, summarize
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences
 
 Runs = Callable[..., DataFrame]
+
+
+def summarize(runs: DataFrame) -> list[str]:
+    return findings.sentences(findings.summarize(runs))
+
+
+def headlines(runs: DataFrame) -> list[str]:
+    return findings.sentences(findings.headlines(runs))
+
+
+def caveats(runs: DataFrame) -> list[str]:
+    return findings.sentences(findings.caveats(runs))
+
+
+def describe_methods(runs: DataFrame) -> list[str]:
+    return findings.sentences(findings.describe_methods(runs))
+
 
 # Means 98, 97 and 96.9 %, each +- 0.1: a pooled standard deviation of 0.1 points.
 THREE = {
@@ -485,3 +502,51 @@ def test_several_data_sets_are_each_described(make_runs: Runs) -> None:
         "Data: mnist",
         "Data: digits",
     ]
+
+
+def test_a_finding_has_the_values_of_its_sentence(make_runs: Runs) -> None:
+    """The pairs of a sentence are findings of their own, of which the first has the sentence."""
+    runs = make_runs({**THREE, (7, 2, "half"): [0.9787, 0.9797, 0.9807]})
+    runs.loc[runs["variant"] == "k7-s2-p3", "train_samples_per_sec"] = 90_000.0
+    found = findings.summarize(runs)
+    assert [(one.kind, one.subjects, bool(one.sentence)) for one in found] == [
+        ("best", ("k5-s1-p2",), True),
+        ("worse", ("k3-s1-p1", "k5-s1-p2"), True),
+        ("worse", ("k3-s2-p1", "k5-s1-p2"), False),
+        ("not_different", ("k7-s2-p3", "k5-s1-p2"), True),
+        ("cheaper", ("k7-s2-p3", "k5-s1-p2"), True),
+        ("faster", ("k7-s2-p3", "k5-s1-p2"), False),
+        ("pareto_front", ("k3-s2-p1", "k7-s2-p3", "k5-s1-p2"), True),
+        ("variance", ("variants",), True),
+        ("variance", ("seeds",), False),
+        ("effect", ("kernel_size",), True),
+        ("no_effect", ("stride",), True),
+        ("adjusted_mean", ("kernel_size", "3"), True),
+        ("adjusted_mean", ("kernel_size", "5"), False),
+        ("adjusted_mean", ("kernel_size", "7"), False),
+        ("test_set", ("k5-s1-p2",), True),
+    ]
+    pairs = differences(runs)
+    names = grouped(runs)["label"]
+    for one in found:
+        if one.kind not in ("worse", "not_different"):
+            continue
+        other, best = one.subjects
+        is_pair = (pairs["first"].map(names) == best) & (pairs["second"].map(names) == other)
+        (pair,) = pairs[is_pair].itertuples()
+        assert (one.metric, one.statistic) == ("test_accuracy", "difference")
+        values = one.estimate, one.low, one.high, one.p_value
+        assert values == pytest.approx((-pair.difference, -pair.high, -pair.low, pair.p_value))
+    assert [one.estimate for one in found if one.kind in ("cheaper", "faster")] == pytest.approx(
+        [957_120 / 12_858_240, 4.5]
+    )
+
+
+def test_findings_on_several_settings_name_the_labels_of_their_rows(make_runs: Runs) -> None:
+    tables = [make_runs(THREE, config={"optim": {"lr": rate}}) for rate in (0.01, 0.02)]
+    runs = with_settings(pd.concat(tables, ignore_index=True))
+    labels = set(runs["label"])
+    best = [one for one in findings.summarize(runs) if one.kind == "best"]
+    assert [one.scope for one in best] == ["lr 0.01", "lr 0.02", "k3-s1-p1", "k3-s2-p1", "k5-s1-p2"]
+    assert {label for one in best for label in one.subjects} <= labels
+    assert best[1].subjects == ("k5-s1-p2 (lr 0.02)",)

@@ -8,7 +8,7 @@ import pytest
 from pandas import DataFrame
 
 from convscope.analysis.anova import effects
-from convscope.analysis.findings import summarize
+from convscope.analysis.findings import sentences, summarize
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences
 
@@ -107,7 +107,7 @@ def test_the_winner_is_called_better_where_it_is_and_nowhere_else(make_runs: Run
         }
         assert frozenset(best) not in told_apart
         assert {frozenset((one, "k3-s1-p1")) for one in best} <= told_apart
-        first, second, third, *_ = summarize(drawn)
+        first, second, third, *_ = sentences(summarize(drawn))
         assert first.split()[0] in best
         assert "it is significantly better than" in second
         assert next(iter(best - {first.split()[0]})) in third

@@ -10,7 +10,7 @@ from pandas import DataFrame
 
 from convscope import plots, report
 from convscope.analysis.diff import compare
-from convscope.analysis.findings import caveats, describe_methods
+from convscope.analysis.findings import caveats, describe_methods, sentences
 from convscope.analysis.frame import Reader, row, tabulate
 from convscope.analysis.groups import grouped
 from convscope.analysis.pareto import chosen_front
@@ -118,7 +118,7 @@ def test_without_any_nothing_is_shown(make: Callable[..., DataFrame]) -> None:
     for single in (False, True):
         assert not set(HEADS) & set(columns(runs, single))
     assert "b1" not in variants(runs, single=False, width=1000)[1]
-    assert not any("atenc" in line for line in [*caveats(runs), *describe_methods(runs)])
+    assert not any("atenc" in line for line in sentences([*caveats(runs), *describe_methods(runs)]))
     assert not any("latency" in one["key"] for one in _table(runs)["metrics"])
     message = "no finished run has p50 latency, batch 1: compare.py --latency STUDY measures it"
     for draw in (plots.accuracy_against, plots.heat):
@@ -207,13 +207,15 @@ def test_a_report_is_not_current_once_latencies_are_measured(tmp_path: Path) -> 
 def test_what_is_not_comparable_is_said(
     make: Callable[..., DataFrame], where: dict[str, Any], says: str
 ) -> None:
-    found = [line for line in caveats(make(**where)) if line.startswith("Latencies")]
+    found = [line for line in sentences(caveats(make(**where))) if line.startswith("Latencies")]
     assert len(found) == bool(says)
     assert all(says in line for line in found)
 
 
 def test_calls_that_were_disturbed_are_said(make: Callable[..., DataFrame]) -> None:
-    (line,) = [line for line in caveats(make()) if line.startswith("The 95th percentile")]
+    (line,) = [
+        line for line in sentences(caveats(make())) if line.startswith("The 95th percentile")
+    ]
     assert line == (
         "The 95th percentile of the latency of a batch of 256 is up to 62 times its median: other"
         " programs may have used the machine."
@@ -221,7 +223,7 @@ def test_calls_that_were_disturbed_are_said(make: Callable[..., DataFrame]) -> N
 
 
 def test_the_methods_name_the_machine(make: Callable[..., DataFrame]) -> None:
-    (line,) = [line for line in describe_methods(make()) if line.startswith("Latency")]
+    (line,) = [line for line in sentences(describe_methods(make())) if line.startswith("Latency")]
     assert line.endswith("in turns with the others: AMD EPYC, 2 threads, bf16-mixed.")
 
 

@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from convscope.analysis.choice import top_groups
 from convscope.analysis.diff import Comparison, DiffRow, Plain
-from convscope.analysis.findings import caveats, latency_machines, summarize
+from convscope.analysis.findings import caveats, latency_machines, sentences, summarize
 from convscope.analysis.frame import short
 from convscope.analysis.table import (
     shared,
@@ -54,8 +54,8 @@ def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
         Listing(table),
         Paragraph(legend),
         Bullets(tuple(without_result(runs)), "Without a result:"),
-        Bullets(tuple(summarize(runs)), "In words:"),
-        Bullets(tuple(caveats(finished)), "What limits that:"),
+        Bullets(tuple(sentences(summarize(runs))), "In words:"),
+        Bullets(tuple(sentences(caveats(finished))), "What limits that:"),
     ]
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pandas import DataFrame
 
 from convscope.analysis import findings
+from convscope.analysis.findings import sentences
 from convscope.plots import FIGURES
 from convscope.report.comparison import (
     BEST,
@@ -49,9 +50,11 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
         command: command line that writes the report; None if a program does.
     """
     # By setting; the first sentence names the best variant.
-    summaries = {str(name): findings.summarize(part) for name, part in runs.groupby("setting")}
+    summaries = {
+        str(name): sentences(findings.summarize(part)) for name, part in runs.groupby("setting")
+    }
     measured = [
-        *findings.describe_methods(runs),
+        *sentences(findings.describe_methods(runs)),
         *(f"All runs share {name}: {text}." for name, text in shared_facts(runs).pairs),
     ]
     sections = [
@@ -61,7 +64,7 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
         Section("Not read", _bullets(one.reason for one in unreadable)),
         *_figures(runs, summaries),
         Section("How it was measured", _bullets(measured)),
-        Section("What to keep in mind", _bullets(findings.caveats(runs))),
+        Section("What to keep in mind", _bullets(sentences(findings.caveats(runs)))),
         *_commands(runs, command),
     ]
     title = f"Kernel size, stride and padding compared: {studies_text(runs)}"
@@ -86,7 +89,7 @@ def _bullets(lines: Iterable[str]) -> tuple[Bullets, ...]:
 
 def _in_short(runs: DataFrame, summaries: Mapping[str, Sequence[str]]) -> tuple[Block, ...]:
     if len(summaries) > 1:
-        return _bullets(findings.headlines(runs))
+        return _bullets(sentences(findings.headlines(runs)))
     ((first, *others),) = summaries.values()
     return Paragraph(first, is_answer=True), *_bullets(others)
 

@@ -109,9 +109,9 @@ class Api:
         """Return the findings, caveats and methods in sentences."""
         runs = _some(_selected(self._snapshot(), asked))
         return {
-            "verdict": findings.summarize(runs),
-            "caveats": findings.caveats(runs),
-            "measured": findings.describe_methods(runs),
+            "verdict": findings.sentences(findings.summarize(runs)),
+            "caveats": findings.sentences(findings.caveats(runs)),
+            "measured": findings.sentences(findings.describe_methods(runs)),
         }
 
     def figure(self, asked: Mapping[str, str]) -> Answer:

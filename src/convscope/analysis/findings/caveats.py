@@ -1,4 +1,4 @@
-"""Caveats: sentences on what limits a comparison."""
+"""Caveats: findings on what limits a comparison."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
+from convscope.analysis.findings.finding import Finding
 from convscope.analysis.pairwise import LEVEL
 from convscope.metrics import LATENCY_BATCHES, latency_name
 from convscope.text import count, counted, counted_range, listed, percentage_points, times
@@ -22,8 +23,8 @@ _UNSTEADY_CALLS = 3
 """Ratio of the 95th percentile of a latency to its median from which calls are called unsteady."""
 
 
-def caveats(runs: DataFrame) -> list[str]:
-    """Return sentences on what limits the comparison of these runs.
+def caveats(runs: DataFrame) -> list[Finding]:
+    """Return what limits the comparison of these runs.
 
     Args:
         runs: table from `frame`.
@@ -42,7 +43,7 @@ def caveats(runs: DataFrame) -> list[str]:
     ]
 
 
-def speed_caveats(finished: DataFrame) -> list[str]:
+def speed_caveats(finished: DataFrame) -> list[Finding]:
     """Return why the speeds of these finished runs are not comparable; empty if they are."""
     return list(_speed_caveats(finished))
 
@@ -74,24 +75,31 @@ def training_lengths(finished: DataFrame) -> list[str]:
     return lengths or ["an unknown number of epochs"]
 
 
+def _caveat(kind: str, sentence: str, runs: DataFrame | None = None) -> Finding:
+    """Return a caveat about the variants of these runs; by default, about the whole comparison."""
+    return Finding(kind, () if runs is None else tuple(runs["label"].unique()), sentence)
+
+
 def _labels(runs: DataFrame) -> str:
     return listed(list(runs["label"].unique()))
 
 
-def _without_result(runs: DataFrame) -> Iterator[str]:
+def _without_result(runs: DataFrame) -> Iterator[Finding]:
     for status, what in (
         ("skipped", "skipped because the variant is impossible"),
         ("running", "still running"),
     ):
         affected = runs[runs["status"] == status]
         if len(affected):
-            yield f"{counted(len(affected), 'run')} {what}: {_labels(affected)}."
+            sentence = f"{counted(len(affected), 'run')} {what}: {_labels(affected)}."
+            yield _caveat(status, sentence, affected)
     ended = runs[runs["status"].isin(["interrupted", "failed"])]
     for (status, reason), affected in ended.groupby(["status", "reason"], sort=False):
-        yield f"{counted(len(affected), 'run')} {status} ({_labels(affected)}): {reason}."
+        sentence = f"{counted(len(affected), 'run')} {status} ({_labels(affected)}): {reason}."
+        yield _caveat(str(status), sentence, affected)
 
 
-def _untrained(finished: DataFrame) -> Iterator[str]:
+def _untrained(finished: DataFrame) -> Iterator[Finding]:
     """Report runs that are not significantly better than always naming the most frequent class."""
     known = finished.dropna(subset=["test_accuracy", "test_images", "most_frequent"])
     correct = (known["test_accuracy"] * known["test_images"]).round()
@@ -100,35 +108,38 @@ def _untrained(finished: DataFrame) -> Iterator[str]:
     # Not `>=`: a NaN counts as untrained.
     untrained = known[~(p_value < LEVEL)]
     if len(untrained):
-        yield (
+        sentence = (
             f"No sign of learning in {counted(len(untrained), 'run')} ({_labels(untrained)}): test "
             "accuracy is not significantly above that of naming the most frequent class for every "
             "image (binomial test, 5 %). Differences from such runs say little about the variants."
         )
+        yield _caveat("untrained", sentence, untrained)
 
 
-def _still_improving(finished: DataFrame) -> Iterator[str]:
+def _still_improving(finished: DataFrame) -> Iterator[Finding]:
     """Report variants whose last epoch improved clearly, and training of one epoch at most."""
     last = finished.groupby("label", sort=False)[["val_accuracy_rise", "val_loss_fall"]].mean()
     rising = last[(last["val_accuracy_rise"] >= _RISE) & (last["val_loss_fall"] > 0)]
     if len(rising):
         gains = rising["val_accuracy_rise"].sort_values(ascending=False, kind="stable")
         names = [f"{label} (by {percentage_points(gain)})" for label, gain in gains.items()]
-        yield (
+        sentence = (
             f"Still improving in the last epoch: the validation accuracy of {listed(names)}. "
             "With more epochs the order of the variants may change."
         )
+        yield Finding("still_improving", tuple(gains.index), sentence)
     steps = finished["train_steps"]
     short = steps[steps * finished["data.batch_size"] <= finished["train_images"]]
     if len(short):
         which = "All runs were" if len(short) == len(finished) else f"{len(short)} runs were"
-        yield (
+        sentence = (
             f"{which} trained for one epoch at most ({counted_range(short, 'step')}): whether "
             "accuracy was still rising is not known."
         )
+        yield _caveat("one_epoch", sentence, finished.loc[short.index])
 
 
-def _seeds(finished: DataFrame) -> Iterator[str]:
+def _seeds(finished: DataFrame) -> Iterator[Finding]:
     seeds = finished.groupby("group", sort=False)["seed"].agg(lambda own: tuple(sorted(own)))
     if seeds.empty:
         return
@@ -138,35 +149,39 @@ def _seeds(finished: DataFrame) -> Iterator[str]:
         names = finished.drop_duplicates("group").set_index("group")["label"]
         which = list(names[numbers.index[numbers == few]])
         whose = "every variant" if len(which) == len(seeds) else listed(which)
-        yield (
+        sentence = (
             f"Only {counted(few, 'seed')} of {whose}: with more seeds, smaller differences become "
             "significant."
         )
+        yield Finding("few_seeds", tuple(which), sentence)
     elif seeds.nunique() > 1:
-        yield "Not every variant was trained with the same seeds."
+        yield _caveat("different_seeds", "Not every variant was trained with the same seeds.")
 
 
-def _data(finished: DataFrame) -> Iterator[str]:
+def _data(finished: DataFrame) -> Iterator[Finding]:
     for dataset, tested in finished.groupby("dataset", sort=False)["test_images"]:
         if tested.nunique() > 1:
             numbers = listed([count(number) for number in sorted(tested.dropna().unique())])
-            yield (
+            sentence = (
                 f"Runs on {dataset} were tested on different numbers of images ({numbers}): "
                 "accuracies on different images are not compared."
             )
+            yield _caveat("different_test_images", sentence)
     steps = finished.groupby("setting", sort=False)["train_steps"]
     uneven = finished["train_steps"][steps.transform("min") < steps.transform("max")]
     if len(uneven):
-        yield (
+        sentence = (
             f"Runs of one setting took {counted_range(uneven, 'optimizer step')}, as "
             "trainer.max_time ended some early: slower variants were trained less."
         )
+        yield _caveat("unequal_steps", sentence, finished.loc[uneven.index])
     unknown = int(finished["train_steps"].isna().sum())
     if unknown:
-        yield f"The number of optimizer steps of {counted(unknown, 'run')} is not recorded."
+        sentence = f"The number of optimizer steps of {counted(unknown, 'run')} is not recorded."
+        yield _caveat("unknown_steps", sentence, finished[finished["train_steps"].isna()])
 
 
-def _one_recipe(finished: DataFrame) -> Iterator[str]:
+def _one_recipe(finished: DataFrame) -> Iterator[Finding]:
     if finished["variant"].nunique() > 1:
         rates, lengths = finished["optim.lr"].unique(), training_lengths(finished)
         recipe = (
@@ -174,52 +189,59 @@ def _one_recipe(finished: DataFrame) -> Iterator[str]:
             if len(rates) == len(lengths) == 1
             else "one learning rate, schedule and number of epochs within a setting"
         )
-        yield (
+        sentence = (
             f"The training was not tuned per variant: all share {recipe}. With others, another "
             "variant may be better."
         )
+        yield _caveat("not_tuned", sentence)
     if finished["setting"].nunique() > 1:
-        yield (
+        sentence = (
             "Variants are compared within one setting, and settings within one variant on the "
             "same images; nothing else is compared."
         )
+        yield _caveat("several_settings", sentence)
 
 
-def _speed_caveats(finished: DataFrame) -> Iterator[str]:
+def _speed_caveats(finished: DataFrame) -> Iterator[Finding]:
     machines = finished[["device", "threads"]].drop_duplicates()
     if len(machines) > 1:
         names = [f"{m.device} with {counted(m.threads, 'thread')}" for m in machines.itertuples()]
-        yield f"Samples/s were measured on {listed(names)}: they do not compare the variants."
+        sentence = f"Samples/s were measured on {listed(names)}: they do not compare the variants."
+        yield _caveat("different_machines", sentence)
     versions = sorted(finished["torch"].dropna().unique())
     if len(versions) > 1:
-        yield (
+        sentence = (
             f"Runs were made with torch {listed(versions)}: speed and results may differ for that "
             "reason."
         )
+        yield _caveat("different_torch", sentence)
     if len({record.environment["versions"].get("source") for record in finished["record"]}) > 1:
-        yield "Runs were made by different versions of the project's source."
+        sentence = "Runs were made by different versions of the project's source."
+        yield _caveat("different_source", sentence)
     shared = int(finished["shared"].sum())
     if shared:
         which = "all runs" if shared == len(finished) else f"{shared} of {len(finished)} runs"
-        yield (
+        sentence = (
             f"Samples/s of {which} were measured while others trained on the same machine: they do "
             "not compare the variants. The same command with throughput=exclusive measures them "
             "again, one at a time."
         )
+        yield _caveat("shared_machine", sentence)
 
 
-def _unsteady(finished: DataFrame) -> Iterator[str]:
+def _unsteady(finished: DataFrame) -> Iterator[Finding]:
     """Report that runs of one variant on one machine differ in speed."""
     rates = finished.groupby("group", sort=False)["train_samples_per_sec"].agg(["min", "max"])
     factor = (rates["max"] / rates["min"]).max()
     if factor > _UNSTEADY:
-        yield (
+        sentence = (
             f"The fastest run of a variant trained up to {times(factor)} as fast as its slowest: "
             "differences in speed of that size need not come from the variants."
         )
+        yield _caveat("unsteady_speed", sentence)
 
 
-def _latency_caveats(finished: DataFrame) -> Iterator[str]:
+def _latency_caveats(finished: DataFrame) -> Iterator[Finding]:
     """Report latencies that were measured on several machines, or not in turns."""
     measured = _latency_environments(finished)
     machines = {(one["device"], one["threads"], one["torch"]) for one in measured}
@@ -229,22 +251,25 @@ def _latency_caveats(finished: DataFrame) -> Iterator[str]:
             f"{device} with {counted(threads, 'thread')} and torch {torch}"
             for device, threads, torch in sorted(machines)
         ]
-        yield (
+        sentence = (
             f"Latencies were measured on {listed(names)}: they do not compare the variants; {again}"
         )
+        yield _caveat("different_latency_machines", sentence)
     elif len({one["measured_at"] for one in measured}) > 1:
-        yield (
+        sentence = (
             "Latencies were measured at different times: differences between them need not come"
             f" from the variants; {again}"
         )
+        yield _caveat("latency_not_in_turns", sentence)
     for batch in LATENCY_BATCHES:
         middle, high = (finished[latency_name(batch, percentile)] for percentile in (50, 95))
         factor = (high / middle).max()
         if factor >= _UNSTEADY_CALLS:
-            yield (
+            sentence = (
                 f"The 95th percentile of the latency of a batch of {batch} is up to {times(factor)}"
                 " its median: other programs may have used the machine."
             )
+            yield _caveat("unsteady_latency", sentence)
 
 
 def diagnosed(runs: DataFrame) -> list[dict[str, Any]]:
@@ -253,28 +278,31 @@ def diagnosed(runs: DataFrame) -> list[dict[str, Any]]:
     return [one for one in found if one is not None]
 
 
-def _diagnostic_caveats(finished: DataFrame) -> Iterator[str]:
+def _diagnostic_caveats(finished: DataFrame) -> Iterator[Finding]:
     """Report diagnostics that some runs lack, or that were measured on different images."""
     measured = diagnosed(finished)
     without = len(finished) - len(measured)
     if measured and without:
-        yield (
+        sentence = (
             f"{without} of {counted(len(finished), 'run')} have no diagnostics: compare.py"
             " --diagnose measures them."
         )
+        yield _caveat("without_diagnostics", sentence)
     images = finished["diagnostic_images"]
     uneven = images[images.groupby(finished["setting"]).transform("nunique") > 1]
     if len(uneven):
         numbers = listed([count(number) for number in sorted(uneven.dropna().unique())])
-        yield (
+        sentence = (
             f"Diagnostics were measured on different numbers of test images ({numbers}): they do"
             " not compare the variants. The commands that trained these runs, with"
             " diagnostics=full, measure all of them on all test images."
         )
+        yield _caveat("different_diagnostic_images", sentence)
     machines = {(one["device"], one["torch"]) for one in measured}
     if len(machines) > 1:
         names = [f"{device} with torch {torch}" for device, torch in sorted(machines)]
-        yield (
+        sentence = (
             f"Diagnostics were measured on {listed(names)}: small differences may come from"
             " rounding."
         )
+        yield _caveat("different_diagnostic_machines", sentence)

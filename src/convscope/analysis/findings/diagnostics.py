@@ -12,6 +12,7 @@ from pandas import DataFrame, Series
 
 from convscope.analysis.choice import Ranking
 from convscope.analysis.findings.effects import significant_shares
+from convscope.analysis.findings.finding import Finding, difference_finding, pair_findings
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import LEVEL, differences_from
 from convscope.text import counted, listed, percent, percentage_points, share
@@ -20,7 +21,7 @@ _CHANGE, _FIELD = TESTED = ("shift_change", "erf_side")
 _LEVEL = LEVEL / len(TESTED)
 
 
-def summarize_diagnostics(ranking: Ranking, runs: DataFrame) -> Iterator[str]:
+def summarize_diagnostics(ranking: Ranking, runs: DataFrame) -> Iterator[Finding]:
     """Yield at most three sentences; none where diagnostics are missing or not comparable.
 
     Args:
@@ -37,30 +38,37 @@ def summarize_diagnostics(ranking: Ranking, runs: DataFrame) -> Iterator[str]:
     yield from _fields(groups, runs)
 
 
-def _changes(groups: DataFrame, runs: DataFrame, images: str) -> Iterator[str]:
+def _changes(groups: DataFrame, runs: DataFrame, images: str) -> Iterator[Finding]:
     """Yield which variants change the most and the fewest answers to an image that moves."""
     ends = _ends(groups, _CHANGE)
     if ends is None:
         return
     most, fewest = ends
     if most[_CHANGE] == fewest[_CHANGE]:
-        yield (
+        sentence = (
             f"A shift of one pixel changes {percent(most[_CHANGE])} of every variant's answers to"
             f" {images}."
+        )
+        yield Finding(
+            *("shift_change", tuple(groups["label"]), sentence, most[_CHANGE]),
+            metric=_CHANGE,
+            statistic="mean",
         )
         return
     several = len(groups) > 2
     accounts = significant_shares(runs, _CHANGE)
-    yield (
+    tested = _test(runs, _CHANGE, most, fewest)
+    sentence = (
         f"A shift of one pixel changes {percent(most[_CHANGE])} of {most['name']}'s answers to"
         f" {images}{', the most' if several else ''}, and {percent(fewest[_CHANGE])} of"
         f" {fewest['name']}'s{', the fewest' if several else ''}:"
-        f" {_difference(runs, _CHANGE, most, fewest)}"
+        f" {_difference_text(_CHANGE, tested)}"
         f"{f'; of the variance between runs, {accounts}' if accounts else ''}."
     )
+    yield _of_ends("shift_change", sentence, _CHANGE, most, fewest, tested)
 
 
-def _steadier(ranking: Ranking, groups: DataFrame, runs: DataFrame) -> Iterator[str]:
+def _steadier(ranking: Ranking, groups: DataFrame, runs: DataFrame) -> Iterator[Finding]:
     """Yield which variants are as accurate as the chosen one and change fewer answers."""
     if not ranking.repeated:
         return
@@ -73,14 +81,16 @@ def _steadier(ranking: Ranking, groups: DataFrame, runs: DataFrame) -> Iterator[
             f"{one.name} ({percent(one.shift_change)})"
             for one in groups.loc[fewer.index[::-1]].itertuples(index=False)
         ]
-        yield (
+        sentence = (
             f"Of the variants whose test accuracy is not significantly different from"
             f" {best['name']}'s, {listed(names)} {'changes' if len(names) == 1 else 'change'}"
             f" significantly fewer answers than it ({percent(best[_CHANGE])})."
         )
+        of_pairs = groups["label"], str(best.name), _CHANGE
+        yield from pair_findings("fewer_changes", sentence, fewer[::-1], *of_pairs)
 
 
-def _fields(groups: DataFrame, runs: DataFrame) -> Iterator[str]:
+def _fields(groups: DataFrame, runs: DataFrame) -> Iterator[Finding]:
     """Yield which variants have the largest and the smallest effective receptive field."""
     ends = _ends(groups.dropna(subset=["erf_share"]), _FIELD)
     if ends is None:
@@ -90,11 +100,13 @@ def _fields(groups: DataFrame, runs: DataFrame) -> Iterator[str]:
     (largest, smallest), (wide, narrow) = ends, sides
     if wide == narrow:
         return
-    yield (
+    tested = _test(runs, _FIELD, largest, smallest)
+    sentence = (
         f"Half of {largest['name']}'s effective receptive field lies within a square of {wide}"
         f" ({shares[0]} of the receptive field's area), half of {smallest['name']}'s within"
-        f" {narrow} ({shares[1]}): {_difference(runs, _FIELD, largest, smallest)}."
+        f" {narrow} ({shares[1]}): {_difference_text(_FIELD, tested)}."
     )
+    yield _of_ends("receptive_field", sentence, _FIELD, largest, smallest, tested)
 
 
 def _ends(groups: DataFrame, metric: str) -> tuple[Series, Series] | None:
@@ -105,12 +117,26 @@ def _ends(groups: DataFrame, metric: str) -> tuple[Series, Series] | None:
     return known.loc[known[metric].idxmax()], known.loc[known[metric].idxmin()]
 
 
-def _difference(runs: DataFrame, metric: str, high: Series, low: Series) -> str:
-    """Return whether two means differ significantly, and by how much."""
+def _test(runs: DataFrame, metric: str, high: Series, low: Series) -> Series | None:
+    """Return the tested difference of two groups; None where one has a single run."""
     found = differences_from(runs, str(low.name), [str(high.name)], metric, level=_LEVEL)
-    if found.empty:
+    return None if found.empty else found.iloc[0]
+
+
+def _of_ends(
+    kind: str, sentence: str, metric: str, high: Series, low: Series, tested: Series | None
+) -> Finding:
+    subjects = high["label"], low["label"]
+    if tested is not None:
+        return difference_finding(kind, subjects, sentence, tested, metric)
+    estimate = high[metric] - low[metric]
+    return Finding(kind, subjects, sentence, estimate, metric=metric, statistic="difference")
+
+
+def _difference_text(metric: str, one: Series | None) -> str:
+    """Return whether two means differ significantly, and by how much."""
+    if one is None:
         return "whether other seeds would show the same is not known"
-    one = found.iloc[0]
     margin = one["high"] - one["difference"]
     if not one["differs"]:
         return (

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pandas import DataFrame, Series
 
 from convscope.analysis.anova import CONFOUNDED, SEEDS, VARIANTS, Effects, effects
+from convscope.analysis.findings.finding import Finding
 from convscope.analysis.pairwise import LEVEL
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
@@ -18,7 +19,7 @@ _SHOWN_FROM = 0.005
 """Smallest share of variance that is reported for terms without a significant effect."""
 
 
-def summarize_effects(runs: DataFrame) -> Iterator[str]:
+def summarize_effects(runs: DataFrame) -> Iterator[Finding]:
     """Yield the share of variance of each significant term, and the adjusted means of its levels.
 
     Args:
@@ -27,7 +28,8 @@ def summarize_effects(runs: DataFrame) -> Iterator[str]:
     try:
         found = effects(runs)
     except UserError as error:
-        yield f"Effects of kernel size, stride and padding are not estimated: {error}."
+        sentence = f"Effects of kernel size, stride and padding are not estimated: {error}."
+        yield Finding("effects_unknown", (), sentence)
         return
     terms = found.terms.set_index("term")
     if not terms.loc[SEEDS, "df"]:
@@ -35,25 +37,48 @@ def summarize_effects(runs: DataFrame) -> Iterator[str]:
     significant = [str(term) for term in terms.index[terms["p_value"] < LEVEL]]
     yield from _shares(found, significant)
     factors = terms[terms.index.isin(_NAMES)]
-    none = [_NAMES[f] for f in factors.index[factors["df"] > 0] if f not in significant]
+    none = [str(f) for f in factors.index[factors["df"] > 0] if f not in significant]
     if none:
-        yield f"No significant effect (F test, 5 %): {listed(none)}."
-    confounded = [_NAMES[f] for f in factors.index[factors["df"] == 0]]
+        sentence = f"No significant effect (F test, 5 %): {listed([_NAMES[f] for f in none])}."
+        yield from _of_terms("no_effect", sentence, found, none)
+    confounded = [str(f) for f in factors.index[factors["df"] == 0]]
     if confounded:
-        yield f"Not estimable: {listed(confounded)}, as no two variants differ in one of them only."
+        names = listed([_NAMES[f] for f in confounded])
+        sentence = f"Not estimable: {names}, as no two variants differ in one of them only."
+        yield Finding("not_estimable", tuple(confounded), sentence, metric="test_accuracy")
     yield from _means(found, significant)
 
 
-def _shares(found: Effects, significant: Sequence[str]) -> Iterator[str]:
+def _of_terms(kind: str, sentence: str, found: Effects, terms: Sequence[str]) -> Iterator[Finding]:
+    """Yield a finding per term, the first with the sentence: share of the variance, and p-value.
+
+    The share is None where the variance cannot be split between the terms.
+    """
+    p_values = found.terms.set_index("term")["p_value"]
+    for term in terms:
+        yield Finding(
+            *(kind, (term,), sentence, found.shares.get(term)),
+            p_value=p_values[term],
+            metric="test_accuracy",
+            statistic="share",
+        )
+        sentence = ""
+
+
+def _shares(found: Effects, significant: Sequence[str]) -> Iterator[Finding]:
     shares = found.shares
     if VARIANTS in shares:
-        yield (
+        sentence = (
             f"Of the variance in test accuracy, {share(shares[VARIANTS])} lies between variants "
             f"and {share(shares[SEEDS])} between seeds. It is not split between factors: variants "
             "or runs are missing, and the factors' parts overlap."
         )
+        yield _of_shares(sentence, shares, VARIANTS)
+        yield _of_shares("", shares, SEEDS)
         if significant:
-            yield f"Significant (F tests, 5 % each): {listed(list(map(_term_name, significant)))}."
+            names = listed(list(map(_term_name, significant)))
+            sentence = f"Significant (F tests, 5 % each): {names}."
+            yield from _of_terms("effect", sentence, found, significant)
     elif significant:
         parts = _accounts(shares, significant)
         rest = shares.drop([*significant, SEEDS, CONFOUNDED], errors="ignore").sum()
@@ -65,7 +90,15 @@ def _shares(found: Effects, significant: Sequence[str]) -> Iterator[str]:
             f"{share(part)} {what}" for what, part in remainders.items() if part >= _SHOWN_FROM
         ]
         others.append(f"{share(shares[SEEDS])} lies between seeds")
-        yield f"Of the variance in test accuracy, {listed(parts)}; {listed(others)}."
+        sentence = f"Of the variance in test accuracy, {listed(parts)}; {listed(others)}."
+        yield from _of_terms("effect", sentence, found, significant)
+        yield _of_shares("", shares, SEEDS)
+
+
+def _of_shares(sentence: str, shares: Series, part: str) -> Finding:
+    return Finding(
+        *("variance", (part,), sentence, shares[part]), metric="test_accuracy", statistic="share"
+    )
 
 
 def _accounts(shares: Series, terms: Sequence[str]) -> list[str]:
@@ -101,17 +134,18 @@ def _term_name(term: str) -> str:
     return f"the interaction of {first} with {' and '.join(others)}" if others else first
 
 
-def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
+def _means(found: Effects, significant: Sequence[str]) -> Iterator[Finding]:
     levels = found.levels[found.levels["factor"].isin(significant)]
     known = levels.dropna(subset=["mean"])
     if known.empty:
         return
     if not known["mean"].between(0, 1).all():
         # Only the main-effects model can do so; means of cells cannot.
-        yield (
+        sentence = (
             "Adjusted means are not listed: variants are missing, and the main-effects model leads "
             "outside 0 to 100 %."
         )
+        yield Finding("effects_unknown", tuple(known["factor"].unique()), sentence)
         return
     parts = []
     for factor, members in known.groupby("factor", sort=False):
@@ -127,4 +161,11 @@ def _means(found: Effects, significant: Sequence[str]) -> Iterator[str]:
     model = " (main-effects model, as variants are missing)" if found.main_effects_only else ""
     depends = any(" x " in term for term in significant)
     caution = " They are averages: the effect of one depends on the others." if depends else ""
-    yield f"Adjusted means of test accuracy{model}: {'; '.join(parts)}{inestimable}.{caution}"
+    sentence = f"Adjusted means of test accuracy{model}: {'; '.join(parts)}{inestimable}.{caution}"
+    for one in known.itertuples(index=False):
+        yield Finding(
+            *("adjusted_mean", (one.factor, one.level), sentence, one.mean, one.low, one.high),
+            metric="test_accuracy",
+            statistic="mean",
+        )
+        sentence = ""

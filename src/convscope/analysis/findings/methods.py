@@ -1,4 +1,4 @@
-"""Methods: sentences on how the results were measured, enough to repeat the measurement."""
+"""Methods: how the results were measured, enough to repeat the measurement."""
 
 from __future__ import annotations
 
@@ -8,31 +8,34 @@ import pandas as pd
 from pandas import DataFrame
 
 from convscope.analysis.findings.caveats import diagnosed, latency_machines, training_lengths
+from convscope.analysis.findings.finding import Finding
 from convscope.text import count, counted, counted_range, listed
 
 _VERSIONS = {"python": "Python", "torch": "torch", "pytorch-lightning": "Lightning"}
 _IMAGES = ["dataset", "train_images", "val_images", "test_images", "data.batch_size"]
 
-_STATISTICS = (
-    "Test accuracy is that of the epoch with the best validation accuracy, measured once on the"
-    " test set. Samples/s are training samples over the wall time of the training steps only.",
-    "Variants are chosen, ordered and put on the Pareto front by the mean of their best validation"
-    " accuracy; their reported accuracy is that on the test set.",
-    "Intervals are 95 % confidence intervals of the mean over seeds (Student's t), never narrower"
-    " than rounding to whole images allows. The interval of the chosen variant in the text uses the"
-    " pooled variance of all variants and is adjusted for their number (Bonferroni). All pairs of a"
-    " setting are tested simultaneously, with a family-wise error of 5 %: by Tukey's HSD, and also"
-    " by Games-Howell if variances seem to differ. Samples/s are compared as ratios, and only if"
-    " hardware and threads are the same.",
-    "Shares of variance are sums of squares of type II: what a factor adds to the others. Each F"
-    " test has a level of 5 %, not adjusted for the number of factors.",
-    "A variant is still improving if its last epoch had the lowest validation loss and raised the"
-    " validation accuracy by half a percentage point or more, on average over seeds.",
-)
+_STATISTICS = {
+    "metrics": "Test accuracy is that of the epoch with the best validation accuracy, measured once"
+    " on the test set. Samples/s are training samples over the wall time of the training steps"
+    " only.",
+    "choice": "Variants are chosen, ordered and put on the Pareto front by the mean of their best"
+    " validation accuracy; their reported accuracy is that on the test set.",
+    "tests": "Intervals are 95 % confidence intervals of the mean over seeds (Student's t), never"
+    " narrower than rounding to whole images allows. The interval of the chosen variant in the text"
+    " uses the pooled variance of all variants and is adjusted for their number (Bonferroni). All"
+    " pairs of a setting are tested simultaneously, with a family-wise error of 5 %: by Tukey's"
+    " HSD, and also by Games-Howell if variances seem to differ. Samples/s are compared as ratios,"
+    " and only if hardware and threads are the same.",
+    "variance": "Shares of variance are sums of squares of type II: what a factor adds to the"
+    " others. Each F test has a level of 5 %, not adjusted for the number of factors.",
+    "still_improving": "A variant is still improving if its last epoch had the lowest validation"
+    " loss and raised the validation accuracy by half a percentage point or more, on average over"
+    " seeds.",
+}
 
 
-def describe_methods(runs: DataFrame) -> list[str]:
-    """Return sentences on seeds, epochs, data, statistics, hardware, versions and command.
+def describe_methods(runs: DataFrame) -> list[Finding]:
+    """Return findings on seeds, epochs, data, statistics, hardware, versions and command.
 
     Args:
         runs: table from `frame`.
@@ -46,16 +49,17 @@ def describe_methods(runs: DataFrame) -> list[str]:
     )
     commands = finished["command"].unique()
     several = f" of the first of {len(commands)}" if len(commands) > 1 else ""
-    return [
-        _runs(finished),
-        *_data(finished),
-        *_STATISTICS,
-        *_hardware(finished),
-        *_latency(finished),
-        *_diagnostics(finished),
-        f"Made with {listed(list(made_with))}.",
-        f"Command{several}: {commands[0]}",
+    texts = [
+        ("runs", _runs(finished)),
+        *(("data", text) for text in _data(finished)),
+        *_STATISTICS.items(),
+        *(("hardware", text) for text in _hardware(finished)),
+        *(("latency", text) for text in _latency(finished)),
+        *(("diagnostics", text) for text in _diagnostics(finished)),
+        ("versions", f"Made with {listed(list(made_with))}."),
+        ("command", f"Command{several}: {commands[0]}"),
     ]
+    return [Finding(kind, (), text) for kind, text in texts]
 
 
 def _runs(finished: DataFrame) -> str:

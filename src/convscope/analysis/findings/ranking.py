@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -27,6 +28,13 @@ from convscope.analysis.choice import (
 from convscope.analysis.findings.caveats import speed_caveats
 from convscope.analysis.findings.diagnostics import summarize_diagnostics
 from convscope.analysis.findings.effects import summarize_effects
+from convscope.analysis.findings.finding import (
+    BEST,
+    Finding,
+    difference_finding,
+    pair_findings,
+    within,
+)
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import (
     differences,
@@ -58,78 +66,83 @@ _NORMAL_FROM = 10
 """Smallest number of correct and of wrong images for a standard error (normal approximation)."""
 
 
-def summarize(runs: DataFrame) -> list[str]:
-    """Return the findings: an entry per sentence for one setting, else a paragraph per setting.
-
-    With several settings, a paragraph per variant compares its settings too.
+def summarize(runs: DataFrame) -> list[Finding]:
+    """Return the findings on the variants of each setting, and on the settings of each variant.
 
     Args:
         runs: table from `frame`.
     """
     if with_result(runs).empty:
-        return ["No run with a test accuracy has finished."]
+        return [Finding("no_result", (), "No run with a test accuracy has finished.")]
     if runs["setting"].nunique() > 1:
-        texts = [f"{title}: {' '.join(sentences)}" for title, sentences in _paragraphs(runs)]
-        return [*texts, *_not_compared(runs)]
+        compared = [found for comparison in _comparisons(runs) for found in comparison]
+        return [*compared, *_not_compared(runs)]
     families = variant_families(runs)
     return list(_of_variants(families[0]) if families else _only_variant(grouped(runs)))
 
 
-def headlines(runs: DataFrame) -> list[str]:
-    """Return the first sentence of each paragraph of `summarize`, for runs of several settings.
+def headlines(runs: DataFrame) -> list[Finding]:
+    """Return the first finding of each comparison of `summarize`, for runs of several settings.
 
     Args:
         runs: table from `frame`.
     """
-    firsts = [f"{title}: {next(sentences)}" for title, sentences in _paragraphs(runs)]
-    return [*firsts, *_not_compared(runs)]
+    return [*map(next, _comparisons(runs)), *_not_compared(runs)]
 
 
-def _paragraphs(runs: DataFrame) -> Iterator[tuple[str, Iterator[str]]]:
-    """Yield the title and the sentences of each comparison."""
+def _comparisons(runs: DataFrame) -> Iterator[Iterator[Finding]]:
+    """Yield the findings of each comparison, with its title as their scope."""
     for family in variant_families(runs)[:_MOST]:
-        yield family.title, _of_variants(family)
+        yield within(family.title, _of_variants(family))
     for family in setting_families(runs)[:_MOST]:
-        yield family.title, _of_settings(family)
+        yield within(family.title, _of_settings(family))
 
 
-def _not_compared(runs: DataFrame) -> Iterator[str]:
+def _not_compared(runs: DataFrame) -> Iterator[Finding]:
     variants, settings = variant_families(runs), setting_families(runs)
     compared = [family.runs for family in (*variants, *settings)]
     groups = grouped(with_result(runs))
     others = groups[~groups.index.isin(pd.concat(compared)["group"] if compared else [])]
     if len(others):
         names = [f"{one.label}, {percent(one.test_accuracy)}" for one in others.itertuples()]
-        yield (
+        sentence = (
             "Nothing to compare with, neither another variant of its setting nor another setting "
             f"on the same images: {listed(names, '; ')}."
         )
+        yield Finding("not_compared", tuple(others["label"]), sentence)
     more = max(len(variants) - _MOST, 0) + max(len(settings) - _MOST, 0)
     if more:
-        yield f"{counted(more, 'more comparison')} not described: select runs with --where."
+        sentence = f"{counted(more, 'more comparison')} not described: select runs with --where."
+        yield Finding("not_described", (), sentence)
 
 
-def _only_variant(groups: DataFrame) -> Iterator[str]:
+def _only_variant(groups: DataFrame) -> Iterator[Finding]:
     one = groups[groups["test_accuracy"].notna()].iloc[0]
-    interval = percent_range(one["test_accuracy_low"], one["test_accuracy_high"])
-    over = _over(one) + (f" (95 % interval {interval})" if one["runs"] > 1 else "")
-    yield (
-        f"{one['variant']} is the only variant with a result: {percent(one['test_accuracy'])} "
+    estimate, low, high = one[["test_accuracy", "test_accuracy_low", "test_accuracy_high"]]
+    over = _over(one) + (f" (95 % interval {percent_range(low, high)})" if one["runs"] > 1 else "")
+    sentence = (
+        f"{one['variant']} is the only variant with a result: {percent(estimate)} "
         f"{over}, {_cost(one, speed=True)}."
+    )
+    yield Finding(
+        *("only_variant", (one["label"],), sentence, estimate, low, high),
+        metric="test_accuracy",
+        statistic="mean",
     )
     yield from _test_set(one)
 
 
-def _of_settings(family: Family) -> Iterator[str]:
+def _of_settings(family: Family) -> Iterator[Finding]:
     ranking = rank(family.runs)
     yield from _best(ranking, family.runs, "setting", "")
     if ranking.repeated:
         yield from _others(ranking, brief=True)
     else:
-        yield "A test of significance needs two runs or more of each (repeat=5 trains five)."
+        sentence = "A test of significance needs two runs or more of each (repeat=5 trains five)."
+        yield Finding("not_tested", tuple(ranking.groups["label"]), sentence)
 
 
-def _of_variants(family: Family) -> Iterator[str]:
+def _of_variants(family: Family) -> Iterator[Finding]:
     runs = family.runs
     ranking = rank(runs)
     speed = not speed_caveats(runs[runs["status"] == "finished"])
@@ -138,23 +151,25 @@ def _of_variants(family: Family) -> Iterator[str]:
         yield from _others(ranking)
         yield from _cheaper(ranking, runs, speed)
         if len(ranking.single):
-            yield (
+            sentence = (
                 f"Not among these, as a single run shows no spread: {_named(ranking.single)}. "
                 "repeat=5 trains five."
             )
+            yield Finding("single_run", tuple(ranking.single["label"]), sentence)
         yield from _larger_strides(runs)
     else:
-        yield (
+        sentence = (
             "Whether one variant is better than another is not known: that needs two seeds or more "
             "of two variants (repeat=5 trains five)."
         )
+        yield Finding("not_tested", tuple(ranking.groups["label"]), sentence)
     yield _front(ranking)
     yield from summarize_effects(runs)
     yield from summarize_diagnostics(ranking, runs)
     yield from _test_set(ranking.best)
 
 
-def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[str]:
+def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[Finding]:
     """Yield which group has the highest validation accuracy, and its test accuracy."""
     best, by_test = ranking.best, ranking.by != VALIDATION
     metric = "test accuracy" if by_test else "validation accuracy"
@@ -162,6 +177,7 @@ def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[s
     among = f"{len(ranking.groups)} {noun}s{repeated}"
     highest = f"the highest {metric} of {among}, {percent(best[ranking.by])}"
     result = f"{percent(best['test_accuracy'])} {_over(best)}"
+    low = high = None
     if ranking.repeated:
         bounds = simultaneous_intervals(runs[runs["group"].isin(ranking.groups.index)])
         low, high, number = bounds.loc[best.name, ["low", "high", "number"]]
@@ -169,40 +185,51 @@ def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[s
         result += f" (95 % interval {interval}, adjusted for the choice among {number:.0f})"
     if len(ranking.tied) > 1:
         tied = ranking.groups.loc[ranking.tied]
-        yield (
+        sentence = (
             f"{listed(list(tied['name']))} share {highest}. Of these, {best['name']} "
             f"{'takes the fewest MACs' if tied['macs'].nunique() > 1 else 'is listed first'}: "
             f"its test accuracy is {result}{cost}."
         )
     else:
         its = ":" if by_test else "; its test accuracy is"
-        yield f"{best['name']} has {highest}{its} {result}{cost}."
+        sentence = f"{best['name']} has {highest}{its} {result}{cost}."
+    subjects = (best["label"],)
+    yield Finding(
+        *(BEST, subjects, sentence, best["test_accuracy"], low, high),
+        metric="test_accuracy",
+        statistic="mean",
+    )
     if by_test:
-        yield (
+        sentence = (
             "Validation accuracies are missing, so it was chosen by the very accuracy that is "
             "reported: the highest of several is too high by chance."
         )
+        yield Finding("chosen_by_test", subjects, sentence)
 
 
-def _others(ranking: Ranking, *, brief: bool = False) -> Iterator[str]:
+def _others(ranking: Ranking, *, brief: bool = False) -> Iterator[Finding]:
     """Yield how the test accuracies of the others differ from that of the chosen group."""
     worse, better = ranking.worse, ranking.better
     similar = ranking.not_different.sort_values("test_accuracy", ascending=False, kind="stable")
+    of_pairs = ranking.groups["label"], str(ranking.best.name), "test_accuracy"
     if len(worse):
         margins = _margins(worse, len(ranking.others))
-        yield f"In test accuracy it is significantly better than {margins}."
+        sentence = f"In test accuracy it is significantly better than {margins}."
+        yield from pair_findings("worse", sentence, worse, *of_pairs)
     if len(better):
-        yield (
+        sentence = (
             f"In test accuracy {listed(list(better['name']))} "
             f"{'is' if len(better) == 1 else 'are'} significantly better than "
             f"{ranking.best['name']}, by {_points_range(better['difference'])}: validation and "
             "test do not agree."
         )
+        yield from pair_findings("better", sentence, better, *of_pairs)
     if len(similar):
         least = _points_range(similar["high"] - similar["difference"])
         need = f" A significant difference would have to exceed {least}: these may differ by less."
         names = _named(similar)
-        yield f"Not significantly different from it (95 %): {names}.{'' if brief else need}"
+        sentence = f"Not significantly different from it (95 %): {names}.{'' if brief else need}"
+        yield from pair_findings("not_different", sentence, similar, *of_pairs)
 
 
 def _margins(worse: DataFrame, others: int) -> str:
@@ -228,18 +255,23 @@ def _points_range(sizes: Series) -> str:
     return f"{high} points" if low == high else f"{low} to {high} points (by pair)"
 
 
-def _cheaper(ranking: Ranking, runs: DataFrame, speed: bool) -> Iterator[str]:
+def _cheaper(ranking: Ranking, runs: DataFrame, speed: bool) -> Iterator[Finding]:
     """Yield which groups cost less but do not differ significantly from the chosen one."""
     best = ranking.best
     similar = ranking.groups.loc[ranking.not_different.index]
     lighter = similar[similar["macs"] < best["macs"]]
     parts: dict[str, list[str]] = {}
+    found: list[Finding] = []
     if len(lighter):
         fewest = lighter[lighter["macs"] == lighter["macs"].min()]
-        macs = fewest["macs"].iloc[0]
+        ratio = fewest["macs"].iloc[0] / best["macs"]
         parts[listed(list(fewest["name"]))] = [
-            f"{'takes' if len(fewest) == 1 else 'take'} the fewest MACs ({count(macs)}, "
-            f"{share(macs / best['macs'])} of {best['name']}'s)"
+            f"{'takes' if len(fewest) == 1 else 'take'} the fewest MACs "
+            f"({count(fewest['macs'].iloc[0])}, {share(ratio)} of {best['name']}'s)"
+        ]
+        found += [
+            Finding("cheaper", (label, best["label"]), "", ratio, metric="macs", statistic="ratio")
+            for label in fewest["label"]
         ]
     if speed and len(similar):
         rates = differences_from(runs, str(best.name), similar.index, _SPEED, ratio=True)
@@ -251,12 +283,16 @@ def _cheaper(ranking: Ranking, runs: DataFrame, speed: bool) -> Iterator[str]:
                 f"trains {times(ratio)} as fast as {best['name']} "
                 f"(95 % interval {low:.2f} to {high:.2f})"
             )
-    if parts:
+            subjects = similar.loc[most.name, "label"], best["label"]
+            values = ratio, low, high, most["p_value"]
+            found.append(Finding("faster", subjects, "", *values, metric=_SPEED, statistic="ratio"))
+    if found:
         clauses = [f"{name} {' and '.join(what)}" for name, what in parts.items()]
-        yield f"Of these, {listed(clauses)}."
+        yield replace(found[0], sentence=f"Of these, {listed(clauses)}.")
+        yield from found[1:]
 
 
-def _larger_strides(runs: DataFrame) -> Iterator[str]:
+def _larger_strides(runs: DataFrame) -> Iterator[Finding]:
     """Yield how often a larger stride is better with all else equal, and the largest such case.
 
     Yields nothing if it never is. Other differences of that pair are listed, not called causes.
@@ -282,24 +318,27 @@ def _larger_strides(runs: DataFrame) -> Iterator[str]:
     same = listed([f.title for f in others if f in always or levels[f.key].nunique() > 1])
     number = np.count_nonzero(larger)
     if number == 1:
-        yield (
+        sentence = (
             f"At the same {same}, {winner['variant']} is significantly better "
             f"than {loser['variant']}, {by}."
         )
     else:
-        yield (
+        sentence = (
             f"Of the {number} pairs of variants with the same {same}, the larger "
             f"stride is significantly better in {len(won)} and the smaller in {len(lost)}. The "
             f"largest difference of the first kind: {winner['variant']} is better than "
             f"{loser['variant']} {by}."
         )
-    yield (
+    subjects = winner["label"], loser["label"]
+    yield difference_finding("larger_stride", subjects, sentence, most, "test_accuracy")
+    sentence = (
         "These two differ in more than stride: receptive field "
         f"{winner['receptive_field']:.0f} against {loser['receptive_field']:.0f} pixels, last map "
         f"{final_map_text(winner['record'].geometry)} against "
         f"{final_map_text(loser['record'].geometry)}, MACs "
         f"{count(winner['macs'])} against {count(loser['macs'])}."
     )
+    yield Finding("more_than_stride", subjects, sentence)
 
 
 def _jump(record: RunRecord) -> Sequence[int] | None:
@@ -314,32 +353,44 @@ def _is_larger(one: Sequence[int] | None, other: Sequence[int] | None) -> int:
     return int(np.sign(np.sign(np.subtract(one, other)).sum()))
 
 
-def _front(ranking: Ranking) -> str:
+def _front(ranking: Ranking) -> Finding:
     metric = "validation" if ranking.by == VALIDATION else "test"
-    names = list(ranking.groups.loc[chosen_front(ranking.groups, "macs"), "name"])
-    tested = " Neighbours on it need not differ significantly." if len(names) > 1 else ""
-    return (
-        f"Pareto front of mean {metric} accuracy and MACs, fewest MACs first: {listed(names)}."
-        f"{tested}"
+    front = ranking.groups.loc[chosen_front(ranking.groups, "macs")]
+    tested = " Neighbours on it need not differ significantly." if len(front) > 1 else ""
+    sentence = (
+        f"Pareto front of mean {metric} accuracy and MACs, fewest MACs first: "
+        f"{listed(list(front['name']))}.{tested}"
     )
+    return Finding("pareto_front", tuple(front["label"]), sentence, metric=ranking.by)
 
 
-def _test_set(group: Series) -> Iterator[str]:
+def _test_set(group: Series) -> Iterator[Finding]:
     accuracy, images = group["test_accuracy"], group["test_images"]
     if not images > 0:
         return
+    low = high = None
     if min(accuracy, 1 - accuracy) * images < _NORMAL_FROM:
+        low, high = image_interval(accuracy, images)
         means = (
-            f"an accuracy of {percent(accuracy)} on these may be "
-            f"{percent_range(*image_interval(accuracy, images))} on all images of their kind "
-            "(95 %, Wilson)"
+            f"an accuracy of {percent(accuracy)} on these may be {percent_range(low, high)} on all "
+            "images of their kind (95 %, Wilson)"
         )
+        estimate, statistic = accuracy, "mean"
     else:
-        error = percentage_points(sampling_error(accuracy, images))
-        means = f"this sampling gives {percent(accuracy)} a standard error of up to {error}"
-    yield (
+        error = sampling_error(accuracy, images)
+        means = (
+            f"this sampling gives {percent(accuracy)} a standard error of up to "
+            f"{percentage_points(error)}"
+        )
+        estimate, statistic = error, "standard_error"
+    sentence = (
         f"The {count(images)} test images are a sample too: {means}. That is not part of the "
         "intervals over seeds, and more seeds do not lower it."
+    )
+    yield Finding(
+        *("test_set", (group["label"],), sentence, estimate, low, high),
+        metric="test_accuracy",
+        statistic=statistic,
     )
 
 
