@@ -23,6 +23,7 @@ from pandas import DataFrame
 from scipy.special import chdtrc, chdtri, stdtrit
 
 from convscope.analysis.groups import hidden_std
+from convscope.analysis.looks import Sample, samples_of
 from convscope.analysis.studentized import critical_value, survival
 
 LEVEL = 0.05
@@ -32,7 +33,7 @@ DOUBT = 0.25
 TUKEY, GAMES_HOWELL = "Tukey HSD", "Games-Howell"
 _COLUMNS = [
     *("first", "second", "difference", "low", "high", "p_value", "differs", "method"),
-    *("error", "df", "image_error"),
+    *("error", "df", "image_error", "share"),
 ]
 
 Array = NDArray[Any]
@@ -81,15 +82,17 @@ def differences(
         below `level`; `method`, `Tukey HSD` or `Games-Howell`: the one with the larger p-value if
         both were applied; `error`, the standard error of the difference (of the logarithms' if
         `ratio`), and `df`, its degrees of freedom; `image_error`, the part of `error` that comes
-        from the sample of test images and that more seeds do not lower: 0, as no answers are used.
+        from the sample of test images and that more seeds do not lower: 0, as no answers are used;
+        `share`, what the pair's look may use of `level` in a sequential study, else 1. There a pair
+        is compared on the seeds of the last look that both groups have reached, its interval has
+        the look's level, and its p-value is divided by `share`.
     """
     wanted = None if only is None else list(only)
-    tables = [
-        _compare(samples, *_pairs(samples, wanted), level)
-        for samples in _settings(runs, metric, ratio=ratio)
-    ]
-    tables = [table for table in tables if len(table)]
-    return pd.concat(tables, ignore_index=True) if tables else DataFrame(columns=_COLUMNS)
+    return _joined(
+        _at_look(sample, _compare(samples, *_pairs(samples, wanted), level * sample.share))
+        for sample in samples_of(runs)
+        for samples in _settings(sample.runs, metric, ratio=ratio)
+    )
 
 
 def differences_from(
@@ -115,12 +118,16 @@ def differences_from(
         The columns of `differences` except `first`; indexed by the other group, highest mean first.
         `difference` is positive if the other group's mean is higher than that of `group`.
     """
-    for samples in _settings(runs, metric, ratio=ratio):
-        if group in samples.ids:
-            is_other = (samples.ids != group) & np.isin(samples.ids, list(others))
-            i, j = np.flatnonzero(is_other), np.flatnonzero(samples.ids == group)
-            return _compare(samples, i, np.repeat(j, len(i)), level).set_index("first")
-    return DataFrame(columns=_COLUMNS).set_index("first").astype({"differs": bool})
+    tables = []
+    for sample in samples_of(runs):
+        for samples in _settings(sample.runs, metric, ratio=ratio):
+            if group in samples.ids:
+                is_other = (samples.ids != group) & np.isin(samples.ids, list(others))
+                i, j = np.flatnonzero(is_other), np.flatnonzero(samples.ids == group)
+                pairs = _compare(samples, i, np.repeat(j, len(i)), level * sample.share)
+                tables.append(_at_look(sample, pairs))
+    found = _joined(tables).sort_values("difference", ascending=False, kind="stable")
+    return found.set_index("first").astype({"differs": bool})
 
 
 def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> DataFrame:
@@ -134,15 +141,31 @@ def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> Da
         `number` of such groups in the setting.
     """
     tables = [DataFrame(columns=["low", "high", "number"])]
-    for samples in _settings(runs, metric):
-        chance = 1 - LEVEL / (2 * len(samples.ids))
-        half = stdtrit(samples.df, chance) * np.sqrt(samples.pooled / samples.n)
-        if len(samples.ids) > 1 and _bartlett(samples) < DOUBT:
-            own = stdtrit(samples.n - 1, chance) * np.sqrt(samples.variance / samples.n)
-            half = np.maximum(half, own)
-        bounds = {"low": samples.mean - half, "high": samples.mean + half}
-        tables.append(DataFrame(bounds | {"number": len(samples.ids)}, index=samples.ids))
+    for sample in samples_of(runs):
+        for samples in _settings(sample.runs, metric):
+            chance = 1 - LEVEL * sample.share / (2 * len(samples.ids))
+            half = stdtrit(samples.df, chance) * np.sqrt(samples.pooled / samples.n)
+            if len(samples.ids) > 1 and _bartlett(samples) < DOUBT:
+                own = stdtrit(samples.n - 1, chance) * np.sqrt(samples.variance / samples.n)
+                half = np.maximum(half, own)
+            bounds = {"low": samples.mean - half, "high": samples.mean + half}
+            table = DataFrame(bounds | {"number": len(samples.ids)}, index=samples.ids)
+            tables.append(table[sample.is_last_look_of(table.index)])
     return pd.concat(tables[1:] or tables)
+
+
+def _joined(tables: Iterable[DataFrame]) -> DataFrame:
+    found = [table for table in tables if len(table)]
+    return pd.concat(found, ignore_index=True) if found else DataFrame(columns=_COLUMNS)
+
+
+def _at_look(sample: Sample, pairs: DataFrame) -> DataFrame:
+    """Return the pairs that are compared at this look; p-values allow for the other looks."""
+    if sample.look is None:
+        return pairs
+    pairs = pairs[sample.is_last_look_of_both(pairs)]
+    p_value = np.minimum(pairs["p_value"] / sample.share, 1)
+    return pairs.assign(p_value=p_value, share=sample.share)
 
 
 @dataclass(frozen=True)
@@ -229,7 +252,7 @@ def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
     half, p_value, error, df = tested
     values = (
         *(samples.ids[i], samples.ids[j], difference, difference - half, difference + half),
-        *(p_value, p_value < level, method, error, df, np.zeros(len(i))),
+        *(p_value, p_value < level, method, error, df, np.zeros(len(i)), np.ones(len(i))),
     )
     return DataFrame(dict(zip(_COLUMNS, values, strict=True)))
 
