@@ -33,7 +33,7 @@ DOUBT = 0.25
 TUKEY, GAMES_HOWELL = "Tukey HSD", "Games-Howell"
 _COLUMNS = [
     *("first", "second", "difference", "low", "high", "p_value", "differs", "method"),
-    *("error", "df", "image_error", "share"),
+    *("error", "df", "image_error", "share", "groups", "n"),
 ]
 
 Array = NDArray[Any]
@@ -85,7 +85,8 @@ def differences(
         from the sample of test images and that more seeds do not lower: 0, as no answers are used;
         `share`, what the pair's look may use of `level` in a sequential study, else 1. There a pair
         is compared on the seeds of the last look that both groups have reached, its interval has
-        the look's level, and its p-value is divided by `share`.
+        the look's level, and its p-value is divided by `share`; `groups`, the number of groups
+        whose pairs share the level, and `n`, the number of seeds of the pair (harmonic mean).
     """
     wanted = None if only is None else list(only)
     return _joined(
@@ -253,6 +254,7 @@ def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
     values = (
         *(samples.ids[i], samples.ids[j], difference, difference - half, difference + half),
         *(p_value, p_value < level, method, error, df, np.zeros(len(i)), np.ones(len(i))),
+        *(np.full(len(i), groups), 2 / (1 / n[i] + 1 / n[j])),
     )
     return DataFrame(dict(zip(_COLUMNS, values, strict=True)))
 
