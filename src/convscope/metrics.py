@@ -394,7 +394,7 @@ METRICS: dict[str, Metric] = {
         _diagnostic(
             "shift_similarity",
             "mean cosine similarity of the class scores before and after a shift by one pixel"
-            " (Mouton et al. 2021)",
+            " (Mouton et al. 2020)",
             "similarity after a shift of 1 px",
             "1 px similarity",
             "larger",

@@ -144,7 +144,7 @@ def test_a_table_fits_its_terminal(study: Path, width: int, shown: bool) -> None
 
 
 def rows(out: str) -> list[dict[str, Any]]:
-    found = json.loads(out)
+    found = json.loads(out)["rows"]
     assert isinstance(found, list)
     return found
 
@@ -163,6 +163,46 @@ def test_rows_for_programs(compare: Compare, study: Path) -> None:
     assert [float(row["test_accuracy"] or "nan") for row in table[:9]] == [
         row["test_accuracy"] for row in runs[:9]
     ]
+
+
+def test_findings_for_programs(compare: Compare, study: Path) -> None:
+    """The object has the sentences that the terminal shows, and the values they state."""
+    found = json.loads(done(compare("--format", "json")), parse_constant=pytest.fail)
+    assert [*found] == ["rows", "findings", "caveats", "methods"]
+    shown = " ".join(done(compare()).split())
+    for part in ("findings", "caveats"):
+        stated = [
+            one["sentence"] for one in found[part] if one["kind"] not in ("skipped", "failed")
+        ]
+        assert all(sentence in shown for sentence in stated if sentence)
+    (worse,) = [one for one in found["findings"] if one["kind"] == "worse"]
+    tukey = stats.tukey_hsd([0.969, 0.97, 0.971], [0.979, 0.98, 0.981], [0.9785, 0.9795, 0.9805])
+    interval = tukey.confidence_interval(0.95)
+    assert worse["subjects"] == ["k3-s1-p1", "k3-s2-p1"]
+    assert worse["estimate"] == pytest.approx(-0.01)
+    assert worse["interval"] == pytest.approx([interval.low[0, 1], interval.high[0, 1]], abs=1e-6)
+    assert worse["p"] == pytest.approx(tukey.pvalue[0, 1], abs=1e-5)
+    assert worse["cites"] == ["tukey1953", "kramer1956"]
+    runs = json.loads(done(compare("--format", "json", "--runs")))
+    assert [len(runs["rows"]), runs["findings"]] == [13, found["findings"]]
+    assert {"skipped", "failed"} <= {one["kind"] for one in found["caveats"]}
+    assert found["methods"][0]["sentence"].startswith("9 finished runs of 3 variants: seeds 0, 1")
+    diff = json.loads(done(compare("diff", "k3-s1-p1", "k3-s2-p1", "--format", "json")))
+    (method,) = diff["methods"]
+    assert method["subjects"] == ["k3-s1-p1", "k3-s2-p1"]
+    assert "for all 3 pairs of variants of this setting" in method["sentence"]
+
+
+def test_sources_as_bibtex(compare: Compare, study: Path) -> None:
+    every = done(compare("--cite"))
+    used = done(compare("strides", "--cite"))
+    assert used.count("@") < every.count("@")
+    for key, is_used in (("tukey1953", True), ("yates1934", True), ("guo2017", False)):
+        assert f"{{{key},\n" in every
+        assert (f"{{{key},\n" in used) is is_used
+    single = done(compare("strides", "--where", "variant == 'k3-s1-p1'", "--cite"))
+    assert "tukey" not in single
+    assert "--cite is not for diff" in refused(compare("diff", "a", "b", "--cite"))
 
 
 def test_markdown(compare: Compare, study: Path) -> None:
@@ -490,9 +530,9 @@ def test_a_packed_study_is_compared_as_its_folder(compare: Compare, study: Path)
     assert (code, err) == (0, "wrote strides.zip\n")
     assert done(compare("strides")) == out == done(compare("strides.zip"))
     assert done(compare("strides.zip/strides")) == out
-    rows = json.loads(done(compare("strides.zip", "--runs", "--format", "json")))
-    folder = json.loads(done(compare("strides", "--runs", "--format", "json")))
-    for row, own in zip(rows, folder, strict=True):
+    packed = rows(done(compare("strides.zip", "--runs", "--format", "json")))
+    folder = rows(done(compare("strides", "--runs", "--format", "json")))
+    for row, own in zip(packed, folder, strict=True):
         assert row.pop("path") == f"strides.zip/{Path(own.pop('path')).relative_to('outputs')}"
         assert row == own
 
@@ -513,8 +553,8 @@ def test_a_packed_study_has_a_report_and_differences(compare: Compare, study: Pa
 
 def test_only_the_runs_of_the_lines_shown_are_packed(compare: Compare, study: Path) -> None:
     compare("strides", "--where", "stride == 2", "--pack", "two.zip")
-    rows = json.loads(done(compare("two.zip", "--format", "json")))
-    assert [row["variant"] for row in rows] == ["k3-s2-p1", "k5-s2-p2"]
+    packed = rows(done(compare("two.zip", "--format", "json")))
+    assert [row["variant"] for row in packed] == ["k3-s2-p1", "k5-s2-p2"]
 
 
 def test_packing_is_refused_in_one_line(compare: Compare, study: Path) -> None:

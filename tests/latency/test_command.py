@@ -63,7 +63,7 @@ def test_it_measures_and_compares(call: Called, folders: list[Path]) -> None:  #
     problem, done = err.splitlines()
     assert problem.startswith(f"{folders[3].name} not measured: cannot read ")
     assert done == "latency: 2 networks measured in turns"
-    rows = {row["variant"]: row for row in json.loads(out)}
+    rows = {row["variant"]: row for row in json.loads(out)["rows"]}
     assert [rows["k3-s3-p1"][name] for name in latencies()] == [None] * 4
     for folder in folders[:3]:
         record = record_of(folder)
@@ -74,7 +74,9 @@ def test_it_measures_and_compares(call: Called, folders: list[Path]) -> None:  #
     before = [measured_at(folder) for folder in folders]
     code, again, _ = call("compare", "three", "--latency", "--format", "json")
     assert code == 0
-    assert [row.keys() for row in json.loads(again)] == [row.keys() for row in json.loads(out)]
+    assert [row.keys() for row in json.loads(again)["rows"]] == [
+        row.keys() for row in json.loads(out)["rows"]
+    ]
     after = [measured_at(folder) for folder in folders]
     assert all(new != old for new, old in zip(after[:3], before[:3], strict=True))
     assert after[3] is None

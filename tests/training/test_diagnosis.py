@@ -252,7 +252,7 @@ def test_a_study_without(
     shutil.move(tmp_path / "best.ckpt", runs[2].path / "checkpoints")
     assert call("compare", "old", "--diagnose")[2] == ""
     _, out, _ = call("compare", "old", "--format", "json")
-    assert all(row[name] is not None for row in json.loads(out) for name in diagnostics())
+    assert all(row[name] is not None for row in json.loads(out)["rows"] for name in diagnostics())
 
 
 def test_other_images_are_refused(ask: Ask, tmp_path: Path) -> None:

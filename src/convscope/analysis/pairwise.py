@@ -1,7 +1,7 @@
 """Pairwise tests of the variants of a setting, with a family-wise error of at most 5 %.
 
 In at most 5 % of studies without true differences is any pair called different. Tukey's HSD, in
-Kramer's form for unequal numbers of seeds (Tukey 1949, Kramer 1956), guarantees this if all
+Kramer's form for unequal numbers of seeds (Tukey 1953, Kramer 1956), guarantees this if all
 variants have the same variance over seeds. Where Bartlett's test (1937) rejects equal variances at
 25 %, the level that Bancroft (1964) recommends for preliminary tests, a pair must be significant by
 Games and Howell (1976) too.

@@ -52,7 +52,9 @@ Which variants are better, by how much, and at what cost.
                      the choice
 --latency            measure the inference latency of all finished runs named, then compare
 --diagnose           measure the diagnostics of finished runs that have none, then compare
---format FORMAT      table (default), csv, json (a list of rows) or markdown
+--format FORMAT      table (default), markdown, csv (rows only), or json (an object of rows,
+                     findings, caveats and methods)
+--cite               print the BibTeX of all methods; with studies, of those their comparison uses
 --report FILE        write FILE.html or FILE.md
 --pack FILE          write FILE.zip: records, histories and diagnostics, without checkpoints
 
@@ -61,7 +63,7 @@ runs of the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab C
 """
 
 _FORMATS = ("table", "csv", "json", "markdown")
-_FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency", "diagnose")
+_FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency", "diagnose", "cite")
 
 
 def main() -> int:
@@ -79,6 +81,8 @@ def _command() -> None:
 
     if given.names[:1] == ["diff"]:
         commands.diff(given.names[1:], given.format)
+    elif given.cite:
+        commands.cite(given.names, given.where)
     else:
         if given.latency:
             # Imports what starts worker processes, which a comparison does without.
@@ -104,7 +108,7 @@ def _command() -> None:
 
 def _parse(arguments: Sequence[str]) -> Namespace:
     values = ("where", "sort", "report", "pack", "format")
-    parser = Parser("names", flags=("runs", "latency", "diagnose"), values=values)
+    parser = Parser("names", flags=("runs", "latency", "diagnose", "cite"), values=values)
     parser.set_defaults(format="table")
     given = parser.parse_intermixed_args(_joined(arguments))
     if given.help:

@@ -37,7 +37,7 @@ def shifts(subject: Subject) -> Measured:
       pixel, mean of the four directions: P(top-1 change) of Azulay and Weiss, "Why do deep
       convolutional networks generalize so poorly to small image transformations?" (2019).
     - `shift_similarity`: mean cosine similarity of the class scores, before softmax, for the same
-      four: after Mouton, Myburgh and Davel, "Stride and Translation Invariance in CNNs" (2021).
+      four: after Mouton, Myburgh and Davel, "Stride and Translation Invariance in CNNs" (2020).
     - array `shift_accuracy` (2 r + 1, 2 r + 1): accuracy under a realistic shift by row - r pixels
       down and column - r right, r = min(s, 4), on some of the images, the same for all shifts.
 

@@ -11,15 +11,17 @@ from pandas import DataFrame
 from rich.console import Console
 
 from convscope import report
+from convscope.analysis.citations import SOURCES, bibtex
 from convscope.analysis.diff import compare
+from convscope.analysis.findings import Finding, caveats, describe_methods, summarize
 from convscope.analysis.frame import Reader, row, tabulate
 from convscope.analysis.lookup import OUTPUTS, find_sides, resolve_path
 from convscope.analysis.select import select_runs
 from convscope.analysis.table import shared, to_records
 from convscope.errors import UserError
-from convscope.report.comparison import compared, side_by_side
+from convscope.report.comparison import compared, side_by_side, significance
 from convscope.report.document import Block
-from convscope.report.export import FORMATS
+from convscope.report.export import as_csv, as_json
 from convscope.report.markdown import as_markdown
 from convscope.report.terminal import show
 from convscope.runs.directory import RunDirectory, UnreadableRun
@@ -63,22 +65,19 @@ def table(
         UserError: a folder or column does not exist, there are no runs, or a file cannot be
             written.
     """
-    runs, unreadable = _read(names)
-    for run in unreadable[:_MOST_UNREADABLE]:
-        print_stderr(f"skipped, unreadable: {run.reason}")
-    if len(unreadable) > _MOST_UNREADABLE:
-        print_stderr(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
-    if runs.empty:
-        raise UserError(f"there is no run to compare in {' '.join(names) or OUTPUTS}")
+    runs, unreadable = _some(names)
     runs = select_runs(runs, where, sort, single)
     if report_path is not None:
         report.write(runs, unreadable, report_path, command)
     if pack_path is not None:
         _pack(runs, pack_path)
-    if form in FORMATS:
+    if form in ("csv", "json"):
         in_common = shared(runs)
         rows = [record | in_common for record in to_records(runs, single=single)]
-        print(FORMATS[form](rows), end="")
+        if form == "csv":
+            print(as_csv(rows), end="")
+        else:
+            print(as_json(rows, summarize(runs), caveats(runs), describe_methods(runs)), end="")
     else:
         _print_blocks(lambda width: compared(runs, single, width), form)
     for path in (report_path, pack_path):
@@ -90,6 +89,24 @@ def _pack(runs: DataFrame, path: Path) -> None:
     for run in runs["path"][runs["status"] == "running"]:
         raise UserError(f"{run} is being trained: pack its study when it has ended")
     write_pack(path, [RunDirectory(Path(run)) for run in runs["path"]])
+
+
+def cite(names: Sequence[str], where: str | None) -> None:
+    """Print the sources of the methods that the comparison of runs uses, as BibTeX.
+
+    Args:
+        names: as for `table`; without any, the sources of all methods are printed.
+        where: as for `table`.
+
+    Raises:
+        UserError: a folder or column does not exist, or there are no runs.
+    """
+    if not names:
+        print(bibtex(SOURCES), end="")
+        return
+    runs = select_runs(_some(names)[0], where, None, single=False)
+    found = [*summarize(runs), *caveats(runs), *describe_methods(runs)]
+    print(bibtex(key for one in found for key in one.cites), end="")
 
 
 def finished_runs(names: Sequence[str]) -> list[RunRecord]:
@@ -106,6 +123,18 @@ def finished_runs(names: Sequence[str]) -> list[RunRecord]:
     for record in records:
         require_folder(Path(str(record.path)))
     return records
+
+
+def _some(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
+    """Read runs; those that are unreadable are listed at standard error."""
+    runs, unreadable = _read(names)
+    for run in unreadable[:_MOST_UNREADABLE]:
+        print_stderr(f"skipped, unreadable: {run.reason}")
+    if len(unreadable) > _MOST_UNREADABLE:
+        print_stderr(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
+    if runs.empty:
+        raise UserError(f"there is no run to compare in {' '.join(names) or OUTPUTS}")
+    return runs, unreadable
 
 
 def _read(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
@@ -125,9 +154,13 @@ def diff(names: Sequence[str], form: str) -> None:
         UserError: a variant or run does not exist.
     """
     comparison = compare(*find_sides(names))
-    if form in FORMATS:
-        differing = [asdict(row) for row in comparison.rows if row.differs]
-        print(FORMATS[form](differing), end="")
+    differing = [asdict(row) for row in comparison.rows if row.differs]
+    if form == "csv":
+        print(as_csv(differing), end="")
+    elif form == "json":
+        sides = tuple(str(side["label"].iloc[0]) for side in (comparison.first, comparison.second))
+        method = Finding("differences", sides, significance(comparison))
+        print(as_json(differing, methods=[method]), end="")
     else:
         _print_blocks(lambda _: side_by_side(comparison), form)
 

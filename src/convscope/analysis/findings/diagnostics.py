@@ -7,10 +7,12 @@ The differences of both metrics are one family: all pairs of a setting are teste
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pandas import DataFrame, Series
 
 from convscope.analysis.choice import Ranking
+from convscope.analysis.citations import DIAGNOSTICS
 from convscope.analysis.findings.effects import significant_shares
 from convscope.analysis.findings.finding import Finding, difference_finding, pair_findings
 from convscope.analysis.groups import grouped
@@ -53,6 +55,7 @@ def _changes(groups: DataFrame, runs: DataFrame, images: str) -> Iterator[Findin
             *("shift_change", tuple(groups["label"]), sentence, most[_CHANGE]),
             metric=_CHANGE,
             statistic="mean",
+            cites=DIAGNOSTICS[_CHANGE],
         )
         return
     several = len(groups) > 2
@@ -128,9 +131,15 @@ def _of_ends(
 ) -> Finding:
     subjects = high["label"], low["label"]
     if tested is not None:
-        return difference_finding(kind, subjects, sentence, tested, metric)
+        found = difference_finding(kind, subjects, sentence, tested, metric)
+        return replace(found, cites=found.cites + DIAGNOSTICS[metric])
     estimate = high[metric] - low[metric]
-    return Finding(kind, subjects, sentence, estimate, metric=metric, statistic="difference")
+    return Finding(
+        *(kind, subjects, sentence, estimate),
+        metric=metric,
+        statistic="difference",
+        cites=DIAGNOSTICS[metric],
+    )
 
 
 def _difference_text(metric: str, one: Series | None) -> str:

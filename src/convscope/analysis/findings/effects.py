@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pandas import DataFrame, Series
 
 from convscope.analysis.anova import CONFOUNDED, SEEDS, VARIANTS, Effects, effects
+from convscope.analysis.citations import TYPE_II
 from convscope.analysis.findings.finding import Finding
 from convscope.analysis.pairwise import LEVEL
 from convscope.errors import UserError
@@ -61,6 +62,7 @@ def _of_terms(kind: str, sentence: str, found: Effects, terms: Sequence[str]) ->
             p_value=p_values[term],
             metric="test_accuracy",
             statistic="share",
+            cites=TYPE_II,
         )
         sentence = ""
 
@@ -97,7 +99,10 @@ def _shares(found: Effects, significant: Sequence[str]) -> Iterator[Finding]:
 
 def _of_shares(sentence: str, shares: Series, part: str) -> Finding:
     return Finding(
-        *("variance", (part,), sentence, shares[part]), metric="test_accuracy", statistic="share"
+        *("variance", (part,), sentence, shares[part]),
+        metric="test_accuracy",
+        statistic="share",
+        cites=TYPE_II,
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from pandas import DataFrame, Series
 
+from convscope.analysis.citations import TESTS
+
 BEST = "best"
 """Kind of the finding that begins a comparison."""
 
@@ -29,7 +31,7 @@ class Finding:
         metric: name of the metric that the estimate is of; a column of the rows.
         statistic: what the estimate is: `mean`, `difference` (first subject minus second), `ratio`
             (first over second), `share` of the variance …
-        cites: keys of the methods' sources.
+        cites: keys of the methods' sources in `citations.SOURCES`.
         scope: the setting whose variants are compared, or the variant whose settings are; "" if the
             runs have one setting.
     """
@@ -76,6 +78,7 @@ def difference_finding(
         *(kind, subjects, sentence, difference, low, high, p_value),
         metric=metric,
         statistic="difference",
+        cites=TESTS[pair["method"]],
     )
 
 

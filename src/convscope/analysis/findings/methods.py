@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame
 
+from convscope.analysis.citations import DIAGNOSTICS, SIMULTANEOUS, TESTS
 from convscope.analysis.findings.caveats import diagnosed, latency_machines, training_lengths
 from convscope.analysis.findings.finding import Finding
+from convscope.analysis.pairwise import GAMES_HOWELL
 from convscope.text import count, counted, counted_range, listed
 
 _VERSIONS = {"python": "Python", "torch": "torch", "pytorch-lightning": "Lightning"}
@@ -59,7 +61,22 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
         ("versions", f"Made with {listed(list(made_with))}."),
         ("command", f"Command{several}: {commands[0]}"),
     ]
-    return [Finding(kind, (), text) for kind, text in texts]
+    cites = {
+        "tests": (*TESTS[GAMES_HOWELL], *SIMULTANEOUS) if _is_tested(finished) else (),
+        "diagnostics": tuple(
+            key
+            for metric, sources in DIAGNOSTICS.items()
+            if finished[metric].notna().any()
+            for key in sources
+        ),
+    }
+    return [Finding(kind, (), text, cites=cites.get(kind, ())) for kind, text in texts]
+
+
+def _is_tested(finished: DataFrame) -> bool:
+    """Return whether two variants of one setting have two runs or more."""
+    sizes = finished.groupby(["setting", "group"]).size()
+    return bool((sizes[sizes > 1].groupby("setting").size() > 1).any())
 
 
 def _runs(finished: DataFrame) -> str:

@@ -25,6 +25,7 @@ from convscope.analysis.choice import (
     variant_families,
     with_result,
 )
+from convscope.analysis.citations import SIMULTANEOUS, TESTS, WILSON
 from convscope.analysis.findings.caveats import speed_caveats
 from convscope.analysis.findings.diagnostics import summarize_diagnostics
 from convscope.analysis.findings.effects import summarize_effects
@@ -198,6 +199,7 @@ def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[F
         *(BEST, subjects, sentence, best["test_accuracy"], low, high),
         metric="test_accuracy",
         statistic="mean",
+        cites=SIMULTANEOUS if ranking.repeated else (),
     )
     if by_test:
         sentence = (
@@ -284,8 +286,14 @@ def _cheaper(ranking: Ranking, runs: DataFrame, speed: bool) -> Iterator[Finding
                 f"(95 % interval {low:.2f} to {high:.2f})"
             )
             subjects = similar.loc[most.name, "label"], best["label"]
-            values = ratio, low, high, most["p_value"]
-            found.append(Finding("faster", subjects, "", *values, metric=_SPEED, statistic="ratio"))
+            found.append(
+                Finding(
+                    *("faster", subjects, "", ratio, low, high, most["p_value"]),
+                    metric=_SPEED,
+                    statistic="ratio",
+                    cites=TESTS[most["method"]],
+                )
+            )
     if found:
         clauses = [f"{name} {' and '.join(what)}" for name, what in parts.items()]
         yield replace(found[0], sentence=f"Of these, {listed(clauses)}.")
@@ -369,13 +377,14 @@ def _test_set(group: Series) -> Iterator[Finding]:
     if not images > 0:
         return
     low = high = None
+    cites: tuple[str, ...] = ()
     if min(accuracy, 1 - accuracy) * images < _NORMAL_FROM:
         low, high = image_interval(accuracy, images)
         means = (
             f"an accuracy of {percent(accuracy)} on these may be {percent_range(low, high)} on all "
             "images of their kind (95 %, Wilson)"
         )
-        estimate, statistic = accuracy, "mean"
+        estimate, statistic, cites = accuracy, "mean", WILSON
     else:
         error = sampling_error(accuracy, images)
         means = (
@@ -391,6 +400,7 @@ def _test_set(group: Series) -> Iterator[Finding]:
         *("test_set", (group["label"],), sentence, estimate, low, high),
         metric="test_accuracy",
         statistic=statistic,
+        cites=cites,
     )
 
 
