@@ -150,11 +150,13 @@ def test_nan_and_overflow_written_by_hand_read_as_none(tmp_path: Path) -> None:
         (by_hand(name=7), "name must be text, got 7"),
         (
             by_hand(status="done"),
-            "status must be one of running, finished, interrupted, failed, skipped, got 'done'",
+            "status must be one of running, finished, interrupted, failed, skipped, pruned,"
+            " got 'done'",
         ),
         (by_hand(status=[]), r"status must be text, got \[\]"),
-        (by_hand(reason="x"), "reason must say why a run is interrupted or failed or skipped"),
-        (by_hand(status="failed"), "reason must say why a run is interrupted or failed"),
+        (by_hand(reason="x"), "reason must say why a run is interrupted, failed, skipped or pruned"),
+        (by_hand(status="failed"), "reason must say why a run is interrupted, failed"),
+        (by_hand(status="pruned"), "reason must say why a run is interrupted, failed"),
         (by_hand(config=[]), r"config must be an object, got \[\]"),
         (by_hand(dataset={"name": "digits"}), "dataset.train is missing"),
         (by_hand(geometry=[{}]), r"geometry\[0\]\.name is missing"),

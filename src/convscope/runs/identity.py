@@ -15,6 +15,7 @@ EXCLUDED = {
     "repeat": "how many seeds; each run has its own",
     "plan": "nothing is trained",
     "fail_fast": "whether a sweep goes on",
+    "prune": "whether a run is ended early; one that finishes is the same",
     "latency": "whether more is measured once a run is finished",
     "diagnostics": "how much is measured once a run is finished",
     "throughput": "how speed is measured once a run is finished",

@@ -32,7 +32,7 @@ class RunRecord:
         study: Name of the study.
         name: Name of the run's folder.
         status: Status as written; see `effective_status`.
-        reason: One line for `interrupted`, `failed` and `skipped`; None for the others.
+        reason: One line for each of `schema.REASON_STATUSES`; None for the others.
         variant: The variant's label, such as `k3-s2-p1`.
         command: The command line, or the call of the Python API.
         config: The resolved config, plain values.

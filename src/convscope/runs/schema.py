@@ -18,11 +18,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, de
 
 from convscope.config.schema import ConvConfig, TrainConfig, dotted, field_types
 from convscope.geometry.conv import LARGEST
+from convscope.text import either
 
 SCHEMA = 1
-Status = Literal["running", "finished", "interrupted", "failed", "skipped"]
+Status = Literal["running", "finished", "interrupted", "failed", "skipped", "pruned"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-REASON_STATUSES = ("interrupted", "failed", "skipped")
+REASON_STATUSES = ("interrupted", "failed", "skipped", "pruned")
 
 _SHOWN = 60
 """Most characters of a value in a message."""
@@ -268,7 +269,7 @@ def problem_of(document: object) -> str | None:
         if time is not None and time.utcoffset() != timedelta(0):
             return _must(key, "be a time in UTC", document[key])
     if (record.status in REASON_STATUSES) != (record.reason is not None):
-        return f"reason must say why a run is {' or '.join(REASON_STATUSES)}, and be null otherwise"
+        return f"reason must say why a run is {either(REASON_STATUSES)}, and be null otherwise"
     conv = document["config"].get("conv")
     if conv is not None and not _is_conv(conv):
         return _must("config.conv", "be kernel_size, stride and padding, in pixels per layer", conv)

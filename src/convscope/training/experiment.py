@@ -30,6 +30,7 @@ from convscope.training.callbacks.equal_weights import EqualWeights
 from convscope.training.callbacks.interruption import Interruption
 from convscope.training.callbacks.metrics import RunMetrics
 from convscope.training.callbacks.progress import EpochProgress
+from convscope.training.callbacks.pruning import Pruning
 from convscope.training.callbacks.throughput import Throughput
 from convscope.training.module import VariantModule
 from convscope.training.process_group import SINGLE_PROCESS, ProcessGroup
@@ -112,6 +113,7 @@ class Experiment:
             config.data.batch_size,
             config.trainer.enable_progress_bar,
         )
+        self._pruning = Pruning(request)
         self._checkpointed = self._read_checkpoint()
         self._trainer = self._make_trainer()
 
@@ -119,6 +121,11 @@ class Experiment:
     def resumed_from_epoch(self) -> int:
         """Epochs that an interrupted run left in last.ckpt."""
         return int(self._checkpointed.get("epochs", 0))
+
+    @property
+    def pruned(self) -> str | None:
+        """Why the run was ended in favour of others; None if it was not."""
+        return self._pruning.reason
 
     def _load_images(self, device: torch.device) -> None:
         request, group = self.request, self._process_group
@@ -175,6 +182,8 @@ class Experiment:
         if not self._develops:
             if group.is_first:
                 callbacks += [LambdaCallback(on_fit_start=self._describe), self._metrics]
+                if self.request.config.prune:
+                    callbacks.append(self._pruning)
             callbacks += checkpoint_callbacks(self.request.directory)
         return Trainer(
             callbacks=[*callbacks, Interruption(self._signals)],
@@ -228,7 +237,8 @@ class Experiment:
         """Train, test the best weights once, and log the results.
 
         Returns:
-            The summary's metrics, by the tags of `summary/` without that prefix.
+            The summary's metrics, by the tags of `summary/` without that prefix; none if the run
+            was pruned, which is not tested.
         """
         try:
             if self._process_group.is_first and not self._develops:
@@ -245,6 +255,10 @@ class Experiment:
                 ckpt_path=self.request.directory.last if self.resumed_from_epoch else None,
                 weights_only=True,
             )
+            if self.pruned is not None:
+                for logger in self._event_loggers():
+                    logger.end_row(succeeded=False)
+                return {}
             self._trainer.test(
                 self._module,
                 self._test_loader,

@@ -53,6 +53,11 @@ def request_one(overrides: Sequence[str]) -> RunRequest:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
     if variant.config.plan or any(key_of(word) == "sweep" for word in overrides):
         raise UserError("plan and sweep are for many runs: use scripts/train.py")
+    if variant.config.prune:
+        raise UserError(
+            "prune must be false for a single run, got true: it ends runs that are worse than others"
+            " of a sweep"
+        )
     if variant.impossible is not None:
         raise variant.impossible
     return resolver.request(variant)

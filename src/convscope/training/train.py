@@ -46,8 +46,8 @@ def train(request: RunRequest, processes: WorkerProcesses | None = None) -> RunR
         processes: train it, and are kept for the next run; by default this process does.
 
     Returns:
-        The record, `finished`, `failed`, `interrupted` or `skipped`. It is not written where the
-        run's folder was deleted, moved or replaced meanwhile, nor with `trainer.fast_dev_run`.
+        The record, with any status but `running`. It is not written where the run's folder was
+        deleted, moved or replaced meanwhile, nor with `trainer.fast_dev_run`.
 
     Raises:
         RunLocked: another process trains this run.
@@ -92,7 +92,8 @@ def _finished(request: RunRequest) -> RunRecord | None:
     if not request.directory.record.exists():
         return None
     record = current_record(request.directory.path)
-    if record.status not in ("finished", "skipped"):
+    ended = ("finished", "skipped", *(["pruned"] if request.config.prune else []))
+    if record.status not in ended:
         return None
     before = record.environment["versions"] or {}
     now = environment(request)["versions"]
@@ -172,6 +173,9 @@ def _run(
                     write_record(directory.record, record)
                     log.info(experiment.headline())
                 metrics = experiment.run()
+            if experiment.pruned is not None:
+                log.info("pruned: %s", experiment.pruned)
+                return replace(record, status="pruned", reason=experiment.pruned)
             dataset = record.dataset if claim is None else _with_steps(record, request)
             return replace(record, status="finished", metrics=metrics, dataset=dataset)
         except (Interrupted, KeyboardInterrupt) as stop:

@@ -125,6 +125,10 @@ def _check(config: TrainConfig) -> None:
             f"repeat must be 1 in a search, got {config.repeat}\n"
             "search with one seed, then sweep the best variants with repeat=5"
         )
+    if config.prune:
+        raise UserError(
+            "prune must be false in a search, which chooses by results of whole runs, got true"
+        )
     if config.fail_fast:
         raise UserError(
             "fail_fast must be false in a search, which goes on with other variants, got true"

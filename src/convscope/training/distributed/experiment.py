@@ -76,6 +76,11 @@ class DistributedExperiment:
         """Epochs that an earlier run had finished."""
         return self._started.resumed_from_epoch
 
+    @property
+    def pruned(self) -> str | None:
+        """See `Experiment.pruned`."""
+        return self._finished[0].pruned
+
     def headline(self) -> str:
         """Return what is about to be trained, in one line."""
         return self._started.headline

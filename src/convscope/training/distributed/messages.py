@@ -64,6 +64,8 @@ class Finished:
 
     metrics: dict[str, float]
     """The summary's; those of the first rank count."""
+    pruned: str | None
+    """Why the run was ended in favour of others; None if it was not."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def follow(command: Command) -> None:
         instruction = command.next_instruction()
         try:
             if isinstance(instruction, WorkerSpec):
-                command.send(Finished(train_worker(instruction, command)))
+                command.send(train_worker(instruction, command))
             else:
                 function = pkgutil.resolve_name(instruction.function)
                 command.send(Returned(function(*instruction.arguments)))
@@ -64,8 +64,8 @@ def follow(command: Command) -> None:
             free_memory(instruction.hardware)
 
 
-def train_worker(spec: WorkerSpec, command: Command) -> dict[str, float]:
-    """Train this rank's part of the run and return the summary's metrics."""
+def train_worker(spec: WorkerSpec, command: Command) -> Finished:
+    """Train this rank's part of the run and return what came of it."""
     torch.set_num_threads(spec.hardware.threads)
     process_group = ProcessGroup(spec.rank, spec.world_size)
     if process_group.world_size > 1:
@@ -82,7 +82,7 @@ def train_worker(spec: WorkerSpec, command: Command) -> dict[str, float]:
         experiment = Experiment(request, Signals(), claim, loggers, process_group)
         if is_first:
             command.send(Started(experiment.resumed_from_epoch, experiment.headline()))
-        return experiment.run()
+        return Finished(experiment.run(), experiment.pruned)
 
 
 def _join(spec: WorkerSpec) -> None:
