@@ -154,7 +154,10 @@ def test_nan_and_overflow_written_by_hand_read_as_none(tmp_path: Path) -> None:
             " got 'done'",
         ),
         (by_hand(status=[]), r"status must be text, got \[\]"),
-        (by_hand(reason="x"), "reason must say why a run is interrupted, failed, skipped or pruned"),
+        (
+            by_hand(reason="x"),
+            "reason must say why a run is interrupted, failed, skipped or pruned",
+        ),
         (by_hand(status="failed"), "reason must say why a run is interrupted, failed"),
         (by_hand(status="pruned"), "reason must say why a run is interrupted, failed"),
         (by_hand(config=[]), r"config must be an object, got \[\]"),

@@ -14,7 +14,7 @@ from convscope.runs.study import read_study
 from convscope.sweep.executors.executor import Executor
 from convscope.sweep.plan import PlannedRun, cheap_first, studies_of
 from convscope.sweep.plan_table import show_plan
-from convscope.sweep.rounds import EveryRun, Records, Rounds
+from convscope.sweep.rounds import EveryRun, Records, Rounds, Strategy, Survivors
 from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.tables import RESUME, new_console, print_line, tensorboard_command
 from convscope.training.diagnose import with_diagnostics
@@ -55,7 +55,9 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         log.info(f"{len(requests)} jobs are {different} different runs")
     console = new_console()
     config = checked[0].config
-    rounds = Rounds(EveryRun(requests))
+    strategy: Strategy = EveryRun(requests)
+    survivors = Survivors(strategy) if config.prune else None
+    rounds = Rounds(survivors or strategy)
     if config.plan:
         show_plan(rounds.planned(), console)
         return []
@@ -86,6 +88,8 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
             "samples/s were measured while other runs shared this machine: the same command with"
             " throughput=exclusive measures each again exclusively"
         )
+    if survivors is not None and not is_stopped and (summary := survivors.summary(by_id)):
+        log.info(summary)
     print_line(console)
     print_line(console, tensorboard_command(records[0]))
     write_reports(studies_of(runs), command, console)

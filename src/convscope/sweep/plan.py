@@ -17,7 +17,7 @@ from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord, current_record
 from convscope.training.request import RunRequest
 
-State = Literal["to do", "impossible", "finished", "interrupted", "failed", "running"]
+State = Literal["to do", "impossible", "finished", "interrupted", "failed", "pruned", "running"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,16 @@ class PlannedRun:
     record: RunRecord | None
 
     @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train; a pruned run is continued with `prune=false`."""
+        return self.state in ("finished", "impossible") or (
+            self.state == "pruned" and self.request.config.prune
+        )
+
+    @property
     def steps_left(self) -> int:
         """Optimizer steps that are left to train."""
-        if self.state in ("finished", "impossible"):
+        if self.is_done:
             return 0
         steps = self.request.steps
         return max(0, steps.total - self.epochs_done * steps.per_epoch)
@@ -67,10 +74,10 @@ def _planned(request: RunRequest) -> PlannedRun:
         return PlannedRun(request, "impossible", 0, skipped)
     if record is None or record.status == "skipped":
         return PlannedRun(request, "to do", 0, None)
-    return PlannedRun(request, record.status, _epochs_done(request.directory), record)
+    return PlannedRun(request, record.status, epochs_done(request.directory), record)
 
 
-def _epochs_done(directory: RunDirectory) -> int:
+def epochs_done(directory: RunDirectory) -> int:
     """Return the number of finished epochs; training the run reports a damaged history."""
     if directory.last.exists():
         with contextlib.suppress(UserError):
@@ -124,11 +131,7 @@ def done_and_left(
     runs: Sequence[PlannedRun],
 ) -> tuple[dict[str, RunRecord], list[PlannedRun]]:
     """Return the records of completed runs by identity, and the runs that are left."""
-    done = {
-        run.request.id: run.record
-        for run in runs
-        if run.record is not None and run.state in ("finished", "impossible")
-    }
+    done = {run.request.id: run.record for run in runs if run.record is not None and run.is_done}
     return done, [run for run in runs if run.request.id not in done]
 
 

@@ -63,7 +63,8 @@ def plan_sentences(runs: Sequence[PlannedRun], estimator: Estimator) -> list[str
     states = Counter(run.state for run in runs)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     seconds = sum(estimator.seconds(run) for run in runs)
+    most = "at most " if any(run.request.config.prune for run in runs) else ""
     return [
         *sentences,
-        f"{counted(len(runs), 'run')}: {counts}; about {clock(seconds)} left on this machine",
+        f"{counted(len(runs), 'run')}: {counts}; {most}about {clock(seconds)} left on this machine",
     ]

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from typing_extensions import override
 
+from convscope.runs.identity import identity
 from convscope.runs.record import RunRecord
-from convscope.sweep.plan import PlannedRun, done_and_left, plan_runs
-from convscope.training.request import RunRequest
+from convscope.sweep.plan import PlannedRun, done_and_left, epochs_done, plan_runs
+from convscope.text import counted
+from convscope.training.request import RunRequest, resolved
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,85 @@ class EveryRun(Strategy):
     @override
     def reason(self, records: Records) -> str:
         return ""
+
+
+class Survivors(Strategy):
+    """Wants further seeds of a variant once its first seed has ended and was not pruned.
+
+    Only first seeds are pruned. Were the others too, a variant would lose its worse seeds, and its
+    mean would be too high.
+
+    Args:
+        strategy: decides which runs are wanted otherwise; the first of a variant is its first seed.
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy = strategy
+        self._variants: dict[str, str] = {}
+        """Identity without the seed, by identity."""
+
+    @override
+    def wanted(self, records: Records) -> list[RunRequest]:
+        return [
+            request
+            for request, first in self._with_first(self._strategy.wanted(records))
+            if request.id == first or (first in records and records[first].status != "pruned")
+        ]
+
+    @override
+    def at_most(self, records: Records) -> list[RunRequest]:
+        return [request for request, _ in self._with_first(self._strategy.at_most(records))]
+
+    @override
+    def reason(self, records: Records) -> str:
+        pruned = _pruned(records)
+        text = f"{counted(pruned, 'variant')} pruned, which get no further seeds" if pruned else ""
+        return "; ".join(filter(None, [text, self._strategy.reason(records)]))
+
+    def summary(self, records: Records) -> str:
+        """Return how many variants were pruned, and what that saved; "" if none was."""
+        pruned = _pruned(records)
+        if not pruned:
+            return ""
+        most = {request.id: request for request in self.at_most(records)}
+        possible = [one for one in most.values() if one.variant.impossible is None]
+        trained = sum(
+            one.steps.epochs if records[one.id].status != "pruned" else epochs_done(one.directory)
+            for one in possible
+            if one.id in records
+        )
+        epochs = sum(one.steps.epochs for one in possible)
+        variants = len({self._variants[one.id] for one in possible})
+        return (
+            f"{pruned} of {counted(variants, 'variant')} pruned: {epochs - trained} of"
+            f" {counted(epochs, 'epoch')} not trained; the same command with prune=false trains"
+            " them"
+        )
+
+    def _with_first(self, requests: Sequence[RunRequest]) -> list[tuple[RunRequest, str]]:
+        """Return each run, later seeds with `prune=false`, and the identity of its first seed."""
+        first: dict[str, str] = {}
+        return [
+            (request if own == request.id else _unpruned(request), own)
+            for request in requests
+            for own in [first.setdefault(self._variant(request), request.id)]
+        ]
+
+    def _variant(self, request: RunRequest) -> str:
+        if request.id not in self._variants:
+            config = resolved(request.variant, request.images, request.hardware)
+            del config["seed"]
+            self._variants[request.id] = identity(config)
+        return self._variants[request.id]
+
+
+def _pruned(records: Records) -> int:
+    return sum(record.status == "pruned" for record in records.values())
+
+
+def _unpruned(request: RunRequest) -> RunRequest:
+    config = replace(request.config, prune=False)
+    return replace(request, variant=replace(request.variant, config=config))
 
 
 class Rounds:

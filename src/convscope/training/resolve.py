@@ -55,8 +55,8 @@ def request_one(overrides: Sequence[str]) -> RunRequest:
         raise UserError("plan and sweep are for many runs: use scripts/train.py")
     if variant.config.prune:
         raise UserError(
-            "prune must be false for a single run, got true: it ends runs that are worse than others"
-            " of a sweep"
+            "prune must be false for a single run, which it would compare with others of a sweep,"
+            " got true"
         )
     if variant.impossible is not None:
         raise variant.impossible

@@ -322,7 +322,9 @@ def test_a_run_that_stays_in_the_upper_half_is_the_same_as_without_prune(
     assert_whole(request, whole, record)
 
 
-def test_rerun_trains_it_anew(ask: Ask, ended: RunRequest, whole: RunRecord, tmp_path: Path) -> None:
+def test_rerun_trains_it_anew(
+    ask: Ask, ended: RunRequest, whole: RunRecord, tmp_path: Path
+) -> None:
     request = copied(ask, ended, tmp_path, "rerun=true")
     assert_whole(request, whole, train(request))
     replaced = request.directory.path.parent / "replaced" / f"{request.directory.name}-1"
