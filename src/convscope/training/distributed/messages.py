@@ -64,7 +64,7 @@ class Finished:
 
     metrics: dict[str, float]
     """The summary's; those of the first rank count."""
-    pruned: str | None
+    pruned: str | None = None
     """Why the run was ended in favour of others; None if it was not."""
 
 
