@@ -275,6 +275,12 @@ def test_a_run_that_did_not_finish_is_refused(record: RunRecord, tmp_path: Path)
     write_record(folder / "run.json", failed)
     with pytest.raises(UserError, match="is failed: it has no trained network to load"):
         convscope.load(folder)
+    write_record(folder / "run.json", replace(record, status="pruned", reason="a reason"))
+    with pytest.raises(UserError) as pruned:
+        convscope.load(folder)
+    assert str(pruned.value) == (
+        f"{folder} is pruned: a reason\n{record.command} trains it to its end"
+    )
     write_record(folder / "run.json", record)
     (folder / "checkpoints" / "best.ckpt").write_bytes(b"")
     with pytest.raises(UserError, match="cannot read .*best.ckpt: missing or damaged checkpoint"):

@@ -150,6 +150,10 @@ def load_run(run: str | Path | RunRecord, output_dir: str | Path) -> TrainedVari
     directory = _directory(run, output_dir)
     require_folder(directory.path)
     record = current_record(directory.path)
+    if record.status == "pruned":
+        raise UserError(
+            f"{directory.path} is pruned: {record.reason}\n{record.command} trains it to its end"
+        )
     if record.status != "finished":
         raise UserError(f"{directory.path} is {record.status}: it has no trained network to load")
     weights = read_best(directory, record.id)["state_dict"]

@@ -240,6 +240,31 @@ def test_running_and_interrupted_runs(compare: Compare, study: Path, make_study:
     assert "- k11-s1-p5 interrupted, seed 1: its process ended without saying why" in out
 
 
+def test_pruned_variants_are_named_and_not_compared(
+    compare: Compare, study: Path, make_study: MakeStudy
+) -> None:
+    why = "after 2 of 8 epochs its validation accuracy, 91.20 %, was in the lower half"
+    folder = Path("outputs/pruned")
+    make_study(folder, [11, 13], [1], ["half"], [0], nothing, status="pruned", reason=why)
+    before = done(compare("strides"))
+    out = done(compare("strides", "pruned"))
+    assert f"- k11-s1-p5 pruned, seed 0: {why}\n" in out
+    assert (
+        "- 2 of 5 variants were ended early by validation accuracy (prune=true) and have no result:"
+        " k11-s1-p5 and k13-s1-p6. The comparison is of the others, chosen by validation; whether"
+        " an ended one would have overtaken them is not known.\n"
+    ) in out
+
+    def words(text: str) -> list[str]:
+        return text.partition("In words:")[2].partition("What limits that:")[0].splitlines()
+
+    assert words(out) == words(before)
+    assert refused(compare("pruned", "--latency")) == (
+        "error: there is no finished run in pruned: 2 runs pruned, which prune=false trains to the"
+        " end\n"
+    )
+
+
 def test_several_settings_have_columns(
     compare: Compare, study: Path, make_study: MakeStudy
 ) -> None:

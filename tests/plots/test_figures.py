@@ -560,6 +560,13 @@ def test_an_unfinished_run_does_not_bend_its_group_s_curve(one: DataFrame) -> No
     assert line["y"] == [0.5, 0.9]
 
 
+def test_a_pruned_run_has_no_curve(one: DataFrame) -> None:
+    learn(one, {0: [0.5, 0.9], 1: [0.1]})
+    one["status"] = "pruned"
+    with pytest.raises(UserError, match="no run has val/accuracy in its history"):
+        curves(one)
+
+
 def test_what_cannot_be_read_is_named_and_no_link_is_followed(
     one: DataFrame, tmp_path: Path
 ) -> None:

@@ -72,7 +72,8 @@ class Curve:
 def load_curves(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[str]]:
     """Return the curves by group, and the errors of unreadable histories.
 
-    If a group has finished runs, only these count, as others lack the last epochs.
+    If a group has finished runs, only these count, as others lack the last epochs. Pruned runs do
+    not count.
 
     Args:
         runs: table from `frame`.
@@ -80,6 +81,7 @@ def load_curves(runs: DataFrame, metric: str) -> tuple[dict[str, Curve], list[st
     """
     curves: dict[str, Curve] = {}
     unreadable: list[str] = []
+    runs = runs[runs["status"] != "pruned"]
     is_finished = runs["status"] == "finished"
     counting = runs[is_finished | ~runs["group"].isin(runs.loc[is_finished, "group"])]
     for group, paths in counting.groupby("group", sort=False)["path"]:

@@ -30,6 +30,7 @@ from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
 from convscope.streams import print_stderr
 from convscope.tables import new_console, print_line
+from convscope.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,11 @@ def finished_runs(names: Sequence[str]) -> list[RunRecord]:
     runs, _ = _read(names)
     finished = runs[runs["status"] == "finished"]
     if finished.empty:
-        raise UserError(f"there is no finished run in {' '.join(names) or OUTPUTS}")
+        pruned = (runs["status"] == "pruned").sum()
+        hint = f": {counted(pruned, 'run')} pruned, which prune=false trains to the end"
+        raise UserError(
+            f"there is no finished run in {' '.join(names) or OUTPUTS}{hint if pruned else ''}"
+        )
     records = list(finished["record"])
     for record in records:
         require_folder(Path(str(record.path)))

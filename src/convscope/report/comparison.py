@@ -47,7 +47,8 @@ def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
         width: of the terminal, in characters.
     """
     table, legend = variants(runs, single, width)
-    finished = runs[runs["status"] == "finished"]
+    # Other runs are told of without a result.
+    chosen = runs[runs["status"].isin(["finished", "pruned"])]
     return [
         Paragraph(summary(runs)),
         shared_facts(runs),
@@ -55,7 +56,7 @@ def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
         Paragraph(legend),
         Bullets(tuple(without_result(runs)), "Without a result:"),
         Bullets(tuple(sentences(summarize(runs))), "In words:"),
-        Bullets(tuple(sentences(caveats(finished))), "What limits that:"),
+        Bullets(tuple(sentences(caveats(chosen))), "What limits that:"),
     ]
 
 

@@ -15,6 +15,7 @@ from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
 from convscope.runs.identity import EXCLUDED
 from convscope.runs.record import RunRecord, current_record
+from convscope.training.record import is_final
 from convscope.training.request import RunRequest
 
 State = Literal["to do", "impossible", "finished", "interrupted", "failed", "pruned", "running"]
@@ -38,9 +39,9 @@ class PlannedRun:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to train; a pruned run is continued with `prune=false`."""
-        return self.state in ("finished", "impossible") or (
-            self.state == "pruned" and self.request.config.prune
+        """Whether nothing is left to train."""
+        return self.state == "impossible" or (
+            self.record is not None and is_final(self.record, self.request.config)
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from convscope.config.schema import TrainConfig
 from convscope.files import replace_file
 from convscope.metrics import METRICS, diagnostics
 from convscope.runs.directory import EVENT_FILES, RunDirectory
@@ -60,6 +61,11 @@ def first_record(request: RunRequest) -> RunRecord:
         environment=environment(request),
         started_at=utc_now(),
     )
+
+
+def is_final(record: RunRecord, config: TrainConfig) -> bool:
+    """Return whether a run is trained no further: with `prune=false`, a pruned one is."""
+    return record.status in ("finished", "skipped") or (record.status == "pruned" and config.prune)
 
 
 def environment(request: RunRequest) -> dict[str, Any]:

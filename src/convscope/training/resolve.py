@@ -183,7 +183,8 @@ class RunResolver:
         """Return the variant that the overrides ask for on the data set `name`."""
         others = [word for word in variant.overrides if not _DATA_CHOICE.match(word)]
         config = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
-        return check(replace(config, seed=variant.config.seed), variant.overrides)
+        seed, prune = variant.config.seed, variant.config.prune
+        return check(replace(config, seed=seed, prune=prune), variant.overrides)
 
     def _load(self, config: TrainConfig) -> Images:
         from convscope.data.sources import load
@@ -231,6 +232,8 @@ def _chooses_data(overrides: Sequence[str]) -> bool:
 
 def _as_typed_for(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
     """Return the overrides that ask for this run and no other."""
+    # A single run is not pruned.
+    others = [w for w in overrides if key_of(w) != "prune"]
     if config.repeat == 1:
-        return list(overrides)
-    return [w for w in overrides if key_of(w) not in ("repeat", "seed")] + [f"seed={seed}"]
+        return others
+    return [w for w in others if key_of(w) not in ("repeat", "seed")] + [f"seed={seed}"]

@@ -20,7 +20,7 @@ from convscope.training.diagnose import lacks_diagnostics, with_diagnostics
 from convscope.training.distributed.experiment import DistributedExperiment
 from convscope.training.distributed.processes import DeviceFailed
 from convscope.training.log import LogFile, logged_to
-from convscope.training.record import environment, first_record, write_config
+from convscope.training.record import environment, first_record, is_final, write_config
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals
 
@@ -92,8 +92,7 @@ def _finished(request: RunRequest) -> RunRecord | None:
     if not request.directory.record.exists():
         return None
     record = current_record(request.directory.path)
-    ended = ("finished", "skipped", *(["pruned"] if request.config.prune else []))
-    if record.status not in ended:
+    if not is_final(record, request.config):
         return None
     before = record.environment["versions"] or {}
     now = environment(request)["versions"]

@@ -191,6 +191,19 @@ def test_one_that_raises_is_not_tried_again(run: PlannedRun) -> None:
     assert told == []
 
 
+@pytest.mark.parametrize(("prune", "status"), [(True, "pruned"), (False, "failed")])
+def test_a_process_that_dies_after_its_run_was_pruned(
+    ask, tmp_path: Path, prune: bool, status: str
+) -> None:
+    """With prune=false it was to go on."""
+    (run,) = plan_runs([ask(tmp_path, f"prune={prune}")])
+    died = JobFailure("its process died: killed", retryable=False)
+    executor = Acted(run, dies(died, writes("pruned", "worse")))
+    record, _ = queued(executor)
+    assert record is not None
+    assert (record.status, on_disk(run)[0]) == (status, status)
+
+
 def test_a_process_that_dies_after_its_last_word_has_finished(run: PlannedRun) -> None:
     executor = Acted(run, dies(KILLED, writes("finished")))
     record, _ = queued(executor)

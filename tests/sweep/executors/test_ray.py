@@ -77,6 +77,29 @@ def test_a_run_whose_worker_is_killed_is_resumed(typed: Type, tmp_path: Path) ->
     assert "Samples/s of all runs were measured while others trained" in report.read_text()
 
 
+def test_two_workers_prune_by_what_is_on_the_disk(typed: Type, tmp_path: Path) -> None:
+    grid = (*RAY, *TINY, "conv.kernel_size=1,3,5,7", "conv.stride=1,2", "prune=true")
+    first = typed("-m", *grid)
+    os.kill(holder(first.after_an_epoch("k3-s2-p1")), signal.SIGKILL)
+    first.wait_for(lambda: any(r["status"] == "pruned" for r in records(tmp_path).values()))
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait()
+    code, _, err = typed("-m", *grid).ended()
+    assert code == 0
+    assert " of 8 variants pruned: " in err
+    found = records(tmp_path)
+    assert {record["status"] for record in found.values()} == {"finished", "pruned"}
+    for record in found.values():
+        history = tmp_path / "outputs" / "default" / record["name"] / "history.csv"
+        epochs = len(history.read_text().splitlines()) - 1
+        if record["status"] == "finished":
+            assert epochs == 30
+        else:
+            # A quarter of 30 epochs, rounded up, and half of them.
+            assert epochs in (8, 15)
+            assert record["reason"].startswith(f"after {epochs} of 30 epochs its validation")
+
+
 def test_ctrl_c_ends_all_and_the_same_command_resumes(typed: Type, tmp_path: Path) -> None:
     sweep = typed("-m", *RAY, *TINY, *GRID, "trainer.max_epochs=3000")
     sweep.after_an_epoch("k3-s1-p1")

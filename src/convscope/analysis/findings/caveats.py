@@ -32,6 +32,7 @@ def caveats(runs: DataFrame) -> list[Finding]:
     finished = runs[runs["status"] == "finished"]
     return [
         *_without_result(runs),
+        *_pruned(runs),
         *_untrained(finished),
         *_still_improving(finished),
         *_seeds(finished),
@@ -97,6 +98,22 @@ def _without_result(runs: DataFrame) -> Iterator[Finding]:
     for (status, reason), affected in ended.groupby(["status", "reason"], sort=False):
         sentence = f"{counted(len(affected), 'run')} {status} ({_labels(affected)}): {reason}."
         yield _caveat(str(status), sentence, affected)
+
+
+def _pruned(runs: DataFrame) -> Iterator[Finding]:
+    """Report variants that are not compared because validation has ended all their runs early."""
+    finished = runs[runs["status"] == "finished"]
+    pruned = runs[(runs["status"] == "pruned") & ~runs["group"].isin(finished["group"])]
+    if len(pruned) and len(finished):
+        number, compared = pruned["group"].nunique(), finished["group"].nunique()
+        yield _caveat(
+            "pruned",
+            f"{number} of {counted(number + compared, 'variant')} were ended early by validation"
+            f" accuracy (prune=true) and have no result: {_labels(pruned)}. The comparison is of"
+            " the others, chosen by validation; whether an ended one would have overtaken them is"
+            " not known.",
+            pruned,
+        )
 
 
 def _untrained(finished: DataFrame) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from convscope.runs.lock import RunLock
 from convscope.runs.record import RunRecord, read_record, utc_now, write_record
 from convscope.sweep.plan import PlannedRun
 from convscope.training.hardware import Hardware
-from convscope.training.record import first_record
+from convscope.training.record import first_record, is_final
 from convscope.training.request import RunRequest
 from convscope.training.signals import Interrupted, Signals
 
@@ -181,7 +181,7 @@ class JobQueue:
         failures, most = self._failures[run.request.id], self.executor.max_retries
         again = outcome.retryable and failures <= most
         record = record_failure(run.request, outcome.reason, wait=not again)
-        if record.status == "finished" or not again:
+        if is_final(record, run.request.config) or not again:
             return record
         name = run.request.directory.name
         log.info(f"{name}: {outcome.reason}; tried again, {failures} of {most}")
@@ -205,7 +205,7 @@ class JobQueue:
 
 
 def record_failure(request: RunRequest, reason: str, wait: bool) -> RunRecord:
-    """Record a run as failed, unless it was finished when its job ended.
+    """Record a run as failed, unless it was finished, or pruned, when its job ended.
 
     The run's checkpoint stays, so that a retry resumes it.
 
@@ -227,7 +227,7 @@ def record_failure(request: RunRequest, reason: str, wait: bool) -> RunRecord:
             with suppress(UserError):
                 if directory.record.exists():
                     record = read_record(directory.record)
-            if record.status != "finished":
+            if not is_final(record, request.config):
                 record = replace(record, status="failed", reason=reason, ended_at=utc_now())
                 write_record(directory.record, record)
         finally:
