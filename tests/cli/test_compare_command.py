@@ -193,6 +193,22 @@ def test_findings_for_programs(compare: Compare, study: Path) -> None:
     assert "for all 3 pairs of variants of this setting" in method["sentence"]
 
 
+def test_latex(compare: Compare, study: Path) -> None:
+    for arguments, line in (
+        ((), r"\textbf{k3-s2-p1} & \textbf{98.00} & \textbf{98.00} & \textbf{$\pm$\,0.10} & "),
+        (("--runs",), "k3-s2-p1 & 1 & 98.00 & 98.00 & "),
+    ):
+        out = done(compare("strides", *arguments, "--format", "latex"))
+        assert out.startswith("% \\usepackage{booktabs}\n\\begin{table")
+        assert line in out
+        assert r"\label{tab:convscope-strides}" in out
+    out = done(compare("diff", "k3-s1-p1", "k3-s2-p1", "--format", "latex"))
+    assert r"result & test\_accuracy & 97.00 & $\pm$\,0.10\,\% & 98.00 & $\pm$\,0.10\,\% &" in out
+    assert "needs a finished run" in refused(
+        compare("--where", "unfinished != ''", "--format", "latex")
+    )
+
+
 def test_sources_as_bibtex(compare: Compare, study: Path) -> None:
     every = done(compare("--cite"))
     used = done(compare("strides", "--cite"))
@@ -313,7 +329,7 @@ def test_places(compare: Compare, study: Path) -> None:
         (["--where", "strid == 2", "--runs"], "strid is no column; did you mean stride?"),
         (["--sort", "-makks"], "makks is no column"),
         (["--sort"], "--sort: expected one argument: see --help"),
-        (["--format", "xml"], "--format must be one of table, csv, json, markdown, got xml"),
+        (["--format", "xml"], "--format must be one of table, csv, json, markdown, latex, got xml"),
         (["--report", "report.pdf"], "must end in .html or .md, got report.pdf"),
         (["--report", "outputs"], "--report must name a file, got outputs"),
         (["--all"], "unrecognized arguments: --all: see --help"),

@@ -52,8 +52,8 @@ Which variants are better, by how much, and at what cost.
                      the choice
 --latency            measure the inference latency of all finished runs named, then compare
 --diagnose           measure the diagnostics of finished runs that have none, then compare
---format FORMAT      table (default), markdown, csv (rows only), or json (an object of rows,
-                     findings, caveats and methods)
+--format FORMAT      table (default), markdown, latex (a table for a paper), csv (rows only), or
+                     json (an object of rows, findings, caveats and methods)
 --cite               print the BibTeX of all methods; with studies, of those their comparison uses
 --report FILE        write FILE.html or FILE.md
 --pack FILE          write FILE.zip: records, histories and diagnostics, without checkpoints
@@ -62,7 +62,7 @@ Runs that differ only in their seed make one line. Statistics, report and packed
 runs of the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab ConvScope.
 """
 
-_FORMATS = ("table", "csv", "json", "markdown")
+_FORMATS = ("table", "csv", "json", "markdown", "latex")
 _FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency", "diagnose", "cite")
 
 

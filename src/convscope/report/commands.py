@@ -22,6 +22,7 @@ from convscope.errors import UserError
 from convscope.report.comparison import compared, side_by_side, significance
 from convscope.report.document import Block
 from convscope.report.export import as_csv, as_json
+from convscope.report.latex import diff_latex, variants_latex
 from convscope.report.markdown import as_markdown
 from convscope.report.terminal import show
 from convscope.runs.directory import RunDirectory, UnreadableRun
@@ -57,7 +58,7 @@ def table(
         where: expression that selects lines.
         sort: column to sort by.
         single: a line per run.
-        form: table, markdown, csv or json.
+        form: table, markdown, csv, json or latex.
         report_path: file of the report; None writes none.
         pack_path: file for the records of the runs; None writes none.
         command: command line that the user typed.
@@ -72,7 +73,9 @@ def table(
         report.write(runs, unreadable, report_path, command)
     if pack_path is not None:
         _pack(runs, pack_path)
-    if form in ("csv", "json"):
+    if form == "latex":
+        print(variants_latex(runs, single=single), end="")
+    elif form in ("csv", "json"):
         in_common = shared(runs)
         rows = [record | in_common for record in to_records(runs, single=single)]
         if form == "csv":
@@ -166,6 +169,8 @@ def diff(names: Sequence[str], form: str) -> None:
         sides = tuple(str(side["label"].iloc[0]) for side in (comparison.first, comparison.second))
         method = Finding("differences", sides, significance(comparison))
         print(as_json(differing, methods=[method]), end="")
+    elif form == "latex":
+        print(diff_latex(comparison), end="")
     else:
         _print_blocks(lambda _: side_by_side(comparison), form)
 

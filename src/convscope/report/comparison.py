@@ -28,6 +28,8 @@ from convscope.tables import Table
 from convscope.text import count, counted, counted_range, listed
 
 BEST, CLOSE, BETTER = "*", "~", "+"
+_NAMES = {BEST: BEST, CLOSE: CLOSE, BETTER: BETTER, "it": BEST}
+_MARK_COLUMN = "<"
 MOST_STUDIES = 3
 """Largest number of studies that are listed by name."""
 _LONG = 40
@@ -67,7 +69,7 @@ def variants(runs: DataFrame, single: bool, width: int) -> tuple[Table, str]:
     records = to_records(runs, single=single)
     lines = [one for one in records if (one["status"] == "finished" if single else one["runs"])]
     table = terminal_table(lines, single=single, headings=headings, marks=marks, width=width)
-    return table, _legend(table, runs, marks)
+    return table, legend(table, runs)
 
 
 def _headings(runs: DataFrame) -> dict[str, str]:
@@ -117,21 +119,23 @@ def _marks(runs: DataFrame) -> dict[str, str]:
     return {group: mark for mark, groups in marks.items() for group in groups}
 
 
-def _legend(table: Table, runs: DataFrame, marks: Mapping[str, str]) -> str:
+def legend(table: Table, runs: DataFrame, names: Mapping[str, str] = _NAMES) -> str:
+    """Return what the columns and marks of the table of variants mean.
+
+    Args:
+        table: from `variants`, some columns of which may be missing.
+        runs: those of the table.
+        names: what the marks, and `it`, the best variant, are called.
+    """
     if not table.rows:
         return ""
     among = " of those compared with it" if runs["setting"].nunique() > 1 else ""
-    shown, its = marks.values(), f"that of {BEST} (95 %)"
+    shown = {row[0] for row in table.rows} if table.columns[0] == _MARK_COLUMN else set()
+    its = f"that of {names['it']} (95 %)"
     meanings = [
-        (BEST in shown, f"{BEST} highest validation accuracy{among}"),
-        (
-            CLOSE in shown,
-            f"{CLOSE} test accuracy not significantly different from {its}",
-        ),
-        (
-            BETTER in shown,
-            f"{BETTER} test accuracy significantly higher than {its}",
-        ),
+        (BEST in shown, f"{names[BEST]} highest validation accuracy{among}"),
+        (CLOSE in shown, f"{names[CLOSE]} test accuracy not significantly different from {its}"),
+        (BETTER in shown, f"{names[BETTER]} test accuracy significantly higher than {its}"),
         (any("±" in cell for row in table.rows for cell in row), "±: standard deviation"),
         ("95 % interval" in table.columns, "95 % interval: of each mean by itself"),
         ("map" in table.columns, "map: last feature map"),
