@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from convscope.config.compose import Composer
-from convscope.config.schema import FOREIGN, TrainConfig
+from convscope.config.schema import FOREIGN, TrainConfig, format_value
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
 from convscope.geometry import (
@@ -29,6 +29,7 @@ from convscope.geometry import (
 from convscope.geometry.graph import layer_shapes
 from convscope.geometry.layers import Mixing
 from convscope.networks import own_graph
+from convscope.networks.matching import matched_channels
 from convscope.runs.record import RunRecord
 from convscope.text import size
 
@@ -38,7 +39,8 @@ class Variant:
     """A config and the geometry that follows from it, computed without torch and without data.
 
     Attributes:
-        config: the composed config.
+        config: the composed config; with `match=macs` its channels are the scaled ones, or `match`
+            is null where nothing had to be scaled.
         overrides: the overrides that the user typed.
         facts: name, input shape and classes of the data set.
         graph: the network before the variant sets its convolutions.
@@ -111,13 +113,34 @@ def variant_of(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> V
     """Compute the variant of a config and a data set.
 
     Args:
-        config: the composed config.
+        config: the composed config, or that of a variant.
         overrides: the overrides that the user typed.
         facts: name, input shape and classes of the data set.
 
     Raises:
         GeometryError: a conv value is invalid.
     """
+    if config.match is None:
+        return _unmatched(config, overrides, facts)
+    base = config.model.matched_from or config.model.channels
+    model = replace(config.model, channels=base, matched_from=[])
+    own = _unmatched(replace(config, model=model, match=None), overrides, facts)
+    if own.convs is None or own.impossible is not None:
+        return own
+    model = replace(model, matched_from=base)
+    try:
+        channels = matched_channels(vars(model), facts.classes, facts.input_shape, own.convs)
+    except ImpossibleVariant as error:
+        refused = replace(config, model=model)
+        return replace(own, config=refused, geometry=None, impossible=error)
+    if channels == base:
+        return own
+    matched = replace(config, model=replace(model, channels=channels))
+    return _unmatched(matched, overrides, facts)
+
+
+def _unmatched(config: TrainConfig, overrides: Sequence[str], facts: Facts) -> Variant:
+    """Compute the variant of a config whose channels are those of the network."""
     model = vars(config.model)
     convs, geometry, impossible, pools = None, None, None, None
     try:
@@ -202,7 +225,7 @@ def network_name(model: Mapping[str, Any]) -> str:
     """Return a network in words: `channels 16-32-64`, `resnet18 of torchvision, pool blur`."""
     match model.get("network", "stack"):
         case "stack":
-            name = f"channels {'-'.join(map(str, model['channels']))}"
+            name = f"channels {format_value(model['channels'])}"
         case "torchvision":
             name = f"{model['name']} of torchvision"
         case "custom":
@@ -211,6 +234,9 @@ def network_name(model: Mapping[str, Any]) -> str:
             name = str(own)
     given = {key: model.get(key, usual) for key, usual in _USUAL.items()}
     others = [f"{key} {value}" for key, value in given.items() if value != _USUAL[key]]
+    if base := model.get("matched_from"):
+        scaled = f"channels {format_value(model['channels'])}, " * (not name.startswith("channels"))
+        others.append(f"{scaled}scaled from {format_value(base)} to equal MACs")
     return ", ".join([name, *others])
 
 

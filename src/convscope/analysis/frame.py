@@ -51,7 +51,7 @@ from convscope.geometry import (
 from convscope.metrics import METRICS, Network, geometric, of_network
 from convscope.runs.contradiction import find_contradiction
 from convscope.runs.directory import RunDirectory, UnreadableRun
-from convscope.runs.identity import EXCLUDED, config_values, identity
+from convscope.runs.identity import EXCLUDED, config_values, identity, without_seed
 from convscope.runs.pack import on_disk
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import runs_below
@@ -325,4 +325,4 @@ def _network_columns(record: RunRecord) -> Row:
 
 def group_of(config: Mapping[str, Any]) -> str:
     """Return 8 digits of the identity of a config without its seed."""
-    return identity({key: value for key, value in config.items() if key != "seed"})[:8]
+    return identity(without_seed(config))[:8]

@@ -1,4 +1,4 @@
-"""The split into training and validation images, the same in every run."""
+"""The split into training and validation images."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from numpy.typing import NDArray
 from convscope.data.datasets import validation_size
 from convscope.errors import UserError
 
-# Not the run's seed: runs with different seeds are validated on the same images.
 SPLIT_SEED = 20_240_229
+"""Of the split of every run that asks for no other: all are validated on the same images."""
 
 
 def stratified_split(
-    labels: NDArray[Any], fraction: float, key: str = "data.val_fraction"
+    labels: NDArray[Any],
+    fraction: float,
+    key: str = "data.val_fraction",
+    seed: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split the images of each class at random into two parts.
 
     Of a class with n images, `floor(n * fraction + 1/2)` go to the second part. They are drawn by
-    NumPy's `RandomState(SPLIT_SEED)`, whose stream never changes (NEP 19).
+    NumPy's `RandomState`, whose stream never changes (NEP 19).
 
     Args:
         labels: (N,) class of each image.
         fraction: Share of the second part, between 0 and 1.
         key: Name of `fraction` in error messages.
+        seed: Another split for each; None is that of `SPLIT_SEED`.
 
     Returns:
         Indices of the first and of the second part, each (n,), ascending.
@@ -33,7 +37,7 @@ def stratified_split(
     Raises:
         UserError: Either part would be empty, or the first would lack a class.
     """
-    random = np.random.RandomState(SPLIT_SEED)
+    random = np.random.RandomState(SPLIT_SEED if seed is None else seed)
     first: list[NDArray[np.int64]] = []
     second: list[NDArray[np.int64]] = []
     for label in np.unique(labels):

@@ -94,6 +94,17 @@ def _plain_group(group: Mapping[Any, Any], key: str) -> dict[str, object]:
     return plain
 
 
+def without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without what differs between the runs of a group.
+
+    That is the seed, and with `vary=split` the split that is drawn by it.
+    """
+    others = {key: value for key, value in config.items() if key != "seed"}
+    if config.get("vary") == "split":
+        others["data"] = {**config["data"], "split_seed": None}
+    return others
+
+
 def config_values(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded config by dotted key; a key that was added later has its default there."""
     values = dotted(config)

@@ -23,6 +23,7 @@ from convscope.errors import UserError
 from convscope.files import read_regular
 from convscope.geometry import conv_config, convs_from_config, parse_label
 from convscope.runs.directory import RunDirectory
+from convscope.runs.identity import is_as_before
 
 _GROUPS: dict[str, tuple[type, str]] = {
     "conv": (ConvConfig, "k3-s1-p1"),
@@ -32,7 +33,7 @@ _GROUPS: dict[str, tuple[type, str]] = {
     "trainer": (TrainerConfig, "default"),
 }
 """Schema of each group, and the choice that supplies keys which an older run lacks."""
-_RUN_KEYS = ("seed", "compile", "study", "output_dir")
+_RUN_KEYS = ("seed", "compile", "study", "output_dir", "match", "vary")
 """Top-level keys that an experiment takes from a run; the others concern the command."""
 _MAX_BYTES = 1_000_000
 
@@ -61,13 +62,19 @@ def preset(group: str, choice: str) -> dict[str, Any]:
     try:
         if group == "experiment":
             chosen = [{f"override /{name}": choice} for name in _GROUPS]
-            return {"defaults": chosen} | {key: config[key] for key in _RUN_KEYS}
+            keys = {key: config[key] for key in _RUN_KEYS if not is_as_before(key, config.get(key))}
+            return {"defaults": chosen} | keys
         schema, base = _GROUPS[group]
         known = {field.name for field in fields(schema)}
         values = {key: value for key, value in config[group].items() if key in known}
         if group == "conv" and "same" not in values["padding"]:
             # With `same`, the padding may have no value in pixels.
             values = conv_config(convs_from_config(values))
+        # What the run made of the other keys: match=macs and vary=split make it anew.
+        if matched_from := values.pop("matched_from", None):
+            values["channels"] = matched_from
+        if config.get("vary") == "split":
+            values.pop("split_seed", None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is not the config of a run: {as_typed(error)}") from error
     return {"defaults": [base, "_self_"]} | values

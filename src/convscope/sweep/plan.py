@@ -13,7 +13,7 @@ from convscope.errors import UserError
 from convscope.geometry import levels
 from convscope.runs.directory import RunDirectory
 from convscope.runs.history import History
-from convscope.runs.identity import EXCLUDED
+from convscope.runs.identity import EXCLUDED, without_seed
 from convscope.runs.record import RunRecord, current_record
 from convscope.training.record import is_final
 from convscope.training.request import RunRequest
@@ -116,8 +116,8 @@ def _settings(config: TrainConfig) -> dict[str, str]:
     """Return the config keys besides `conv` and `seed` that can change a result, as text."""
     return {
         key: format_value(value)
-        for key, value in dotted(asdict(config)).items()
-        if not key.startswith(("conv.", "seed", *EXCLUDED))
+        for key, value in dotted(without_seed(asdict(config))).items()
+        if not key.startswith(("conv.", "model.matched_from", *EXCLUDED))
     }
 
 

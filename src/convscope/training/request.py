@@ -13,7 +13,7 @@ from convscope.data.datasets import validation_size
 from convscope.errors import UserError
 from convscope.geometry import NetworkGeometry, convs_to_config, folder_label, without_defaults
 from convscope.runs.directory import RunDirectory, check_study_name, run_name
-from convscope.runs.identity import EXCLUDED, identity, one_spelling
+from convscope.runs.identity import EXCLUDED, identity, one_spelling, without_seed
 from convscope.training.schedule import StepPlan, limited, plan_steps
 from convscope.variant import Variant, variant_of
 
@@ -255,7 +255,9 @@ def _planned(
     from convscope.data.split import stratified_split
 
     config = variant.config
-    train_indices, val_indices = stratified_split(images.train_labels, config.data.val_fraction)
+    train_indices, val_indices = stratified_split(
+        images.train_labels, config.data.val_fraction, seed=config.data.split_seed
+    )
     steps = plan_steps(config.trainer, len(train_indices), config.data.batch_size)
     val_batches, test_batches = (
         limited(-(-count // config.data.batch_size), limit, f"trainer.limit_{part}_batches")
@@ -308,7 +310,7 @@ _SPELLED_IN_ONE_WAY = ("pool_after", "pool", "downsample")
 """Keys of a model whose values may differ though the network is the same."""
 _NAMED_OTHERWISE = (
     *("conv.", "data.name", "seed", "trainer.strategy", *EXCLUDED),
-    *("model.network", "model.name", "model.target"),
+    *("model.network", "model.name", "model.target", "model.matched_from"),
 )
 
 
@@ -317,7 +319,7 @@ def differences(config: TrainConfig, defaults: TrainConfig) -> list[str]:
 
     `=network` where it is no stack, then `key=value` for each value unlike the default.
     """
-    mine, theirs = dotted(asdict(config)), dotted(asdict(defaults))
+    mine, theirs = dotted(without_seed(asdict(config))), dotted(asdict(defaults))
     model = config.model
     network = (
         [] if model.network == "stack" else [f"={model.name or model.target or model.network}"]

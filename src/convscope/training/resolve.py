@@ -100,25 +100,34 @@ class RunResolver:
         self._facts = cache(dataset_facts)
         self._told: set[str] = set()
 
-    def prepare(self, jobs: Sequence[Sequence[str]]) -> list[Variant]:
+    def prepare(
+        self, jobs: Sequence[Sequence[str]], *, unmatched_too: bool = False
+    ) -> list[Variant]:
         """Compose and check the config of each job, without torch and without loading data.
 
         A job with `repeat=N` becomes N, with seeds from its own on.
+
+        Args:
+            jobs: the overrides of each job.
+            unmatched_too: whether a job with `match=macs` also becomes the same one without.
 
         Raises:
             UserError: a key, group or value that no run could have.
         """
         configs = [self._composer.compose(overrides) for overrides in jobs]
-        runs = sum(config.repeat for config in configs)
+        runs = sum(
+            config.repeat * (2 if unmatched_too and config.match else 1) for config in configs
+        )
         if runs > MAX_JOBS:
             raise UserError(
                 f"a sweep has at most {MAX_JOBS:,} runs, got {runs:,}"
                 f" ({len(configs):,} combinations with repeat={configs[0].repeat})"
             )
         return [
-            check(replace(used, seed=seed), _as_typed_for(overrides, used, seed), facts)
+            check(_with_seed(one, seed), _as_typed_for(typed, used, seed), facts)
             for overrides, config in zip(jobs, configs, strict=True)
             for used, facts in [self._fitted(overrides, config)]
+            for one, typed in _at_equal(used, overrides, unmatched_too)
             for seed in range(config.seed, config.seed + config.repeat)
         ]
 
@@ -183,8 +192,8 @@ class RunResolver:
         """Return the variant that the overrides ask for on the data set `name`."""
         others = [word for word in variant.overrides if not _DATA_CHOICE.match(word)]
         config = self._composer.compose([*others, f"data={name}", f"data.name={name}"])
-        seed, prune = variant.config.seed, variant.config.prune
-        return check(replace(config, seed=seed, prune=prune), variant.overrides)
+        seeded = _with_seed(config, variant.config.seed)
+        return check(replace(seeded, prune=variant.config.prune), variant.overrides)
 
     def _load(self, config: TrainConfig) -> Images:
         from convscope.data.sources import load
@@ -228,6 +237,25 @@ class RunResolver:
 def _chooses_data(overrides: Sequence[str]) -> bool:
     """Return whether the values of data may be others than those of data=auto."""
     return any(key_of(one) in ("data", "experiment") for one in overrides if one != "data=auto")
+
+
+def _with_seed(config: TrainConfig, seed: int) -> TrainConfig:
+    """Return the config with another seed, which is also that of its split with `vary=split`."""
+    data = replace(config.data, split_seed=seed) if config.vary == "split" else config.data
+    return replace(config, seed=seed, data=data)
+
+
+def _at_equal(
+    config: TrainConfig, overrides: Sequence[str], unmatched_too: bool
+) -> list[tuple[TrainConfig, Sequence[str]]]:
+    """Return a config with its overrides, behind those of equal channels where it is matched."""
+    if config.match is None or not unmatched_too:
+        return [(config, overrides)]
+    typed = [one for one in overrides if key_of(one) != "match"]
+    if len(typed) == len(overrides):
+        # An experiment has set it.
+        typed.append("match=null")
+    return [(replace(config, match=None), typed), (config, overrides)]
 
 
 def _as_typed_for(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
