@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pandas import DataFrame, Series
 
+from convscope.analysis.frame import by_setting, guests
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences_from
 
@@ -39,17 +40,18 @@ def variant_families(runs: DataFrame) -> list[Family]:
     """Return the settings in which more than one variant has a result."""
     several = runs["setting"].nunique() > 1
     return [
-        Family(str(setting) if several else "", members.assign(name=members["variant"]))
-        for setting, members in runs.groupby("setting", sort=False)
+        Family(setting if several else "", members.assign(name=members["variant"]))
+        for setting, members in by_setting(runs)
         if with_result(members)["group"].nunique() > 1
     ]
 
 
 def setting_families(runs: DataFrame) -> list[Family]:
     """Return the variants that have a result in more than one setting, on the same images."""
+    own = runs.drop(columns="matched_setting", errors="ignore")
     return [
         Family(str(variant), members.assign(name=members["setting"], setting=str(variant)))
-        for (variant, *_), members in runs.groupby(_SAME_IMAGES, sort=False, dropna=False)
+        for (variant, *_), members in own.groupby(_SAME_IMAGES, sort=False, dropna=False)
         if members["setting"].nunique() > 1 and with_result(members)["group"].nunique() > 1
     ]
 
@@ -151,15 +153,19 @@ class TopGroups(NamedTuple):
 
 
 def top_groups(runs: DataFrame) -> TopGroups:
-    """Return the leading groups of the finished runs; empty where no groups are compared."""
+    """Return the leading groups of the finished runs; empty where no groups are compared.
+
+    A group that is compared in two settings leads in its own only: see `frame.by_setting`.
+    """
     best: set[str] = set()
     not_different: set[str] = set()
     better: set[str] = set()
     for family in _disjoint_families(runs[runs["status"] == "finished"]):
         ranking = rank(family.runs)
-        best |= {*ranking.tied}
-        not_different |= {*ranking.not_different.index} - {*ranking.tied}
-        better |= {*ranking.better.index} - {*ranking.tied}
+        elsewhere = {*guests(family.runs)}
+        best |= {*ranking.tied} - elsewhere
+        not_different |= {*ranking.not_different.index} - {*ranking.tied} - elsewhere
+        better |= {*ranking.better.index} - {*ranking.tied} - elsewhere
     return TopGroups(frozenset(best), frozenset(not_different), frozenset(better))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pandas import DataFrame
 
+from convscope.analysis.frame import by_setting
 from convscope.analysis.pairwise import differences_from
 from convscope.config.schema import dotted, format_value
 from convscope.geometry import (
@@ -112,13 +113,11 @@ def _test_differences(
     one, other = first["group"].iloc[0], second["group"].iloc[0]
     if len(first) < 2 or len(second) < 2 or one == other:
         return {}, 0
-    both = runs["group"].isin([one, other])
-    settings = runs["setting"][both].unique()
-    if len(settings) == 1:
-        family = runs[runs["setting"] == settings[0]]
-    else:
+    families = (members for _, members in by_setting(runs))
+    family = next((some for some in families if {one, other} <= {*some["group"]}), None)
+    if family is None:
         # Two settings: the only pair is that of the two sides.
-        family = runs[both].assign(setting="")
+        family = runs[runs["group"].isin([one, other])].assign(setting="")
     tested: dict[str, dict[str, float]] = {}
     pairs = 0
     for metric in per_run():

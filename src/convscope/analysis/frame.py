@@ -9,6 +9,8 @@
 | `kernel_size, stride, …` | each of `geometry.FACTORS` in the first layer, height axis, pixels |
 | `kernel_size_level, …` | each factor's level in an analysis, as text: `3`, `5.3.3`, `half` |
 | `setting` | other keys that differ between the rows, not the seed: `lr 0.01, max_epochs 3` |
+| `matched_setting` | the setting of equal MACs that a run is compared in too, as its MACs are equal
+without scaling; only where runs were matched: see `by_setting` |
 | `label` | variant and setting, for people |
 | `dataset, fingerprint` | which images |
 | `train_images, val_images, test_images` | number used per epoch, per validation, in the test |
@@ -28,7 +30,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ from convscope.geometry import (
     variant_label,
 )
 from convscope.metrics import METRICS, Network, geometric, of_network
+from convscope.networks.matching import are_equal, reference_macs
 from convscope.runs.contradiction import find_contradiction
 from convscope.runs.directory import RunDirectory, UnreadableRun
 from convscope.runs.identity import EXCLUDED, config_values, identity, without_seed
@@ -76,9 +79,13 @@ _NO_SETTING = {
     *EXCLUDED,
 }
 """Config keys that cannot change a result, or whose column has another name."""
+_PLAIN = ("compile", "match", "vary")
+"""Top-level config keys that no other column has the name of."""
+_MATCHED_FROM, _SPLIT = "model.matched_from", "data.split_seed"
 _NETWORK = "model.fingerprint"
 """Column with a hash of a traced network's layers and of the file that it is from."""
-_LAST = ("command", "path", "fingerprint", "group", "record", "id")
+_OTHER = "matched_setting"
+_LAST = (_OTHER, "command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
 
@@ -169,14 +176,84 @@ def _copies_last(one: Row) -> tuple[object, ...]:
 
 def with_settings(table: DataFrame) -> DataFrame:
     """Return the table with the columns `setting` and `label`; they depend on all its rows."""
-    varied = _varied(table)
-    columns = [table[key].map(_text).radd(f"{short(key, varied)} ") for key in varied]
-    settings = [", ".join(texts) for texts in zip(*columns, strict=True)] or [""] * len(table)
+    compared = _as_compared(table)
+    varied = _varied(compared)
+
+    def settings_of(rows: DataFrame) -> list[str]:
+        columns = [rows[key].map(_text).radd(f"{short(key, varied)} ") for key in varied]
+        return [", ".join(texts) for texts in zip(*columns, strict=True)] or [""] * len(rows)
+
+    settings = settings_of(compared)
     labels = [
         f"{variant} ({setting})" if setting else variant
         for variant, setting in zip(table["variant"], settings, strict=True)
     ]
-    return table.assign(setting=settings, label=labels)
+    table = table.assign(setting=settings, label=labels).drop(columns=_OTHER, errors="ignore")
+    if "match" not in varied:
+        return table
+    matched = table["match"].notna()
+    wanted = {name: _reference(runs) for name, runs in table[matched].groupby("setting")}
+    others = [
+        name if not scaled and name in wanted and are_equal(macs, wanted[name]) else None
+        for name, scaled, macs in zip(
+            settings_of(compared.assign(match="macs")), matched, table["macs"], strict=True
+        )
+    ]
+    return table.assign(**{_OTHER: others})
+
+
+def by_setting(runs: DataFrame) -> Iterator[tuple[str, DataFrame]]:
+    """Yield each setting with the runs that are compared in it.
+
+    Where runs were matched by `match=macs`, these are also the runs that had the MACs of the
+    reference without scaling; their `matched_setting` is that setting.
+
+    Args:
+        runs: table from `frame`, or groups of it.
+    """
+    if _OTHER in runs:
+        also = runs[runs[_OTHER].notna() & (runs[_OTHER] != runs["setting"])]
+        own = runs.assign(**{_OTHER: runs[_OTHER].where(runs[_OTHER] == runs["setting"])})
+        runs = pd.concat([own, also.assign(setting=also[_OTHER])])
+    for setting, members in runs.groupby("setting", sort=False):
+        yield str(setting), members
+
+
+def guests(runs: DataFrame) -> list[str]:
+    """Return the groups that are compared in this setting too, besides their own.
+
+    Args:
+        runs: of one setting, from `by_setting`.
+    """
+    return list(runs["group"][runs[_OTHER].notna()].unique()) if _OTHER in runs else []
+
+
+def _as_compared(table: DataFrame) -> DataFrame:
+    """Return the table with what runs are compared by.
+
+    The channels are those before `match=macs` scaled them; the split is none of its own where it
+    varies with the seed.
+    """
+    if not {"match", "vary", _SPLIT, _MATCHED_FROM, "model.channels"} <= {*table.columns}:
+        return table
+    matched = table["match"].notna()
+    return table.assign(
+        **{
+            "match": table["match"].fillna("null"),
+            "model.channels": table["model.channels"].where(~matched, table[_MATCHED_FROM]),
+            _SPLIT: table[_SPLIT].where(table["vary"].isna()),
+        }
+    )
+
+
+def _reference(runs: DataFrame) -> int:
+    """Return the MACs that the matched runs of a setting have within 5 %; 0 where not known."""
+    for record in runs["record"]:
+        model, shape = record.config["model"], record.dataset["input_shape"]
+        if shape is not None and "classes" in record.dataset:
+            base = {**model, "channels": model["matched_from"]}
+            return reference_macs(base, len(record.dataset["classes"]), tuple(shape)) or 0
+    return 0
 
 
 def results_first(table: DataFrame) -> DataFrame:
@@ -189,8 +266,12 @@ def results_first(table: DataFrame) -> DataFrame:
 
 def setting_keys(table: DataFrame) -> list[str]:
     """Return the columns that make two runs of one variant and seed different runs."""
-    config = [key for key in table.columns if "." in key or key == "compile"]
+    config = [key for key in table.columns if "." in key or key in _PLAIN]
     keys = [key for key in ("dataset", "fingerprint", *config) if key in table]
+    if _MATCHED_FROM in keys:
+        keys.remove(_MATCHED_FROM)
+    if _SPLIT in keys and (table["vary"] == "split").all():
+        keys.remove(_SPLIT)
     if _NETWORK in keys:
         model = [key for key in keys if key.startswith("model.") and key != _NETWORK]
         networks = table.groupby([*keys[:2], *model], dropna=False)[_NETWORK].nunique(dropna=False)
@@ -239,7 +320,7 @@ def _config_columns(record: RunRecord) -> Row:
     for key, value in config_values(record.config).items():
         if key not in _NO_SETTING:
             # A top-level key of another version must not replace a column of the same name.
-            name = key if "." in key or key == "compile" else f"{TOP_LEVEL}{key}"
+            name = key if "." in key or key in _PLAIN else f"{TOP_LEVEL}{key}"
             columns[name] = format_value(value) if isinstance(value, list) else value
     return columns
 

@@ -91,7 +91,10 @@ def _variant(name: re.Match[str], runs: DataFrame) -> DataFrame:
     found = of_variant
     if name["setting"]:
         asked = set(name["setting"].split(", "))
-        found = of_variant[[asked <= set(one.split(", ")) for one in of_variant["setting"]]]
+        columns = of_variant.filter(["setting", "matched_setting"]).fillna("")
+        found = of_variant[
+            [any(asked <= {*one.split(", ")} for one in row) for row in columns.to_numpy()]
+        ]
     if found.empty:
         raise UserError(
             f"{name[0]} is no run, and no variant that has been trained"

@@ -71,7 +71,7 @@ def matched_channels(
 
     All channels are multiplied by one factor, at most `MOST_TIMES`, and rounded to whole numbers,
     at least 1. The factor that comes nearest is taken; if that is not within 5 %, single layers get
-    one channel more or less. The channels are unchanged where the MACs are equal within 5 % already.
+    one channel more or less. They are unchanged where the MACs are equal within 5 % already.
 
     Args:
         model: values of the `model` config, with the channels before any scaling.

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
+from convscope.analysis.frame import by_setting
 from convscope.analysis.groups import grouped
 from convscope.errors import UserError
 
@@ -27,14 +28,13 @@ def one_setting(runs: DataFrame, setting: str | None) -> tuple[DataFrame, str]:
     """
     if runs.empty:
         raise UserError("there are no runs to draw")
-    settings = sorted(runs["setting"].unique())
+    settings = dict(by_setting(runs))
     if setting is None:
-        finished = (runs["status"] == "finished").groupby(runs["setting"], sort=False).sum()
-        setting = str(finished.idxmax())
+        setting = max(settings, key=lambda one: (settings[one]["status"] == "finished").sum())
     if setting not in settings:
-        raise UserError(f"setting must be one of {'; '.join(settings)}, got {setting}")
+        raise UserError(f"setting must be one of {'; '.join(sorted(settings))}, got {setting}")
     which = f"{setting} (one of {len(settings)} settings)" if len(settings) > 1 else ""
-    return runs[runs["setting"] == setting], which
+    return settings[setting], which
 
 
 def split_by_setting(groups: DataFrame) -> list[tuple[str, DataFrame]]:
@@ -42,11 +42,11 @@ def split_by_setting(groups: DataFrame) -> list[tuple[str, DataFrame]]:
 
     Settings with one group are combined as `SINGLE`, which comes last.
     """
-    by_setting = [(str(name), part) for name, part in groups.groupby("setting", sort=False)]
-    if len(by_setting) == 1:
+    parts = list(by_setting(groups))
+    if len(parts) == 1:
         return [("", groups)]
-    several = [(name, part) for name, part in by_setting if len(part) > 1]
-    single = [part for _, part in by_setting if len(part) == 1]
+    several = [(name, part) for name, part in parts if len(part) > 1]
+    single = [part for _, part in parts if len(part) == 1]
     ordered = sorted(several, key=lambda part: (-len(part[1]), part[0]))
     return [*ordered, (SINGLE, pd.concat(single))] if single else ordered
 

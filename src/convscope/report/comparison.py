@@ -33,7 +33,10 @@ _MARK_COLUMN = "<"
 MOST_STUDIES = 3
 """Largest number of studies that are listed by name."""
 _LONG = 40
-_PARTS = {"dataset": "data", "test_images": "data", "compile": "trainer"}
+_PARTS = {"dataset": "data", "test_images": "data", "compile": "trainer"} | {
+    "match": "model",
+    "vary": "data",
+}
 """Part of the config under which a top-level key is listed."""
 _MACHINE = ("device", "threads", "torch")
 _UNTOLD = ("study", "fingerprint", "model.fingerprint")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 
 from pandas import DataFrame
 
 from convscope.analysis import findings
 from convscope.analysis.findings import sentences
+from convscope.analysis.frame import by_setting
 from convscope.plots import FIGURES
 from convscope.report.comparison import (
     BEST,
@@ -50,9 +52,8 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
         command: command line that writes the report; None if a program does.
     """
     # By setting; the first sentence names the best variant.
-    summaries = {
-        str(name): sentences(findings.summarize(part)) for name, part in runs.groupby("setting")
-    }
+    settings = dict(sorted(by_setting(runs), key=itemgetter(0)))
+    summaries = {name: sentences(findings.summarize(part)) for name, part in settings.items()}
     measured = [
         *sentences(findings.describe_methods(runs)),
         *(f"All runs share {name}: {text}." for name, text in shared_facts(runs).pairs),
@@ -62,7 +63,7 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
         Section("Variants", _listing(runs)),
         Section("Without a result", _bullets(without_result(runs))),
         Section("Not read", _bullets(one.reason for one in unreadable)),
-        *_figures(runs, summaries),
+        *_figures(runs, settings, summaries),
         Section("How it was measured", _bullets(measured)),
         Section("What to keep in mind", _bullets(sentences(findings.caveats(runs)))),
         *_commands(runs, command),
@@ -94,18 +95,18 @@ def _in_short(runs: DataFrame, summaries: Mapping[str, Sequence[str]]) -> tuple[
     return Paragraph(first, is_answer=True), *_bullets(others)
 
 
-def _figures(runs: DataFrame, summaries: Mapping[str, Sequence[str]]) -> Iterator[Section]:
+def _figures(
+    runs: DataFrame, settings: Mapping[str, DataFrame], summaries: Mapping[str, Sequence[str]]
+) -> Iterator[Section]:
     """Yield a section per setting with several variants, or one section for a single setting."""
-    counts = runs.groupby("setting")["group"].nunique()
-    several = counts[counts > 1].sort_values(ascending=False, kind="stable").index
-    if len(several) == 0 or len(counts) == 1:
+    counts = {setting: part["group"].nunique() for setting, part in settings.items()}
+    several = sorted((one for one in counts if counts[one] > 1), key=lambda one: -counts[one])
+    if not several or len(counts) == 1:
         yield Section("Figures", drawings(runs, ""))
         return
     for number, setting in enumerate(several[:MOST_SETTINGS], start=1):
-        part = runs[runs["setting"] == setting]
-        yield Section(
-            f"With {setting}", (*_bullets(summaries[setting]), *drawings(part, f"-{number}"))
-        )
+        drawn = drawings(settings[setting], f"-{number}")
+        yield Section(f"With {setting}", (*_bullets(summaries[setting]), *drawn))
     others = len(counts) - min(len(several), MOST_SETTINGS)
     if others:
         left = f"{counted(others, 'more setting')}, of fewer variants: see the table."

@@ -45,7 +45,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     # All jobs set the same keys.
     refuse_search(jobs[0])
     resolver = RunResolver(executor.hardware, executor.in_process)
-    checked = resolver.prepare(jobs)
+    checked = resolver.prepare(jobs, unmatched_too=True)
     for one in checked:
         check_devices(one.config)
         check_latency(one.config, executor)
