@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import combinations, islice, product
 from math import lcm
 from typing import Any
 
@@ -17,6 +18,8 @@ TOLERANCE = 0.05
 """Largest relative difference of MACs that are called equal."""
 MOST_TIMES = 16
 """Largest factor on the channels: a wider network has other limits than its convolutions."""
+_MOST_CHANGES = 1_000
+"""Most ways to change single layers that are tried; all of up to 6 layers."""
 _STACK = ConvSpec(kernel_size=(3, 3), stride=(1, 1), padding=symmetric((1, 1)))
 """The convolutions of configs/conv/k3-s1-p1.yaml, which a stack has by default."""
 
@@ -101,12 +104,9 @@ def matched_channels(
 
     if error(base) <= TOLERANCE:
         return base
-    best = rounded = min(_around(base, macs, reference), key=error)
-    while error(best) > TOLERANCE:
-        nearer = min(_one_changed(best, rounded), key=error)
-        if error(nearer) >= error(best):
-            break
-        best = nearer
+    best = min(_around(base, macs, reference), key=error)
+    if error(best) > TOLERANCE:
+        best = min(islice(_by_one(best, base), _MOST_CHANGES), key=error)
     if error(best) > TOLERANCE:
         raise ImpossibleVariant(
             f"match=macs: no channels up to {MOST_TIMES} times {'-'.join(map(str, base))} give it"
@@ -137,9 +137,13 @@ def _around(
     yield from (scaled(low), scaled(high))
 
 
-def _one_changed(channels: Sequence[int], rounded: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the channels with one layer changed by one, to at most one beside `rounded`."""
-    for layer, width in enumerate(channels):
-        for other in (width - 1, width + 1):
-            if other > 0 and abs(other - rounded[layer]) <= 1:
-                yield [*channels[:layer], other, *channels[layer + 1 :]]
+def _by_one(channels: Sequence[int], base: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the channels, then those with one channel more or less in one layer, in two, …."""
+    for number in range(len(channels) + 1):
+        for layers in combinations(range(len(channels)), number):
+            for steps in product((-1, 1), repeat=number):
+                changed = list(channels)
+                for layer, step in zip(layers, steps, strict=True):
+                    changed[layer] += step
+                if all(1 <= n <= MOST_TIMES * m for n, m in zip(changed, base, strict=True)):
+                    yield changed

@@ -23,6 +23,7 @@ from convscope.geometry import (
     variant_label,
 )
 from convscope.networks import own_graph
+from convscope.networks.matching import are_equal, reference_macs
 from convscope.runs.record import RunRecord
 from convscope.runs.usage import data_usage
 from convscope.text import shorten
@@ -115,6 +116,17 @@ def _of_geometry(record: RunRecord) -> Iterator[str]:
     for key, total in (("params", geometry.params), ("macs", geometry.macs)):
         if getattr(record, key) != total:
             yield _mismatch(key, getattr(record, key), "its layers", total)
+    if record.config.get("match") is not None:
+        yield from _of_matching(record, geometry.macs)
+
+
+def _of_matching(record: RunRecord, macs: int) -> Iterator[str]:
+    """Compare the MACs of a run with `match=macs` with those of the reference."""
+    model, classes = record.config["model"], len(record.dataset["classes"])
+    base = {**model, "channels": model["matched_from"]}
+    reference = reference_macs(base, classes, tuple(record.dataset["input_shape"]))
+    if reference is None or not are_equal(macs, reference):
+        yield f"match is macs, and it has {macs} MACs where the reference has {reference}"
 
 
 def _expected(record: RunRecord, convs: tuple[ConvSpec, ...]) -> Expected:

@@ -29,6 +29,7 @@ from convscope.analysis.citations import SIMULTANEOUS, TESTS, WILSON
 from convscope.analysis.findings.caveats import speed_caveats
 from convscope.analysis.findings.diagnostics import summarize_diagnostics
 from convscope.analysis.findings.effects import summarize_effects
+from convscope.analysis.findings.fairness import summarize_matched
 from convscope.analysis.findings.finding import (
     BEST,
     Finding,
@@ -77,7 +78,7 @@ def summarize(runs: DataFrame) -> list[Finding]:
         return [Finding("no_result", (), "No run with a test accuracy has finished.")]
     if runs["setting"].nunique() > 1:
         compared = [found for comparison in _comparisons(runs) for found in comparison]
-        return [*compared, *_not_compared(runs)]
+        return [*summarize_matched(runs), *compared, *_not_compared(runs)]
     families = variant_families(runs)
     return list(_of_variants(families[0]) if families else _only_variant(grouped(runs)))
 
@@ -88,7 +89,7 @@ def headlines(runs: DataFrame) -> list[Finding]:
     Args:
         runs: table from `frame`.
     """
-    return [*map(next, _comparisons(runs)), *_not_compared(runs)]
+    return [*summarize_matched(runs), *map(next, _comparisons(runs)), *_not_compared(runs)]
 
 
 def _comparisons(runs: DataFrame) -> Iterator[Iterator[Finding]]:
