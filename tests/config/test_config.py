@@ -66,6 +66,7 @@ REGISTERED: dict[tuple[type, str], object] = {
     (ModelConfig, "pool_padding"): 0,
     (ModelConfig, "pool"): "max",
     (ModelConfig, "downsample"): "conv",
+    (ModelConfig, "matched_from"): [],
 }
 """Values that a preset need not give: keys that presets of users and older runs lack."""
 

@@ -36,6 +36,17 @@ def test_split_is_the_same_always() -> None:
     assert stratified_split(labels, 0.2)[1].tolist() == expected
 
 
+def test_a_seed_draws_another_split_of_the_same_sizes() -> None:
+    usual, *others = (stratified_split(LABELS, 0.1, seed=seed)[1] for seed in (None, 0, 1))
+    assert len({tuple(val) for val in (usual, *others)}) == 3
+    for val in others:
+        assert np.bincount(LABELS[val]).tolist() == [10, 6, 1]
+    labels = np.repeat([0, 1], 10)
+    random = np.random.RandomState(7)
+    expected = sorted([*random.permutation(10)[:2], *(10 + random.permutation(10)[:2])])
+    assert stratified_split(labels, 0.2, seed=7)[1].tolist() == expected
+
+
 def test_nothing_left_is_an_error() -> None:
     with pytest.raises(UserError, match="data.val_fraction must select at least one image"):
         stratified_split(np.repeat([0, 1], 4), 0.1)

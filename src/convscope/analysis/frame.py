@@ -239,9 +239,9 @@ def _as_compared(table: DataFrame) -> DataFrame:
     matched = table["match"].notna()
     return table.assign(
         **{
-            "match": table["match"].fillna("null"),
+            **{key: table[key].astype(object).fillna("null") for key in ("match", "vary")},
             "model.channels": table["model.channels"].where(~matched, table[_MATCHED_FROM]),
-            _SPLIT: table[_SPLIT].where(table["vary"].isna()),
+            _SPLIT: table[_SPLIT].where(table["vary"].isna()).astype(object).fillna("null"),
         }
     )
 

@@ -85,7 +85,7 @@ class DataConfig:
     batch_size: Annotated[int, Meta(ge=1, le=MAX_COUNT)]
     """Training images per optimizer step, over all devices."""
     val_fraction: Annotated[float, Meta(gt=0, lt=1)]
-    """Share of each class's training images used for validation."""
+    """Share of each class's training images used for validation, the same ones in every run."""
     image_size: Annotated[int | None, Meta(ge=1, le=4_096)]
     """Side in pixels to which image_folder scales and crops; null requires images of one size."""
     flip: bool
@@ -98,9 +98,8 @@ class DataConfig:
     """Largest shift of a training image in pixels, either way on both axes; 0 is none."""
     cutout: Annotated[int, Meta(ge=0, le=4_096)]
     """Side in pixels of a square blanked in each training image; 0 is none."""
-    split_seed: Annotated[int | None, Meta(ge=0, le=MAX_SEED), AddedLater(None)] = None
-    """Seed of another split into training and validation images; null is the same split in every
-    run."""
+    split_seed: Annotated[int | None, Meta(ge=0, le=MAX_SEED), AddedLater(None)]
+    """Seed of another split into training and validation images than that of every run, null."""
 
 
 @dataclass
@@ -134,8 +133,8 @@ class ModelConfig:
     downsample: Annotated[str, one_of("conv", "blur"), AddedLater("conv")] = "conv"
     """What subsamples at the stride of a varied conv layer: conv, the layer; blur, a blur after the
     layer at stride 1, its batch norm and activation."""
-    # The channels that match=macs has scaled. No docstring: --help lists what can be typed.
     matched_from: Annotated[list[int], AddedLater([])] = field(default_factory=list)
+    """Channels before match=macs scaled them; recorded by it, not to be typed."""
 
 
 @dataclass
@@ -234,11 +233,11 @@ class TrainConfig:
     """TensorBoard tag of the metric that a search optimises, or a list of tags: a Pareto front."""
     trials: Annotated[int, Meta(ge=1, le=MAX_COUNT)]
     """Number of variants that a search tries, including those already in its study."""
-    match: Annotated[str | None, one_of("macs"), AddedLater(None)] = None
+    match: Annotated[str | None, one_of("macs"), AddedLater(None)]
     """macs scales model.channels so that a variant has the MACs of the reference, the network with
     no key of conv set, within 5 %; a sweep then trains every variant at equal channels and at equal
     MACs. null scales nothing."""
-    vary: Annotated[str | None, one_of("split"), AddedLater(None)] = None
+    vary: Annotated[str | None, one_of("split"), AddedLater(None)]
     """split draws the validation images of each run by its seed, the same for all variants of that
     seed; null validates all runs on the same images."""
 
