@@ -102,6 +102,13 @@ def percent(part: float | None) -> str:
     return MISSING if part is None else f"{100 * part:.2f} %"
 
 
+def p_text(p_value: float | None) -> str:
+    """Return a p-value in three decimals, `<0.001` if it is smaller; a dash for None."""
+    if p_value is None:
+        return MISSING
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def percent_range(low: float, high: float) -> str:
     """Return an accuracy's interval, `98.71 to 98.93 %`, clipped to 0 and 100 %."""
     return f"{100 * max(low, 0):.2f} to {percent(min(high, 1))}"

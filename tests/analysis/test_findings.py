@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from convscope.analysis import findings
 from convscope.analysis.choice import top_groups
+from convscope.analysis.equivalence import judge
 from convscope.analysis.frame import with_settings
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences
@@ -91,8 +92,9 @@ def test_without_a_validation_accuracy_the_choice_is_said_to_be_too_high(make_ru
     assert first.startswith("k5-s1-p2 has the highest test accuracy of 3 variants, 98.00 %: 98.00")
     assert second == (
         "Validation accuracies are missing, so it was chosen by the very accuracy that is "
-        "reported: the highest of several is too high by chance."
-    )
+        "reported: the highest of several is too high by chance, here by under 0.01 points "
+        "(bootstrap over seeds)."
+    ), "the nearest other is 0.9 points lower, and seeds differ by 0.1"
 
 
 def test_all_of_a_tie_are_named(make_runs: Runs) -> None:
@@ -102,7 +104,7 @@ def test_all_of_a_tie_are_named(make_runs: Runs) -> None:
         "98.00 %. Of these, k3-s1-p1 takes the fewest MACs: its test accuracy is 98.00 % over 3 "
     )
     assert said[1].startswith(
-        "Not significantly different from it (95 %): k5-s1-p2 (98.00 %) and k7-s1-p3 (98.00 %). "
+        "Not significantly different from it (95 %): k5-s1-p2 (98.00 %) and k7-s1-p3 (98.00 %)."
     )
     runs = make_runs({(3, 1, p): [0.97, 0.98] for p in ("half", "full")}).assign(macs=7.0)
     assert "Of these, k3-s1-p1 is listed first: its test accuracy" in summarize(runs)[0]
@@ -134,12 +136,17 @@ def test_shares_that_would_exceed_100_percent_are_not_given(make_runs: Runs) -> 
 def test_what_does_not_differ_significantly_and_what_of_that_is_cheaper(make_runs: Runs) -> None:
     runs = make_runs({**THREE, (7, 2, "half"): [0.9787, 0.9797, 0.9807]})
     runs.loc[runs["variant"] == "k7-s2-p3", "train_samples_per_sec"] = 90_000.0
-    _, margins, alike, bargain, *_ = summarize(runs)
+    _, margins, alike, bargain, undecided, power, *_ = summarize(runs)
     assert margins.startswith("In test accuracy it is significantly better than 2 of the 3 others:")
-    # q(0.95; 4, 8) = 4.529.
-    assert alike == (
-        "Not significantly different from it (95 %): k7-s2-p3 (97.97 %). A significant difference "
-        "would have to exceed 0.26 points: these may differ by less."
+    assert alike == "Not significantly different from it (95 %): k7-s2-p3 (97.97 %)."
+    assert undecided == (
+        "It is undecided whether k7-s2-p3 is equivalent to k5-s1-p2 within 0.1 points (two "
+        "one-sided tests, 5 %)."
+    )
+    # q(0.95; 4, 8) = 4.529, and 0.26 points are just significant; 0.34 are so in 80 % of studies.
+    assert power.startswith(
+        "At the spread seen here, this study had an 80 % chance to show a true difference of 0.34 "
+        "points from k5-s1-p2; a difference of 0.1 points needs "
     )
     assert bargain == (
         "Of these, k7-s2-p3 takes the fewest MACs (957,120, 7 % of k5-s1-p2's) and trains 4.5 "
@@ -156,11 +163,14 @@ def test_the_least_significant_difference_is_that_of_each_pair(make_runs: Runs) 
             (7, 1, "half"): [0.955, 0.975, 0.995],
         }
     )
-    halves = differences(runs).assign(half=lambda of: 100 * (of["high"] - of["difference"]))
-    of_best = halves[halves[["first", "second"]].eq(runs["group"].iloc[0]).any(axis=1)]["half"]
-    assert of_best.max() > 1.2 * of_best.min()
-    (alike,) = (text for text in summarize(runs) if text.startswith("Not significantly different"))
-    assert f"exceed {of_best.min():.2f} to {of_best.max():.2f} points (by pair):" in alike
+    pairs = judge(differences(runs), runs)
+    is_of_best = pairs[["first", "second"]].eq(runs["group"].iloc[0]).any(axis=1)
+    halves = 100 * (pairs["high"] - pairs["difference"])[is_of_best]
+    assert halves.max() > 1.2 * halves.min()
+    of_best = 100 * pairs["detectable"][is_of_best]
+    assert (of_best > halves).all(), "what is just significant is so in half of the studies"
+    (power,) = (text for text in summarize(runs) if text.startswith("At the spread seen here"))
+    assert f"true difference of {of_best.min():.2f} to {of_best.max():.2f} points from" in power
 
 
 @pytest.mark.parametrize(
@@ -196,7 +206,7 @@ def test_a_speed_is_higher_only_where_the_test_says_so(
 def test_nothing_is_better_where_nothing_differs(make_runs: Runs) -> None:
     said = summarize(make_runs({(k, 1, 0): [0.97 + 0.0001 * k, 0.98, 0.99] for k in (1, 3, 5)}))
     assert said[1].startswith(
-        "Not significantly different from it (95 %): k3-s1-p0 (98.01 %) and k1-s1-p0 (98.00 %). A "
+        "Not significantly different from it (95 %): k3-s1-p0 (98.01 %) and k1-s1-p0 (98.00 %)."
     )
     assert not any("better" in sentence for sentence in said)
     assert "No significant effect (F test, 5 %): kernel size." in said
@@ -516,6 +526,9 @@ def test_a_finding_has_the_values_of_its_sentence(make_runs: Runs) -> None:
         ("not_different", ("k7-s2-p3", "k5-s1-p2"), True),
         ("cheaper", ("k7-s2-p3", "k5-s1-p2"), True),
         ("faster", ("k7-s2-p3", "k5-s1-p2"), False),
+        ("undecided", ("k7-s2-p3", "k5-s1-p2"), True),
+        ("detectable", ("k7-s2-p3", "k5-s1-p2"), True),
+        ("seeds_needed", ("k7-s2-p3", "k5-s1-p2"), False),
         ("pareto_front", ("k3-s2-p1", "k7-s2-p3", "k5-s1-p2"), True),
         ("variance", ("variants",), True),
         ("variance", ("seeds",), False),

@@ -407,13 +407,13 @@ def test_diff(compare: Compare, study: Path) -> None:
     differing = rows(done(compare("diff", first, second, "--format", "json")))
     assert differing[0]["part"] == "result"
     untested = dict.fromkeys(
-        ("first_std", "second_std", "difference", "low", "high", "p_value"), None
+        ("first_std", "second_std", "difference", "low", "high", "p_value", "error"), None
     )
     stride = {"part": "config", "key": "conv.stride", "first": "1", "second": "2"}
     assert stride | untested in differing
     table = done(compare("diff", first, second, "--format", "csv")).splitlines()
     assert table[0].startswith("part,key,first,second,")
-    assert "config,conv.stride,1,2,,,,,," in table
+    assert "config,conv.stride,1,2,,,,,,," in table
     assert "| config | conv.stride | 1 | 2 |  |" in done(
         compare("diff", first, second, "--format", "markdown")
     )
@@ -431,8 +431,17 @@ def test_a_diff_of_variants_begins_with_their_means_and_the_difference(
             "first k3-s1-p1, 3 runs of strides",
             "second k3-s2-p1, 3 runs of strides",
         ]
-        assert lines[3] == "first second difference 95 % interval p"
-        assert lines[5] == (
+        said = f"{low:+.2f} to {high:+.2f} points, p <0.001 (both adjusted for 3 pairs)"
+        assert lines[4] == (
+            "- Test accuracy: first 97.00 ± 0.10 %, second 98.00 ± 0.10 %. Difference +1.00 points,"
+            f" 95 % interval {said}: significant."
+        )
+        # Each run of the second is above each of the first; what differs is not equivalent.
+        assert lines[5].startswith(
+            "- A run of the second is more accurate than one of the first in 100 %"
+        )
+        assert lines[7] == "first second difference 95 % interval p"
+        assert lines[9] == (
             "result test_accuracy 97.00 ± 0.10 % 98.00 ± 0.10 %"
             f" +1.00 points {low:+.2f} to {high:+.2f} points <0.001"
         )

@@ -128,6 +128,95 @@ SOURCES = {
         pages="52--64",
         doi="10.1080/01621459.1961.10482090",
     ),
+    "schuirmann1987": _article(
+        "two one-sided tests of equivalence",
+        "Journal of Pharmacokinetics and Biopharmaceutics",
+        author="Schuirmann, Donald J.",
+        title="A Comparison of the Two One-Sided Tests Procedure and the Power Approach for"
+        " Assessing the Equivalence of Average Bioavailability",
+        year="1987",
+        volume="15",
+        number="6",
+        pages="657--680",
+        doi="10.1007/BF01068419",
+    ),
+    "lakens2017": _article(
+        "tests of equivalence beside tests of difference",
+        "Social Psychological and Personality Science",
+        author='Lakens, Dani{\\"e}l',
+        title="Equivalence Tests: A Practical Primer for $t$ Tests, Correlations, and"
+        " Meta-Analyses",
+        year="2017",
+        volume="8",
+        number="4",
+        pages="355--362",
+        doi="10.1177/1948550617697177",
+    ),
+    "efron1983": _article(
+        "the optimism of a choice, by the bootstrap",
+        _JASA,
+        author="Efron, Bradley",
+        title="Estimating the Error Rate of a Prediction Rule: Improvement on Cross-Validation",
+        year="1983",
+        volume="78",
+        number="382",
+        pages="316--331",
+        doi="10.1080/01621459.1983.10477973",
+    ),
+    "mollersen2023": Source(
+        "the best of many results on one test set is too high",
+        "misc",
+        {
+            "author": "M{\\o}llersen, Kajsa and Holsb{\\o}, Einar",
+            "title": "Accounting for Multiplicity in Machine Learning Benchmark Performance",
+            "year": "2023",
+            "eprint": "2303.07272",
+            "archiveprefix": "arXiv",
+        },
+    ),
+    "piepho2004": _article(
+        "letters that show which means are significantly different",
+        "Journal of Computational and Graphical Statistics",
+        author="Piepho, Hans-Peter",
+        title="An Algorithm for a Letter-Based Representation of All-Pairwise Comparisons",
+        year="2004",
+        volume="13",
+        number="2",
+        pages="456--466",
+        doi="10.1198/1061860043515",
+    ),
+    "mann1947": _article(
+        "the probability that a run of one variant is better than one of another",
+        "The Annals of Mathematical Statistics",
+        author="Mann, H. B. and Whitney, D. R.",
+        title="On a Test of Whether One of Two Random Variables is Stochastically Larger than the"
+        " Other",
+        year="1947",
+        volume="18",
+        number="1",
+        pages="50--60",
+        doi="10.1214/aoms/1177730491",
+    ),
+    "bouthillier2021": _talk(
+        "0.75 as the mark of a meaningful improvement",
+        _MLSYS,
+        author="Bouthillier, Xavier and others",
+        title="Accounting for Variance in Machine Learning Benchmarks",
+        year="2021",
+        volume="3",
+    ),
+    "mcnemar1947": _article(
+        "the test of two networks on the same images",
+        "Psychometrika",
+        author="McNemar, Quinn",
+        title="Note on the Sampling Error of the Difference between Correlated Proportions or"
+        " Percentages",
+        year="1947",
+        volume="12",
+        number="2",
+        pages="153--157",
+        doi="10.1007/BF02295996",
+    ),
     "wilson1927": _article(
         "the interval of an accuracy over samples of test images",
         _JASA,
@@ -290,6 +379,11 @@ UNEQUAL_VARIANCES = ("games1976", "welch1938", "bartlett1937", "bancroft1964")
 TESTS = {TUKEY: _ALL_PAIRS, GAMES_HOWELL: _ALL_PAIRS + UNEQUAL_VARIANCES}
 """Sources of the tests of pairs, by `method` of `pairwise.differences`."""
 TYPE_II = ("yates1934", "langsrud2003")
+EQUIVALENCE = ("schuirmann1987", "lakens2017")
+LETTERS = ("piepho2004",)
+BETTER_RUN = ("mann1947", "bouthillier2021")
+MCNEMAR = ("mcnemar1947",)
+OPTIMISM = ("efron1983", "mollersen2023")
 WILSON = ("wilson1927", "brown2001")
 SIMULTANEOUS = ("dunn1961",)
 DIAGNOSTICS = {

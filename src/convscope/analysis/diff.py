@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
+from convscope.analysis.equivalence import MARGIN, judge
 from convscope.analysis.frame import by_setting
 from convscope.analysis.pairwise import differences_from
 from convscope.config.schema import dotted, format_value
@@ -29,6 +30,7 @@ from convscope.text import MISSING, size
 
 Part = Literal["result", "config", "geometry", "environment"]
 Plain = str | int | float | bool | None
+ACCURACY = "test_accuracy"
 _MOST_VALUES = 3
 _SEED = re.compile(r" seed=\d+(?= |$)")
 _TIMES = (
@@ -51,6 +53,7 @@ class DiffRow:
         difference: second mean minus first, if both sides have two finished runs or more.
         low, high: simultaneous 95 % confidence interval of the difference.
         p_value: of the difference, adjusted for all pairs of variants.
+        error: standard error of the difference.
     """
 
     part: Part
@@ -63,6 +66,7 @@ class DiffRow:
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
+    error: float | None = None
 
     @property
     def differs(self) -> bool:
@@ -79,15 +83,22 @@ class Comparison:
         rows: all values, including equal ones, in the order result, config, geometry, environment.
         pairs: number of pairs of variants for which the intervals hold simultaneously; 0 without
             intervals.
+        judged: of two variants with tested accuracies, their row of `equivalence.judge`, the second
+            variant first; else None.
+        margin: largest difference in test accuracy that is called equivalent.
     """
 
     first: DataFrame
     second: DataFrame
     rows: list[DiffRow]
     pairs: int
+    judged: Series | None = None
+    margin: float = MARGIN
 
 
-def compare(runs: DataFrame, first: DataFrame, second: DataFrame) -> Comparison:
+def compare(
+    runs: DataFrame, first: DataFrame, second: DataFrame, margin: float = MARGIN
+) -> Comparison:
     """Compare two sides, each of one group.
 
     Config keys that cannot change a result and times of day are omitted.
@@ -97,37 +108,39 @@ def compare(runs: DataFrame, first: DataFrame, second: DataFrame) -> Comparison:
             family-wise error of 5 %.
         first: rows of the first side.
         second: rows of the second side.
+        margin: largest difference in test accuracy that is called equivalent, as a share.
     """
-    tested, pairs = _test_differences(runs, first, second)
+    tested, pairs, judged = _test_differences(runs, first, second, margin)
     rows = _metrics(first["record"], second["record"], tested)
     for part, values_of in _PARTS:
         left, right = (_shared_values(values_of, side["record"]) for side in (first, second))
         rows += [DiffRow(part, key, left.get(key), right.get(key)) for key in left | right]
-    return Comparison(first, second, rows, pairs)
+    return Comparison(first, second, rows, pairs, judged, margin)
 
 
 def _test_differences(
-    runs: DataFrame, first: DataFrame, second: DataFrame
-) -> tuple[dict[str, dict[str, float]], int]:
-    """Return the tested difference of the two groups per metric, and the number of pairs."""
+    runs: DataFrame, first: DataFrame, second: DataFrame, margin: float
+) -> tuple[dict[str, dict[str, float]], int, Series | None]:
+    """Return tested differences of the two groups by metric, the number of pairs, and `judged`."""
     one, other = first["group"].iloc[0], second["group"].iloc[0]
     if len(first) < 2 or len(second) < 2 or one == other:
-        return {}, 0
+        return {}, 0, None
     families = (members for _, members in by_setting(runs))
     family = next((some for some in families if {one, other} <= {*some["group"]}), None)
     if family is None:
         # Two settings: the only pair is that of the two sides.
         family = runs[runs["group"].isin([one, other])].assign(setting="")
     tested: dict[str, dict[str, float]] = {}
-    pairs = 0
+    pairs, judged = 0, None
     for metric in per_run():
         found = differences_from(family, one, [other], metric)
         if len(found):
-            finished = family[(family["status"] == "finished") & family[metric].notna()]
-            pairs = max(pairs, math.comb((finished["group"].value_counts() > 1).sum(), 2))
-            values = found[["difference", "low", "high", "p_value"]].iloc[0]
+            pairs = max(pairs, math.comb(int(found["groups"].iloc[0]), 2))
+            values = found[["difference", "low", "high", "p_value", "error"]].iloc[0]
             tested[metric] = values.astype(float).to_dict()
-    return tested, pairs
+            if metric == ACCURACY:
+                judged = judge(found.rename_axis("first").reset_index(), family, margin).iloc[0]
+    return tested, pairs, judged
 
 
 def _metrics(
@@ -138,7 +151,8 @@ def _metrics(
     """Return the rows of the metrics that are measured."""
     left, right = _measured(first), _measured(second)
     rows = []
-    for key in dict.fromkeys([*left, *right]):
+    # What the comparison is about comes first.
+    for key in sorted(dict.fromkeys([*left, *right]), key=lambda key: key != ACCURACY):
         sides = [side[key].dropna().tolist() if key in side else [] for side in (left, right)]
         # `statistics` is exact: the mean of equal values is that value.
         means = [statistics.mean(side) if side else None for side in sides]

@@ -131,8 +131,8 @@ def _plain(key: str, value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-class _Column(NamedTuple):
-    """A column of the terminal's table.
+class Column(NamedTuple):
+    """A column of a table in the terminal.
 
     Args:
         heading: a leading `<` aligns the column to the left.
@@ -165,27 +165,27 @@ def terminal_table(
     # Validation accuracy first: lines are sorted, and variants chosen, by it.
     accuracies = [METRICS["best_val_accuracy"], METRICS["test_accuracy"]]
     others = [metric for metric in table_metrics(records) if metric not in accuracies]
-    settings = [_Column(f"<{heading}", _value_of(key)) for key, heading in headings.items()]
+    settings = [Column(f"<{heading}", _value_of(key)) for key, heading in headings.items()]
     if single:
         columns = [
-            _Column("<run", lambda record: record["run"]),
+            Column("<run", lambda record: record["run"]),
             *settings,
             *map(_metric_column, accuracies),
             # Runs have long names: drop the costs of the network before the map.
             *(_metric_column(one, 3 if one.name in _COSTS else one.spare) for one in others),
-            _Column("seconds", _seconds, spare=4),
+            Column("seconds", _seconds, spare=4),
         ]
     else:
         columns = [
-            _Column("<", lambda record: marks.get(record["group"], "")),
-            _Column("<variant", lambda record: record["variant"]),
+            Column("<", lambda record: marks.get(record["group"], "")),
+            Column("<variant", lambda record: record["variant"]),
             *settings,
             *map(_metric_column, accuracies),
-            _Column("seeds", lambda record: count(record["runs"])),
-            _Column("95 % interval", _interval, spare=3),
+            Column("seeds", lambda record: count(record["runs"])),
+            Column("95 % interval", _interval, spare=3),
             *map(_metric_column, others),
         ]
-    return _fitted(records, columns, width)
+    return fitted(records, columns, width)
 
 
 def table_metrics(records: Sequence[Record]) -> list[Metric]:
@@ -197,9 +197,9 @@ def table_metrics(records: Sequence[Record]) -> list[Metric]:
     ]
 
 
-def _metric_column(metric: Metric, spare: float | None = None) -> _Column:
+def _metric_column(metric: Metric, spare: float | None = None) -> Column:
     drop = metric.spare if spare is None else spare
-    return _Column(metric.head, lambda record: _cell(record, metric), drop)
+    return Column(metric.head, lambda record: _cell(record, metric), drop)
 
 
 def cells(record: Record) -> dict[str, str]:
@@ -269,7 +269,8 @@ def _decimals(value: float, digits: int) -> int:
     return max(digits - 1 - int(exponent), 0)
 
 
-def _fitted(records: Sequence[Record], columns: Sequence[_Column], width: int) -> Table:
+def fitted(records: Sequence[Record], columns: Sequence[Column], width: int) -> Table:
+    """Return a table with a line per record, without the spare columns that are too wide."""
     texts = {column: [column.text(record) for record in records] for column in columns}
     for spare in sorted({column.spare for column in columns} - {0}, reverse=True):
         if _width(texts) <= width:
@@ -279,7 +280,7 @@ def _fitted(records: Sequence[Record], columns: Sequence[_Column], width: int) -
     return Table(headings, tuple(zip(*texts.values(), strict=True)))
 
 
-def _width(texts: Mapping[_Column, Sequence[str]]) -> int:
+def _width(texts: Mapping[Column, Sequence[str]]) -> int:
     widths = [
         max(map(cell_len, (column.heading.removeprefix("<"), *of_it)))
         for column, of_it in texts.items()

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 standard output could not be written, 2 bad input, 128 + n
 
 from __future__ import annotations
 
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -34,6 +35,12 @@ Which variants are better, by how much, and at what cost.
       Two variants side by side: their means, the difference with its simultaneous 95 % interval
       and p-value, then what differs in config, geometry and environment. STUDY/k3-s1-p1 is the
       variant of one study, 'k3-s1-p1 (lr 0.01)' of one setting; a run's name or folder is that run.
+  python scripts/compare.py STUDY --pairs
+      One line per pair of variants: the difference of their mean test accuracies, whether they are
+      different, equivalent or neither is shown, what the study could have shown, and how many seeds
+      it would need. Then letters: variants that share one are not significantly different.
+  python scripts/compare.py STUDY --pairs --margin 0.2
+      Call variants equivalent if a difference of 0.2 percentage points or more can be ruled out.
   python scripts/compare.py STUDY --latency
       Measure first how long a forward pass of 1 and of 256 images takes on this machine, in turns
       over the variants, and write it into the records of the finished runs.
@@ -50,6 +57,9 @@ Which variants are better, by how much, and at what cost.
 --where EXPRESSION   only the lines for which it is true
 --sort COLUMN        -best_val_accuracy by default: the test accuracy is for the report, not for
                      the choice
+--pairs              one line per pair of variants of a setting, and letters
+--margin POINTS      differences of accuracies below this many percentage points do not matter: 0.1
+                     by default, as always in reports and in the tab. Also for diff
 --latency            measure the inference latency of all finished runs named, then compare
 --diagnose           measure the diagnostics of finished runs that have none, then compare
 --format FORMAT      table (default), markdown, latex (a table for a paper), csv (rows only), or
@@ -63,7 +73,8 @@ runs of the lines shown. In TensorBoard: tensorboard --logdir outputs, the tab C
 """
 
 _FORMATS = ("table", "csv", "json", "markdown", "latex")
-_FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency", "diagnose", "cite")
+_FOR_TABLES = ("runs", "where", "sort", "report", "pack", "latency", "diagnose", "cite", "pairs")
+_NOT_FOR_PAIRS = ("runs", "sort")
 
 
 def main() -> int:
@@ -80,7 +91,7 @@ def _command() -> None:
     from convscope.report import commands
 
     if given.names[:1] == ["diff"]:
-        commands.diff(given.names[1:], given.format)
+        commands.diff(given.names[1:], given.margin, given.format)
     elif given.cite:
         commands.cite(given.names, given.where)
     else:
@@ -99,6 +110,8 @@ def _command() -> None:
             where=given.where,
             sort=given.sort,
             single=given.runs,
+            pairs=given.pairs,
+            margin=given.margin,
             form=given.format,
             report_path=given.report,
             pack_path=given.pack,
@@ -107,14 +120,19 @@ def _command() -> None:
 
 
 def _parse(arguments: Sequence[str]) -> Namespace:
-    values = ("where", "sort", "report", "pack", "format")
-    parser = Parser("names", flags=("runs", "latency", "diagnose", "cite"), values=values)
-    parser.set_defaults(format="table")
+    values = ("where", "sort", "report", "pack", "format", "margin")
+    flags = ("runs", "pairs", "latency", "diagnose", "cite")
+    parser = Parser("names", flags=flags, values=values)
+    parser.set_defaults(format="table", margin="0.1")
     given = parser.parse_intermixed_args(_joined(arguments))
     if given.help:
         return given
     if given.format not in _FORMATS:
         raise UserError(f"--format must be one of {', '.join(_FORMATS)}, got {given.format}")
+    given.margin = _share(given.margin)
+    for name in _NOT_FOR_PAIRS:
+        if given.pairs and getattr(given, name):
+            raise UserError(f"--{name} is not for --pairs: see --help")
     given.report = output_file("report", given.report)
     given.pack = output_file("pack", given.pack)
     if given.names[:1] == ["diff"]:
@@ -126,6 +144,19 @@ def _parse(arguments: Sequence[str]) -> Namespace:
                 f"diff must be followed by two variants or runs, got {len(given.names) - 1}"
             )
     return given
+
+
+def _share(points: str) -> float:
+    """Return a margin in percentage points as a share."""
+    try:
+        share = float(points) / 100
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise UserError(
+            f"--margin must be a number of percentage points above 0, such as 0.2, got {points}"
+        )
+    return share
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

@@ -24,6 +24,7 @@ from convscope.report.document import Block
 from convscope.report.export import as_csv, as_json
 from convscope.report.latex import diff_latex, variants_latex
 from convscope.report.markdown import as_markdown
+from convscope.report.pairs import pair_blocks, pair_records, pairs_latex
 from convscope.report.terminal import show
 from convscope.runs.directory import RunDirectory, UnreadableRun
 from convscope.runs.pack import require_folder, write_pack
@@ -46,6 +47,8 @@ def table(
     where: str | None,
     sort: str | None,
     single: bool,
+    pairs: bool,
+    margin: float,
     form: str,
     report_path: Path | None,
     pack_path: Path | None,
@@ -58,14 +61,16 @@ def table(
         where: expression that selects lines.
         sort: column to sort by.
         single: a line per run.
+        pairs: a line per pair of variants instead.
+        margin: largest difference in test accuracy that is called equivalent, as a share.
         form: table, markdown, csv, json or latex.
         report_path: file of the report; None writes none.
         pack_path: file for the records of the runs; None writes none.
         command: command line that the user typed.
 
     Raises:
-        UserError: a folder or column does not exist, there are no runs, or a file cannot be
-            written.
+        UserError: a folder or column does not exist, there are no runs or pairs, or a file cannot
+            be written.
     """
     runs, unreadable = _some(names)
     runs = select_runs(runs, where, sort, single)
@@ -74,16 +79,26 @@ def table(
     if pack_path is not None:
         _pack(runs, pack_path)
     if form == "latex":
-        print(variants_latex(runs, single=single), end="")
+        tables = pairs_latex(runs, margin) if pairs else variants_latex(runs, single=single)
+        print(tables, end="")
     elif form in ("csv", "json"):
         in_common = shared(runs)
-        rows = [record | in_common for record in to_records(runs, single=single)]
+        lines = pair_records(runs, margin) if pairs else to_records(runs, single=single)
+        rows = [record | in_common for record in lines]
         if form == "csv":
             print(as_csv(rows), end="")
         else:
-            print(as_json(rows, summarize(runs), caveats(runs), describe_methods(runs)), end="")
+            print(
+                as_json(rows, summarize(runs, margin), caveats(runs), describe_methods(runs)),
+                end="",
+            )
     else:
-        _print_blocks(lambda width: compared(runs, single, width), form)
+        _print_blocks(
+            lambda width: (
+                pair_blocks(runs, margin, width) if pairs else compared(runs, single, width, margin)
+            ),
+            form,
+        )
     for path in (report_path, pack_path):
         if path is not None:
             print_stderr(f"wrote {path}")
@@ -151,17 +166,18 @@ def _read(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
     return Reader([resolve_path(name) for name in names] or [OUTPUTS]).read()
 
 
-def diff(names: Sequence[str], form: str) -> None:
+def diff(names: Sequence[str], margin: float, form: str) -> None:
     """Print two variants or runs side by side.
 
     Args:
         names: two names, as for `find_sides`.
+        margin: as for `table`.
         form: as for `table`.
 
     Raises:
         UserError: a variant or run does not exist.
     """
-    comparison = compare(*find_sides(names))
+    comparison = compare(*find_sides(names), margin)
     differing = [asdict(row) for row in comparison.rows if row.differs]
     if form == "csv":
         print(as_csv(differing), end="")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
 from pandas import DataFrame
 
 from convscope.analysis.choice import top_groups
-from convscope.analysis.diff import Comparison, DiffRow, Plain
+from convscope.analysis.diff import ACCURACY, Comparison, DiffRow, Plain
+from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, MARGIN, margin_text
 from convscope.analysis.findings import caveats, latency_machines, sentences, summarize
 from convscope.analysis.frame import short
 from convscope.analysis.table import (
@@ -25,7 +27,7 @@ from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
 from convscope.runs.identity import is_as_before
 from convscope.tables import Table
-from convscope.text import count, counted, counted_range, listed
+from convscope.text import count, counted, counted_range, listed, p_text, percentage_points, share
 
 BEST, CLOSE, BETTER = "*", "~", "+"
 _NAMES = {BEST: BEST, CLOSE: CLOSE, BETTER: BETTER, "it": BEST}
@@ -43,13 +45,14 @@ _UNTOLD = ("study", "fingerprint", "model.fingerprint")
 """What a reader of a report learns nothing from."""
 
 
-def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
+def compared(runs: DataFrame, single: bool, width: int, margin: float = MARGIN) -> list[Block]:
     """Return a comparison of runs: facts, table, findings and caveats.
 
     Args:
         runs: table from `frame`; lines keep its order.
         single: a line per run instead of one per group.
         width: of the terminal, in characters.
+        margin: largest difference in test accuracy that is called equivalent, as a share.
     """
     table, legend = variants(runs, single, width)
     # Other runs are told of without a result.
@@ -60,7 +63,7 @@ def compared(runs: DataFrame, single: bool, width: int) -> list[Block]:
         Listing(table),
         Paragraph(legend),
         Bullets(tuple(without_result(runs)), "Without a result:"),
-        Bullets(tuple(sentences(summarize(runs))), "In words:"),
+        Bullets(tuple(sentences(summarize(runs, margin))), "In words:"),
         Bullets(tuple(sentences(caveats(chosen))), "What limits that:"),
     ]
 
@@ -211,10 +214,61 @@ def side_by_side(comparison: Comparison) -> list[Block]:
     equal = f"{len(rows) - len(differing)} other values are equal."
     return [
         Facts((("first", _side(comparison.first)), ("second", _side(comparison.second)))),
+        Bullets(tuple(answers(comparison)), "In words:"),
         Listing(Table(columns, tuple(drawn))),
         Paragraph(f"{equal} {significance(comparison)}"),
         *long,
     ]
+
+
+def answers(comparison: Comparison) -> list[str]:
+    """Return in sentences what the comparison shows about test accuracy; none if untested."""
+    judged, margin = comparison.judged, margin_text(comparison.margin)
+    if judged is None:
+        return []
+    (row,) = (one for one in comparison.rows if one.key == ACCURACY)
+    (first, second), (difference, interval, p_value) = (
+        diff_texts(row, comparison),
+        change_texts(row),
+    )
+    is_different = judged["verdict"] == DIFFERENT
+    p = p_value if p_value.startswith("<") else f"= {p_value}"
+    sentences = [
+        f"Test accuracy: first {first}, second {second}. Difference {difference}, 95 % interval"
+        f" {interval}, p {p}{_among(comparison)}:"
+        f" {'significant' if is_different else 'not significant'}."
+    ]
+    detectable = percentage_points(judged["detectable"])
+    if not is_different:
+        is_equivalent = judged["verdict"] == EQUIVALENT
+        shown = "Equivalent" if is_equivalent else "Not shown to be equivalent"
+        rest = "" if is_equivalent else "; whether they differ by more is undecided"
+        p = p_text(judged["p_equivalent"])
+        sentences.append(
+            f"{shown} within {margin}: two one-sided tests, p"
+            f" {p if p.startswith('<') else f'= {p}'}{rest}."
+        )
+        seeds = judged["seeds"]
+        needs = (
+            f"a difference of {margin} needs {counted(seeds, 'seed')} of each variant."
+            if math.isfinite(seeds)
+            else f"for a difference of {margin} no number of seeds would do, since the test images"
+            f" cannot show less than {percentage_points(judged['limit'])}."
+        )
+        sentences.append(
+            "At the spread seen here, this comparison had an 80 % chance to show a true difference"
+            f" of {detectable}; {needs}"
+        )
+    sentences.append(
+        f"A run of the second is more accurate than one of the first in {share(judged['better'])}"
+        " of the pairs of runs, ties counted one half (Bouthillier et al. 2021 call 75 % and more"
+        " meaningful)."
+    )
+    return sentences
+
+
+def _among(comparison: Comparison) -> str:
+    return f" (both adjusted for {comparison.pairs} pairs)" if comparison.pairs > 1 else ""
 
 
 def _side(runs: DataFrame) -> str:
@@ -286,17 +340,13 @@ def change_texts(row: DiffRow) -> tuple[str, str, str]:
         return _step(row), "", ""
     unit = " points" if _is_share(row.key) else ""
     difference, low, high = (_signed(row.key, one) for one in (row.difference, row.low, row.high))
-    return f"{difference}{unit}", f"{low} to {high}{unit}", _p_text(row.p_value)
+    return f"{difference}{unit}", f"{low} to {high}{unit}", p_text(row.p_value)
 
 
 def _signed(key: str, value: float) -> str:
     if _is_share(key):
         return f"{100 * value:+.2f}"
     return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
-
-
-def _p_text(p_value: float) -> str:
-    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def _step(row: DiffRow) -> str:

@@ -34,7 +34,7 @@ from convscope.report.document import Facts, Listing
 from convscope.tables import Table
 from convscope.text import MISSING, counted_range, escape_control, listed
 
-_COLUMN, _TEXT = 50, 72
+_COLUMN, TEXT_WIDTH = 50, 72
 """Characters of \\small that fit in a column of 84 mm, and in a text of 122 mm."""
 _GAP = 2
 _MOST_ROWS = 40
@@ -134,7 +134,7 @@ def _float(
     rules = f"\\toprule\n{head} \\\\\n\\midrule\n{body}\\bottomrule\n"
     drawn = f"\\begin{{tabular}}{{{spec}}}\n{rules}\\end{{tabular}}"
     packages = "booktabs"
-    if width > _TEXT:
+    if width > TEXT_WIDTH:
         packages = "booktabs,graphicx"
         drawn = f"\\resizebox{{\\textwidth}}{{!}}{{%\n{drawn}}}"
     return (
@@ -229,7 +229,7 @@ def _narrowed(table: Table) -> Table:
         heads, *rows = zip(*columns, strict=True)
         narrowed = Table(heads, tuple(rows))
         least = max(columns, key=lambda one: _DROPPED.get(one[0], 0))
-        if _width(_with_units(narrowed)) <= _TEXT or not _DROPPED.get(least[0]):
+        if _width(_with_units(narrowed)) <= TEXT_WIDTH or not _DROPPED.get(least[0]):
             return narrowed
         columns.remove(least)
 
@@ -253,7 +253,8 @@ def _hardware(runs: DataFrame) -> str:
 def diff_latex(comparison: Comparison) -> str:
     """Return the table of two variants or runs, without single layers and the environment."""
     blocks = side_by_side(comparison)
-    (table,) = (block.table for block in blocks if isinstance(block, Listing))
+    # Before it may be a table of two runs' answers.
+    *_, table = (block.table for block in blocks if isinstance(block, Listing))
     (facts,) = (block for block in blocks if isinstance(block, Facts))
     parts = [row[0] for row in table.rows]
     end = parts.index("environment") if "environment" in parts else len(parts)

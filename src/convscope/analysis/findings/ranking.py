@@ -20,15 +20,18 @@ from convscope.analysis.choice import (
     VALIDATION,
     Family,
     Ranking,
+    optimism,
     rank,
     setting_families,
     variant_families,
     with_result,
 )
-from convscope.analysis.citations import SIMULTANEOUS, TESTS, WILSON
+from convscope.analysis.citations import OPTIMISM, SIMULTANEOUS, TESTS, WILSON
+from convscope.analysis.equivalence import MARGIN
 from convscope.analysis.findings.caveats import speed_caveats
 from convscope.analysis.findings.diagnostics import summarize_diagnostics
 from convscope.analysis.findings.effects import summarize_effects
+from convscope.analysis.findings.equivalence import summarize_equivalence
 from convscope.analysis.findings.fairness import summarize_matched
 from convscope.analysis.findings.finding import (
     BEST,
@@ -68,19 +71,20 @@ _NORMAL_FROM = 10
 """Smallest number of correct and of wrong images for a standard error (normal approximation)."""
 
 
-def summarize(runs: DataFrame) -> list[Finding]:
+def summarize(runs: DataFrame, margin: float = MARGIN) -> list[Finding]:
     """Return the findings on the variants of each setting, and on the settings of each variant.
 
     Args:
         runs: table from `frame`.
+        margin: largest difference in test accuracy that is called equivalent, as a share.
     """
     if with_result(runs).empty:
         return [Finding("no_result", (), "No run with a test accuracy has finished.")]
     if runs["setting"].nunique() > 1:
-        compared = [found for comparison in _comparisons(runs) for found in comparison]
+        compared = [found for comparison in _comparisons(runs, margin) for found in comparison]
         return [*summarize_matched(runs), *compared, *_not_compared(runs)]
     families = variant_families(runs)
-    return list(_of_variants(families[0]) if families else _only_variant(grouped(runs)))
+    return list(_of_variants(families[0], margin) if families else _only_variant(grouped(runs)))
 
 
 def headlines(runs: DataFrame) -> list[Finding]:
@@ -89,13 +93,13 @@ def headlines(runs: DataFrame) -> list[Finding]:
     Args:
         runs: table from `frame`.
     """
-    return [*summarize_matched(runs), *map(next, _comparisons(runs)), *_not_compared(runs)]
+    return [*summarize_matched(runs), *map(next, _comparisons(runs, MARGIN)), *_not_compared(runs)]
 
 
-def _comparisons(runs: DataFrame) -> Iterator[Iterator[Finding]]:
+def _comparisons(runs: DataFrame, margin: float) -> Iterator[Iterator[Finding]]:
     """Yield the findings of each comparison, with its title as their scope."""
     for family in variant_families(runs)[:_MOST]:
-        yield within(family.title, _of_variants(family))
+        yield within(family.title, _of_variants(family, margin))
     for family in setting_families(runs)[:_MOST]:
         yield within(family.title, _of_settings(family))
 
@@ -138,13 +142,13 @@ def _of_settings(family: Family) -> Iterator[Finding]:
     ranking = rank(family.runs)
     yield from _best(ranking, family.runs, "setting", "")
     if ranking.repeated:
-        yield from _others(ranking, brief=True)
+        yield from _others(ranking)
     else:
         sentence = "A test of significance needs two runs or more of each (repeat=5 trains five)."
         yield Finding("not_tested", tuple(ranking.groups["label"]), sentence)
 
 
-def _of_variants(family: Family) -> Iterator[Finding]:
+def _of_variants(family: Family, margin: float) -> Iterator[Finding]:
     runs = family.runs
     ranking = rank(runs)
     speed = not speed_caveats(runs[runs["status"] == "finished"])
@@ -152,6 +156,7 @@ def _of_variants(family: Family) -> Iterator[Finding]:
     if ranking.repeated:
         yield from _others(ranking)
         yield from _cheaper(ranking, runs, speed)
+        yield from summarize_equivalence(ranking, runs, margin)
         if len(ranking.single):
             sentence = (
                 f"Not among these, as a single run shows no spread: {_named(ranking.single)}. "
@@ -203,14 +208,24 @@ def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[F
         cites=SIMULTANEOUS if ranking.repeated else (),
     )
     if by_test:
+        excess = optimism(runs) if ranking.repeated else None
+        by = ""
+        if excess is not None:
+            size = f"about {percentage_points(excess)}" if excess >= 5e-5 else "under 0.01 points"
+            by = f", here by {size} (bootstrap over seeds)"
         sentence = (
             "Validation accuracies are missing, so it was chosen by the very accuracy that is "
-            "reported: the highest of several is too high by chance."
+            f"reported: the highest of several is too high by chance{by}."
         )
-        yield Finding("chosen_by_test", subjects, sentence)
+        yield Finding(
+            *("chosen_by_test", subjects, sentence, excess),
+            metric="test_accuracy",
+            statistic="optimism",
+            cites=OPTIMISM,
+        )
 
 
-def _others(ranking: Ranking, *, brief: bool = False) -> Iterator[Finding]:
+def _others(ranking: Ranking) -> Iterator[Finding]:
     """Yield how the test accuracies of the others differ from that of the chosen group."""
     worse, better = ranking.worse, ranking.better
     similar = ranking.not_different.sort_values("test_accuracy", ascending=False, kind="stable")
@@ -228,10 +243,7 @@ def _others(ranking: Ranking, *, brief: bool = False) -> Iterator[Finding]:
         )
         yield from pair_findings("better", sentence, better, *of_pairs)
     if len(similar):
-        least = _points_range(similar["high"] - similar["difference"])
-        need = f" A significant difference would have to exceed {least}: these may differ by less."
-        names = _named(similar)
-        sentence = f"Not significantly different from it (95 %): {names}.{'' if brief else need}"
+        sentence = f"Not significantly different from it (95 %): {_named(similar)}."
         yield from pair_findings("not_different", sentence, similar, *of_pairs)
 
 

@@ -1,0 +1,192 @@
+"""All pairs of variants: a table of their differences, and letters for those that do not differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from itertools import groupby
+
+from pandas import DataFrame
+
+from convscope.analysis.citations import EQUIVALENCE, LETTERS, TESTS
+from convscope.analysis.equivalence import judge, margin_text
+from convscope.analysis.groups import grouped
+from convscope.analysis.letters import letters
+from convscope.analysis.pairwise import GAMES_HOWELL, differences
+from convscope.analysis.table import Column, Record, fitted, spread_text
+from convscope.errors import UserError
+from convscope.report.comparison import studies_text
+from convscope.report.document import Block, Bullets, Listing, Paragraph
+from convscope.report.latex import TEXT_WIDTH, cited, escape_latex, latex_table
+from convscope.tables import Table
+from convscope.text import MISSING, count, listed, p_text
+
+_LETTERS = (
+    Column("<variant", lambda one: one["variant"]),
+    Column(
+        "test accuracy",
+        lambda one: spread_text(
+            one["test_accuracy"], one["test_accuracy_std"], one["test_images"] or None
+        ),
+    ),
+    Column("seeds", lambda one: count(one["runs"])),
+    Column("<letters", lambda one: one["letters"]),
+)
+_PAIRS = (
+    Column("<first", lambda one: one["first"]),
+    Column("<second", lambda one: one["second"]),
+    Column("points", lambda one: _points(one["difference"])),
+    Column("95 % interval", lambda one: f"{_points(one['low'])} to {_points(one['high'])}"),
+    Column("p", lambda one: p_text(one["p_value"])),
+    Column("<verdict", lambda one: one["verdict"]),
+    Column("p equivalent", lambda one: p_text(one["p_equivalent"]), spare=3),
+    Column("80 % power", lambda one: f"{100 * one['detectable']:.2f}", spare=1),
+    Column("seeds", lambda one: count(one["seeds_needed"]), spare=1),
+    Column("P(better)", lambda one: f"{one['better']:.2f}", spare=2),
+)
+_SHARED = (
+    "Variants that share a letter are not significantly different (5 %, all pairs together). That"
+    " does not make them equal: see the verdicts."
+)
+
+
+def pair_records(runs: DataFrame, margin: float) -> list[Record]:
+    """Return a record of plain values per pair of variants of a setting, highest means first.
+
+    The keys: `setting`; `first` and `second`, the variants; `difference` of their mean test
+    accuracies with its simultaneous interval `low` to `high`; `p_value`, `method`; `verdict` with
+    its `margin` and `p_equivalent`; `detectable`; `seeds_needed`, None if no number of seeds is
+    enough; `better`, and the letters of both variants. See `equivalence.judge`.
+
+    Args:
+        runs: table from `frame`.
+        margin: largest difference that is called equivalent, as a share.
+
+    Raises:
+        UserError: no setting has two variants with two finished runs.
+    """
+    pairs = judge(differences(runs), runs, margin)
+    if pairs.empty:
+        raise UserError(
+            "--pairs needs two variants of one setting with two finished runs each, got none:"
+            " repeat=5 trains five"
+        )
+    of_group = runs.drop_duplicates("group").set_index("group")
+    pairs["setting"] = of_group.loc[pairs["first"], "setting"].to_numpy()
+    records = []
+    for _, members in pairs.groupby("setting", sort=False):
+        order = list(dict.fromkeys([*members["first"], *members["second"]]))
+        different = members.loc[members["differs"].astype(bool), ["first", "second"]]
+        shown = letters(order, different.itertuples(index=False, name=None))
+        for one in members.to_dict("records"):
+            first, second = one["first"], one["second"]
+            records.append(
+                {
+                    "setting": one["setting"],
+                    "first": of_group.loc[first, "variant"],
+                    "second": of_group.loc[second, "variant"],
+                    **{key: one[key] for key in ("difference", "low", "high", "p_value", "method")},
+                    "verdict": one["verdict"],
+                    "margin": margin,
+                    "p_equivalent": _finite(one["p_equivalent"]),
+                    "detectable": one["detectable"],
+                    "seeds_needed": None if (n := _finite(one["seeds"])) is None else int(n),
+                    "better": one["better"],
+                    "first_letters": shown[first],
+                    "second_letters": shown[second],
+                }
+            )
+    return records
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def pair_blocks(runs: DataFrame, margin: float, width: int) -> list[Block]:
+    """Return the tables of pairs and of letters, for each setting, and what they mean.
+
+    Args:
+        runs: as for `pair_records`.
+        margin: as for `pair_records`.
+        width: of the terminal, in characters.
+
+    Raises:
+        UserError: as for `pair_records`.
+    """
+    blocks: list[Block] = []
+    columns: set[str] = set()
+    for setting, pairs, shown in _tables(runs, margin, width):
+        columns |= {*pairs.columns}
+        blocks += [Paragraph(f"With {setting}:" if setting else ""), Listing(pairs)]
+        blocks += [Listing(shown), Paragraph(_SHARED)]
+        blocks += [Paragraph(text) for text in _not_compared(runs, setting)]
+    return [*blocks, Bullets(tuple(_meanings(margin, columns)), "What the columns mean:")]
+
+
+def pairs_latex(runs: DataFrame, margin: float) -> str:
+    """Return the tables of `pair_blocks` as LaTeX.
+
+    Args:
+        runs: as for `pair_records`.
+        margin: as for `pair_records`.
+
+    Raises:
+        UserError: as for `pair_records`.
+    """
+    label = f"convscope-{studies_text(runs)}"
+    parts = []
+    for setting, pairs, shown in _tables(runs, margin, TEXT_WIDTH):
+        with_it = f"With {setting}. " if setting else ""
+        explained = escape_latex(with_it + " ".join(_meanings(margin, {*pairs.columns})))
+        caption = f"{explained}{cited((*TESTS[GAMES_HOWELL], *EQUIVALENCE))}"
+        parts.append(latex_table(pairs, caption, f"{label}-{setting}-pairs"))
+        caption = f"{escape_latex(with_it + _SHARED)}{cited(LETTERS)}"
+        parts.append(latex_table(shown, caption, f"{label}-{setting}-letters"))
+    return "\n".join(parts)
+
+
+def _tables(
+    runs: DataFrame, margin: float, width: int
+) -> Iterator[tuple[str, Table, Table]]:
+    """Yield each setting with its table of pairs and its table of letters."""
+    groups = grouped(runs).sort_values("test_accuracy", ascending=False, kind="stable")
+    for setting, members in groupby(pair_records(runs, margin), lambda one: one["setting"]):
+        pairs = list(members)
+        shown = {one[side]: one[f"{side}_letters"] for one in pairs for side in ("first", "second")}
+        of_setting = groups[groups["setting"] == setting]
+        lines = of_setting.assign(letters=of_setting["variant"].map(shown))
+        lettered = lines.dropna(subset=["letters"]).to_dict("records")
+        yield setting, fitted(pairs, _PAIRS, width), fitted(lettered, _LETTERS, width)
+
+
+def _not_compared(runs: DataFrame, setting: str) -> Iterator[str]:
+    groups = grouped(runs[runs["setting"] == setting])
+    single = list(groups["variant"][groups["runs"] == 1])
+    if single:
+        yield f"Not compared, as a single run shows no spread: {listed(single)}."
+
+
+def _meanings(margin: float, columns: Collection[str]) -> Iterator[str]:
+    """Yield what each of these columns means."""
+    within = margin_text(margin)
+    meanings = {
+        "points": "points: mean test accuracy of the first minus that of the second.",
+        "95 % interval": "95 % interval and p: adjusted for all pairs of the setting, so that at"
+        " most 5 % of studies call any pair different whose true means are equal.",
+        "<verdict": "verdict: different if p is below 0.05; else equivalent if a difference of"
+        f" {within} or more is rejected (two one-sided tests, 5 % for all pairs together); else"
+        " undecided.",
+        "p equivalent": "p equivalent: of these two tests, where a pair is not different.",
+        "80 % power": "80 % power: the true difference, in points, that a study with this spread"
+        " and these seeds finds significant with a probability of 80 %.",
+        "seeds": f"seeds: number of seeds of each variant with which that is {within};"
+        f" {MISSING} if the test images are too few for any number.",
+        "P(better)": "P(better): share of the pairs of runs in which that of the first is more"
+        " accurate, ties count one half; Bouthillier et al. (2021) call 0.75 and more meaningful.",
+    }
+    yield from (text for head, text in meanings.items() if head in columns)
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}"
