@@ -333,6 +333,12 @@ def test_places(compare: Compare, study: Path) -> None:
         (["--report", "report.pdf"], "must end in .html or .md, got report.pdf"),
         (["--report", "outputs"], "--report must name a file, got outputs"),
         (["--all"], "unrecognized arguments: --all: see --help"),
+        (["--pairs", "--runs"], "--runs is not for --pairs: see --help"),
+        (["--pairs", "--sort", "macs"], "--sort is not for --pairs: see --help"),
+        (["diff", "a", "b", "--pairs"], "--pairs is not for diff: see --help"),
+        (["--margin", "much"], "--margin must be a number of percentage points above 0, such as"),
+        (["--margin", "0"], "--margin must be a number of percentage points above 0, such as 0.2"),
+        (["--margin", "nan"], "--margin must be a number of percentage points above 0, such as"),
         (["diff", "one"], "diff must be followed by two variants or runs, got 1"),
         (["diff", "a", "b", "--runs"], "--runs is not for diff: see --help"),
         (["diff", "a", "b"], "run must be a run in outputs or its folder, got 'a'"),
@@ -447,6 +453,44 @@ def test_a_diff_of_variants_begins_with_their_means_and_the_difference(
         )
         assert "config conv.stride 1 2" in lines
         assert any("hold for all 3 pairs of variants of this setting at once" in x for x in lines)
+
+
+def test_pairs_and_letters_in_every_format(compare: Compare, study: Path) -> None:
+    # k3-s2-p1 is 0.05 points above k5-s2-p2, and both are a point above k3-s1-p1.
+    lines = [" ".join(line.split()) for line in done(compare("--pairs")).splitlines()]
+    assert lines[1].startswith("first second points 95 % interval p verdict p equivalent")
+    assert any(line.startswith("k3-s2-p1 k5-s2-p2 +0.05 -0.20 to +0.30 ") for line in lines)
+    assert "k3-s2-p1 98.00 ± 0.10 % 3 a" in lines
+    assert "k5-s2-p2 97.95 ± 0.10 % 3 a" in lines
+    assert "k3-s1-p1 97.00 ± 0.10 % 3 b" in lines
+    assert not any("best" in line for line in lines)
+    found = rows(done(compare("--pairs", "--format", "json")))
+    assert [(one["first"], one["second"], one["verdict"]) for one in found] == [
+        ("k3-s2-p1", "k5-s2-p2", "undecided"),
+        ("k3-s2-p1", "k3-s1-p1", "different"),
+        ("k5-s2-p2", "k3-s1-p1", "different"),
+    ]
+    assert found[1]["p_equivalent"] is None
+    table = list(csv.DictReader(io.StringIO(done(compare("--pairs", "--format", "csv")))))
+    assert [one["second_letters"] for one in table] == ["a", "b", "b"]
+    assert "| k3-s1-p1 | 97.00 ± 0.10 % | 3 | b |" in done(
+        compare("--pairs", "--format", "markdown")
+    )
+    latex = done(compare("--pairs", "--format", "latex"))
+    assert latex.count(r"\begin{tabular}{l") == 2
+    assert "k3-s2-p1 & k5-s2-p2 & +0.05 &" in latex
+
+
+def test_a_margin_decides_what_is_equivalent(compare: Compare, study: Path) -> None:
+    pair, *_ = rows(done(compare("--pairs", "--margin", "0.5", "--format", "json")))
+    assert (pair["verdict"], pair["margin"]) == ("equivalent", 0.005)
+    assert "within 0.5 points" in done(compare("--margin", "0.5"))
+    assert "Equivalent within 0.5 points" in done(
+        compare("diff", "k3-s2-p1", "k5-s2-p2", "--margin", "0.5")
+    )
+    assert "Not shown to be equivalent within 0.1 points" in done(
+        compare("diff", "k3-s2-p1", "k5-s2-p2")
+    )
 
 
 def test_a_diff_takes_a_variant_on_one_side_and_a_run_on_the_other(

@@ -46,7 +46,7 @@ _PAIRS = (
 )
 _SHARED = (
     "Variants that share a letter are not significantly different (5 %, all pairs together). That"
-    " does not make them equal: see the verdicts."
+    " does not make them equal: see the verdicts of the pairs."
 )
 
 
@@ -137,18 +137,17 @@ def pairs_latex(runs: DataFrame, margin: float) -> str:
     label = f"convscope-{studies_text(runs)}"
     parts = []
     for setting, pairs, shown in _tables(runs, margin, TEXT_WIDTH):
-        with_it = f"With {setting}. " if setting else ""
-        explained = escape_latex(with_it + " ".join(_meanings(margin, {*pairs.columns})))
+        with_it = f" with {setting}. " if setting else ". "
+        meanings = " ".join(_meanings(margin, {*pairs.columns}))
+        explained = escape_latex(f"All pairs of variants{with_it}{meanings}")
         caption = f"{explained}{cited((*TESTS[GAMES_HOWELL], *EQUIVALENCE))}"
         parts.append(latex_table(pairs, caption, f"{label}-{setting}-pairs"))
-        caption = f"{escape_latex(with_it + _SHARED)}{cited(LETTERS)}"
+        caption = f"{escape_latex(f'Letters of the variants{with_it}{_SHARED}')}{cited(LETTERS)}"
         parts.append(latex_table(shown, caption, f"{label}-{setting}-letters"))
     return "\n".join(parts)
 
 
-def _tables(
-    runs: DataFrame, margin: float, width: int
-) -> Iterator[tuple[str, Table, Table]]:
+def _tables(runs: DataFrame, margin: float, width: int) -> Iterator[tuple[str, Table, Table]]:
     """Yield each setting with its table of pairs and its table of letters."""
     groups = grouped(runs).sort_values("test_accuracy", ascending=False, kind="stable")
     for setting, members in groupby(pair_records(runs, margin), lambda one: one["setting"]):
