@@ -204,7 +204,7 @@ def test_equal_seeds_have_a_spread_below_what_the_images_can_show(make_runs: Run
     runs = make_runs({(3, 1, 1): [350 / 360] * 2, (3, 2, 1): [359 / 360, 355 / 360]})
     runs = runs.assign(test_images=360)
     sides = (runs[runs["variant"] == name] for name in ("k3-s1-p1", "k3-s2-p1"))
-    _, listing, *_ = side_by_side(compare(runs, *sides))
+    _, _, listing, *_ = side_by_side(compare(runs, *sides))
     assert isinstance(listing, Listing)
     table = listing.table
     shown = {key: texts for _, key, *texts in table.rows}

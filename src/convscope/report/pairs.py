@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from itertools import groupby
+from typing import Any
 
 from pandas import DataFrame
 
+from convscope.analysis.choice import variant_families
 from convscope.analysis.citations import EQUIVALENCE, LETTERS, TESTS
 from convscope.analysis.equivalence import judge, margin_text
 from convscope.analysis.groups import grouped
@@ -65,38 +66,52 @@ def pair_records(runs: DataFrame, margin: float) -> list[Record]:
     Raises:
         UserError: no setting has two variants with two finished runs.
     """
-    pairs = judge(differences(runs), runs, margin)
-    if pairs.empty:
+    return [one for _, _, records in _compared(runs, margin) for one in records]
+
+
+def _compared(runs: DataFrame, margin: float) -> Iterator[tuple[str, DataFrame, list[Record]]]:
+    """Yield each setting with its groups, highest mean first, and the records of its pairs."""
+    none = True
+    for family in variant_families(runs):
+        pairs = judge(differences(family.runs), family.runs, margin)
+        if len(pairs):
+            none = False
+            groups = grouped(family.runs)
+            order = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
+            different = pairs.loc[pairs["differs"].astype(bool), ["first", "second"]]
+            shown = letters(order, different.itertuples(index=False, name=None))
+            groups = groups.assign(letters=groups.index.map(shown)).sort_values(
+                "test_accuracy", ascending=False, kind="stable"
+            )
+            sides = groups[["variant", "letters"]].to_dict("index")
+            records = [
+                _record(one, sides, family.title, margin) for one in pairs.to_dict("records")
+            ]
+            yield family.title, groups, records
+    if none:
         raise UserError(
             "--pairs needs two variants of one setting with two finished runs each, got none:"
             " repeat=5 trains five"
         )
-    of_group = runs.drop_duplicates("group").set_index("group")
-    pairs["setting"] = of_group.loc[pairs["first"], "setting"].to_numpy()
-    records = []
-    for _, members in pairs.groupby("setting", sort=False):
-        order = list(dict.fromkeys([*members["first"], *members["second"]]))
-        different = members.loc[members["differs"].astype(bool), ["first", "second"]]
-        shown = letters(order, different.itertuples(index=False, name=None))
-        for one in members.to_dict("records"):
-            first, second = one["first"], one["second"]
-            records.append(
-                {
-                    "setting": one["setting"],
-                    "first": of_group.loc[first, "variant"],
-                    "second": of_group.loc[second, "variant"],
-                    **{key: one[key] for key in ("difference", "low", "high", "p_value", "method")},
-                    "verdict": one["verdict"],
-                    "margin": margin,
-                    "p_equivalent": _finite(one["p_equivalent"]),
-                    "detectable": one["detectable"],
-                    "seeds_needed": None if (n := _finite(one["seeds"])) is None else int(n),
-                    "better": one["better"],
-                    "first_letters": shown[first],
-                    "second_letters": shown[second],
-                }
-            )
-    return records
+
+
+def _record(pair: Record, sides: dict[Any, Record], setting: str, margin: float) -> Record:
+    first, second = (sides[pair[side]] for side in ("first", "second"))
+    seeds = _finite(pair["seeds"])
+    return {
+        "setting": setting,
+        "first": first["variant"],
+        "second": second["variant"],
+        **{key: pair[key] for key in ("difference", "low", "high", "p_value", "method")},
+        "verdict": pair["verdict"],
+        "margin": margin,
+        "p_equivalent": _finite(pair["p_equivalent"]),
+        "detectable": pair["detectable"],
+        "seeds_needed": None if seeds is None else int(seeds),
+        "better": pair["better"],
+        "first_letters": first["letters"],
+        "second_letters": second["letters"],
+    }
 
 
 def _finite(value: float) -> float | None:
@@ -116,11 +131,15 @@ def pair_blocks(runs: DataFrame, margin: float, width: int) -> list[Block]:
     """
     blocks: list[Block] = []
     columns: set[str] = set()
-    for setting, pairs, shown in _tables(runs, margin, width):
+    for setting, groups, records in _compared(runs, margin):
+        pairs = fitted(records, _PAIRS, width)
         columns |= {*pairs.columns}
         blocks += [Paragraph(f"With {setting}:" if setting else ""), Listing(pairs)]
-        blocks += [Listing(shown), Paragraph(_SHARED)]
-        blocks += [Paragraph(text) for text in _not_compared(runs, setting)]
+        blocks += [Listing(_lettered(groups, width)), Paragraph(_SHARED)]
+        single = list(groups["variant"][groups["runs"] == 1])
+        if single:
+            named = listed(single)
+            blocks.append(Paragraph(f"Not compared, as a single run shows no spread: {named}."))
     return [*blocks, Bullets(tuple(_meanings(margin, columns)), "What the columns mean:")]
 
 
@@ -136,34 +155,22 @@ def pairs_latex(runs: DataFrame, margin: float) -> str:
     """
     label = f"convscope-{studies_text(runs)}"
     parts = []
-    for setting, pairs, shown in _tables(runs, margin, TEXT_WIDTH):
+    for setting, groups, records in _compared(runs, margin):
+        pairs = fitted(records, _PAIRS, TEXT_WIDTH)
         with_it = f" with {setting}. " if setting else ". "
         meanings = " ".join(_meanings(margin, {*pairs.columns}))
         explained = escape_latex(f"All pairs of variants{with_it}{meanings}")
         caption = f"{explained}{cited((*TESTS[GAMES_HOWELL], *EQUIVALENCE))}"
         parts.append(latex_table(pairs, caption, f"{label}-{setting}-pairs"))
         caption = f"{escape_latex(f'Letters of the variants{with_it}{_SHARED}')}{cited(LETTERS)}"
-        parts.append(latex_table(shown, caption, f"{label}-{setting}-letters"))
+        parts.append(
+            latex_table(_lettered(groups, TEXT_WIDTH), caption, f"{label}-{setting}-letters")
+        )
     return "\n".join(parts)
 
 
-def _tables(runs: DataFrame, margin: float, width: int) -> Iterator[tuple[str, Table, Table]]:
-    """Yield each setting with its table of pairs and its table of letters."""
-    groups = grouped(runs).sort_values("test_accuracy", ascending=False, kind="stable")
-    for setting, members in groupby(pair_records(runs, margin), lambda one: one["setting"]):
-        pairs = list(members)
-        shown = {one[side]: one[f"{side}_letters"] for one in pairs for side in ("first", "second")}
-        of_setting = groups[groups["setting"] == setting]
-        lines = of_setting.assign(letters=of_setting["variant"].map(shown))
-        lettered = lines.dropna(subset=["letters"]).to_dict("records")
-        yield setting, fitted(pairs, _PAIRS, width), fitted(lettered, _LETTERS, width)
-
-
-def _not_compared(runs: DataFrame, setting: str) -> Iterator[str]:
-    groups = grouped(runs[runs["setting"] == setting])
-    single = list(groups["variant"][groups["runs"] == 1])
-    if single:
-        yield f"Not compared, as a single run shows no spread: {listed(single)}."
+def _lettered(groups: DataFrame, width: int) -> Table:
+    return fitted(groups.dropna(subset=["letters"]).to_dict("records"), _LETTERS, width)
 
 
 def _meanings(margin: float, columns: Collection[str]) -> Iterator[str]:
