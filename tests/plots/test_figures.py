@@ -91,7 +91,7 @@ def text_of(figure: go.Figure) -> str:
 
 def test_accuracy_against_speed_shows_means_and_intervals(runs: DataFrame) -> None:
     """No front: means of speeds differ by chance."""
-    (points,) = data(accuracy_against(runs))
+    singles, points = data(accuracy_against(runs))
 
     of = groups(runs)
     for variant, values in ACCURACY.items():
@@ -101,6 +101,9 @@ def test_accuracy_against_speed_shows_means_and_intervals(runs: DataFrame) -> No
         assert by_group(points, "x")[group] == SPEED[variant] + 10
         half = dict(zip(points["customdata"], points["error_y"]["array"], strict=True))
         assert half[group] == pytest.approx(high - mean, abs=1e-12)
+    assert sorted(zip(singles["customdata"], singles["x"], singles["y"], strict=True)) == sorted(
+        zip(runs["group"], runs["train_samples_per_sec"], runs["test_accuracy"], strict=True)
+    )
     assert by_group(points, "text") == {group: variant for variant, group in of.items()}
     assert by_group(points, "hovertext")[of["k3-s2-p1"]] == (
         "k3-s2-p1<br>97.20 % (95 % interval 96.70 % to 97.70 %), 3 runs<br>"
@@ -112,13 +115,22 @@ def test_the_front_against_macs_is_that_of_validation(runs: DataFrame) -> None:
     of = groups(runs)
     # Not in the order of the test accuracy: k3-s1 costs more than k5-s2 and is chosen before it.
     chosen = {"k3-s2-p1": 0.96, "k5-s2-p2": 0.97, "k3-s1-p1": 0.98, "k5-s1-p2": 0.975}
-    front, points = data(
+    front, singles, points = data(
         accuracy_against(runs.assign(best_val_accuracy=runs["variant"].map(chosen)), "macs")
     )
     assert front["customdata"] == [of["k3-s2-p1"], of["k5-s2-p2"], of["k3-s1-p1"]]
     assert by_group(points, "hovertext")[of["k3-s1-p1"]].endswith(
         "on the front, by validation accuracy"
     )
+    # All runs of a variant have its MACs: they are a strip on the left of its mean, without ties.
+    macs = by_group(points, "x")
+    ratios: dict[str, set[float]] = {}
+    for x, group in zip(singles["x"], singles["customdata"], strict=True):
+        ratios.setdefault(group, set()).add(x / macs[group])
+    assert [len(of_group) for of_group in ratios.values()] == [3] * 4
+    assert all(0.8 < ratio < 1 for of_group in ratios.values() for ratio in of_group)
+    assert "k3-s2-p1, seed 1<br>97.20 %" in singles["hovertext"]
+    assert accuracy_against(runs, "macs").to_json() == accuracy_against(runs, "macs").to_json()
 
 
 def test_an_interval_beyond_an_axis_is_cut_there_and_marked(
@@ -133,7 +145,7 @@ def test_an_interval_beyond_an_axis_is_cut_there_and_marked(
 
     figure = accuracy_against(runs)
 
-    points, beyond = data(figure)
+    _, points, beyond = data(figure)
     axis = figure["layout"]["xaxis"]
     left, right = (10**end for end in axis["range"])
     slow = groups(runs)["k3-s1-p1"]
@@ -166,7 +178,7 @@ def test_no_interval_leaves_what_an_accuracy_or_a_speed_can_be(make_runs: Runs) 
         )
     hints = " ".join(points["hovertext"]).replace("<br>", " ")
     assert "80.00 % (95 % interval 0.00 % to 100.00 %)" in hints
-    means = data(effects(runs))[0]
+    means = data(effects(runs))[1]
     error = means["error_x"]
     for middle, below, above in zip(means["x"], error["arrayminus"], error["array"], strict=True):
         assert middle - below >= -1e-9
@@ -256,7 +268,7 @@ def test_settings_of_one_variant_share_a_panel_without_a_front(
             config={"optim": {"lr": rate}},
         )
 
-    (points,) = data(accuracy_against(load(tmp_path)))
+    _, points = data(accuracy_against(load(tmp_path)))
 
     assert sorted(points["text"]) == ["lr 0.01", "lr 0.02"]
 
@@ -292,7 +304,7 @@ def test_a_heat_map_of_maps_says_their_height_and_width(make_study: Make, tmp_pa
 
 
 def test_effects_are_the_means_of_a_full_grid(runs: DataFrame) -> None:
-    means, bars = data(effects(runs))
+    singles, means, bars = data(effects(runs))
 
     mean = {variant: sum(values) / 3 for variant, values in ACCURACY.items()}
     expected = [
@@ -312,6 +324,9 @@ def test_effects_are_the_means_of_a_full_grid(runs: DataFrame) -> None:
     assert sum(bars["x"]) == pytest.approx(1, abs=1e-12)
     assert means["hovertext"][3].startswith("stride 2<br>96.85 % (95 % interval ")
     assert means["hovertext"][3].endswith("<br>6 runs")
+    of_level = [x for x, y in zip(singles["x"], singles["y"], strict=True) if round(y) == 0]
+    assert sorted(of_level) == sorted(ACCURACY["k3-s1-p1"] + ACCURACY["k3-s2-p1"])
+    assert len(singles["x"]) == 2 * 12
     # A level's variants have different maps and receptive fields: their mean is that of none.
     assert effects(runs)["layout"]["yaxis"]["ticktext"] == (
         *("kernel size 3", "kernel size 5", "stride 1", "stride 2"),
@@ -328,7 +343,7 @@ INCOMPLETE = {
 
 def test_a_mean_beyond_100_percent_is_marked_as_an_extrapolation(make_runs: Runs) -> None:
     figure = effects(make_runs(INCOMPLETE))
-    means, _ = data(figure)
+    _, means, _ = data(figure)
     # Over both levels of the other factor: (70 + 99) / 2 and (99 + 128) / 2.
     assert means["x"] == pytest.approx([0.845, 1.135, 0.845, 1.135])
     assert means["marker"]["symbol"] == ["circle", "circle-open", "circle", "circle-open"]
@@ -344,7 +359,7 @@ def test_a_mean_beyond_100_percent_is_marked_as_an_extrapolation(make_runs: Runs
     assert not any("extrapolated" in line for line in hints[0])
 
     figure = effects(make_runs(INCOMPLETE | {(3, 2, "half"): [0.70, 0.701, 0.702]}))
-    assert set(data(figure)[0]["marker"]["symbol"]) == {"circle"}
+    assert set(data(figure)[1]["marker"]["symbol"]) == {"circle"}
     assert figure["layout"]["title"]["text"].split("<br>")[1:] == [
         "main effects only, as variants are missing"
     ]
@@ -359,7 +374,7 @@ def test_a_mean_below_0_is_marked_too(make_runs: Runs) -> None:
         (5, 1, "half"): [0.02, 0.03],
         (3, 2, "half"): [0.02, 0.03],
     }
-    means, _ = data(effects(make_runs(grid)))
+    _, means, _ = data(effects(make_runs(grid)))
     assert means["x"] == pytest.approx([0.215, -0.165, 0.215, -0.165])
     assert means["marker"]["symbol"] == ["circle", "circle-open", "circle", "circle-open"]
 
@@ -845,7 +860,9 @@ def test_a_saved_notebook_shows_its_figures_without_a_network(
     page = context.new_page()
     page.goto(notebook.as_uri())
     page.locator(".js-plotly-plot").nth(1).locator("svg").first.wait_for()
-    assert page.locator(".js-plotly-plot").first.locator(".point").count() == len(ACCURACY)
+    assert page.locator(".js-plotly-plot").first.locator(".point").count() == (
+        len(ACCURACY) + len(runs)
+    )
     context.close()
 
 

@@ -336,7 +336,7 @@ def test_figures_show_the_tables_numbers(tab: Any) -> None:
     points = [
         (round(x), round(y, 12))
         for trace in tab.figure("accuracy_against")
-        if "markers" in (trace["mode"] or "") and trace["customdata"]
+        if trace["mode"] == "markers+text" and trace["customdata"]
         for x, y in zip(trace["x"], trace["y"], strict=True)
     ]
     assert sorted(points) == sorted((11_000, mean) for mean in ACCURACY.values())

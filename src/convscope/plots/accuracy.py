@@ -18,7 +18,9 @@ from convscope.plots.axes import (
     error_bars,
     interval_columns,
     is_log,
+    jitter,
     log_ticks,
+    strip,
     with_interval,
 )
 from convscope.plots.labels import non_overlapping
@@ -55,6 +57,8 @@ _MOST_LABELLED, _MOST_LISTED = 30, 3
 of hidden points that a hover lists."""
 _AXIS = 36
 """Largest number of characters of an axis's title, so that it fits at 360 pixels."""
+_BESIDE, _STRIP = 0.015, 0.012
+"""Distance of a strip of single runs from its mean, and its width, as fractions of an axis."""
 _FAINT = f"{NEUTRAL}99"
 
 
@@ -77,6 +81,11 @@ class Axis:
         values = groups[self.metric.name]
         values = values.map(math.log10) if self.is_log else values
         return (values - self.low) / (self.high - self.low)
+
+    def values(self, positions: Series) -> Series:
+        """Return the metric's values at these positions."""
+        values = self.low + positions * (self.high - self.low)
+        return 10**values if self.is_log else values
 
     def layout(self) -> dict[str, Any]:
         """Return range and ticks as properties of Plotly's axis."""
@@ -115,10 +124,12 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
     fronts = [pareto.chosen_front(part, cost) if title != SINGLE else [] for title, part in shown]
     height = _HEIGHT if len(shown) == 1 else _ONE_OF_SEVERAL
     cut = [_cut_intervals(part, x, y) for _, part in shown]
+    strips = [_strip(runs, part, x, y) for _, part in shown]
     more = len(settings) - len(shown)
     titles = [
         *narrow_lines("Accuracy against", against.title),
         "dotted: Pareto front by validation" if any(fronts) else "",
+        "small points: single runs" if any(strips) else "",
         "triangle: interval extends beyond the axis" if any(cut) else "",
         f"{counted(more, 'more setting')} not shown" if more else "",
     ]
@@ -136,11 +147,16 @@ def accuracy_against(runs: DataFrame, cost: str = "train_samples_per_sec") -> go
         Panel(
             title,
             height,
-            [*_front(part.loc[front], cost), _points(part, front, x, y, title), *triangles],
+            [
+                *_front(part.loc[front], cost),
+                *singles,
+                _points(part, front, x, y, title),
+                *triangles,
+            ],
             x_axis,
             y_axis,
         )
-        for (title, part), front, triangles in zip(shown, fronts, cut, strict=True)
+        for (title, part), front, singles, triangles in zip(shown, fronts, strips, cut, strict=True)
     ]
     return subplots(titles, panels, legend_traces(groups))
 
@@ -149,20 +165,21 @@ def _axis(groups: DataFrame, metric: Metric) -> Axis:
     """Return an axis for all values and intervals, with a margin.
 
     The intervals of few seeds may be far wider than the range of the means: they extend the axis by
-    at most half of that range.
+    at most half of that range. Single runs are always on it.
     """
-    values = lows = highs = groups[metric.name]
+    values = lows = highs = least = most = groups[metric.name]
     if metric.per_run:
         lows, highs = (groups[end].fillna(values) for end in interval_columns(metric))
+        least, most = (groups[f"{metric.name}_{end}"] for end in ("min", "max"))
     is_log_axis = is_log(metric, values)
     if is_log_axis:
-        least = values.min() / 10
-        values, lows, highs = (
-            part.clip(lower=least).map(math.log10) for part in (values, lows, highs)
+        bottom = values.min() / 10
+        values, lows, highs, least, most = (
+            part.clip(lower=bottom).map(math.log10) for part in (values, lows, highs, least, most)
         )
     spread = values.max() - values.min() or highs.max() - lows.min() or abs(values.max()) / 10 or 1
-    low = max(lows.min(), values.min() - spread / 2)
-    high = min(highs.max(), values.max() + spread / 2)
+    low = min(max(lows.min(), values.min() - spread / 2), least.min())
+    high = max(min(highs.max(), values.max() + spread / 2), most.max())
     margin = max(high - low, spread) * _MARGIN
     return Axis(metric, is_log_axis, low - margin, high + margin)
 
@@ -215,6 +232,27 @@ def _points(groups: DataFrame, front: list[str], x: Axis, y: Axis, title: str) -
         textposition=[sides.get(group, "top right") for group in groups.index],
         customdata=list(groups.index),
     )
+
+
+def _strip(runs: DataFrame, groups: DataFrame, x: Axis, y: Axis) -> list[Trace]:
+    """Return the single runs of groups with several: at their own cost, or beside the mean.
+
+    Where all runs of a group have one cost, they are left of the mean, as its label is on the right
+    where possible.
+    """
+    finished = runs[(runs["status"] == "finished") & runs[ACCURACY.name].notna()]
+    several = finished[finished["group"].isin(groups.index[groups["runs"] > 1])]
+    if several.empty:
+        return []
+    cost = x.metric
+    costs = several[cost.name] if cost.per_run else several["group"].map(groups[cost.name])
+    if not cost.per_run:
+        several = several.sort_values(["group", "seed"])
+        beside = several.groupby("group")["seed"].transform(lambda seeds: jitter(len(seeds)))
+        positions = x.positions(costs.loc[several.index].to_frame(cost.name))
+        costs = x.values(positions - _BESIDE + _STRIP * beside)
+    colours = list(several["group"].map(groups["colour"]))
+    return [strip(several, costs, several[ACCURACY.name], ACCURACY, colours)]
 
 
 def _hidden_points(groups: DataFrame, *axes: Axis) -> list[str]:
@@ -270,8 +308,8 @@ def _front(front: DataFrame, cost: str) -> list[Trace]:
 
 
 _CAPTION = (
-    "A point is a variant's mean over its seeds, with 95 % intervals if it has several seeds;"
-    " the legend below explains colours, symbols and fills."
+    "A point is a variant's mean over its seeds, with 95 % intervals and its single runs as small"
+    " points if it has several seeds; the legend below explains colours, symbols and fills."
 )
 FIGURE = Figure(
     accuracy_against,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from pandas import Series
+from numpy.typing import NDArray
+from pandas import DataFrame, Series
 
 from convscope.metrics import Metric
-from convscope.plots.table import to_json_list
+from convscope.plots.style import Trace, lines, scatter
+from convscope.plots.table import records, to_json_list
 
 _MOST_TICKS = 5
 _LOG_FROM = 4
@@ -56,6 +59,37 @@ def error_bars(
         "thickness": thickness,
         "color": colour,
     }
+
+
+def jitter(number: int) -> NDArray[np.float64]:
+    """Return offsets from -0.5 to 0.5 for points of a strip.
+
+    By the golden ratio: successive offsets are far apart, and equal data have equal figures.
+    """
+    return (np.arange(number) * (math.sqrt(5) - 1) / 2) % 1 - 0.5
+
+
+def strip(
+    runs: DataFrame, x: Series, y: Series, metric: Metric, colours: Sequence[str] | str
+) -> Trace:
+    """Return a small point per run, for a strip beside a mean.
+
+    Args:
+        runs: rows of the table from `frame`.
+        x: positions of the points.
+        y: positions of the points.
+        metric: the one that the points show.
+        colours: of the points.
+    """
+    hints = [
+        lines(f"{run['label']}, seed {run['seed']}", metric.text(run[metric.name]))
+        for _, run in records(runs)
+    ]
+    marker = {"color": colours, "symbol": "circle", "size": 4, "opacity": 0.6}
+    groups = list(runs["group"])
+    return scatter(
+        "markers", to_json_list(x), to_json_list(y), hints, marker=marker, customdata=groups
+    )
 
 
 def with_interval(metric: Metric, group: Mapping[str, Any]) -> str:

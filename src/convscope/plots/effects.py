@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from pandas import DataFrame, Series
 
@@ -13,7 +14,7 @@ from convscope.analysis.anova import effects as estimated
 from convscope.errors import UserError
 from convscope.geometry import FACTORS
 from convscope.metrics import METRICS, Metric, metrics_of
-from convscope.plots.axes import bounded, error_bars
+from convscope.plots.axes import bounded, error_bars, jitter, strip
 from convscope.plots.registry import GEOMETRY, SETTING, Choice, Figure, InReport
 from convscope.plots.style import (
     ACCENT,
@@ -40,6 +41,8 @@ OF = Choice(
 )
 _ROW = 26
 """Height of a row, in pixels."""
+_BESIDE, _STRIP = 0.3, 0.2
+"""Distance of a strip of single runs from its mean, and its width, as fractions of a row."""
 _NAMES = {factor.key: factor.title for factor in FACTORS}
 
 
@@ -72,11 +75,11 @@ def effects(runs: DataFrame, setting: str | None = None, of: str = "test_accurac
     ]
     rows = levels["y"].iloc[-1] + 1
     means = Panel(
-        f"adjusted mean, {metric.unit}, 95 % interval"
+        f"adjusted mean, {metric.unit}, 95 % interval, single runs"
         if metric.unit
-        else "adjusted mean, 95 % interval",
+        else "adjusted mean, 95 % interval, single runs",
         int(_ROW * rows),
-        [_means(levels, groups, metric, limits)],
+        [_strips(levels, runs, metric), _means(levels, groups, metric, limits)],
         {"tickformat": metric.tick_format, "zeroline": False},
         {
             "tickvals": list(levels["y"]),
@@ -132,6 +135,17 @@ def _means(levels: DataFrame, groups: list[str], metric: Metric, limits: str) ->
     )
 
 
+def _strips(levels: DataFrame, runs: DataFrame, metric: Metric) -> Trace:
+    """Return the single runs of each level, below its mean."""
+    finished = runs[(runs["status"] == "finished") & runs[metric.name].notna()]
+    parts = []
+    for _, level in records(levels):
+        part = finished[finished[f"{level['factor']}_level"] == level["level"]]
+        parts.append(part.assign(y=level["y"] + _BESIDE + _STRIP * jitter(len(part))))
+    every = pd.concat(parts)
+    return strip(every, every[metric.name], every["y"], metric, NEUTRAL)
+
+
 def _hint(
     metric: Metric,
     limits: str,
@@ -185,11 +199,12 @@ FIGURE = Figure(
             "effects",
             "Effect of each factor",
             "Above, the adjusted mean of each level (the levels of all other factors weighted"
-            " equally) with its 95 % interval. Below, shares of the variance between runs, which"
-            " add up to 100 %: of each factor; of interactions, the joint effect of two factors"
-            " beyond the sum of both; of seeds, the rest. If variants are missing, variance that"
-            " belongs to no single factor is called confounded, and factors whose shares overlap"
-            " are shown together as variants.",
+            " equally) with its 95 % interval, and below it, as small points, the runs of the"
+            " level, at all levels of the other factors. In the lower panel, shares of the variance"
+            " between runs, which add up to 100 %: of each factor; of interactions, the joint"
+            " effect of two factors beyond the sum of both; of seeds, the rest. If variants are"
+            " missing, variance that belongs to no single factor is called confounded, and factors"
+            " whose shares overlap are shown together as variants.",
         ),
         InReport(
             "effects-shift-change",

@@ -5,6 +5,7 @@ Plotly's own export needs a browser, which machines that train may lack.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import unescape
 from io import BytesIO
@@ -222,6 +223,17 @@ def _scatter(axes: Axes, trace: Trace, _: Any) -> None:
     if "fill" in trace:
         axes.fill(x, y, color=trace["fillcolor"], linewidth=0)
     look: dict[str, Any]
+    if (
+        trace["mode"] == "markers"
+        and "opacity" in trace["marker"]
+        and "line" not in trace["marker"]
+    ):
+        # One call for all points of a strip: a study may have thousands of runs.
+        marker = trace["marker"]
+        size = (_POINTS * marker["size"]) ** 2
+        look = {"c": marker["color"], "alpha": marker["opacity"], "linewidths": 0}
+        axes.scatter(x, y, size, marker=_SHAPES[marker["symbol"]], zorder=1.5, **look)
+        return
     for key in ("xerr", "yerr"):
         if half := trace.get(f"error_{key[0]}"):
             ends = np.array([half["arrayminus"], half["array"]], float)
@@ -249,9 +261,10 @@ _DRAW = {"scatter": _scatter, "heatmap": _heatmap, "bar": _bar}
 
 
 def _numbers(values: Sequence[Any], axis: Mapping[str, Any]) -> list[float]:
-    """Return positions on an axis: the index of a category, else the value."""
+    """Return positions on an axis: the index of a category, else the value; NaN for None."""
     categories = list(axis.get("categoryarray", ()))
-    return [categories.index(one) if one in categories else one for one in values]
+    positions = [categories.index(one) if one in categories else one for one in values]
+    return [math.nan if one is None else one for one in positions]
 
 
 def _each(value: Any, count: int) -> list[Any]:
