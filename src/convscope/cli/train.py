@@ -133,7 +133,7 @@ def _run_job(config: DictConfig) -> None:
         sweeper = hydra_config.runtime.choices["hydra/sweeper"]
         if sweeper != "convscope":
             raise UserError(f"hydra/sweeper={sweeper} is for many runs: add -m")
-        if config.plan or config.repeat != 1:
+        if config.plan or config.repeat != 1 or config.tune is not None:
             run_sweep([overrides], hydra_config)
         launcher = launcher_choice(hydra_config)
         if launcher != "basic":

@@ -211,6 +211,11 @@ class TrainConfig:
     """Folder of all studies; pass it to `tensorboard --logdir`."""
     repeat: Annotated[int, Meta(ge=1, le=10_000)]
     """Runs of each variant, with seeds from `seed` on."""
+    tune: str | None
+    """Key to tune per variant, such as optim.lr: train each value of tune_values with one seed,
+    choose by validation accuracy, compare at the chosen values on other seeds. null tunes none."""
+    tune_values: Any
+    """List of values that tune tries; null takes 1/4, 1/2, 1, 2 and 4 times the config's own."""
     plan: bool
     """Print what a sweep would do and how long it would take; train and write nothing."""
     fail_fast: bool
@@ -288,6 +293,11 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
         (
             layers > MAX_LAYERS,
             f"model.channels must name at most {MAX_LAYERS} layers, got {layers}",
+        ),
+        (
+            config.tune is None and config.tune_values is not None,
+            f"tune_values must be null where tune is null, got {as_typed(config.tune_values)}\n"
+            "name the key to tune, such as tune=optim.lr",
         ),
         (
             config.seed > last_seed,

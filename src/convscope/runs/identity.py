@@ -14,6 +14,8 @@ EXCLUDED = {
     "rerun": "whether an old result is reused",
     "repeat": "how many seeds; each run has its own",
     "plan": "nothing is trained",
+    "tune": "which key is tuned; each run has its own value",
+    "tune_values": "which values are tried; each run has its own",
     "fail_fast": "whether a sweep goes on",
     "prune": "whether a run is ended early; one that finishes is the same",
     "latency": "whether more is measured once a run is finished",

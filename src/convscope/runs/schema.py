@@ -158,6 +158,14 @@ class Diagnostics(Struct):
     measured_at: Time
 
 
+class Tuning(Struct):
+    """What a trial of tuning is for; see `runs.tuning.note`."""
+
+    key: Annotated[str, Meta(pattern=r"\A[a-z]+\.[a-z_]+\Z")]
+    values: Annotated[list[float | None], Meta(min_length=1)]
+    own: float | None
+
+
 class Environment(Struct):
     """Software and hardware of a run."""
 
@@ -172,6 +180,7 @@ class Environment(Struct):
     alone: Remeasured | UnsetType = UNSET
     latency: Latency | UnsetType = UNSET
     diagnostics: Diagnostics | UnsetType = UNSET
+    tuning: Tuning | UnsetType = UNSET
 
 
 def _bounded(hint: Any, bounds: tuple[Any, ...]) -> Any:

@@ -11,11 +11,13 @@ from convscope.errors import UserError
 from convscope.latency.command import with_latency
 from convscope.runs.record import RunRecord
 from convscope.runs.study import read_study
+from convscope.runs.tuning import is_trial
 from convscope.sweep.executors.executor import Executor
 from convscope.sweep.plan import PlannedRun, cheap_first, studies_of
 from convscope.sweep.plan_table import show_plan
 from convscope.sweep.rounds import EveryRun, Records, Rounds, Strategy, Survivors
 from convscope.sweep.train_all import remeasure_all, train_all
+from convscope.sweep.tuning import Tuned, check_tuning
 from convscope.tables import RESUME, new_console, print_line, tensorboard_command
 from convscope.training.diagnose import with_diagnostics
 from convscope.training.request import RunRequest
@@ -34,7 +36,8 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         command: the command line that the user typed.
 
     Returns:
-        A record per run that ended; none with `plan=true`.
+        A record per run that ended, without trials of tuning that finished or failed; none with
+        `plan=true`.
 
     Raises:
         UserError: bad input in any job, before the first run starts.
@@ -46,6 +49,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     refuse_search(jobs[0])
     resolver = RunResolver(executor.hardware, executor.in_process)
     checked = resolver.prepare(jobs, unmatched_too=True)
+    check_tuning([one.config for one in checked])
     for one in checked:
         check_devices(one.config)
         check_latency(one.config, executor)
@@ -56,27 +60,35 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     console = new_console()
     config = checked[0].config
     strategy: Strategy = EveryRun(requests)
+    if config.tune is not None:
+        strategy = Tuned(checked, requests, resolver)
     survivors = Survivors(strategy) if config.prune else None
     rounds = Rounds(survivors or strategy)
     if config.plan:
         show_plan(rounds.planned(), console)
+        if note := strategy.plan_note(rounds.records):
+            print_line(console, note)
         return []
     log_unreadable(requests)
     by_id = _trained(rounds, executor, config.fail_fast)
-    runs = list(rounds.runs.values())
-    if config.throughput == "exclusive":
-        by_id |= _remeasured(runs, by_id, executor)
-    records = [by_id[run.request.id] for run in runs if run.request.id in by_id]
-    is_stopped = any(record.status == "interrupted" for record in records)
+    is_stopped = any(record.status == "interrupted" for record in by_id.values())
+    # What trials measure besides their validation accuracy is of no interest.
+    trials = [record for record in by_id.values() if is_trial(record)]
+    runs = [run for run in rounds.runs.values() if not run.request.notes]
+    results = {run.request.id: by_id[run.request.id] for run in runs if run.request.id in by_id}
+    if config.throughput == "exclusive" and not is_stopped:
+        results |= _remeasured(runs, results, executor)
+    records = list(results.values())
     if executor.is_local and not is_stopped:
         # Of runs that were finished before.
         records = with_diagnostics(records, config.diagnostics)
     if config.latency and not is_stopped:
         records = with_latency(records)
-    # Imports pandas, which would delay the first run.
-    from convscope.report.commands import show_comparison, write_reports
+    if records:
+        # Imports pandas, which would delay the first run.
+        from convscope.report.commands import show_comparison, write_reports
 
-    show_comparison(records, console)
+        show_comparison([*trials, *records], console)
     if is_stopped:
         log.info(f"the sweep was stopped; {RESUME}")
     elif config.fail_fast and any(record.status == "failed" for record in records):
@@ -91,9 +103,10 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     if survivors is not None and not is_stopped and (summary := survivors.summary(by_id)):
         log.info(summary)
     print_line(console)
-    print_line(console, tensorboard_command(records[0]))
-    write_reports(studies_of(runs), command, console)
-    return records
+    print_line(console, tensorboard_command([*records, *trials][0]))
+    if records:
+        write_reports(studies_of(runs), command, console)
+    return [*records, *(trial for trial in trials if trial.status == "interrupted")]
 
 
 def check_devices(config: TrainConfig) -> None:
@@ -136,15 +149,13 @@ def _trained(rounds: Rounds, executor: Executor, fail_fast: bool) -> Records:
     while left := rounds.next_round():
         ordered = cheap_first(left, executor.max_concurrent)
         ended = train_all(ordered, executor, fail_fast)
-        rounds.records |= ended
+        rounds.add(ended)
         if any(record.status in ends for record in ended.values()):
             break
     return rounds.records
 
 
 def _remeasured(runs: Sequence[PlannedRun], by_id: Records, executor: Executor) -> Records:
-    if any(record.status == "interrupted" for record in by_id.values()):
-        return {}
     shared = {
         key
         for key, record in by_id.items()

@@ -12,10 +12,15 @@ from typing import Protocol
 
 from typing_extensions import override
 
+from convscope.errors import UserError
 from convscope.runs.identity import identity
+from convscope.runs.lock import RunLocked
 from convscope.runs.record import RunRecord
+from convscope.runs.tuning import is_trial
 from convscope.sweep.plan import PlannedRun, done_and_left, epochs_done, plan_runs
+from convscope.sweep.train_all import wait_for
 from convscope.text import counted
+from convscope.training.record import amend_record
 from convscope.training.request import RunRequest, resolved
 
 log = logging.getLogger(__name__)
@@ -39,6 +44,10 @@ class Strategy(Protocol):
 
     def reason(self, records: Records) -> str:
         """Return a line on why the runs that have not ended are wanted; "" for none."""
+
+    def plan_note(self, records: Records) -> str:
+        """Return a line on `at_most`, to be printed below the plan; "" for none."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,6 @@ class Rounds:
         self.runs: dict[str, PlannedRun] = {}
         """By identity, in the order in which they were wanted."""
         self.records: Records = {}
-        """The caller adds those of runs that it trains."""
 
     def next_round(self) -> list[PlannedRun]:
         """Return the runs to train next, after a line on why; empty if all wanted have ended.
@@ -162,27 +170,60 @@ class Rounds:
             reason = self._strategy.reason(self.records)
             if reason:
                 log.info(reason)
-            done, left = self._add(new)
+            done, left = done_and_left(new)
+            self.add(done)
             if done:
                 log.info(f"{len(done)} of {len(new)} runs are done already")
             if left:
                 return left
         return []
 
+    def add(self, records: Records, *, write: bool = True) -> None:
+        """Add the records of runs that have ended, with the notes of their requests.
+
+        Args:
+            records: by identity.
+            write: add missing notes on disk, too.
+
+        Raises:
+            UserError: a run is no result, as its record says that it was trained to choose a value.
+        """
+        for key, record in records.items():
+            request = self.runs[key].request
+            if is_trial(record) and not request.notes:
+                raise UserError(
+                    f"seed must not be {record.config['seed']}: {record.name} was trained with it"
+                    f" to tune {record.environment['tuning']['key']}, and is no result"
+                )
+            if any(record.environment.get(name) != one for name, one in request.notes.items()):
+                # It was trained by a command that did not know what it would serve.
+                is_kept = write and record.status == "finished"
+                record = _add_notes(self.runs[key]) if is_kept else _noted(record, request)
+            self.records[key] = record
+
     def planned(self) -> list[PlannedRun]:
         """Return all runs that may be wanted in the end, with their progress on disk."""
-        while new := self._new():
-            _, left = self._add(new)
-            if left:
-                break
+        left: Sequence[PlannedRun] = ()
+        while not left and (new := self._new()):
+            done, left = done_and_left(new)
+            self.add(done, write=False)
         return plan_runs(self._strategy.at_most(self.records))
 
     def _new(self) -> list[PlannedRun]:
         wanted = self._strategy.wanted(self.records)
-        return plan_runs([request for request in wanted if request.id not in self.runs])
-
-    def _add(self, new: Sequence[PlannedRun]) -> tuple[Records, list[PlannedRun]]:
+        new = plan_runs([request for request in wanted if request.id not in self.runs])
         self.runs |= {run.request.id: run for run in new}
-        done, left = done_and_left(new)
-        self.records |= done
-        return done, left
+        return new
+
+
+def _noted(record: RunRecord, request: RunRequest) -> RunRecord:
+    return replace(record, environment={**record.environment, **request.notes})
+
+
+def _add_notes(run: PlannedRun) -> RunRecord:
+    """Add the notes of a request to its run's record on disk, and return that."""
+    while True:
+        try:
+            return amend_record(run.request.directory, lambda one: _noted(one, run.request))
+        except RunLocked:
+            wait_for(run)

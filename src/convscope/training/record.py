@@ -58,7 +58,7 @@ def first_record(request: RunRequest) -> RunRecord:
         geometry=[] if geometry is None else geometry.as_records(),
         params=None if geometry is None else geometry.params,
         macs=None if geometry is None else geometry.macs,
-        environment=environment(request),
+        environment={**environment(request), **request.notes},
         started_at=utc_now(),
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,8 @@ class RunRequest:
     test_batches: int
     id: str
     directory: RunDirectory
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What its record has as `environment` besides the machine: what the run is for."""
 
     @property
     def config(self) -> TrainConfig:
@@ -208,6 +210,7 @@ class RemoteRequest:
     steps: StepPlan
     val_batches: int
     test_batches: int
+    notes: Mapping[str, Any]
 
     def materialize(self, hardware: Hardware) -> RunRequest:
         """Return the same run in this process.
@@ -230,6 +233,7 @@ class RemoteRequest:
             steps=self.steps,
             val_batches=self.val_batches,
             test_batches=self.test_batches,
+            notes=self.notes,
         )
 
 
@@ -245,6 +249,7 @@ def to_remote(request: RunRequest) -> RemoteRequest:
         request.steps,
         request.val_batches,
         request.test_batches,
+        request.notes,
     )
 
 

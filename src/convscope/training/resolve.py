@@ -51,6 +51,8 @@ def request_one(overrides: Sequence[str]) -> RunRequest:
     variant, *more = resolver.prepare([overrides])
     if more:
         raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
+    if variant.config.tune is not None:
+        raise UserError("tune must be null for a single run: it is for scripts/train.py")
     if variant.config.plan or any(key_of(word) == "sweep" for word in overrides):
         raise UserError("plan and sweep are for many runs: use scripts/train.py")
     if variant.config.prune:
@@ -260,8 +262,8 @@ def _at_equal(
 
 def _as_typed_for(overrides: Sequence[str], config: TrainConfig, seed: int) -> list[str]:
     """Return the overrides that ask for this run and no other."""
-    # A single run is not pruned.
-    others = [w for w in overrides if key_of(w) != "prune"]
+    # A single run is not pruned, and has the value that tuning gave it.
+    others = [w for w in overrides if key_of(w) not in ("prune", "tune", "tune_values")]
     if config.repeat == 1:
         return others
     return [w for w in others if key_of(w) not in ("repeat", "seed")] + [f"seed={seed}"]

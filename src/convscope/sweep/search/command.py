@@ -129,6 +129,11 @@ def _check(config: TrainConfig) -> None:
         raise UserError(
             "prune must be false in a search, which chooses by results of whole runs, got true"
         )
+    if config.tune is not None:
+        raise UserError(
+            f"tune must be null in a search, got {config.tune}\n"
+            f"search first, then sweep the best variants with tune={config.tune}"
+        )
     if config.fail_fast:
         raise UserError(
             "fail_fast must be false in a search, which goes on with other variants, got true"
