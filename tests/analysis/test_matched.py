@@ -173,7 +173,7 @@ def test_a_ranking_that_holds_is_said_to_hold() -> None:
 def test_without_matched_runs_nothing_is_said() -> None:
     runs = table(study({K3: 0.95, K5: 0.97}, {}))
     assert list(summarize_matched(runs)) == []
-    assert "matched_setting" not in runs
+    assert "also_in" not in runs
     assert summarize(runs)[0].kind == "best"
 
 

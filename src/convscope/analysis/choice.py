@@ -52,7 +52,7 @@ def variant_families(runs: DataFrame) -> list[Family]:
 
 def setting_families(runs: DataFrame) -> list[Family]:
     """Return the variants that have a result in more than one setting, on the same images."""
-    own = runs.drop(columns="matched_setting", errors="ignore")
+    own = runs.drop(columns="also_in", errors="ignore")
     return [
         Family(str(variant), members.assign(name=members["setting"], setting=str(variant)))
         for (variant, *_), members in own.groupby(_SAME_IMAGES, sort=False, dropna=False)

@@ -9,8 +9,7 @@
 | `kernel_size, stride, …` | each of `geometry.FACTORS` in the first layer, height axis, pixels |
 | `kernel_size_level, …` | each factor's level in an analysis, as text: `3`, `5.3.3`, `half` |
 | `setting` | other keys that differ between the rows, not the seed: `lr 0.01, max_epochs 3` |
-| `matched_setting` | the setting of equal MACs that a run is compared in too, as its MACs are equal
-without scaling; only where runs were matched: see `by_setting` |
+| `also_in` | another setting that a run is compared in too: see `by_setting`; only where one is |
 | `label` | variant and setting, for people |
 | `dataset, fingerprint` | which images |
 | `train_images, val_images, test_images` | number used per epoch, per validation, in the test |
@@ -21,6 +20,7 @@ without scaling; only where runs were matched: see `by_setting` |
 | `device, threads, torch` | hardware and version; threads of the speed measurement |
 | `shared` | whether other runs may have used the machine during the speed measurement |
 | `seed, optim.lr, model.channels, …` | the other config keys that can change a result, dotted |
+| `tuning, family, family_key` | what tuning chose: see `tuned`; only if there are trials |
 | `record` | the `RunRecord` itself |
 
 Unknown values are NaN or None.
@@ -36,8 +36,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
+from convscope.analysis.tuned import OWN_IS_BEST, title, with_tunings
 from convscope.config.schema import format_value
 from convscope.errors import UserError, on_one_line
 from convscope.geometry import (
@@ -84,7 +85,7 @@ _PLAIN = ("compile", "match", "vary")
 _MATCHED_FROM, _SPLIT = "model.matched_from", "data.split_seed"
 _NETWORK = "model.fingerprint"
 """Column with a hash of a traced network's layers and of the file that it is from."""
-_OTHER = "matched_setting"
+_OTHER = "also_in"
 _LAST = (_OTHER, "command", "path", "fingerprint", "group", "record", "id")
 """Columns that serve programs more than people."""
 _ALWAYS = ("study", "run", "path", "id", "group", "status", "reason", "variant", "dataset")
@@ -156,7 +157,7 @@ def tabulate(rows: Iterable[Row]) -> tuple[DataFrame, list[UnreadableRun]]:
             what = "is the same run as" if same else "has another config, and the id of"
             reason = f"{one['path']} {what} {first['path']}, which counts"
             copies.append(UnreadableRun(Path(one["path"]), reason))
-    ordered = sorted(by_id.values(), key=lambda row: (row["study"], row["run"]))
+    ordered = sorted(with_tunings(by_id.values()), key=lambda row: (row["study"], row["run"]))
     table = DataFrame(ordered, columns=None if ordered else list(_ALWAYS))
     for name in (*METRICS, *_NUMBERS):
         table[name] = table[name].astype(float) if name in table else float("nan")
@@ -180,7 +181,7 @@ def with_settings(table: DataFrame) -> DataFrame:
     varied = _varied(compared)
 
     def settings_of(rows: DataFrame) -> list[str]:
-        columns = [rows[key].map(_text).radd(f"{short(key, varied)} ") for key in varied]
+        columns = [_setting_texts(rows, key, varied) for key in varied]
         return [", ".join(texts) for texts in zip(*columns, strict=True)] or [""] * len(rows)
 
     settings = settings_of(compared)
@@ -189,24 +190,38 @@ def with_settings(table: DataFrame) -> DataFrame:
         for variant, setting in zip(table["variant"], settings, strict=True)
     ]
     table = table.assign(setting=settings, label=labels).drop(columns=_OTHER, errors="ignore")
-    if "match" not in varied:
-        return table
+    if "match" in varied:
+        return table.assign(
+            **{_OTHER: _equal_macs(table, settings_of(compared.assign(match="macs")))}
+        )
+    if "family" in table:
+        own, titles = compared["family"] == OWN_IS_BEST, compared["family_key"].map(title)
+        others = settings_of(compared.assign(family=compared["family"].mask(own, titles)))
+        return table.assign(**{_OTHER: Series(others, table.index).where(own)})
+    return table
+
+
+def _equal_macs(table: DataFrame, settings: Sequence[str]) -> list[str | None]:
+    """Return the setting of equal MACs of each run that has these without scaling, else None.
+
+    Args:
+        table: with the column `setting`.
+        settings: the setting that each run would have with `match=macs`.
+    """
     matched = table["match"].notna()
     wanted = {name: _reference(runs) for name, runs in table[matched].groupby("setting")}
-    others = [
+    return [
         name if not scaled and name in wanted and are_equal(macs, wanted[name]) else None
-        for name, scaled, macs in zip(
-            settings_of(compared.assign(match="macs")), matched, table["macs"], strict=True
-        )
+        for name, scaled, macs in zip(settings, matched, table["macs"], strict=True)
     ]
-    return table.assign(**{_OTHER: others})
 
 
 def by_setting(runs: DataFrame) -> Iterator[tuple[str, DataFrame]]:
     """Yield each setting with the runs that are compared in it.
 
-    Where runs were matched by `match=macs`, these are also the runs that had the MACs of the
-    reference without scaling; their `matched_setting` is that setting.
+    These are also the runs whose `also_in` is that setting: where runs were matched by
+    `match=macs`, those that had the MACs of the reference without scaling; where variants were
+    tuned, those of variants whose own value is the chosen one.
 
     Args:
         runs: table from `frame`, or groups of it.
@@ -254,6 +269,15 @@ def _reference(runs: DataFrame) -> int:
             base = {**model, "channels": model["matched_from"]}
             return reference_macs(base, len(record.dataset["classes"]), tuple(shape)) or 0
     return 0
+
+
+def _setting_texts(table: DataFrame, key: str, varied: Sequence[str]) -> Series:
+    """Return a part of each run's setting: `lr 0.01`, or `tuned lr`."""
+    texts = table[key].map(_text).radd(f"{short(key, varied)} ")
+    if "family" not in table:
+        return texts
+    is_tuned = (table["family_key"] == key) & (table["family"] != OWN_IS_BEST)
+    return texts.mask(is_tuned, table["family"])
 
 
 def results_first(table: DataFrame) -> DataFrame:

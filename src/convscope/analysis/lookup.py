@@ -91,7 +91,7 @@ def _variant(name: re.Match[str], runs: DataFrame) -> DataFrame:
     found = of_variant
     if name["setting"]:
         asked = set(name["setting"].split(", "))
-        columns = of_variant.filter(["setting", "matched_setting"]).fillna("")
+        columns = of_variant.filter(["setting", "also_in"]).fillna("")
         found = of_variant[
             [any(asked <= {*one.split(", ")} for one in row) for row in columns.to_numpy()]
         ]

@@ -92,7 +92,8 @@ def varied(runs: DataFrame) -> list[str]:
 
 
 def _candidates(runs: DataFrame) -> list[str]:
-    return [*(key for key in setting_keys(runs) if key != "seed"), *_MACHINE]
+    family = [name for name in ("family",) if name in runs]
+    return [*(key for key in setting_keys(runs) if key != "seed"), *family, *_MACHINE]
 
 
 def _is_one(values: Series) -> bool:

@@ -139,7 +139,7 @@ def curves(runs: DataFrame, metric: str = "val/accuracy") -> go.Figure:
     if not found:
         raise UserError(unreadable[0] if unreadable else f"no run has {metric} in its history")
     groups = runs.drop_duplicates("group").set_index("group").loc[list(found)]
-    groups = groups.filter(["label", "setting", "matched_setting"]).join(
+    groups = groups.filter(["label", "setting", "also_in"]).join(
         [variant_style(groups), levels_of(groups)]
     )
     parts = _parts(groups)

@@ -18,6 +18,7 @@ from convscope.analysis.frame import Reader, row, tabulate
 from convscope.analysis.lookup import OUTPUTS, find_sides, resolve_path
 from convscope.analysis.select import select_runs
 from convscope.analysis.table import shared, to_records
+from convscope.analysis.tuned import tunings_in
 from convscope.errors import UserError
 from convscope.report.comparison import compared, side_by_side, significance
 from convscope.report.document import Block
@@ -29,7 +30,7 @@ from convscope.report.terminal import show
 from convscope.runs.directory import RunDirectory, UnreadableRun
 from convscope.runs.pack import require_folder, write_pack
 from convscope.runs.record import RunRecord
-from convscope.runs.study import read_study
+from convscope.runs.study import read_study, runs_below
 from convscope.streams import print_stderr
 from convscope.tables import new_console, print_line
 from convscope.text import counted
@@ -107,7 +108,13 @@ def table(
 def _pack(runs: DataFrame, path: Path) -> None:
     for run in runs["path"][runs["status"] == "running"]:
         raise UserError(f"{run} is being trained: pack its study when it has ended")
-    write_pack(path, [RunDirectory(Path(run)) for run in runs["path"]])
+    trials = [
+        str(trial.path)
+        for tunings in tunings_in(runs).values()
+        for tuning in tunings
+        for trial in tuning.trials
+    ]
+    write_pack(path, [RunDirectory(Path(run)) for run in [*runs["path"], *trials]])
 
 
 def cite(names: Sequence[str], where: str | None) -> None:
@@ -156,7 +163,8 @@ def _some(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
     if len(unreadable) > _MOST_UNREADABLE:
         print_stderr(f"skipped, unreadable: {len(unreadable) - _MOST_UNREADABLE:,} more")
     if runs.empty:
-        raise UserError(f"there is no run to compare in {' '.join(names) or OUTPUTS}")
+        among = " ".join(names) or OUTPUTS
+        raise UserError(f"there is no run to compare in {among}{_only_trials(names)}")
     return runs, unreadable
 
 
@@ -164,6 +172,12 @@ def _read(names: Sequence[str]) -> tuple[DataFrame, list[UnreadableRun]]:
     if not names and not OUTPUTS.is_dir():
         raise UserError(f"there is no folder {OUTPUTS} here: train first, or name a study's folder")
     return Reader([resolve_path(name) for name in names] or [OUTPUTS]).read()
+
+
+def _only_trials(names: Sequence[str]) -> str:
+    """Return that the runs are trials of tuning, which are not compared; "" if there is none."""
+    paths = [resolve_path(name) for name in names] or [OUTPUTS]
+    return ", only trials of tune=KEY" if any(runs_below(path)[0] for path in paths) else ""
 
 
 def diff(names: Sequence[str], margin: float, form: str) -> None:

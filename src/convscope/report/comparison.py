@@ -22,14 +22,26 @@ from convscope.analysis.table import (
     varied,
     with_std,
 )
-from convscope.config.schema import format_value
+from convscope.analysis.tuned import tunings_in
+from convscope.config.schema import as_typed, format_value
 from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
 from convscope.runs.identity import is_as_before
+from convscope.runs.tuning import Tuning, Value
 from convscope.tables import Table
-from convscope.text import count, counted, counted_range, listed, p_text, percentage_points, share
+from convscope.text import (
+    MISSING,
+    count,
+    counted,
+    counted_range,
+    listed,
+    p_text,
+    percent,
+    percentage_points,
+    share,
+)
 
-BEST, CLOSE, BETTER = "*", "~", "+"
+BEST, CLOSE, BETTER, OWN = "*", "~", "+", "°"
 _NAMES = {BEST: BEST, CLOSE: CLOSE, BETTER: BETTER, "it": BEST}
 _MARK_COLUMN = "<"
 MOST_STUDIES = 3
@@ -37,6 +49,7 @@ MOST_STUDIES = 3
 _LONG = 40
 _PARTS = {"dataset": "data", "test_images": "data", "compile": "trainer"} | {
     "match": "model",
+    "family": "setting",
     "vary": "data",
 }
 """Part of the config under which a top-level key is listed."""
@@ -62,6 +75,7 @@ def compared(runs: DataFrame, single: bool, width: int, margin: float = MARGIN) 
         shared_facts(runs),
         Listing(table),
         Paragraph(legend),
+        *(block for trials in tuning(runs) for block in (Listing(trials[0]), Paragraph(trials[1]))),
         Bullets(tuple(without_result(runs)), "Without a result:"),
         Bullets(tuple(sentences(summarize(runs, margin))), "In words:"),
         Bullets(tuple(sentences(caveats(chosen))), "What limits that:"),
@@ -76,6 +90,46 @@ def variants(runs: DataFrame, single: bool, width: int) -> tuple[Table, str]:
     lines = [one for one in records if (one["status"] == "finished" if single else one["runs"])]
     table = terminal_table(lines, single=single, headings=headings, marks=marks, width=width)
     return table, legend(table, runs)
+
+
+def tuning(runs: DataFrame) -> list[tuple[Table, str]]:
+    """Return what the trials of each tuned key found, a line per variant, and a legend."""
+    found = []
+    for key, tunings in tunings_in(runs).items():
+        last = key.rpartition(".")[2]
+        values = sorted({value for one in tunings for value in one.values}, key=lambda v: v or 0)
+        names = [one.variant for one in tunings]
+        labels = dict(zip((one.subject for one in tunings), names, strict=True))
+        if len(set(names)) < len(names):
+            labels = _labels_of_subjects(runs)
+        rows = tuple(
+            (labels[one.subject], *(_trial_text(one, value) for value in values)) for one in tunings
+        )
+        seeds = sorted({one.seed for one in tunings})
+        legend = (
+            f"Tuning of {key}: best validation accuracy of one run per variant and value, seed"
+            f" {listed(list(map(str, seeds)))}. {BEST} chosen, {OWN} the config's own value."
+        )
+        columns = ("<variant", *(f"{last} {as_typed(value)}" for value in values))
+        found.append((Table(columns, rows), legend))
+    return found
+
+
+def _labels_of_subjects(runs: DataFrame) -> dict[str, str]:
+    """Return a label per tuned variant where several settings have the same variants."""
+    plain = runs[runs["family"].isna()]
+    rows = zip(plain["tuning"], plain["label"], strict=True)
+    return {tuning.subject: label for own, label in reversed([*rows]) for tuning in own}
+
+
+def _trial_text(tuning: Tuning, value: Value) -> str:
+    """Return the cell of a value: its accuracy, or how its run ended, and the marks."""
+    found = next((one for one in tuning.trials if one.value == value), None)
+    marks = BEST * (value == tuning.chosen) + OWN * (value == tuning.own)
+    if found is None:
+        return f"{MISSING} {marks}".rstrip()
+    known = found.status == "finished" and found.accuracy is not None
+    return f"{percent(found.accuracy) if known else found.status} {marks}".rstrip()
 
 
 def _headings(runs: DataFrame) -> dict[str, str]:
@@ -143,6 +197,11 @@ def legend(table: Table, runs: DataFrame, names: Mapping[str, str] = _NAMES) -> 
         (CLOSE in shown, f"{names[CLOSE]} test accuracy not significantly different from {its}"),
         (BETTER in shown, f"{names[BETTER]} test accuracy significantly higher than {its}"),
         (any("±" in cell for row in table.rows for cell in row), "±: standard deviation"),
+        (
+            "<family" in table.columns,
+            "family: with one value for all (–), with the value that the variant was tuned to, or"
+            " both where these are equal",
+        ),
         ("95 % interval" in table.columns, "95 % interval: of each mean by itself"),
         ("map" in table.columns, "map: last feature map"),
         ("RF" in table.columns, "RF: receptive field of one of its units, pixels"),

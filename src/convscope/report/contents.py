@@ -18,6 +18,7 @@ from convscope.report.comparison import (
     shared_facts,
     studies_text,
     summary,
+    tuning,
     variants,
     without_result,
 )
@@ -61,6 +62,7 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
     sections = [
         Section("In short", _in_short(runs, summaries)),
         Section("Variants", _listing(runs)),
+        Section("Tuning", tuple(_tuning(runs))),
         Section("Without a result", _bullets(without_result(runs))),
         Section("Not read", _bullets(one.reason for one in unreadable)),
         *_figures(runs, settings, summaries),
@@ -81,6 +83,12 @@ def _listing(runs: DataFrame) -> tuple[Block, ...]:
     rows = tuple((f"{name} {mark}".rstrip(), *row) for mark, name, *row in table.rows)
     best = frozenset(n for n, (mark, *_) in enumerate(table.rows) if mark == BEST)
     return Listing(Table(tuple(columns), rows), best), Paragraph(legend)
+
+
+def _tuning(runs: DataFrame) -> Iterator[Block]:
+    for table, legend in tuning(runs):
+        yield Listing(table)
+        yield Paragraph(legend)
 
 
 def _bullets(lines: Iterable[str]) -> tuple[Bullets, ...]:

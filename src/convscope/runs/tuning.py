@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from convscope.runs.identity import identity
@@ -47,6 +48,8 @@ class Trial:
     value: Value
     accuracy: float | None
     status: str
+    path: Path | None
+    """The run's folder, where its record was read from one."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Tuning:
     """The trials of one variant in one setting.
 
     Args:
+        subject: see the function of that name.
+        variant: the variant's label.
         key: the dotted config key that is tuned.
         own: the config's own value.
         seed: of the trials.
@@ -61,6 +66,8 @@ class Tuning:
         values: all values to be tried.
     """
 
+    subject: str
+    variant: str
     key: str
     own: Value
     seed: int
@@ -110,11 +117,15 @@ def tuning_of(records: Sequence[RunRecord]) -> Tuning:
     first = records[0]
     key, values, own = (first.environment["tuning"][name] for name in ("key", "values", "own"))
     trials = [
-        Trial(value_of(one.config, key), one.metrics.get("best_val_accuracy"), one.status)
+        Trial(value_of(one.config, key), one.metrics.get("best_val_accuracy"), one.status, one.path)
         for one in records
     ]
     ordered = sorted(trials, key=lambda trial: trial.value or 0)
-    return Tuning(key, own, first.config["seed"], tuple(ordered), tuple(values))
+    return Tuning(
+        *(subject(first.config, key), first.variant, key, own, first.config["seed"]),
+        trials=tuple(ordered),
+        values=tuple(values),
+    )
 
 
 def value_of(config: Mapping[str, Any], key: str) -> Any:
@@ -131,5 +142,5 @@ def subject(config: Mapping[str, Any], key: str) -> str:
     The trials of a variant have it in common with its runs at any value.
     """
     group, _, name = key.partition(".")
-    others = {one: value for one, value in config[group].items() if one != name}
+    others = {one: value for one, value in config.get(group, {}).items() if one != name}
     return identity({one: config[one] for one in config if one != "seed"} | {group: others})

@@ -35,7 +35,7 @@ from convscope.geometry import FACTORS
 from convscope.metrics import METRICS
 from convscope.plots import FIGURES, styled
 from convscope.plots.registry import described
-from convscope.report.comparison import change_texts, diff_texts, significance
+from convscope.report.comparison import change_texts, diff_texts, significance, tuning
 from convscope.tensorboard_plugin.http import respond
 from convscope.tensorboard_plugin.store import RunStore, Snapshot
 
@@ -95,7 +95,10 @@ class Api:
         return {
             "version": snapshot.version,
             "logdir": str(self._logdir),
-            "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
+            "all": {
+                "runs": len(snapshot.runs),
+                "groups": snapshot.runs["group"].nunique(),
+            },
             "unreadable": [run.reason for run in snapshot.unreadable],
             **(_NO_RUNS if runs.empty else _table(runs)),
         }
@@ -106,12 +109,15 @@ class Api:
         return {kind: sorted(groups) for kind, groups in found._asdict().items()}
 
     def words(self, asked: Mapping[str, str]) -> Answer:
-        """Return the findings, caveats and methods in sentences."""
+        """Return the findings, caveats and methods in sentences, and tables of tuning."""
         runs = _some(_selected(self._snapshot(), asked))
         return {
             "verdict": findings.sentences(findings.summarize(runs)),
             "caveats": findings.sentences(findings.caveats(runs)),
             "measured": findings.sentences(findings.describe_methods(runs)),
+            "tuning": [
+                dataclasses.asdict(table) | {"legend": legend} for table, legend in tuning(runs)
+            ],
         }
 
     def figure(self, asked: Mapping[str, str]) -> Answer:

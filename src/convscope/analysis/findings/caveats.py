@@ -10,7 +10,9 @@ from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
 from convscope.analysis.findings.finding import Finding
+from convscope.analysis.findings.tuning import tuning_caveats
 from convscope.analysis.pairwise import LEVEL
+from convscope.analysis.tuned import tunings_in
 from convscope.metrics import LATENCY_BATCHES, latency_name
 from convscope.text import count, counted, counted_range, listed, percentage_points, times
 
@@ -38,6 +40,7 @@ def caveats(runs: DataFrame) -> list[Finding]:
         *_seeds(finished),
         *_data(finished),
         *_one_recipe(finished),
+        *tuning_caveats(finished),
         *(speed_caveats(finished) or _unsteady(finished)),
         *_latency_caveats(finished),
         *_diagnostic_caveats(finished),
@@ -184,7 +187,9 @@ def _data(finished: DataFrame) -> Iterator[Finding]:
                 "accuracies on different images are not compared."
             )
             yield _caveat("different_test_images", sentence)
-    steps = finished.groupby("setting", sort=False)["train_steps"]
+    # With tuned batches, variants of one setting differ in their steps, not in their epochs.
+    same = ["setting", "data.batch_size"]
+    steps = finished.groupby(same, sort=False, dropna=False)["train_steps"]
     uneven = finished["train_steps"][steps.transform("min") < steps.transform("max")]
     if len(uneven):
         sentence = (
@@ -199,7 +204,7 @@ def _data(finished: DataFrame) -> Iterator[Finding]:
 
 
 def _one_recipe(finished: DataFrame) -> Iterator[Finding]:
-    if finished["variant"].nunique() > 1:
+    if finished["variant"].nunique() > 1 and not tunings_in(finished):
         rates, lengths = finished["optim.lr"].unique(), training_lengths(finished)
         recipe = (
             f"one learning rate ({rates[0]:g}), schedule and length ({lengths[0]})"

@@ -10,6 +10,7 @@ from pandas import DataFrame
 from convscope.analysis.citations import DIAGNOSTICS, SIMULTANEOUS, TESTS
 from convscope.analysis.findings.caveats import diagnosed, latency_machines, training_lengths
 from convscope.analysis.findings.finding import Finding
+from convscope.analysis.findings.tuning import describe_tuning
 from convscope.analysis.pairwise import GAMES_HOWELL
 from convscope.text import count, counted, counted_range, listed
 
@@ -70,7 +71,8 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
             for key in sources
         ),
     }
-    return [Finding(kind, (), text, cites=cites.get(kind, ())) for kind, text in texts]
+    how, *others = [Finding(kind, (), text, cites=cites.get(kind, ())) for kind, text in texts]
+    return [how, *describe_tuning(finished), *others]
 
 
 def _is_tested(finished: DataFrame) -> bool:

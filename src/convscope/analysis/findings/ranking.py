@@ -40,6 +40,7 @@ from convscope.analysis.findings.finding import (
     pair_findings,
     within,
 )
+from convscope.analysis.findings.tuning import summarize_tuning
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import (
     differences,
@@ -82,9 +83,15 @@ def summarize(runs: DataFrame, margin: float = MARGIN) -> list[Finding]:
         return [Finding("no_result", (), "No run with a test accuracy has finished.")]
     if runs["setting"].nunique() > 1:
         compared = [found for comparison in _comparisons(runs, margin) for found in comparison]
-        return [*summarize_matched(runs), *compared, *_not_compared(runs)]
+        return [
+            *summarize_matched(runs),
+            *summarize_tuning(runs),
+            *compared,
+            *_not_compared(runs),
+        ]
     families = variant_families(runs)
-    return list(_of_variants(families[0], margin) if families else _only_variant(grouped(runs)))
+    found = _of_variants(families[0], margin) if families else _only_variant(grouped(runs))
+    return [*found, *summarize_tuning(runs)]
 
 
 def headlines(runs: DataFrame) -> list[Finding]:
@@ -93,7 +100,12 @@ def headlines(runs: DataFrame) -> list[Finding]:
     Args:
         runs: table from `frame`.
     """
-    return [*summarize_matched(runs), *map(next, _comparisons(runs, MARGIN)), *_not_compared(runs)]
+    return [
+        *summarize_matched(runs),
+        *summarize_tuning(runs),
+        *map(next, _comparisons(runs, MARGIN)),
+        *_not_compared(runs),
+    ]
 
 
 def _comparisons(runs: DataFrame, margin: float) -> Iterator[Iterator[Finding]]:

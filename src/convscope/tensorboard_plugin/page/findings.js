@@ -28,11 +28,31 @@ export function findingsView() {
     root.replaceChildren(
       ...(words.error
         ? [element("p", { class: "note" }, words.error.message)]
-        : Object.entries(PARTS).flatMap(([key, title]) => part(title, words[key]))),
+        : [
+            ...Object.entries(PARTS).flatMap(([key, title]) => part(title, words[key])),
+            ...words.tuning.map(tuning),
+          ]),
     );
   }
 
   return { root, update };
+}
+
+// What the runs found that only chose a value for each variant: a column per value.
+function tuning({ columns, rows, legend }) {
+  const names = columns.map((name) => name.replace(/^</, ""));
+  const head = names.map((name, number) => element("th", { scope: "col", class: number ? null : "left" }, name));
+  const body = rows.map(([name, ...cells]) =>
+    element("tr", {}, element("th", { scope: "row", class: "left" }, name), ...cells.map((text) => element("td", {}, text))),
+  );
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
+  return element(
+    "section",
+    {},
+    element("h2", {}, "Tuning"),
+    element("div", { class: "scrolled", role: "region", "aria-label": "Tuning", tabindex: 0 }, table),
+    element("p", { class: "note" }, legend),
+  );
 }
 
 function part(title, sentences) {
