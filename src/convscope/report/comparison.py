@@ -22,7 +22,7 @@ from convscope.analysis.table import (
     varied,
     with_std,
 )
-from convscope.analysis.tuned import tunings_in
+from convscope.analysis.tuned import OWN_IS_BEST, tunings_in
 from convscope.config.schema import as_typed, format_value
 from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
@@ -117,7 +117,7 @@ def tuning(runs: DataFrame) -> list[tuple[Table, str]]:
 
 def _labels_of_subjects(runs: DataFrame) -> dict[str, str]:
     """Return a label per tuned variant where several settings have the same variants."""
-    plain = runs[runs["family"].isna()]
+    plain = runs[runs["family"].isna() | (runs["family"] == OWN_IS_BEST)]
     rows = zip(plain["tuning"], plain["label"], strict=True)
     return {tuning.subject: label for own, label in reversed([*rows]) for tuning in own}
 

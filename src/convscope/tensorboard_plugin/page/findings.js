@@ -41,9 +41,9 @@ export function findingsView() {
 // What the runs found that only chose a value for each variant: a column per value.
 function tuning({ columns, rows, legend }) {
   const names = columns.map((name) => name.replace(/^</, ""));
-  const head = names.map((name, number) => element("th", { scope: "col", class: number ? null : "left" }, name));
+  const head = names.map((name) => element("th", { scope: "col" }, name));
   const body = rows.map(([name, ...cells]) =>
-    element("tr", {}, element("th", { scope: "row", class: "left" }, name), ...cells.map((text) => element("td", {}, text))),
+    element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((text) => element("td", {}, text))),
   );
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
   return element(
