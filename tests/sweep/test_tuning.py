@@ -205,6 +205,11 @@ def test_a_plan_trains_nothing_and_shows_what_is_trained_at_most(command) -> Non
             " chosen, and the sweep goes on",
         ),
         (
+            ("tune=optim.lr", "prune=true"),
+            "prune must be false with tune=optim.lr, whose trials all have the same budget, got"
+            " true",
+        ),
+        (
             ("tune=optim.lr", "seed=0,10000"),
             "seed must not be 10000, which tune=optim.lr takes for its trials",
         ),

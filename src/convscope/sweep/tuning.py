@@ -66,6 +66,10 @@ def check_tuning(configs: Sequence[TrainConfig]) -> None:
         raise UserError(f"tune must be one of {', '.join(tunable())}, got {as_typed(key)}")
     if values is not None:
         _check_values(key, values)
+    if config.prune:
+        raise UserError(
+            f"prune must be false with tune={key}, whose trials all have the same budget, got true"
+        )
     if config.fail_fast:
         raise UserError(
             f"fail_fast must be false with tune={key}: a value with which training fails is not"
