@@ -122,10 +122,10 @@ def test_trials_are_no_results() -> None:
     assert list(groups.index) == [
         "k3-s1-p1 (lr 0.02)",
         "k5-s1-p2 (lr 0.02)",
-        "k7-s1-p3 (lr 0.02)",
         "k7-s1-p3 (tuned lr)",
+        "k7-s1-p3 (lr 0.02)",
     ]
-    assert list(groups["family"]) == ["both", "both", None, "tuned lr"]
+    assert list(groups["family"]) == ["both", "both", "tuned lr", None]
     assert sentences(describe_methods(runs))[0].startswith("12 finished runs of 3 variants")
 
 

@@ -205,6 +205,10 @@ def test_a_plan_trains_nothing_and_shows_what_is_trained_at_most(command) -> Non
             " chosen, and the sweep goes on",
         ),
         (
+            ("tune=optim.lr", "match=macs"),
+            "match must be null with tune=optim.lr, which compares at equal channels",
+        ),
+        (
             ("tune=optim.lr", "prune=true"),
             "prune must be false with tune=optim.lr, whose trials all have the same budget, got"
             " true",

@@ -66,6 +66,8 @@ def check_tuning(configs: Sequence[TrainConfig]) -> None:
         raise UserError(f"tune must be one of {', '.join(tunable())}, got {as_typed(key)}")
     if values is not None:
         _check_values(key, values)
+    if any(one.match is not None for one in configs):
+        raise UserError(f"match must be null with tune={key}, which compares at equal channels")
     if config.prune:
         raise UserError(
             f"prune must be false with tune={key}, whose trials all have the same budget, got true"
