@@ -125,7 +125,7 @@ def test_trials_are_no_results() -> None:
         "k7-s1-p3 (tuned lr)",
         "k7-s1-p3 (lr 0.02)",
     ]
-    assert list(groups["family"]) == ["both", "both", "tuned lr", None]
+    assert list(groups["family"].fillna("")) == ["both", "both", "tuned lr", ""]
     assert sentences(describe_methods(runs))[0].startswith("12 finished runs of 3 variants")
 
 
