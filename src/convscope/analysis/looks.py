@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame, Index, Series
 
+from convscope.config.schema import AUTO
+
 Array = NDArray[Any]
 
-AUTO = "auto"
-"""Value of `repeat` that makes a study sequential."""
 _RESERVE = 0.2
 """Share of the error that is kept for looks after the planned number of seeds."""
 _ENDED = ("finished", "failed", "skipped")

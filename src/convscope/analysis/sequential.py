@@ -17,7 +17,6 @@ from pandas import DataFrame
 from scipy.special import stdtr
 
 from convscope.analysis.looks import (
-    AUTO,
     Look,
     looks,
     planned_seeds,
@@ -26,6 +25,7 @@ from convscope.analysis.looks import (
 )
 from convscope.analysis.pairwise import LEVEL, differences
 from convscope.analysis.studentized import critical_value, survival
+from convscope.config.schema import AUTO
 
 DIFFERENT = "different"
 """Significantly different at this look."""
@@ -76,7 +76,8 @@ class Decision:
         look: the look.
         compared: ids of the groups that were compared: all at the first look, later those that
             went on.
-        pairs: `first`, `second` and `verdict` of each pair of them with two finished runs each.
+        pairs: `first`, `second`, `verdict` and `is_settled` of each pair of them with two finished
+            runs each; settled are pairs that are different or equivalent.
         worse: those of them that are significantly worse than another one.
         go_on: those that get the seeds of the next look; none after the last look.
     """
@@ -143,7 +144,10 @@ def _decide(seen: DataFrame, rule: Rule, look: Look, compared: tuple[str, ...]) 
     groups = len(set(tested["first"]) | set(tested["second"]))
     is_new = tested["first"].isin(compared) & tested["second"].isin(compared)
     pairs = tested[is_new]
-    pairs = pairs[["first", "second"]].assign(verdict=_verdicts(pairs, rule, look, groups))
+    verdicts = _verdicts(pairs, rule, look, groups)
+    pairs = pairs[["first", "second"]].assign(
+        verdict=verdicts, is_settled=np.isin(verdicts, [DIFFERENT, EQUIVALENT])
+    )
     is_different = pairs["verdict"] == DIFFERENT
     worse = set(pairs["second"][is_different])
     alive = [one for one in compared if one in finished]
@@ -177,11 +181,12 @@ def _verdicts(pairs: DataFrame, rule: Rule, look: Look, groups: int) -> Array:
         look.seeds < seeds and _prospect(pairs, rule, look, seeds, groups) < _PROSPECT
         for seeds in (math.inf, last.seeds)
     )
-    return np.select(
+    verdicts: Array = np.select(
         [pairs["differs"].to_numpy(bool), is_equivalent, is_hopeless, is_out_of_reach],
         [DIFFERENT, EQUIVALENT, IMAGES, OUT_OF_REACH],
         OPEN,
     )
+    return verdicts
 
 
 def _prospect(pairs: DataFrame, rule: Rule, look: Look, seeds: float, groups: int) -> Array:
@@ -217,4 +222,5 @@ def _prospect(pairs: DataFrame, rule: Rule, look: Look, seeds: float, groups: in
 
     different = below(-least) + 1 - below(least)
     equivalent = below(within) - below(-within)
-    return np.minimum(different + equivalent, 1)
+    chance: Array = np.minimum(different + equivalent, 1)
+    return chance

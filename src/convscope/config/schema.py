@@ -19,6 +19,11 @@ MAX_COUNT = 1_000_000_000
 """Largest count without a bound of its own: a larger one is a typing error and may overflow."""
 MAX_LAYERS = 1_000
 MAX_SEED = 2**32 - 1
+MAX_REPEAT = 10_000
+AUTO = "auto"
+"""Value of `repeat` that adds seeds until a comparison is settled."""
+OF_AUTO = ("max_repeat", "settle", "margin", "budget")
+"""Keys that only `repeat=auto` uses."""
 FOREIGN = ("torchvision", "custom")
 """Values of `model.network` for networks that consist of PyTorch modules, and are traced."""
 NETWORKS = ("stack", "resnet20", "airbench", *FOREIGN)
@@ -33,6 +38,19 @@ class NumberOf:
 
     types: tuple[type, ...]
     description: str
+
+
+@dataclass(frozen=True)
+class CountOr:
+    """Rule for a count from 1 to `most`, or one word."""
+
+    word: str
+    most: int
+
+    @property
+    def description(self) -> str:
+        """The rule, as in `must be …`."""
+        return f"an integer from 1 to {self.most:,}, or {self.word}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,10 @@ COUNT_OR_SWITCH = NumberOf((int, bool), "an integer, true or false")
 TIME = Meta(
     pattern=r"\A(?=.*[1-9])\d{1,5}:\d{2}:\d{2}:\d{2}\Z",
     description="written DD:HH:MM:SS and above zero",
+)
+BUDGET = Meta(
+    pattern=r"\A(?=.*[1-9])(\d{1,5}:)?\d{2}:\d{2}:\d{2}\Z",
+    description="written HH:MM:SS or DD:HH:MM:SS and above zero",
 )
 FOLDER = Meta(pattern=r"\A(?=.*\S)[^\x00-\x1f\x7f]+\Z", description="written as a folder's path")
 
@@ -209,8 +231,18 @@ class TrainConfig:
     """Folder in output_dir for runs that belong together."""
     output_dir: Annotated[str, FOLDER]
     """Folder of all studies; pass it to `tensorboard --logdir`."""
-    repeat: Annotated[int, Meta(ge=1, le=10_000)]
-    """Runs of each variant, with seeds from `seed` on."""
+    repeat: Annotated[Any, CountOr(AUTO, MAX_REPEAT)]
+    """Runs of each variant, with seeds from `seed` on; auto adds seeds until it is settled which
+    variants are the best, and stops those that are significantly worse than another one."""
+    max_repeat: Annotated[int, Meta(ge=2, le=MAX_REPEAT)]
+    """With repeat=auto: largest number of runs of each variant."""
+    settle: Annotated[str, one_of("best", "ranking")]
+    """With repeat=auto: best settles which variants may be the best, ranking each pair of them."""
+    margin: Annotated[float, Meta(gt=0, le=100)]
+    """With repeat=auto: percentage points; two variants shown to be closer are equivalent."""
+    budget: Annotated[str | None, BUDGET]
+    """With repeat=auto: start no run after this wall time of the command, HH:MM:SS; null is no
+    limit."""
     tune: str | None
     """Key to tune per variant, such as optim.lr: train each value of tune_values with one seed,
     choose by validation accuracy, compare at the chosen values on other seeds. null tunes none."""
@@ -247,6 +279,19 @@ class TrainConfig:
     seed; null validates all runs on the same images."""
 
 
+def most_seeds(config: TrainConfig) -> int:
+    """Return the largest number of runs of each variant."""
+    return config.max_repeat if config.repeat == AUTO else int(config.repeat)
+
+
+def budget_seconds(config: TrainConfig) -> float:
+    """Return the largest wall time of a sweep, in seconds; infinite without `budget`."""
+    if config.budget is None:
+        return math.inf
+    *days, hours, minutes, seconds = map(int, config.budget.split(":"))
+    return 60 * (60 * (24 * sum(days) + hours) + minutes) + seconds
+
+
 def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     """Check that every value is within its range.
 
@@ -261,7 +306,8 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
     trainer, model = config.trainer, config.model
     layers, pools = len(model.channels), model.pool_after
     is_foreign = model.network in FOREIGN
-    last_seed = MAX_SEED - config.repeat + 1
+    last_seed = MAX_SEED - most_seeds(config) + 1
+    unused = next((key for key in OF_AUTO if key in typed and config.repeat != AUTO), None)
     for is_broken, message in (
         (
             trainer.max_epochs is None and trainer.max_steps is None,
@@ -303,6 +349,7 @@ def check_ranges(config: TrainConfig, typed: Mapping[str, str]) -> None:
             config.seed > last_seed,
             f"seed must be at most {last_seed} where repeat is {config.repeat}, got {config.seed}",
         ),
+        (unused, f"{unused} is for repeat=auto, got repeat={config.repeat}"),
         (
             max(pools, default=0) > layers,
             f"model.pool_after must name conv layers 1 to {layers}, got {max(pools, default=0)}",
@@ -360,7 +407,7 @@ def check_fields(node: Any, typed: Mapping[str, str], prefix: str = "") -> None:
 
 
 class FieldType(NamedTuple):
-    """A field's type, and its rules: `Meta`, `NumberOf`, `AddedLater`."""
+    """A field's type, and its rules: `Meta`, `NumberOf`, `CountOr`, `AddedLater`."""
 
     hint: Any
     rules: tuple[Any, ...]
@@ -385,8 +432,11 @@ def dotted_types(kind: type, prefix: str = "") -> Iterator[tuple[str, FieldType]
             yield from dotted_types(cast(type, of.hint), f"{prefix}{name}.")
 
 
-def _broken(rule: Meta | NumberOf, value: Any) -> str | None:
+def _broken(rule: Meta | NumberOf | CountOr, value: Any) -> str | None:
     """Return the rule's description if a value breaks it; None if not, or if the value is null."""
+    if isinstance(rule, CountOr):
+        is_count = type(value) is int and 1 <= value <= rule.most
+        return None if is_count or value == rule.word else rule.description
     if isinstance(rule, NumberOf):
         is_good = type(value) in rule.types and not (isinstance(value, float) and value > 1)
         return None if is_good else rule.description

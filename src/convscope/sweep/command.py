@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections.abc import Sequence
 
-from convscope.config.schema import TrainConfig
+from convscope.config.schema import AUTO, TrainConfig, budget_seconds
 from convscope.errors import UserError
 from convscope.latency.command import with_latency
 from convscope.runs.record import RunRecord
@@ -16,9 +17,11 @@ from convscope.sweep.executors.executor import Executor
 from convscope.sweep.plan import PlannedRun, cheap_first, studies_of
 from convscope.sweep.plan_table import show_plan
 from convscope.sweep.rounds import EveryRun, Records, Rounds, Strategy, Survivors
+from convscope.sweep.settle import Settle, check_settling
 from convscope.sweep.train_all import remeasure_all, train_all
 from convscope.sweep.tuning import Tuned, check_tuning
 from convscope.tables import RESUME, new_console, print_line, tensorboard_command
+from convscope.text import counted
 from convscope.training.diagnose import with_diagnostics
 from convscope.training.request import RunRequest
 from convscope.training.resolve import RunResolver, refuse_search
@@ -50,6 +53,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     resolver = RunResolver(executor.hardware, executor.in_process)
     checked = resolver.prepare(jobs, unmatched_too=True)
     check_tuning([one.config for one in checked])
+    check_settling([one.config for one in checked])
     for one in checked:
         check_devices(one.config)
         check_latency(one.config, executor)
@@ -62,6 +66,8 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     strategy: Strategy = EveryRun(requests)
     if config.tune is not None:
         strategy = Tuned(checked, requests, resolver)
+    elif config.repeat == AUTO:
+        strategy = Settle(requests)
     survivors = Survivors(strategy) if config.prune else None
     rounds = Rounds(survivors or strategy)
     if config.plan:
@@ -70,7 +76,9 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
             print_line(console, note)
         return []
     log_unreadable(requests)
-    by_id = _trained(rounds, executor, config.fail_fast)
+    by_id = _trained(rounds, executor, config)
+    for line in strategy.conclusion(by_id):
+        log.info(line)
     is_stopped = any(record.status == "interrupted" for record in by_id.values())
     # What trials measure besides their validation accuracy is of no interest.
     trials = [record for record in by_id.values() if is_trial(record)]
@@ -143,12 +151,19 @@ def log_unreadable(requests: Sequence[RunRequest]) -> None:
             log.info(f"skipped, unreadable: {one.reason}")
 
 
-def _trained(rounds: Rounds, executor: Executor, fail_fast: bool) -> Records:
+def _trained(rounds: Rounds, executor: Executor, config: TrainConfig) -> Records:
     """Train round after round, until nothing more is wanted or the sweep is stopped."""
-    ends = {"interrupted", "failed"} if fail_fast else {"interrupted"}
+    ends = {"interrupted", "failed"} if config.fail_fast else {"interrupted"}
+    deadline = time.perf_counter() + budget_seconds(config)
     while left := rounds.next_round():
+        if time.perf_counter() > deadline:
+            log.info(
+                f"budget={config.budget} is used up, {counted(len(left), 'run')} before the next"
+                " look; the same command goes on"
+            )
+            break
         ordered = cheap_first(left, executor.max_concurrent)
-        ended = train_all(ordered, executor, fail_fast)
+        ended = train_all(ordered, executor, config.fail_fast, deadline)
         rounds.add(ended)
         if any(record.status in ends for record in ended.values()):
             break

@@ -49,6 +49,10 @@ class Strategy(Protocol):
         """Return a line on `at_most`, to be printed below the plan; "" for none."""
         return ""
 
+    def conclusion(self, records: Records) -> list[str]:
+        """Return lines on what the records have decided, once the sweep ends."""
+        return []
+
 
 @dataclass(frozen=True)
 class EveryRun(Strategy):

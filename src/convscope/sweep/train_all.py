@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -19,7 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def train_all(
-    runs: Sequence[PlannedRun], executor: Executor, fail_fast: bool
+    runs: Sequence[PlannedRun],
+    executor: Executor,
+    fail_fast: bool,
+    deadline: float = math.inf,
 ) -> dict[str, RunRecord]:
     """Train runs in this order, until all have ended or a signal comes.
 
@@ -29,6 +34,7 @@ def train_all(
         runs: distinct runs, none of them finished.
         executor: trains the runs.
         fail_fast: stop at the first run that fails.
+        deadline: start no run after this time of `time.perf_counter`.
 
     Returns:
         A record per run that ended, by identity.
@@ -41,7 +47,9 @@ def train_all(
         estimator = Estimator()
         estimator.measure(runs)
         seconds = estimator.seconds
-    return _until_ended(runs, JobQueue(executor), seconds, exclusive=False, fail_fast=fail_fast)
+    return _until_ended(
+        runs, JobQueue(executor), seconds, exclusive=False, fail_fast=fail_fast, deadline=deadline
+    )
 
 
 def remeasure_all(runs: Sequence[PlannedRun], executor: Executor) -> dict[str, RunRecord]:
@@ -59,6 +67,7 @@ def _until_ended(
     seconds: Callable[[PlannedRun], float] | None,
     exclusive: bool,
     fail_fast: bool,
+    deadline: float = math.inf,
 ) -> dict[str, RunRecord]:
     records: dict[str, RunRecord] = {}
     elsewhere: deque[PlannedRun] = deque()
@@ -78,8 +87,14 @@ def _until_ended(
             else:
                 # An impossible variant only needs a record: no job.
                 note(run, train_isolated(run.request))
-        while len(records) < len(runs):
-            if elsewhere and len(records) + len(elsewhere) == len(runs):
+        wanted = len(runs)
+        while len(records) < wanted:
+            if time.perf_counter() > deadline:
+                wanted -= jobs.drop_waiting() + len(elsewhere)
+                elsewhere.clear()
+                if len(records) == wanted:
+                    break
+            if elsewhere and len(records) + len(elsewhere) == wanted:
                 # All other runs have ended.
                 wait_for(elsewhere[0])
                 jobs.start(elsewhere.popleft(), exclusive)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from convscope.config.compose import Composer
 from convscope.config.errors import key_of, typed_values
 from convscope.config.expand import MAX_JOBS
-from convscope.config.schema import TrainConfig, TrainerConfig
+from convscope.config.schema import AUTO, OF_AUTO, TrainConfig, TrainerConfig, most_seeds
 from convscope.data import Facts, dataset_facts
 from convscope.errors import UserError
 from convscope.training.hardware import require_memory
@@ -50,7 +50,7 @@ def request_one(overrides: Sequence[str]) -> RunRequest:
     resolver = RunResolver()
     variant, *more = resolver.prepare([overrides])
     if more:
-        raise UserError(f"repeat must be 1 for a single run, got {len(more) + 1}")
+        raise UserError(f"repeat must be 1 for a single run, got {variant.config.repeat}")
     if variant.config.tune is not None:
         raise UserError("tune must be null for a single run: it is for scripts/train.py")
     if variant.config.plan or any(key_of(word) == "sweep" for word in overrides):
@@ -107,7 +107,8 @@ class RunResolver:
     ) -> list[Variant]:
         """Compose and check the config of each job, without torch and without loading data.
 
-        A job with `repeat=N` becomes N, with seeds from its own on.
+        A job with `repeat=N` becomes N, with seeds from its own on; with `repeat=auto`, as many as
+        it may have.
 
         Args:
             jobs: the overrides of each job.
@@ -118,19 +119,20 @@ class RunResolver:
         """
         configs = [self._composer.compose(overrides) for overrides in jobs]
         runs = sum(
-            config.repeat * (2 if unmatched_too and config.match else 1) for config in configs
+            most_seeds(config) * (2 if unmatched_too and config.match else 1) for config in configs
         )
         if runs > MAX_JOBS:
+            key = "max_repeat" if configs[0].repeat == AUTO else "repeat"
             raise UserError(
                 f"a sweep has at most {MAX_JOBS:,} runs, got {runs:,}"
-                f" ({len(configs):,} combinations with repeat={configs[0].repeat})"
+                f" ({len(configs):,} combinations with {key}={most_seeds(configs[0])})"
             )
         return [
             check(_with_seed(one, seed), _as_typed_for(typed, used, seed), facts)
             for overrides, config in zip(jobs, configs, strict=True)
             for used, facts in [self._fitted(overrides, config)]
             for one, typed in _at_equal(used, overrides, unmatched_too)
-            for seed in range(config.seed, config.seed + config.repeat)
+            for seed in range(config.seed, config.seed + most_seeds(config))
         ]
 
     def _fitted(self, overrides: Sequence[str], config: TrainConfig) -> tuple[TrainConfig, Facts]:
@@ -266,4 +268,5 @@ def _as_typed_for(overrides: Sequence[str], config: TrainConfig, seed: int) -> l
     others = [w for w in overrides if key_of(w) not in ("prune", "tune", "tune_values")]
     if config.repeat == 1:
         return others
-    return [w for w in others if key_of(w) not in ("repeat", "seed")] + [f"seed={seed}"]
+    many = ("repeat", *OF_AUTO, "seed")
+    return [w for w in others if key_of(w) not in many] + [f"seed={seed}"]

@@ -198,6 +198,12 @@ class JobQueue:
         run, _ = next(iter(self._running.values()))
         return run, replace(first_record(run.request), status="interrupted", reason=reason)
 
+    def drop_waiting(self) -> int:
+        """Discard the runs that have not been submitted, and return their number."""
+        dropped = len(self._waiting)
+        self._waiting.clear()
+        return dropped
+
     def cancel(self) -> None:
         """End all jobs such that they can be resumed, and discard waiting runs."""
         self._waiting.clear()
