@@ -372,6 +372,26 @@ SOURCES = {
         number="1",
         pages="1--3",
     ),
+    "lan1983": _article(
+        "error spending over the looks of a sequential study",
+        "Biometrika",
+        author="Lan, K. K. Gordon and DeMets, David L.",
+        title="Discrete Sequential Boundaries for Clinical Trials",
+        year="1983",
+        volume="70",
+        number="3",
+        pages="659--663",
+    ),
+    "spiegelhalter1986": _article(
+        "the prediction of whether more seeds would decide",
+        "Controlled Clinical Trials",
+        author="Spiegelhalter, David J. and Freedman, Laurence S. and Blackburn, Patrick R.",
+        title="Monitoring Clinical Trials: Conditional or Predictive Power?",
+        year="1986",
+        volume="7",
+        number="1",
+        pages="8--17",
+    ),
 }
 
 _ALL_PAIRS = ("tukey1953", "kramer1956")
@@ -386,6 +406,8 @@ MCNEMAR = ("mcnemar1947",)
 OPTIMISM = ("efron1983", "mollersen2023")
 WILSON = ("wilson1927", "brown2001")
 SIMULTANEOUS = ("dunn1961",)
+SPENDING = ("lan1983",)
+PREDICTION = ("spiegelhalter1986",)
 DIAGNOSTICS = {
     "shift_change": ("azulay2019",),
     "shift_similarity": ("mouton2020",),

@@ -97,7 +97,11 @@ _INVERSE_DF = np.linspace(1e-5, 1, 60)
 
 @lru_cache(maxsize=1024)
 def _solve_critical_value(groups: int, df: float, level: float) -> float:
-    return float(brentq(lambda q: survival(q, groups, df) - level, 0.01, 1000, xtol=1e-6))
+    most = 1000.0
+    # One degree of freedom, at the level of a first look.
+    while survival(most, groups, df) > level:
+        most *= 10
+    return float(brentq(lambda q: survival(q, groups, df) - level, 0.01, most, xtol=1e-6))
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
 from convscope.analysis.findings.finding import Finding
+from convscope.analysis.findings.sequential import is_sequential, sequential_caveat
 from convscope.analysis.findings.tuning import tuning_caveats
 from convscope.analysis.pairwise import LEVEL
 from convscope.analysis.tuned import tunings_in
@@ -32,12 +33,14 @@ def caveats(runs: DataFrame) -> list[Finding]:
         runs: table from `frame`.
     """
     finished = runs[runs["status"] == "finished"]
+    by_design = is_sequential(finished)
     return [
         *_without_result(runs),
         *_pruned(runs),
         *_untrained(finished),
         *_still_improving(finished),
-        *_seeds(finished),
+        *sequential_caveat(finished[by_design]),
+        *_seeds(finished[~by_design]),
         *_data(finished),
         *_one_recipe(finished),
         *tuning_caveats(finished),

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.analysis.citations import DIAGNOSTICS, SIMULTANEOUS, TESTS
+from convscope.analysis.citations import DIAGNOSTICS, PREDICTION, SIMULTANEOUS, SPENDING, TESTS
 from convscope.analysis.findings.caveats import diagnosed, latency_machines, training_lengths
 from convscope.analysis.findings.finding import Finding
+from convscope.analysis.findings.sequential import is_sequential
 from convscope.analysis.findings.tuning import describe_tuning
-from convscope.analysis.pairwise import GAMES_HOWELL
+from convscope.analysis.looks import looks, planned_seeds
+from convscope.analysis.pairwise import GAMES_HOWELL, LEVEL
 from convscope.text import count, counted, counted_range, listed
 
 _VERSIONS = {"python": "Python", "torch": "torch", "pytorch-lightning": "Lightning"}
@@ -56,6 +58,7 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
         ("runs", _runs(finished)),
         *(("data", text) for text in _data(finished)),
         *_STATISTICS.items(),
+        *(("sequential", text) for text in _sequential(finished)),
         *(("hardware", text) for text in _hardware(finished)),
         *(("latency", text) for text in _latency(finished)),
         *(("diagnostics", text) for text in _diagnostics(finished)),
@@ -64,6 +67,7 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
     ]
     cites = {
         "tests": (*TESTS[GAMES_HOWELL], *SIMULTANEOUS) if _is_tested(finished) else (),
+        "sequential": SPENDING + PREDICTION,
         "diagnostics": tuple(
             key
             for metric, sources in DIAGNOSTICS.items()
@@ -117,6 +121,26 @@ def _part(used: float, available: int) -> str:
     if pd.isna(used):
         return f"at most {count(available)}"
     return count(available) if used == available else f"{count(used)} of {count(available)}"
+
+
+def _sequential(finished: DataFrame) -> Iterator[str]:
+    planned = finished[is_sequential(finished)].groupby("setting")
+    for seeds in sorted({planned_seeds(members) or 0 for _, members in planned}):
+        plan = looks(seeds)
+        numbers = listed([str(look.seeds) for look in plan])
+        levels = listed([f"{100 * LEVEL * look.share:.2g}" for look in plan])
+        yield (
+            "Sequential study (repeat=auto): all variants that are not settled have the same seeds"
+            f" at each look, {numbers} of them; looks beyond have more. Each look has a"
+            f" family-wise level of its own, {levels} %, by an error-spending function; the levels"
+            " of all looks, also those beyond, add up to 5 % at most (Bonferroni), wherever the"
+            " study is stopped. A pair counts at the last look that both variants reached: its"
+            " interval has the confidence that belongs to that level, and its p-value is the"
+            " test's, times 5 % over that level. Seeds are no longer added to pairs that are"
+            " significantly different, or equivalent by two one-sided tests at the look's level, or"
+            " that have a predicted probability below 10 % of becoming either; that prediction"
+            " claims nothing."
+        )
 
 
 def _hardware(finished: DataFrame) -> Iterator[str]:

@@ -40,6 +40,7 @@ from convscope.analysis.findings.finding import (
     pair_findings,
     within,
 )
+from convscope.analysis.findings.sequential import summarize_sequential
 from convscope.analysis.findings.tuning import summarize_tuning
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import (
@@ -169,6 +170,7 @@ def _of_variants(family: Family, margin: float) -> Iterator[Finding]:
         yield from _others(ranking)
         yield from _cheaper(ranking, runs, speed)
         yield from summarize_equivalence(ranking, runs, margin)
+        yield from summarize_sequential(runs)
         if len(ranking.single):
             sentence = (
                 f"Not among these, as a single run shows no spread: {_named(ranking.single)}. "
