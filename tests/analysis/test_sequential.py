@@ -31,9 +31,7 @@ CONVS: list[Conv] = [(3, 1, 0), (5, 1, 0), (3, 1, 1), (5, 1, 2), (7, 1, 3), (3, 
 def planted(means: Iterable[float], std: float = 0.0006) -> dict[Conv, list[float]]:
     """Accuracies on 10,000 images of variants with these means, whose seeds spread equally."""
     noise = std * np.array([1, -1, 0.6, -0.6, 1.2, -1.2, 0.4, -0.4, 0.9, -0.9])
-    return {
-        conv: list(np.round(mean + noise, 4)) for conv, mean in zip(CONVS, means, strict=False)
-    }
+    return {conv: list(np.round(mean + noise, 4)) for conv, mean in zip(CONVS, means, strict=False)}
 
 
 def decided(runs: DataFrame, rule: Rule) -> list[Decision]:

@@ -156,16 +156,18 @@ def _trained(rounds: Rounds, executor: Executor, config: TrainConfig) -> Records
     ends = {"interrupted", "failed"} if config.fail_fast else {"interrupted"}
     deadline = time.perf_counter() + budget_seconds(config)
     while left := rounds.next_round():
-        if time.perf_counter() > deadline:
-            log.info(
-                f"budget={config.budget} is used up, {counted(len(left), 'run')} before the next"
-                " look; the same command goes on"
-            )
-            break
         ordered = cheap_first(left, executor.max_concurrent)
-        ended = train_all(ordered, executor, config.fail_fast, deadline)
+        ended = {}
+        if time.perf_counter() < deadline:
+            ended = train_all(ordered, executor, config.fail_fast, deadline)
         rounds.add(ended)
         if any(record.status in ends for record in ended.values()):
+            break
+        if missing := len(ordered) - len(ended):
+            log.info(
+                f"budget={config.budget} is used up, {counted(missing, 'run')} before the next"
+                " look; the same command goes on"
+            )
             break
     return rounds.records
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -107,12 +108,13 @@ class Settle(Strategy):
     @override
     def conclusion(self, records: Records) -> list[str]:
         """Return what the last looks have decided, and how many runs that has saved."""
-        ended = len(records.keys() & self._groups.keys())
-        saved = len(self._groups) - ended
-        return [
-            *_look_lines(self._decisions(records)),
-            f"{ended} of {counted(len(self._groups), 'run')}: {saved} saved",
-        ]
+        lines = _look_lines(self._decisions(records))
+        is_stopped = any(record.status == "interrupted" for record in records.values())
+        if not is_stopped and all(request.id in records for request in self.wanted(records)):
+            ended = len(records.keys() & self._groups.keys())
+            saved = len(self._groups) - ended
+            lines.append(f"{ended} of {counted(len(self._groups), 'run')}: {saved} saved")
+        return lines
 
     def _first_look(self) -> list[RunRequest]:
         # That of impossible variants, too: they have a record each.
@@ -141,7 +143,10 @@ class Settle(Strategy):
         from convscope.analysis.sequential import Rule, as_sequential, decisions
 
         config = self._config
-        runs, _ = tabulate([row(record) for record in records.values()])
+        # Of a run that was just trained the record has no path, and its answers would be missed.
+        paths = {request.id: request.directory.path for request in self._requests}
+        rows = [row(replace(one, path=paths[one.id])) for one in records.values()]
+        runs, _ = tabulate(rows)
         found: Found = {}
         for setting, members in runs.groupby("setting", sort=False):
             planned = min(planned_seeds(members) or config.max_repeat, config.max_repeat)
