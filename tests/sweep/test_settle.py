@@ -185,6 +185,8 @@ def test_what_cannot_be_settled_is_refused(ask_for: Ask) -> None:
     configs[0] = replace(configs[0], settle="ranking")
     with pytest.raises(UserError, match="settle must be one value with repeat=auto, got ranking"):
         check_settling(configs)
+    with pytest.raises(UserError, match="prune must be false with repeat=auto"):
+        check_settling([replace(configs[1], prune=True)])
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,10 @@ Found = dict[str, "list[Decision]"]
 
 
 def check_settling(configs: Sequence[TrainConfig]) -> None:
-    """Refuse jobs that differ in `repeat` or in a key that it uses, if one has `repeat=auto`.
+    """Refuse what does not go with `repeat=auto`, if one of the jobs has it.
 
     Raises:
-        UserError: they do.
+        UserError: the jobs differ in `repeat` or a key that it uses, or runs may be pruned.
     """
     if all(config.repeat != AUTO for config in configs):
         return
@@ -35,6 +35,8 @@ def check_settling(configs: Sequence[TrainConfig]) -> None:
         values = list(dict.fromkeys(as_typed(getattr(config, key)) for config in configs))
         if len(values) > 1:
             raise UserError(f"{key} must be one value with repeat=auto, got {', '.join(values)}")
+    if any(config.prune for config in configs):
+        raise UserError("prune must be false with repeat=auto, which compares whole runs, got true")
 
 
 class Settle(Strategy):
