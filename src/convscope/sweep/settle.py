@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from convscope.config.schema import AUTO, OF_AUTO, TrainConfig, as_typed
 from convscope.errors import UserError
-from convscope.runs.identity import identity
+from convscope.runs.identity import identity, without_seed
 from convscope.sweep.rounds import Records, Strategy
 from convscope.text import counted
 from convscope.training.request import RunRequest, resolved
@@ -27,7 +27,8 @@ def check_settling(configs: Sequence[TrainConfig]) -> None:
     """Refuse what does not go with `repeat=auto`, if one of the jobs has it.
 
     Raises:
-        UserError: the jobs differ in `repeat` or a key that it uses, or runs may be pruned.
+        UserError: the jobs differ in `repeat` or a key that it uses, or they prune or
+            match runs.
     """
     if all(config.repeat != AUTO for config in configs):
         return
@@ -35,8 +36,16 @@ def check_settling(configs: Sequence[TrainConfig]) -> None:
         values = list(dict.fromkeys(as_typed(getattr(config, key)) for config in configs))
         if len(values) > 1:
             raise UserError(f"{key} must be one value with repeat=auto, got {', '.join(values)}")
-    if any(config.prune for config in configs):
-        raise UserError("prune must be false with repeat=auto, which compares whole runs, got true")
+    for config in configs:
+        if config.prune:
+            raise UserError(
+                "prune must be false with repeat=auto, which compares whole runs, got true"
+            )
+        if config.match is not None:
+            raise UserError(
+                "match must be null with repeat=auto, since a run may be in two of its comparisons,"
+                f" got {config.match}"
+            )
 
 
 class Settle(Strategy):
@@ -58,13 +67,13 @@ class Settle(Strategy):
         if len(self._seeds) > self._config.max_repeat:
             raise UserError("seed must be one value with repeat=auto, which adds those that follow")
         self._groups = {
-            request.id: _identity_without(request, "seed")[:8]
+            request.id: _identity_without(request)[:8]
             for request in self._requests
             if request.variant.impossible is None
         }
         """Ids of the groups as in the table of `analysis.frame`, of possible runs by identity."""
         settings = Counter(
-            _identity_without(request, "seed", "conv")
+            _identity_without(request, "conv")
             for request in self._requests
             if request.id in self._groups and request.config.seed == self._seeds[0]
         )
@@ -158,7 +167,8 @@ class Settle(Strategy):
 
 
 def _identity_without(request: RunRequest, *keys: str) -> str:
-    config = resolved(request.variant, request.images, request.hardware)
+    """Return the identity of a run's config without its seed and these keys."""
+    config = without_seed(resolved(request.variant, request.images, request.hardware))
     return identity({key: value for key, value in config.items() if key not in keys})
 
 
