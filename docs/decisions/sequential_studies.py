@@ -25,8 +25,9 @@ from pandas import DataFrame
 from scipy.special import ndtri
 
 from convscope.analysis import looks, pairwise, sequential
+from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT
 from convscope.analysis.frame import Reader
-from convscope.analysis.sequential import DIFFERENT, EQUIVALENT, Rule
+from convscope.analysis.sequential import Rule
 
 Array = NDArray[Any]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
+from convscope.analysis.equivalence import EQUIVALENT
 from convscope.analysis.findings import caveats, describe_methods, sentences, summarize
 from convscope.analysis.pairwise import differences
 from convscope.analysis.sequential import (
-    EQUIVALENT,
     IMAGES,
     OPEN,
     OUT_OF_REACH,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy.special import stdtr
 
+from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, UNDECIDED, judge
 from convscope.analysis.looks import (
     Look,
     looks,
@@ -24,15 +25,11 @@ from convscope.analysis.looks import (
     seeds_in_order,
 )
 from convscope.analysis.pairwise import LEVEL, differences
-from convscope.analysis.studentized import critical_value, survival
+from convscope.analysis.studentized import critical_value
 from convscope.config.schema import AUTO
 
-DIFFERENT = "different"
-"""Significantly different at this look."""
-EQUIVALENT = "equivalent"
-"""Not significantly different, and closer than the margin by two one-sided tests at this look."""
 OUT_OF_REACH = "out of reach"
-"""Most probably neither of these, even with the largest number of seeds."""
+"""Most probably neither different nor equivalent, even with the largest number of seeds."""
 IMAGES = "images"
 """Out of reach with any number of seeds: the sample of test images is too small."""
 OPEN = "open"
@@ -141,10 +138,9 @@ def decisions(runs: DataFrame, rule: Rule) -> Iterator[Decision]:
 def _decide(seen: DataFrame, rule: Rule, look: Look, compared: tuple[str, ...]) -> Decision:
     finished = set(seen["group"][seen["status"] == "finished"])
     tested = differences(seen)
-    groups = len(set(tested["first"]) | set(tested["second"]))
     is_new = tested["first"].isin(compared) & tested["second"].isin(compared)
     pairs = tested[is_new]
-    verdicts = _verdicts(pairs, rule, look, groups)
+    verdicts = _verdicts(pairs, seen, rule, look)
     pairs = pairs[["first", "second"]].assign(
         verdict=verdicts, is_settled=np.isin(verdicts, [DIFFERENT, EQUIVALENT])
     )
@@ -171,25 +167,20 @@ def _decide(seen: DataFrame, rule: Rule, look: Look, compared: tuple[str, ...]) 
     )
 
 
-def _verdicts(pairs: DataFrame, rule: Rule, look: Look, groups: int) -> Array:
-    difference, error, df = (pairs[name].to_numpy(float) for name in ("difference", "error", "df"))
-    distance = rule.margin - np.abs(difference)
-    p_equivalent = survival(np.maximum(distance, 0) / error * math.sqrt(2), groups, df) / 2
-    is_equivalent = (distance > 0) & (p_equivalent < LEVEL * look.share)
-    last = rule.looks[-1]
+def _verdicts(pairs: DataFrame, seen: DataFrame, rule: Rule, look: Look) -> Array:
+    """Return whether each pair is different, equivalent, out of reach or open."""
+    verdicts: Array = judge(pairs, seen, rule.margin)["verdict"].to_numpy(object)
+    is_undecided = verdicts == UNDECIDED
     is_hopeless, is_out_of_reach = (
-        look.seeds < seeds and _prospect(pairs, rule, look, seeds, groups) < _PROSPECT
-        for seeds in (math.inf, last.seeds)
+        look.seeds < seeds and _prospect(pairs, rule, look, seeds) < _PROSPECT
+        for seeds in (math.inf, rule.looks[-1].seeds)
     )
-    verdicts: Array = np.select(
-        [pairs["differs"].to_numpy(bool), is_equivalent, is_hopeless, is_out_of_reach],
-        [DIFFERENT, EQUIVALENT, IMAGES, OUT_OF_REACH],
-        OPEN,
+    return np.select(
+        [~is_undecided, is_hopeless, is_out_of_reach], [verdicts, IMAGES, OUT_OF_REACH], OPEN
     )
-    return verdicts
 
 
-def _prospect(pairs: DataFrame, rule: Rule, look: Look, seeds: float, groups: int) -> Array:
+def _prospect(pairs: DataFrame, rule: Rule, look: Look, seeds: float) -> Array:
     """Return the probability that a pair is different or equivalent with so many seeds.
 
     It is predicted from the present difference and its error, which knows nothing of the true
@@ -200,8 +191,10 @@ def _prospect(pairs: DataFrame, rule: Rule, look: Look, seeds: float, groups: in
         rule: of the study.
         look: the present look.
         seeds: larger number of seeds, which may be infinite; tested at the level of the last look.
-        groups: number of groups that are compared.
     """
+    if pairs.empty:
+        return np.zeros(0)
+    groups = int(pairs["groups"].iloc[0])
     difference, error, df, of_images = (
         pairs[name].to_numpy(float) for name in ("difference", "error", "df", "image_error")
     )

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from pandas import DataFrame, Series
 
-from convscope.analysis.citations import PREDICTION, SPENDING
+from convscope.analysis.citations import EQUIVALENCE, PREDICTION, SPENDING
+from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, margin_text
 from convscope.analysis.findings.finding import Finding
 from convscope.analysis.looks import planned_seeds
 from convscope.analysis.sequential import (
-    DIFFERENT,
-    EQUIVALENT,
     IMAGES,
     OPEN,
     OUT_OF_REACH,
@@ -19,7 +18,7 @@ from convscope.analysis.sequential import (
     decisions,
     rule_of,
 )
-from convscope.text import counted, listed, percentage_points
+from convscope.text import counted, listed
 
 Pair = frozenset[str]
 
@@ -84,7 +83,7 @@ def _outcome(runs: DataFrame, found: Sequence[Decision]) -> Iterator[Finding]:
             f" {'is' if number == 1 else 'are'} significantly different."
         )
         yield Finding("pairs_settled", (), sentence, number / max(len(asked), 1), statistic="share")
-    margin, most = percentage_points(rule.margin), rule.looks[-1].seeds
+    margin, most = margin_text(rule.margin), rule.looks[-1].seeds
     is_stopped = found[-1].look.seeds < most
     images = runs["test_images"].max()
     texts = {
@@ -101,7 +100,7 @@ def _outcome(runs: DataFrame, found: Sequence[Decision]) -> Iterator[Finding]:
         if pairs:
             names = [" and ".join(sorted(groups.loc[[*pair], "name"])) for pair in pairs]
             subjects = tuple(dict.fromkeys(groups.loc[one, "label"] for p in pairs for one in p))
-            cites = PREDICTION if verdict in (OUT_OF_REACH, IMAGES) else ()
+            cites = {EQUIVALENT: EQUIVALENCE, OPEN: ()}.get(verdict, PREDICTION)
             kind = f"pairs_{verdict.replace(' ', '_')}"
             yield Finding(kind, subjects, f"{text}: {listed(names, '; ')}.", cites=cites)
 
