@@ -187,6 +187,8 @@ def test_what_cannot_be_settled_is_refused(ask_for: Ask) -> None:
         check_settling(configs)
     with pytest.raises(UserError, match="prune must be false with repeat=auto"):
         check_settling([replace(configs[1], prune=True)])
+    with pytest.raises(UserError, match="tune must be null with repeat=auto"):
+        check_settling([replace(configs[1], tune="optim.lr")])
     with pytest.raises(UserError, match="match must be null with repeat=auto"):
         check_settling([replace(configs[1], match="macs")])
 

@@ -52,8 +52,8 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     refuse_search(jobs[0])
     resolver = RunResolver(executor.hardware, executor.in_process)
     checked = resolver.prepare(jobs, unmatched_too=True)
-    check_tuning([one.config for one in checked])
     check_settling([one.config for one in checked])
+    check_tuning([one.config for one in checked])
     for one in checked:
         check_devices(one.config)
         check_latency(one.config, executor)

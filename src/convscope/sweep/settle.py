@@ -27,8 +27,8 @@ def check_settling(configs: Sequence[TrainConfig]) -> None:
     """Refuse what does not go with `repeat=auto`, if one of the jobs has it.
 
     Raises:
-        UserError: the jobs differ in `repeat` or a key that it uses, or they prune or
-            match runs.
+        UserError: the jobs differ in `repeat` or a key that it uses, or they tune,
+            prune or match.
     """
     if all(config.repeat != AUTO for config in configs):
         return
@@ -40,6 +40,11 @@ def check_settling(configs: Sequence[TrainConfig]) -> None:
         if config.prune:
             raise UserError(
                 "prune must be false with repeat=auto, which compares whole runs, got true"
+            )
+        if config.tune is not None:
+            raise UserError(
+                "tune must be null with repeat=auto, got"
+                f" {config.tune}\ntune first with repeat=N, where all variants have the same seeds"
             )
         if config.match is not None:
             raise UserError(
