@@ -91,7 +91,18 @@ EXPLAIN = [
 ]
 COMPARE = [
     *("diff", "outputs", "no-such", "/", "--runs", "--where", "stride == 2", "--sort", "-macs"),
-    *("--format", "csv", "json", "markdown", "xml", "--report", "report.html", "report.pdf"),
+    *(
+        "--format",
+        "csv",
+        "json",
+        "markdown",
+        "latex",
+        "--cite",
+        "xml",
+        "--report",
+        "report.html",
+        "report.pdf",
+    ),
     *("--help", "--", "-", "\x00", "a" * 5000, "--where=" + "(" * 300, "/dev/zero", "--sort="),
     *("*", "~", "../..", "", "größer", "--report=/", "--format=", "run.json", "\udcff"),
 ]

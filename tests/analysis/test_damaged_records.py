@@ -152,12 +152,15 @@ def answers(study: Study) -> None:
         ask("/diff", first=first["group"], second=second["group"])
 
 
+FORMATS = ("table", "csv", "json", "markdown", "latex")
+
+
 def commands(study: Study, patch: pytest.MonkeyPatch, folder: Path) -> None:
     """compare.py in all its forms."""
     other = str(study.folder / "k3-s1-seed1")
     for arguments in (
-        *([str(study.folder), "--format", kind] for kind in ("table", "csv", "json", "markdown")),
-        *([str(study.folder), "--runs", "--format", kind] for kind in ("table", "csv", "json")),
+        *([str(study.folder), "--format", kind] for kind in FORMATS),
+        *([str(study.folder), "--runs", "--format", kind] for kind in FORMATS),
         [str(study.folder), "--report", str(folder / "report.html")],
         [str(study.folder), "--report", str(folder / "report.md")],
         ["diff", str(study.run), other],

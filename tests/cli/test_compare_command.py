@@ -216,6 +216,8 @@ def test_sources_as_bibtex(compare: Compare, study: Path) -> None:
     for key, is_used in (("tukey1953", True), ("yates1934", True), ("guo2017", False)):
         assert f"{{{key},\n" in every
         assert (f"{{{key},\n" in used) is is_used
+    assert "piepho2004" not in used
+    assert "{piepho2004,\n" in done(compare("strides", "--pairs", "--cite"))
     single = done(compare("strides", "--where", "variant == 'k3-s1-p1'", "--cite"))
     assert "tukey" not in single
     assert "--cite is not for diff" in refused(compare("diff", "a", "b", "--cite"))

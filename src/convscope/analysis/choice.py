@@ -1,7 +1,7 @@
 """Which groups are compared, which one is chosen, and which are not significantly different.
 
-The choice is made by validation accuracy. The highest of many test accuracies is biased upwards;
-the test accuracy of a variant that was chosen on other images is not.
+The choice is made by validation accuracy. The highest of many test accuracies is biased upwards
+(Møllersen and Holsbø 2023); the test accuracy of a variant that was chosen on other images is not.
 """
 
 from __future__ import annotations

@@ -200,10 +200,14 @@ SOURCES = {
     "bouthillier2021": _talk(
         "0.75 as the mark of a meaningful improvement",
         _MLSYS,
-        author="Bouthillier, Xavier and others",
+        author="Bouthillier, Xavier and Delaunay, Pierre and Bronzi, Mirko and Trofimov, Assya and"
+        " Nichyporuk, Brennan and Szeto, Justin and Mohammadi Sepahvand, Nazanin and Raff, Edward"
+        " and Madan, Kanika and Voleti, Vikram and Ebrahimi Kahou, Samira and Michalski, Vincent"
+        ' and Arbel, Tal and Pal, Chris and Varoquaux, Ga{\\"e}l and Vincent, Pascal',
         title="Accounting for Variance in Machine Learning Benchmarks",
         year="2021",
         volume="3",
+        pages="747--769",
     ),
     "mcnemar1947": _article(
         "the test of two networks on the same images",

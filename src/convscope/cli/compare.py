@@ -93,7 +93,7 @@ def _command() -> None:
     if given.names[:1] == ["diff"]:
         commands.diff(given.names[1:], given.margin, given.format)
     elif given.cite:
-        commands.cite(given.names, given.where)
+        commands.cite(given.names, given.where, pairs=given.pairs)
     else:
         if given.latency:
             # Imports what starts worker processes, which a comparison does without.

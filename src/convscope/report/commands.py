@@ -11,7 +11,7 @@ from pandas import DataFrame
 from rich.console import Console
 
 from convscope import report
-from convscope.analysis.citations import SOURCES, bibtex
+from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE, LETTERS, SOURCES, bibtex
 from convscope.analysis.diff import compare
 from convscope.analysis.findings import Finding, caveats, describe_methods, summarize
 from convscope.analysis.frame import Reader, row, tabulate
@@ -117,12 +117,13 @@ def _pack(runs: DataFrame, path: Path) -> None:
     write_pack(path, [RunDirectory(Path(run)) for run in [*runs["path"], *trials]])
 
 
-def cite(names: Sequence[str], where: str | None) -> None:
+def cite(names: Sequence[str], where: str | None, *, pairs: bool) -> None:
     """Print the sources of the methods that the comparison of runs uses, as BibTeX.
 
     Args:
         names: as for `table`; without any, the sources of all methods are printed.
         where: as for `table`.
+        pairs: as for `table`.
 
     Raises:
         UserError: a folder or column does not exist, or there are no runs.
@@ -132,7 +133,10 @@ def cite(names: Sequence[str], where: str | None) -> None:
         return
     runs = select_runs(_some(names)[0], where, None, single=False)
     found = [*summarize(runs), *caveats(runs), *describe_methods(runs)]
-    print(bibtex(key for one in found for key in one.cites), end="")
+    keys = [key for one in found for key in one.cites]
+    if pairs:
+        keys += [*EQUIVALENCE, *LETTERS, *BETTER_RUN]
+    print(bibtex(keys), end="")
 
 
 def finished_runs(names: Sequence[str]) -> list[RunRecord]:
