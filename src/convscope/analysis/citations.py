@@ -385,6 +385,7 @@ SOURCES = {
         volume="70",
         number="3",
         pages="659--663",
+        doi="10.1093/biomet/70.3.659",
     ),
     "spiegelhalter1986": _article(
         "the prediction of whether more seeds would decide",
