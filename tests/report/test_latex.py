@@ -15,6 +15,7 @@ from convscope.analysis.diff import compare
 from convscope.analysis.frame import with_settings
 from convscope.errors import UserError
 from convscope.report.latex import diff_latex, escape_latex, latex_table, variants_latex
+from convscope.report.pairs import pairs_latex
 from convscope.tables import Table
 
 Runs = Callable[..., DataFrame]
@@ -117,9 +118,10 @@ def test_pdflatex_sets_them_within_the_page(make_runs: Runs, tmp_path: Path) -> 
         latex_table(wide, "Wide.", "wide"),
         variants_latex(make_runs({(k, 1, 0): [0.9] * 15 for k in (1, 3, 5)}), single=True),
         latex_table(Table(("<pair", "p"), (("k3-s1-p1, k5-s1-p2", "0.5"),)), "Pairs.", "pairs"),
+        pairs_latex(hostile_runs(make_runs), 0.001),
     ]
     assert [re.findall(r"begin{(table\*?|longtable)}", text)[0] for text in tables] == [
-        *("table*", "table*", "table*", "table*", "longtable", "table"),
+        *("table*", "table*", "table*", "table*", "longtable", "table", "table*"),
     ]
     assert r"\resizebox{\textwidth}" in tables[3]
     document = "\n\n".join(
