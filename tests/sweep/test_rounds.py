@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from convscope.errors import UserError
 from convscope.runs.record import write_record
 from convscope.streams import log_to_terminal
-from convscope.sweep.rounds import EveryRun, Records, Rounds
+from convscope.sweep.rounds import EveryRun, Records, Rounds, Survivors
 from convscope.training.record import first_record
 from convscope.training.request import RunRequest
 
@@ -87,3 +88,34 @@ def test_an_ordinary_sweep_has_one_round_with_each_run_once(requests) -> None:
     with log_to_terminal(pytest.fail):
         rounds = Rounds(EveryRun([*requests, requests[0]]))
         assert end_all(rounds, "finished") == [[0, 1, 2, 3]]
+
+
+def test_a_strategy_that_needs_all_variants_refuses_pruning(requests) -> None:
+    with pytest.raises(UserError, match="prune must be false with tune and with repeat=auto"):
+        Survivors(Doubling(requests))
+
+
+def test_further_seeds_wait_for_the_first_and_are_not_pruned(ask, tmp_path: Path) -> None:
+    requests = [
+        ask(tmp_path, f"seed={seed}", f"conv.stride={stride}", "prune=true")
+        for stride in (1, 2)
+        for seed in (3, 4)
+    ]
+    strategy = Survivors(EveryRun(requests))
+    first, second = requests[0], requests[2]
+    assert [one.id for one in strategy.wanted({})] == [first.id, second.id]
+    assert [one.config.prune for one in strategy.at_most({})] == [True, False, True, False]
+    ended: Records = {
+        first.id: replace(first_record(first), status="pruned", reason="worse"),
+        second.id: replace(first_record(second), status="failed", reason="the loss is nan"),
+    }
+    assert [one.id for one in strategy.wanted(ended)] == [first.id, second.id, requests[3].id]
+    assert strategy.reason(ended) == "no further seeds of 1 pruned variant"
+    # One run has not ended.
+    assert strategy.conclusion(ended) == []
+    ended[requests[3].id] = replace(first_record(requests[3]), status="finished")
+    # Two epochs of each of four runs, none of which the pruned variant has trained.
+    assert strategy.conclusion(ended) == [
+        "1 of 2 variants pruned: 4 of 8 epochs not trained; the same command with prune=false"
+        " trains them"
+    ]

@@ -266,6 +266,26 @@ SOURCES = {
         pages="163--167",
         doi="10.1023/A:1023260610025",
     ),
+    "jamieson2016": _talk(
+        "the early end of variants in the lower half: successive halving",
+        "International Conference on Artificial Intelligence and Statistics",
+        author="Jamieson, Kevin and Talwalkar, Ameet",
+        title="Non-stochastic Best Arm Identification and Hyperparameter Optimization",
+        year="2016",
+        series=_PMLR,
+        volume="51",
+        pages="240--248",
+    ),
+    "li2020": _article(
+        "successive halving in which no variant waits for others (ASHA)",
+        _MLSYS,
+        author="Li, Liam and Jamieson, Kevin and Rostamizadeh, Afshin and Gonina, Ekaterina and"
+        " Ben-tzur, Jonathan and Hardt, Moritz and Recht, Benjamin and Talwalkar, Ameet",
+        title="A System for Massively Parallel Hyperparameter Tuning",
+        year="2020",
+        volume="2",
+        pages="230--246",
+    ),
     "azulay2019": _article(
         "answers changed by a shift of one pixel",
         "Journal of Machine Learning Research",
@@ -413,6 +433,7 @@ WILSON = ("wilson1927", "brown2001")
 SIMULTANEOUS = ("dunn1961",)
 SPENDING = ("lan1983",)
 PREDICTION = ("spiegelhalter1986",)
+HALVING = ("jamieson2016", "li2020")
 DIAGNOSTICS = {
     "shift_change": ("azulay2019",),
     "shift_similarity": ("mouton2020",),

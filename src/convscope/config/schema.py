@@ -253,8 +253,8 @@ class TrainConfig:
     fail_fast: bool
     """End a sweep at its first failed run; the same command continues it."""
     prune: bool
-    """In a sweep, end a run after a quarter and half of its epochs if its validation accuracy is in
-    the lower half of its study's; it has no result, and prune=false continues it."""
+    """In a sweep, end a run after half of its epochs, or a quarter of 8 or more, if its validation
+    accuracy is in the lower half of its study's; it has no result, and prune=false continues it."""
     rerun: bool
     """Move a finished run of the same config to the folder `replaced` and train again."""
     compile: bool

@@ -68,8 +68,9 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         strategy = Tuned(checked, requests, resolver)
     elif config.repeat == AUTO:
         strategy = Settle(requests)
-    survivors = Survivors(strategy) if config.prune else None
-    rounds = Rounds(survivors or strategy)
+    elif config.prune:
+        strategy = Survivors(requests)
+    rounds = Rounds(strategy)
     if config.plan:
         show_plan(rounds.planned(), console)
         if note := strategy.plan_note(rounds.records):
@@ -108,8 +109,6 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
             "samples/s were measured while other runs shared this machine: the same command with"
             " throughput=exclusive measures each again exclusively"
         )
-    if survivors is not None and not is_stopped and (summary := survivors.summary(by_id)):
-        log.info(summary)
     print_line(console)
     print_line(console, tensorboard_command([*records, *trials][0]))
     if records:

@@ -81,9 +81,17 @@ class Survivors(Strategy):
 
     Args:
         strategy: decides which runs are wanted otherwise; the first of a variant is its first seed.
+
+    Raises:
+        UserError: that needs the results of all variants.
     """
 
     def __init__(self, strategy: Strategy) -> None:
+        if not isinstance(strategy, EveryRun):
+            raise UserError(
+                "prune must be false with tune and with repeat=auto, which decide by the results of"
+                " whole runs, got true"
+            )
         self._strategy = strategy
         self._variants: dict[str, str] = {}
         """Identity without the seed, by identity."""
@@ -103,14 +111,18 @@ class Survivors(Strategy):
     @override
     def reason(self, records: Records) -> str:
         pruned = _pruned(records)
-        text = f"{counted(pruned, 'variant')} pruned, which get no further seeds" if pruned else ""
-        return "; ".join(filter(None, [text, self._strategy.reason(records)]))
+        return f"no further seeds of {counted(pruned, 'pruned variant')}" if pruned else ""
 
-    def summary(self, records: Records) -> str:
-        """Return how many variants were pruned, and what that saved; "" if none was."""
+    @override
+    def conclusion(self, records: Records) -> list[str]:
+        """Return how many variants were pruned, and what that saved."""
         pruned = _pruned(records)
-        if not pruned:
-            return ""
+        is_complete = all(
+            request.id in records and records[request.id].status != "interrupted"
+            for request in self.wanted(records)
+        )
+        if not pruned or not is_complete:
+            return []
         most = {request.id: request for request in self.at_most(records)}
         possible = [one for one in most.values() if one.variant.impossible is None]
         trained = sum(
@@ -120,11 +132,11 @@ class Survivors(Strategy):
         )
         epochs = sum(one.steps.epochs for one in possible)
         variants = len({self._variants[one.id] for one in possible})
-        return (
+        return [
             f"{pruned} of {counted(variants, 'variant')} pruned: {epochs - trained} of"
             f" {counted(epochs, 'epoch')} not trained; the same command with prune=false trains"
             " them"
-        )
+        ]
 
     def _with_first(self, requests: Sequence[RunRequest]) -> list[tuple[RunRequest, str]]:
         """Return each run, later seeds with `prune=false`, and the identity of its first seed."""

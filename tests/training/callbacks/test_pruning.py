@@ -24,18 +24,19 @@ from convscope.training.request import RunRequest
 from convscope.training.train import train
 
 Ask = Callable[..., RunRequest]
-EPOCHS = "trainer.max_epochs=4"
+EPOCHS = "trainer.max_epochs=2"
+EIGHT = "trainer.max_epochs=8"
 TIMED = ("samples_per_sec", "step_ms", "peak_mb")
 
 
-def test_rungs_are_a_quarter_and_half_of_the_epochs_rounded_up() -> None:
-    assert {epochs: sorted(rungs(epochs)) for epochs in (1, 2, 3, 4, 5, 6, 8, 10, 200)} == {
+def test_rungs_are_half_of_the_epochs_and_a_quarter_of_eight_or_more() -> None:
+    assert {epochs: sorted(rungs(epochs)) for epochs in (1, 2, 3, 4, 5, 7, 8, 10, 200)} == {
         1: [],
         2: [1],
-        3: [1, 2],
-        4: [1, 2],
-        5: [2, 3],
-        6: [2, 3],
+        3: [2],
+        4: [2],
+        5: [3],
+        7: [4],
         8: [2, 4],
         10: [3, 5],
         200: [50, 100],
@@ -111,11 +112,18 @@ def test_it_decides_as_optuna_does(seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def whole(ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
-    """A run of four epochs that nobody ended."""
+    """A run of two epochs that nobody ended."""
     request = ask(tmp_path_factory.mktemp("outputs"), EPOCHS)
     record = train(request)
     assert record.status == "finished", record.reason
     return read_record(request.directory.record)
+
+
+@pytest.fixture(scope="module")
+def longer(whole: RunRecord) -> RunRecord:
+    """The record as if it were of eight epochs."""
+    trainer = whole.config["trainer"] | {"max_epochs": 8}
+    return dataclasses.replace(whole, config=whole.config | {"trainer": trainer})
 
 
 def plant(
@@ -137,7 +145,7 @@ def plant(
 
 def begun(ask: Ask, folder: Path, accuracies: Sequence[float]) -> RunRequest:
     """A run that has finished epochs with these accuracies."""
-    request = ask(folder, EPOCHS, "prune=true")
+    request = ask(folder, EIGHT, "prune=true")
     request.directory.path.mkdir(parents=True)
     for epoch, accuracy in enumerate(accuracies, start=1):
         History(request.directory.history).append(
@@ -147,53 +155,56 @@ def begun(ask: Ask, folder: Path, accuracies: Sequence[float]) -> RunRequest:
 
 
 def test_a_run_is_compared_with_those_of_its_study_setting_and_seed(
-    ask: Ask, whole: RunRecord, tmp_path: Path
+    ask: Ask, longer: RunRecord, tmp_path: Path
 ) -> None:
-    request = begun(ask, tmp_path, [0.91])
+    request = begun(ask, tmp_path, [0.8, 0.91])
     study = request.directory.path.parent
     assert reason_to_prune(request) is None
     # Running, failed later, pruned: all have finished an epoch.
-    plant(study, whole, [0.95, 0.1])
-    plant(study, whole, [0.93], status="running", metrics={}, ended_at=None)
-    plant(study, whole, [0.97], status="failed", reason="the loss is nan at step 30", metrics={})
+    plant(study, longer, [0.8, 0.95, 0.1])
+    plant(study, longer, [0.8, 0.93], status="running", metrics={}, ended_at=None)
+    plant(
+        study, longer, [0.8, 0.97], status="failed", reason="the loss is nan at step 30", metrics={}
+    )
     # None of these is like it.
-    plant(study, whole, [0.99], config={"seed": 1})
-    plant(study, whole, [0.99], config={"optim": whole.config["optim"] | {"lr": 0.02}})
-    plant(study, whole, [])
-    plant(study, whole, [math.nan])
-    plant(tmp_path / "another-study", whole, [0.99])
-    why = "after 1 of 4 epochs its validation accuracy, 91.00 %, was in the lower half of {}"
+    plant(study, longer, [1.0, 0.99], config={"seed": 1})
+    plant(study, longer, [1.0, 0.99], config={"optim": longer.config["optim"] | {"lr": 0.02}})
+    plant(study, longer, [1.0])
+    plant(study, longer, [1.0, math.nan])
+    plant(tmp_path / "another-study", longer, [1.0, 0.99])
+    why = "after 2 of 8 epochs its validation accuracy, 91.00 %, was in the lower half of {}"
     assert reason_to_prune(request) == why.format("4 variants (median 94.00 %)")
-    plant(study, whole, [0.90], status="pruned", reason="worse", metrics={})
-    plant(study, whole, [0.89])
+    plant(study, longer, [0.8, 0.90], status="pruned", reason="worse", metrics={})
+    plant(study, longer, [0.8, 0.89])
     assert reason_to_prune(request) == why.format("6 variants (median 92.00 %)")
-    plant(study, whole, [0.88])
-    plant(study, whole, [0.87])
+    plant(study, longer, [0.8, 0.88])
+    plant(study, longer, [0.8, 0.87])
     assert reason_to_prune(request) is None
 
 
-def test_a_run_is_compared_at_rungs_only(ask: Ask, whole: RunRecord, tmp_path: Path) -> None:
+def test_a_run_is_compared_at_rungs_only(ask: Ask, longer: RunRecord, tmp_path: Path) -> None:
     request = begun(ask, tmp_path, [])
     for number in range(5):
-        plant(request.directory.path.parent, whole, [0.9] * 4, str(number))
+        plant(request.directory.path.parent, longer, [0.9] * 8, str(number))
     rows, reasons = [], []
-    for epoch in range(1, 5):
+    for epoch in range(1, 9):
         rows.append({"epoch": epoch, "step": 12 * epoch, "val/accuracy": 0.1})
         History(request.directory.history).append(rows[-1])
         reasons.append((reason_to_prune(request) or "").partition(" its")[0])
-    assert reasons == ["after 1 of 4 epochs", "after 2 of 4 epochs", "", ""]
+    ended = "after 2 of 8 epochs", "after 4 of 8 epochs"
+    assert reasons == ["", ended[0], "", ended[1], "", "", "", ""]
 
 
 def test_what_cannot_be_read_is_named_and_left_out(
-    ask: Ask, whole: RunRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ask: Ask, longer: RunRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    request = begun(ask, tmp_path, [0.91])
+    request = begun(ask, tmp_path, [0.8, 0.91])
     study = request.directory.path.parent
     for number in range(3):
-        plant(study, whole, [0.95], str(number))
-    damaged = plant(study, whole, [0.89], "damaged")
+        plant(study, longer, [0.8, 0.95], str(number))
+    damaged = plant(study, longer, [0.8, 0.89], "damaged")
     (damaged / "run.json").write_text("{")
-    torn = plant(study, whole, [0.89], "torn")
+    torn = plant(study, longer, [0.8, 0.89], "torn")
     (torn / "history.csv").write_text("epoch\n")
     with caplog.at_level(logging.WARNING, "convscope"):
         assert str(reason_to_prune(request)).endswith("of 4 variants (median 95.00 %)")
@@ -207,7 +218,7 @@ def test_what_cannot_be_read_is_named_and_left_out(
 
 def three_better(request: RunRequest, whole: RunRecord, accuracy: float = 1.0) -> None:
     for number in range(LEAST - 1):
-        plant(request.directory.path.parent, whole, [accuracy] * 4, str(number))
+        plant(request.directory.path.parent, whole, [accuracy] * 2, str(number))
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -217,7 +228,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def ended(ask: Ask, whole: RunRecord, tmp_path_factory: pytest.TempPathFactory) -> RunRequest:
-    """A run that was pruned after the first of its four epochs."""
+    """A run that was pruned after the first of its two epochs."""
     request = ask(tmp_path_factory.mktemp("outputs"), EPOCHS, "prune=true")
     three_better(request, whole)
     assert train(request).status == "pruned"
@@ -238,7 +249,7 @@ def test_a_pruned_run_has_a_reason_and_no_result(ended: RunRequest, whole: RunRe
     assert record.id == whole.id
     assert (record.status, record.metrics) == ("pruned", {})
     assert record.reason == (
-        "after 1 of 4 epochs its validation accuracy,"
+        "after 1 of 2 epochs its validation accuracy,"
         f" {100 * float(row['val/accuracy'] or 0):.2f} %,"
         " was in the lower half of 4 variants (median 100.00 %)"
     )

@@ -9,6 +9,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
+from convscope.analysis.citations import HALVING
 from convscope.analysis.findings.finding import Finding
 from convscope.analysis.findings.sequential import is_sequential, sequential_caveat
 from convscope.analysis.findings.tuning import tuning_caveats
@@ -82,9 +83,12 @@ def training_lengths(finished: DataFrame) -> list[str]:
     return lengths or ["an unknown number of epochs"]
 
 
-def _caveat(kind: str, sentence: str, runs: DataFrame | None = None) -> Finding:
+def _caveat(
+    kind: str, sentence: str, runs: DataFrame | None = None, cites: tuple[str, ...] = ()
+) -> Finding:
     """Return a caveat about the variants of these runs; by default, about the whole comparison."""
-    return Finding(kind, () if runs is None else tuple(runs["label"].unique()), sentence)
+    subjects = () if runs is None else tuple(runs["label"].unique())
+    return Finding(kind, subjects, sentence, cites=cites)
 
 
 def _labels(runs: DataFrame) -> str:
@@ -119,6 +123,7 @@ def _pruned(runs: DataFrame) -> Iterator[Finding]:
             " the others, chosen by validation; whether an ended one would have overtaken them is"
             " not known.",
             pruned,
+            HALVING,
         )
 
 

@@ -1,9 +1,10 @@
 """Asynchronous successive halving: the end of runs that are worse than others of their study.
 
-Runs are compared after a quarter and half of their epochs, by validation accuracy. One below the
-median ends, as in the stopping variant of ASHA: successive halving (Jamieson and Talwalkar, 2016,
-arXiv:1502.07943) without waiting for all runs (Li et al., 2020, arXiv:1810.05934), at eta = 2. All
-it needs is on the disk, so that it does not matter which process trains a run, or how often.
+Runs are compared after half of their epochs, and after a quarter of 8 or more, by validation
+accuracy. One below the median ends, as in the stopping variant of ASHA: successive halving
+(Jamieson and Talwalkar, 2016, arXiv:1502.07943) without waiting for all runs (Li et al., 2020,
+arXiv:1810.05934), at eta = 2. All it needs is on the disk, so that it does not matter which process
+trains a run, or how often.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ LEAST = 4
 def rungs(epochs: int) -> set[int]:
     """Return the epochs after which a run of so many is compared: a quarter and half, rounded up.
 
-    A run of one epoch is not compared, and one of two only after the first.
+    After less than two whole epochs the order of variants says little of the last one's: so no
+    quarter of fewer than 8 epochs (docs/decisions/pruning.md).
     """
-    return {-(-epochs // part) for part in (4, 2)} - {epochs}
+    parts = (4, 2) if epochs >= 8 else (2,)
+    return {-(-epochs // part) for part in parts} - {epochs}
 
 
 def is_pruned(own: float, others: Mapping[str, float]) -> bool:
