@@ -91,7 +91,7 @@ def test_an_ordinary_sweep_has_one_round_with_each_run_once(requests) -> None:
 
 
 def test_a_strategy_that_needs_all_variants_refuses_pruning(requests) -> None:
-    with pytest.raises(UserError, match="prune must be false with tune and with repeat=auto"):
+    with pytest.raises(UserError, match="prune must be false with repeat=auto"):
         Survivors(Doubling(requests))
 
 

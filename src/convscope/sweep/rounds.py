@@ -13,7 +13,7 @@ from typing import Protocol
 from typing_extensions import override
 
 from convscope.errors import UserError
-from convscope.runs.identity import identity
+from convscope.runs.identity import identity, without_seed
 from convscope.runs.lock import RunLocked
 from convscope.runs.record import RunRecord
 from convscope.runs.tuning import is_trial
@@ -80,33 +80,37 @@ class Survivors(Strategy):
     mean would be too high.
 
     Args:
-        strategy: decides which runs are wanted otherwise; the first of a variant is its first seed.
+        strategy: of the sweep without `prune`; the first run of a variant is its first seed.
 
     Raises:
-        UserError: that needs the results of all variants.
+        UserError: the strategy needs the results of all variants.
     """
 
     def __init__(self, strategy: Strategy) -> None:
         if not isinstance(strategy, EveryRun):
             raise UserError(
-                "prune must be false with tune and with repeat=auto, which decide by the results of"
-                " whole runs, got true"
+                "prune must be false with repeat=auto, which decides by the results of whole runs,"
+                " got true"
             )
-        self._strategy = strategy
-        self._variants: dict[str, str] = {}
-        """Identity without the seed, by identity."""
+        first: dict[str, str] = {}
+        self._runs: list[tuple[RunRequest, str]] = []
+        """Runs, later seeds with `prune=false`, and the identity of the variant's first seed."""
+        for request in strategy.requests:
+            config = resolved(request.variant, request.images, request.hardware)
+            own = first.setdefault(identity(without_seed(config)), request.id)
+            self._runs.append((request if own == request.id else _unpruned(request), own))
 
     @override
     def wanted(self, records: Records) -> list[RunRequest]:
         return [
             request
-            for request, first in self._with_first(self._strategy.wanted(records))
+            for request, first in self._runs
             if request.id == first or (first in records and records[first].status != "pruned")
         ]
 
     @override
     def at_most(self, records: Records) -> list[RunRequest]:
-        return [request for request, _ in self._with_first(self._strategy.at_most(records))]
+        return [request for request, _ in self._runs]
 
     @override
     def reason(self, records: Records) -> str:
@@ -123,36 +127,21 @@ class Survivors(Strategy):
         )
         if not pruned or not is_complete:
             return []
-        most = {request.id: request for request in self.at_most(records)}
-        possible = [one for one in most.values() if one.variant.impossible is None]
+        runs = {
+            run.id: (run, first) for run, first in self._runs if run.variant.geometry is not None
+        }
         trained = sum(
             one.steps.epochs if records[one.id].status != "pruned" else epochs_done(one.directory)
-            for one in possible
+            for one, _ in runs.values()
             if one.id in records
         )
-        epochs = sum(one.steps.epochs for one in possible)
-        variants = len({self._variants[one.id] for one in possible})
+        epochs = sum(one.steps.epochs for one, _ in runs.values())
+        variants = len({first for _, first in runs.values()})
         return [
             f"{pruned} of {counted(variants, 'variant')} pruned: {epochs - trained} of"
             f" {counted(epochs, 'epoch')} not trained; the same command with prune=false trains"
             " them"
         ]
-
-    def _with_first(self, requests: Sequence[RunRequest]) -> list[tuple[RunRequest, str]]:
-        """Return each run, later seeds with `prune=false`, and the identity of its first seed."""
-        first: dict[str, str] = {}
-        return [
-            (request if own == request.id else _unpruned(request), own)
-            for request in requests
-            for own in [first.setdefault(self._variant(request), request.id)]
-        ]
-
-    def _variant(self, request: RunRequest) -> str:
-        if request.id not in self._variants:
-            config = resolved(request.variant, request.images, request.hardware)
-            del config["seed"]
-            self._variants[request.id] = identity(config)
-        return self._variants[request.id]
 
 
 def _pruned(records: Records) -> int:

@@ -182,6 +182,28 @@ def test_a_run_is_compared_with_those_of_its_study_setting_and_seed(
     assert reason_to_prune(request) is None
 
 
+def test_variants_of_equal_macs_are_compared_with_each_other(
+    ask: Ask, longer: RunRecord, tmp_path: Path
+) -> None:
+    """The channels of each are scaled by a factor of its own."""
+    folder = tmp_path / "outputs"
+    request = ask(folder, EIGHT, "prune=true", "match=macs", "conv.stride=2")
+    matched = request.config.model
+    assert matched.channels != matched.matched_from == [4, 8]
+    request.directory.path.mkdir(parents=True)
+    for epoch in (1, 2):
+        row = {"epoch": epoch, "step": 12 * epoch, "val/accuracy": 0.91}
+        History(request.directory.history).append(row)
+    study = request.directory.path.parent
+    for number in range(3):
+        plant(study, longer, [0.8, 0.99], f"unmatched {number}")
+    assert reason_to_prune(request) is None
+    for channels in ([5, 10], [6, 12], [7, 14]):
+        model = longer.config["model"] | {"channels": channels, "matched_from": [4, 8]}
+        plant(study, longer, [0.8, 0.95], config={"model": model, "match": "macs"})
+    assert str(reason_to_prune(request)).endswith("of 4 variants (median 95.00 %)")
+
+
 def test_a_run_is_compared_at_rungs_only(ask: Ask, longer: RunRecord, tmp_path: Path) -> None:
     request = begun(ask, tmp_path, [])
     for number in range(5):

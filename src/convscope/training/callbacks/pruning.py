@@ -106,8 +106,15 @@ def _others(request: RunRequest, epoch: int) -> Iterator[tuple[str, float]]:
 
 
 def _setting(config: Mapping[str, Any]) -> str:
-    """Return what variants that are compared have in common: all of a config but `conv`."""
-    return identity({key: value for key, value in config.items() if key != "conv"})
+    """Return what variants that are compared have in common: all of a config but `conv`.
+
+    The channels are those before `match=macs` scaled them for each variant.
+    """
+    others = {key: value for key, value in config.items() if key != "conv"}
+    model = dict(config.get("model", {}))
+    if channels := model.pop("matched_from", None):
+        model["channels"] = channels
+    return identity({**others, "model": model})
 
 
 @dataclass(eq=False)
