@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from convscope.errors import UserError
 from convscope.runs.record import write_record
 from convscope.streams import log_to_terminal
 from convscope.sweep.rounds import EveryRun, Records, Rounds, Survivors
@@ -90,18 +89,13 @@ def test_an_ordinary_sweep_has_one_round_with_each_run_once(requests) -> None:
         assert end_all(rounds, "finished") == [[0, 1, 2, 3]]
 
 
-def test_a_strategy_that_needs_all_variants_refuses_pruning(requests) -> None:
-    with pytest.raises(UserError, match="prune must be false with repeat=auto"):
-        Survivors(Doubling(requests))
-
-
 def test_further_seeds_wait_for_the_first_and_are_not_pruned(ask, tmp_path: Path) -> None:
     requests = [
         ask(tmp_path, f"seed={seed}", f"conv.stride={stride}", "prune=true")
         for stride in (1, 2)
         for seed in (3, 4)
     ]
-    strategy = Survivors(EveryRun(requests))
+    strategy = Survivors(requests)
     first, second = requests[0], requests[2]
     assert [one.id for one in strategy.wanted({})] == [first.id, second.id]
     assert [one.config.prune for one in strategy.at_most({})] == [True, False, True, False]

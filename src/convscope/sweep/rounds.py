@@ -80,22 +80,14 @@ class Survivors(Strategy):
     mean would be too high.
 
     Args:
-        strategy: of the sweep without `prune`; the first run of a variant is its first seed.
-
-    Raises:
-        UserError: the strategy needs the results of all variants.
+        requests: all runs that the sweep trains at most; the first of a variant is its first seed.
     """
 
-    def __init__(self, strategy: Strategy) -> None:
-        if not isinstance(strategy, EveryRun):
-            raise UserError(
-                "prune must be false with repeat=auto, which decides by the results of whole runs,"
-                " got true"
-            )
+    def __init__(self, requests: Sequence[RunRequest]) -> None:
         first: dict[str, str] = {}
         self._runs: list[tuple[RunRequest, str]] = []
         """Runs, later seeds with `prune=false`, and the identity of the variant's first seed."""
-        for request in strategy.requests:
+        for request in requests:
             config = resolved(request.variant, request.images, request.hardware)
             own = first.setdefault(identity(without_seed(config)), request.id)
             self._runs.append((request if own == request.id else _unpruned(request), own))
