@@ -188,6 +188,12 @@ def test_findings_for_programs(compare: Compare, study: Path) -> None:
     assert {"skipped", "failed"} <= {one["kind"] for one in found["caveats"]}
     assert found["methods"][0]["sentence"].startswith("9 finished runs of 3 variants: seeds 0, 1")
     diff = json.loads(done(compare("diff", "k3-s1-p1", "k3-s2-p1", "--format", "json")))
+    different, better = diff["findings"]
+    assert (different["kind"], better["kind"]) == ("different", "better_run")
+    assert different["subjects"] == better["subjects"] == ["k3-s2-p1", "k3-s1-p1"]
+    assert different["interval"] == pytest.approx([-bound for bound in worse["interval"][::-1]])
+    assert different["cites"] == worse["cites"]
+    assert better["estimate"] == 1
     (method,) = diff["methods"]
     assert method["subjects"] == ["k3-s1-p1", "k3-s2-p1"]
     assert "for all 3 pairs of variants of this setting" in method["sentence"]

@@ -9,9 +9,17 @@ from collections.abc import Mapping, Sequence
 from pandas import DataFrame
 
 from convscope.analysis.choice import top_groups
+from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE
 from convscope.analysis.diff import ACCURACY, Comparison, DiffRow, Plain
 from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, MARGIN, margin_text
-from convscope.analysis.findings import caveats, latency_machines, sentences, summarize
+from convscope.analysis.findings import (
+    Finding,
+    caveats,
+    latency_machines,
+    sentences,
+    summarize,
+)
+from convscope.analysis.findings.finding import difference_finding
 from convscope.analysis.frame import short
 from convscope.analysis.table import (
     shared,
@@ -273,18 +281,19 @@ def side_by_side(comparison: Comparison) -> list[Block]:
     equal = f"{len(rows) - len(differing)} other values are equal."
     return [
         Facts((("first", _side(comparison.first)), ("second", _side(comparison.second)))),
-        Bullets(tuple(answers(comparison)), "In words:"),
+        Bullets(tuple(sentences(answers(comparison))), "In words:"),
         Listing(Table(columns, tuple(drawn))),
         Paragraph(f"{equal} {significance(comparison)}"),
         *long,
     ]
 
 
-def answers(comparison: Comparison) -> list[str]:
-    """Return in sentences what the comparison shows about test accuracy; none if untested."""
+def answers(comparison: Comparison) -> list[Finding]:
+    """Return what the comparison shows about test accuracy; nothing if it is untested."""
     judged, margin = comparison.judged, margin_text(comparison.margin)
     if judged is None:
         return []
+    subjects = comparison.second["label"].iloc[0], comparison.first["label"].iloc[0]
     (row,) = (one for one in comparison.rows if one.key == ACCURACY)
     (first, second), (difference, interval, p_value) = (
         diff_texts(row, comparison),
@@ -292,18 +301,19 @@ def answers(comparison: Comparison) -> list[str]:
     )
     is_different = judged["verdict"] == DIFFERENT
     p = p_value if p_value.startswith("<") else f"= {p_value}"
-    sentences = [
+    sentence = (
         f"Test accuracy: first {first}, second {second}. Difference {difference}, 95 % interval"
         f" {interval}, p {p}{_among(comparison)}:"
         f" {'significant' if is_different else 'not significant'}."
-    ]
-    detectable = percentage_points(judged["detectable"])
+    )
+    kind = "different" if is_different else "not_different"
+    found = [difference_finding(kind, subjects, sentence, judged, ACCURACY)]
     if not is_different:
         is_equivalent = judged["verdict"] == EQUIVALENT
         shown = "Equivalent" if is_equivalent else "Not shown to be equivalent"
         rest = "" if is_equivalent else "; whether they differ by more is undecided"
         p = p_text(judged["p_equivalent"])
-        sentences.append(
+        sentence = (
             f"{shown} within {margin}: two one-sided tests, p"
             f" {p if p.startswith('<') else f'= {p}'}{rest}."
         )
@@ -314,16 +324,33 @@ def answers(comparison: Comparison) -> list[str]:
             else f"for a difference of {margin} no number of seeds would do, since the test images"
             f" cannot show less than {percentage_points(judged['limit'])}."
         )
-        sentences.append(
+        chance = (
             "At the spread seen here, this comparison had an 80 % chance to show a true difference"
-            f" of {detectable}; {needs}"
+            f" of {percentage_points(judged['detectable'])}; {needs}"
         )
-    sentences.append(
+        found += [
+            Finding(
+                *(judged["verdict"], subjects, sentence, judged["difference"]),
+                p_value=judged["p_equivalent"],
+                metric=ACCURACY,
+                statistic="difference",
+                cites=EQUIVALENCE,
+            ),
+            Finding("detectable", subjects, chance, judged["detectable"], metric=ACCURACY),
+            Finding("seeds_needed", subjects, "", seeds, statistic="seeds"),
+        ]
+    sentence = (
         f"A run of the second is more accurate than one of the first in {share(judged['better'])}"
         " of the pairs of runs, ties counted one half (Bouthillier et al. 2021 call 75 % and more"
         " meaningful)."
     )
-    return sentences
+    better = Finding(
+        *("better_run", subjects, sentence, judged["better"]),
+        metric=ACCURACY,
+        statistic="probability",
+        cites=BETTER_RUN,
+    )
+    return [*found, better]
 
 
 def _among(comparison: Comparison) -> str:
