@@ -215,7 +215,8 @@ def variants_latex(runs: DataFrame, *, single: bool) -> str:
     caption = " ".join(map(escape_latex, texts))
     tested = [key for one in summarize(runs) if one.kind in _OF_PAIRS for key in one.cites]
     if tested and not single:
-        test = "All pairs of variants are tested at once, with a family-wise error of 5 %"
+        of = " of a setting" if runs["setting"].nunique() > 1 else ""
+        test = f"All pairs of variants{of} are tested at once, with a family-wise error of 5 %"
         caption += f" {escape_latex(test)}{cited(tested)}."
     return latex_table(table, caption, f"convscope-{studies_text(runs)}", bold)
 
