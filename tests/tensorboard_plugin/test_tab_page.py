@@ -226,6 +226,13 @@ def test_two_picked_variants_side_by_side(tab: Any) -> None:
         f"+{1 - half:.2f} to +{1 + half:.2f} points",
         "<0.001",
     ]
+    words = tab.find(".words li").all_inner_texts()
+    assert words[0].replace("\u00a0", " ") == (
+        "Test accuracy: first 96.00 ± 0.10 %, second 97.00 ± 0.10 %. Difference +1.00 points, 95 %"
+        f" interval +{1 - half:.2f} to +{1 + half:.2f} points, p <0.001 (both adjusted for 6"
+        " pairs): significant."
+    )
+    assert words[1].startswith("A run of the second is more accurate than one of the first in 100")
     # 7 x 7 pixels after the pool, halved; 14 x 14 and kept.
     macs = [f"{size * size * 32 * 16 * kernel * kernel:,}" for size, kernel in ((4, 3), (14, 5))]
     assert rows["conv2 macs"].locator("td").all_inner_texts() == [*macs, "", "", ""]

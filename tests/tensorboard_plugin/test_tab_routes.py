@@ -197,6 +197,10 @@ def test_two_variants_side_by_side_are_compared_by_their_means(tab: Any) -> None
     assert accuracy["key"] == "test_accuracy"
     # Both have 97, 98 and 99 %: a standard deviation of 1 point, and 4 degrees of freedom.
     half = stats.t.ppf(0.975, 4) * 0.01 * math.sqrt(2 / 3)
+    _, equivalence, power, better = compared["words"]
+    assert equivalence.startswith("Not shown to be equivalent within 0.1 points: two one-sided")
+    assert power.startswith("At the spread seen here, this comparison had an 80 % chance to show a")
+    assert "in 50 % of the pairs of runs" in better
     assert accuracy["first"] == accuracy["second"] == pytest.approx(0.98)
     assert (accuracy["low"], accuracy["high"]) == pytest.approx((-half, half), rel=1e-3)
     assert accuracy["p_value"] == pytest.approx(1)

@@ -85,7 +85,6 @@ class Comparison:
             intervals.
         judged: of two variants with tested accuracies, their row of `equivalence.judge`, the second
             variant first; else None.
-        margin: largest difference in test accuracy that is called equivalent.
     """
 
     first: DataFrame
@@ -93,7 +92,6 @@ class Comparison:
     rows: list[DiffRow]
     pairs: int
     judged: Series | None = None
-    margin: float = MARGIN
 
 
 def compare(
@@ -115,7 +113,7 @@ def compare(
     for part, values_of in _PARTS:
         left, right = (_shared_values(values_of, side["record"]) for side in (first, second))
         rows += [DiffRow(part, key, left.get(key), right.get(key)) for key in left | right]
-    return Comparison(first, second, rows, pairs, judged, margin)
+    return Comparison(first, second, rows, pairs, judged)
 
 
 def _test_differences(

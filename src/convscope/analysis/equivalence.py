@@ -49,6 +49,7 @@ def judge(
     Returns:
         `pairs` with
 
+        - `margin`;
         - `p_equivalent`: of a pair that is not significantly different, the p-value of the two
           one-sided tests of a difference of `margin` or more, adjusted for all pairs of the
           setting: half the probability of a studentized range as large as the distance to the
@@ -85,6 +86,7 @@ def judge(
     used = runs[(runs["status"] == "finished") & runs[metric].notna()]
     values = {group: one.to_numpy() for group, one in used.groupby("group")[metric]}
     return pairs.assign(
+        margin=margin,
         p_equivalent=np.where(differs, math.nan, p_equivalent),
         verdict=np.select([differs, is_equivalent], [DIFFERENT, EQUIVALENT], UNDECIDED),
         detectable=detectable,

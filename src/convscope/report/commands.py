@@ -20,7 +20,7 @@ from convscope.analysis.select import select_runs
 from convscope.analysis.table import shared, to_records
 from convscope.analysis.tuned import tunings_in
 from convscope.errors import UserError
-from convscope.report.comparison import answers, compared, side_by_side, significance
+from convscope.report.comparison import compared, side_by_side, sides_in_words, significance
 from convscope.report.document import Block
 from convscope.report.export import as_csv, as_json
 from convscope.report.latex import diff_latex, variants_latex
@@ -202,7 +202,7 @@ def diff(names: Sequence[str], margin: float, form: str) -> None:
     elif form == "json":
         sides = tuple(str(side["label"].iloc[0]) for side in (comparison.first, comparison.second))
         method = Finding("differences", sides, significance(comparison))
-        print(as_json(differing, answers(comparison), methods=[method]), end="")
+        print(as_json(differing, sides_in_words(comparison), methods=[method]), end="")
     elif form == "latex":
         print(diff_latex(comparison), end="")
     else:

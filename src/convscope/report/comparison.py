@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from convscope.analysis.choice import top_groups
-from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE
+from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE, TESTS
 from convscope.analysis.diff import ACCURACY, Comparison, DiffRow, Plain
 from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, MARGIN, margin_text
-from convscope.analysis.findings import (
-    Finding,
-    caveats,
-    latency_machines,
-    sentences,
-    summarize,
-)
-from convscope.analysis.findings.finding import difference_finding
+from convscope.analysis.findings import Finding, caveats, latency_machines, sentences, summarize
 from convscope.analysis.frame import short
 from convscope.analysis.table import (
     shared,
@@ -281,80 +275,90 @@ def side_by_side(comparison: Comparison) -> list[Block]:
     equal = f"{len(rows) - len(differing)} other values are equal."
     return [
         Facts((("first", _side(comparison.first)), ("second", _side(comparison.second)))),
-        Bullets(tuple(sentences(answers(comparison))), "In words:"),
+        Bullets(tuple(sentences(sides_in_words(comparison))), "In words:"),
         Listing(Table(columns, tuple(drawn))),
         Paragraph(f"{equal} {significance(comparison)}"),
         *long,
     ]
 
 
-def answers(comparison: Comparison) -> list[Finding]:
-    """Return what the comparison shows about test accuracy; nothing if it is untested."""
-    judged, margin = comparison.judged, margin_text(comparison.margin)
+def sides_in_words(comparison: Comparison) -> list[Finding]:
+    """Return what two variants' test accuracies show; nothing if they were not tested."""
+    judged = comparison.judged
     if judged is None:
         return []
-    subjects = comparison.second["label"].iloc[0], comparison.first["label"].iloc[0]
+    sides = tuple(side["label"].iloc[0] for side in (comparison.second, comparison.first))
+    shared: dict[str, Any] = {"subjects": sides, "metric": ACCURACY}
     (row,) = (one for one in comparison.rows if one.key == ACCURACY)
-    (first, second), (difference, interval, p_value) = (
-        diff_texts(row, comparison),
-        change_texts(row),
-    )
+    first, second = diff_texts(row, comparison)
+    difference, interval, _ = change_texts(row)
     is_different = judged["verdict"] == DIFFERENT
-    p = p_value if p_value.startswith("<") else f"= {p_value}"
-    sentence = (
-        f"Test accuracy: first {first}, second {second}. Difference {difference}, 95 % interval"
-        f" {interval}, p {p}{_among(comparison)}:"
-        f" {'significant' if is_different else 'not significant'}."
+    adjusted = f" (both adjusted for {comparison.pairs} pairs)" if comparison.pairs > 1 else ""
+    tested = Finding(
+        kind="different" if is_different else "not_different",
+        sentence=f"Test accuracy: first {first}, second {second}. Difference {difference}, 95 %"
+        f" interval {interval}, {_p_is(row.p_value)}{adjusted}:"
+        f" {'significant' if is_different else 'not significant'}.",
+        **shared,
+        estimate=row.difference,
+        low=row.low,
+        high=row.high,
+        p_value=row.p_value,
+        statistic="difference",
+        cites=TESTS[judged["method"]],
     )
-    kind = "different" if is_different else "not_different"
-    found = [difference_finding(kind, subjects, sentence, judged, ACCURACY)]
-    if not is_different:
-        is_equivalent = judged["verdict"] == EQUIVALENT
-        shown = "Equivalent" if is_equivalent else "Not shown to be equivalent"
-        rest = "" if is_equivalent else "; whether they differ by more is undecided"
-        p = p_text(judged["p_equivalent"])
-        sentence = (
-            f"{shown} within {margin}: two one-sided tests, p"
-            f" {p if p.startswith('<') else f'= {p}'}{rest}."
-        )
-        seeds = judged["seeds"]
-        needs = (
-            f"a difference of {margin} needs {counted(seeds, 'seed')} of each variant."
-            if math.isfinite(seeds)
-            else f"for a difference of {margin} no number of seeds would do, since the test images"
-            f" cannot show less than {percentage_points(judged['limit'])}."
-        )
-        chance = (
-            "At the spread seen here, this comparison had an 80 % chance to show a true difference"
-            f" of {percentage_points(judged['detectable'])}; {needs}"
-        )
-        found += [
-            Finding(
-                *(judged["verdict"], subjects, sentence, judged["difference"]),
-                p_value=judged["p_equivalent"],
-                metric=ACCURACY,
-                statistic="difference",
-                cites=EQUIVALENCE,
-            ),
-            Finding("detectable", subjects, chance, judged["detectable"], metric=ACCURACY),
-            Finding("seeds_needed", subjects, "", seeds, statistic="seeds"),
-        ]
-    sentence = (
-        f"A run of the second is more accurate than one of the first in {share(judged['better'])}"
-        " of the pairs of runs, ties counted one half (Bouthillier et al. 2021 call 75 % and more"
-        " meaningful)."
-    )
+    chance, (one, other) = judged["better"], ("second", "first")
+    if chance < 0.5:
+        chance, one, other = 1 - chance, other, one
     better = Finding(
-        *("better_run", subjects, sentence, judged["better"]),
-        metric=ACCURACY,
+        kind="better_run",
+        sentence=f"A run of the {one} is more accurate than one of the {other} in {share(chance)}"
+        " of the pairs of runs, ties counted one half (Bouthillier et al. 2021 call 75 % and more"
+        " meaningful if it is significant too).",
+        **shared,
+        estimate=judged["better"],
         statistic="probability",
         cites=BETTER_RUN,
     )
-    return [*found, better]
+    return [tested, better] if is_different else [tested, *_equivalence(judged, shared), better]
 
 
-def _among(comparison: Comparison) -> str:
-    return f" (both adjusted for {comparison.pairs} pairs)" if comparison.pairs > 1 else ""
+def _equivalence(judged: Series, shared: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield whether two variants are equivalent, and which difference could have been shown."""
+    margin = margin_text(judged["margin"])
+    is_equivalent = judged["verdict"] == EQUIVALENT
+    shown = "Equivalent" if is_equivalent else "Not shown to be equivalent"
+    rest = "" if is_equivalent else "; whether they differ by more is undecided"
+    yield Finding(
+        kind=judged["verdict"],
+        sentence=f"{shown} within {margin}: two one-sided tests, {_p_is(judged['p_equivalent'])}"
+        f"{rest}.",
+        **shared,
+        estimate=judged["difference"],
+        p_value=judged["p_equivalent"],
+        statistic="difference",
+        cites=EQUIVALENCE,
+    )
+    seeds = judged["seeds"]
+    needs = f"a difference of {margin} needs {counted(seeds, 'seed')} of each variant"
+    if not math.isfinite(seeds):
+        needs = (
+            f"for a difference of {margin} no number of seeds would do, since the test images"
+            f" cannot show less than {percentage_points(judged['limit'])}"
+        )
+    yield Finding(
+        kind="detectable",
+        sentence="At the spread seen here, this comparison had an 80 % chance to show a true"
+        f" difference of {percentage_points(judged['detectable'])}; {needs}.",
+        **shared,
+        estimate=judged["detectable"],
+    )
+    yield Finding("seeds_needed", shared["subjects"], "", seeds, statistic="seeds")
+
+
+def _p_is(p_value: float | None) -> str:
+    text = p_text(p_value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _side(runs: DataFrame) -> str:

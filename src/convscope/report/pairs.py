@@ -84,9 +84,7 @@ def _compared(runs: DataFrame, margin: float) -> Iterator[tuple[str, DataFrame, 
                 "test_accuracy", ascending=False, kind="stable"
             )
             sides = groups[["variant", "letters"]].to_dict("index")
-            records = [
-                _record(one, sides, family.title, margin) for one in pairs.to_dict("records")
-            ]
+            records = [_record(one, sides, family.title) for one in pairs.to_dict("records")]
             yield family.title, groups, records
     if none:
         raise UserError(
@@ -95,7 +93,7 @@ def _compared(runs: DataFrame, margin: float) -> Iterator[tuple[str, DataFrame, 
         )
 
 
-def _record(pair: Record, sides: dict[Any, Record], setting: str, margin: float) -> Record:
+def _record(pair: Record, sides: dict[Any, Record], setting: str) -> Record:
     first, second = (sides[pair[side]] for side in ("first", "second"))
     seeds = _finite(pair["seeds"])
     return {
@@ -104,7 +102,7 @@ def _record(pair: Record, sides: dict[Any, Record], setting: str, margin: float)
         "second": second["variant"],
         **{key: pair[key] for key in ("difference", "low", "high", "p_value", "method")},
         "verdict": pair["verdict"],
-        "margin": margin,
+        "margin": pair["margin"],
         "p_equivalent": _finite(pair["p_equivalent"]),
         "detectable": pair["detectable"],
         "seeds_needed": None if seeds is None else int(seeds),
@@ -189,7 +187,8 @@ def _meanings(margin: float, columns: Collection[str]) -> Iterator[str]:
         "seeds": f"seeds: number of seeds of each variant with which that is {within};"
         f" {MISSING} if the test images are too few for any number.",
         "P(better)": "P(better): share of the pairs of runs in which that of the first is more"
-        " accurate, ties count one half; Bouthillier et al. (2021) call 0.75 and more meaningful.",
+        " accurate, ties count one half; Bouthillier et al. (2021) call 0.75 and more"
+        " meaningful if the pair is different too.",
     }
     yield from (text for head, text in meanings.items() if head in columns)
 

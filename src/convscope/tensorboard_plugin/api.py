@@ -35,7 +35,13 @@ from convscope.geometry import FACTORS
 from convscope.metrics import METRICS
 from convscope.plots import FIGURES, styled
 from convscope.plots.registry import described
-from convscope.report.comparison import change_texts, diff_texts, significance, tuning
+from convscope.report.comparison import (
+    change_texts,
+    diff_texts,
+    sides_in_words,
+    significance,
+    tuning,
+)
 from convscope.tensorboard_plugin.http import respond
 from convscope.tensorboard_plugin.store import RunStore, Snapshot
 
@@ -133,8 +139,8 @@ class Api:
     def diff(self, asked: Mapping[str, str]) -> Answer:
         """Return the comparison of `first` and `second`, each the id of a run or of a group.
 
-        A row's `texts` are both values as text, `change` its difference, interval and p-value as
-        text.
+        `words` are sentences on the test accuracies. A row's `texts` are both values as text,
+        `change` its difference, interval and p-value as text.
         """
         first, second = asked.get("first"), asked.get("second")
         if not first or not second:
@@ -145,6 +151,7 @@ class Api:
             "first": _named(compared.first),
             "second": _named(compared.second),
             "pairs": compared.pairs,
+            "words": findings.sentences(sides_in_words(compared)),
             "note": significance(compared),
             "rows": [
                 dataclasses.asdict(row)

@@ -17,7 +17,8 @@ export function diffView() {
   const bar = element("div", { class: "controls" });
   const note = element("p", { class: "note", role: "status" });
   const body = element("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Side by side" });
-  const root = element("div", {}, bar, note, body);
+  const words = element("ul", { class: "words" });
+  const root = element("div", {}, bar, words, note, body);
   const kept = keeper();
   let asked = null;
   let told = null;
@@ -50,6 +51,10 @@ export function diffView() {
   }
 
   function show() {
+    // A number and its unit stay on one line.
+    const items = (told?.words ?? []).map((text) => element("li", {}, text.replaceAll(" %", "\u00a0%")));
+    words.replaceChildren(...items);
+    words.hidden = !items.length;
     note.textContent = noteOn(told);
     const rows = (told?.rows ?? []).filter((row) => row.differs || state.get("equal"));
     body.replaceChildren(...(rows.length ? [diffTable(told, rows)] : []));
