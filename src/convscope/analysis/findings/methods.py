@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.analysis.citations import DIAGNOSTICS, PREDICTION, SIMULTANEOUS, SPENDING, TESTS
+from convscope.analysis.citations import (
+    DIAGNOSTICS,
+    EQUIVALENCE,
+    PREDICTION,
+    SIMULTANEOUS,
+    SPENDING,
+    TESTS,
+)
 from convscope.analysis.findings.caveats import diagnosed, latency_machines, training_lengths
 from convscope.analysis.findings.finding import Finding
 from convscope.analysis.findings.sequential import is_sequential
@@ -31,6 +38,11 @@ _STATISTICS = {
     " pairs of a setting are tested simultaneously, with a family-wise error of 5 %: by Tukey's"
     " HSD, and also by Games-Howell if variances seem to differ. Samples/s are compared as ratios,"
     " and only if hardware and threads are the same.",
+    "equivalence": "Variants that are not significantly different are equivalent within a margin if"
+    " two one-sided tests reject a difference of the margin or more, adjusted for all pairs of the"
+    " setting, so that at most 5 % of studies call any pair equivalent whose true difference is that"
+    " large. What a study could have shown is the true difference that its test finds with a"
+    " probability of 80 % at the standard error that was estimated.",
     "variance": "Shares of variance are sums of squares of type II: what a factor adds to the"
     " others. Each F test has a level of 5 %, not adjusted for the number of factors.",
     "still_improving": "A variant is still improving if its last epoch had the lowest validation"
@@ -68,6 +80,7 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
     cites = {
         "tests": (*TESTS[GAMES_HOWELL], *SIMULTANEOUS) if _is_tested(finished) else (),
         "sequential": SPENDING + PREDICTION,
+        "equivalence": EQUIVALENCE if _is_tested(finished) else (),
         "diagnostics": tuple(
             key
             for metric, sources in DIAGNOSTICS.items()
