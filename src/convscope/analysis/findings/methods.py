@@ -40,8 +40,8 @@ _STATISTICS = {
     " and only if hardware and threads are the same.",
     "equivalence": "Variants that are not significantly different are equivalent within a margin if"
     " two one-sided tests reject a difference of the margin or more, adjusted for all pairs of the"
-    " setting, so that at most 5 % of studies call any pair equivalent whose true difference is that"
-    " large. What a study could have shown is the true difference that its test finds with a"
+    " setting: at most 5 % of studies call any pair equivalent whose true difference is that large."
+    " What a study could have shown is the true difference that its test finds with a"
     " probability of 80 % at the standard error that was estimated.",
     "variance": "Shares of variance are sums of squares of type II: what a factor adds to the"
     " others. Each F test has a level of 5 %, not adjusted for the number of factors.",
