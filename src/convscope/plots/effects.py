@@ -75,12 +75,16 @@ def effects(runs: DataFrame, setting: str | None = None, of: str = "test_accurac
     ]
     rows = levels["y"].iloc[-1] + 1
     means = Panel(
-        f"adjusted mean, {metric.unit}, 95 % interval, single runs"
+        f"adjusted mean, {metric.unit}, 95 % interval"
         if metric.unit
-        else "adjusted mean, 95 % interval, single runs",
+        else "adjusted mean, 95 % interval",
         int(_ROW * rows),
         [_strips(levels, runs, metric), _means(levels, groups, metric, limits)],
-        {"tickformat": metric.tick_format, "zeroline": False},
+        {
+            "tickformat": metric.tick_format,
+            "zeroline": False,
+            "title": {"text": "small points: single runs"},
+        },
         {
             "tickvals": list(levels["y"]),
             "ticktext": [escaped(name) for name in levels["name"]],
