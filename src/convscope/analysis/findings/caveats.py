@@ -14,7 +14,6 @@ from convscope.analysis.findings.finding import Finding
 from convscope.analysis.findings.sequential import is_sequential, sequential_caveat
 from convscope.analysis.findings.tuning import tuning_caveats
 from convscope.analysis.pairwise import LEVEL
-from convscope.analysis.tuned import tunings_in
 from convscope.metrics import LATENCY_BATCHES, latency_name
 from convscope.text import count, counted, counted_range, listed, percentage_points, times
 
@@ -212,7 +211,14 @@ def _data(finished: DataFrame) -> Iterator[Finding]:
 
 
 def _one_recipe(finished: DataFrame) -> Iterator[Finding]:
-    if finished["variant"].nunique() > 1 and not tunings_in(finished):
+    untuned = finished[~finished["tuning"].map(bool)] if "tuning" in finished else finished
+    if 0 < len(untuned) < len(finished):
+        sentence = (
+            f"The training of {_labels(untuned)} was not tuned per variant: with other values,"
+            " these may be better."
+        )
+        yield _caveat("not_tuned", sentence)
+    elif len(untuned) and finished["variant"].nunique() > 1:
         rates, lengths = finished["optim.lr"].unique(), training_lengths(finished)
         recipe = (
             f"one learning rate ({rates[0]:g}), schedule and length ({lengths[0]})"

@@ -48,9 +48,9 @@ def _both(own: Family, matched: Family) -> Iterator[Finding]:
     scaled = f"{count(macs.min())} to {count(macs.max())} an image; channels scaled"
     yield _verdict("equal_channels", "At equal channels", rankings[0])
     yield _verdict("equal_macs", f"At equal MACs ({scaled})", rankings[1])
-    yield from _places(*rankings)
+    yield from changed_places(rankings[0], rankings[1], "at equal MACs")
     if all(ranking.repeated for ranking in rankings):
-        yield _pairs(*map(_signs, sides))
+        yield pairs_agree(signs(sides[0]), signs(sides[1]), "at equal channels", "at equal MACs")
 
 
 def _verdict(kind: str, how: str, ranking: Ranking) -> Finding:
@@ -79,24 +79,30 @@ def _verdict(kind: str, how: str, ranking: Ranking) -> Finding:
     )
 
 
-def _places(own: Ranking, matched: Ranking) -> Iterator[Finding]:
-    """Yield whether the order by mean validation accuracy is the same, and who moved."""
-    before, after = (list(ranking.groups["name"]) for ranking in (own, matched))
+def changed_places(first: Ranking, second: Ranking, where: str) -> Iterator[Finding]:
+    """Yield whether the order by mean validation accuracy is the same, and who moved.
+
+    Args:
+        first: of variants in one setting.
+        second: of the same variants in another.
+        where: how variants are compared in the second.
+    """
+    before, after = (list(ranking.groups["name"]) for ranking in (first, second))
     moved = [name for name in before if before.index(name) != after.index(name)]
-    by = "validation" if own.by == matched.by == VALIDATION else "test"
+    by = "validation" if first.by == second.by == VALIDATION else "test"
     order = f"order of the {len(before)} variants by mean {by} accuracy"
     if not moved:
         yield Finding("ranking_holds", tuple(before), f"The {order} is the same in both.")
         return
     texts = [f"{one} from {before.index(one) + 1} to {after.index(one) + 1}" for one in moved]
-    sentence = f"The {order} is another at equal MACs: {listed(texts)}."
+    sentence = f"The {order} is another {where}: {listed(texts)}."
     for name in moved:
         places = float(before.index(name) - after.index(name))
         yield Finding("changed_place", (name,), sentence, places, statistic="places risen")
         sentence = ""
 
 
-def _signs(runs: DataFrame) -> dict[tuple[str, str], int]:
+def signs(runs: DataFrame) -> dict[tuple[str, str], int]:
     """Return for each pair of variants whether the first is significantly better, 1, or worse."""
     names = runs.drop_duplicates("group").set_index("group")["name"]
     signs = dict.fromkeys(combinations(sorted(names), 2), 0)
@@ -107,14 +113,26 @@ def _signs(runs: DataFrame) -> dict[tuple[str, str], int]:
     return signs
 
 
-def _pairs(own: Mapping[tuple[str, str], int], matched: Mapping[tuple[str, str], int]) -> Finding:
-    """Return in how many pairs the same variant is significantly better both ways."""
-    both = [(own[pair], matched[pair]) for pair in own]
+def pairs_agree(
+    own: Mapping[tuple[str, str], int],
+    other: Mapping[tuple[str, str], int],
+    here: str,
+    there: str,
+) -> Finding:
+    """Return in how many pairs the same variant is significantly better both ways.
+
+    Args:
+        own: `signs` of one setting.
+        other: those of another, of the same variants.
+        here: how variants are compared in the first.
+        there: how they are in the other.
+    """
+    both = [(own[pair], other[pair]) for pair in own]
     same = sum(one == other != 0 for one, other in both)
     numbers = {
         "in opposite directions": sum(one * other < 0 for one, other in both),
-        "at equal channels only": sum(bool(one) and not other for one, other in both),
-        "at equal MACs only": sum(bool(other) and not one for one, other in both),
+        f"{here} only": sum(bool(one) and not other for one, other in both),
+        f"{there} only": sum(bool(other) and not one for one, other in both),
         "in neither": sum(not one and not other for one, other in both),
     }
     others = [f"{number} {where}" for where, number in numbers.items() if number]
@@ -125,6 +143,6 @@ def _pairs(own: Mapping[tuple[str, str], int], matched: Mapping[tuple[str, str],
     )
     if numbers["in neither"]:
         sentence += " Variants that do not differ significantly may change places by chance."
-    turned = [pair for pair in own if own[pair] * matched[pair] < 0]
+    turned = [pair for pair in own if own[pair] * other[pair] < 0]
     subjects = tuple(dict.fromkeys(name for pair in turned for name in pair))
     return Finding("pairs_agree", subjects, sentence, same / len(both), statistic="share of pairs")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from pandas import DataFrame
 
 from convscope.analysis.choice import VALIDATION, Ranking, rank, with_result
+from convscope.analysis.findings.fairness import changed_places, pairs_agree, signs
 from convscope.analysis.findings.finding import Finding, within
 from convscope.analysis.frame import by_setting
-from convscope.analysis.pairwise import differences
 from convscope.analysis.tuned import title, tunings_in
 from convscope.config.schema import as_typed
 from convscope.runs.tuning import Tuning
@@ -59,9 +58,11 @@ class _Comparison:
     def findings(self) -> Iterator[Finding]:
         at_own, at_best = rank(self.own), rank(self.best)
         yield self._leaders(at_own, at_best)
-        yield self._moves(at_own, at_best)
+        yield from changed_places(at_own, at_best, self._each)
         if at_own.repeated and at_best.repeated:
-            yield from self._pairs()
+            own, best = signs(self.own), signs(self.best)
+            yield from self._reversals([pair for pair in own if own[pair] * best[pair] < 0])
+            yield pairs_agree(own, best, self._for_all, self._each)
         else:
             yield Finding(
                 "tuning_not_tested",
@@ -72,124 +73,56 @@ class _Comparison:
 
     @property
     def _for_all(self) -> str:
-        return f"one {self.key} for all ({as_typed(self.value)})"
+        return f"with one {self.key} for all ({as_typed(self.value)})"
 
     @property
     def _each(self) -> str:
-        return f"each variant at its chosen {self.key}"
+        return f"with each variant at its chosen {self.key}"
 
     def _leaders(self, at_own: Ranking, at_best: Ranking) -> Finding:
+        by = "validation" if at_own.by == at_best.by == VALIDATION else "test"
         before, after = at_own.best["variant"], at_best.best["variant"]
-        what = f"the highest mean {_metric(at_own, at_best)} accuracy"
+        what = f"the highest mean {by} accuracy"
         if before == after:
             sentence = (
-                f"The best stays the best: {before} has {what} with {self._for_all} and with"
-                f" {self._each}."
+                f"The best stays the best: {before} has {what} {self._for_all} and {self._each}."
             )
             return Finding("tuning_keeps_best", (before,), sentence)
         sentence = (
-            f"The best changes: with {self._for_all}, {before} has {what}; with {self._each},"
-            f" {after} has."
+            f"The best changes: {self._for_all}, {before} has {what}; {self._each}, {after} has."
         )
         return Finding("tuning_changes_best", (after, before), sentence)
 
-    def _moves(self, at_own: Ranking, at_best: Ranking) -> Finding:
-        metric = _metric(at_own, at_best)
-        orders = [list(one.groups["variant"]) for one in (at_own, at_best)]
-        both = [variant for variant in orders[0] if variant in orders[1]]
-        after = [variant for variant in orders[1] if variant in both]
-        if both == after:
-            return Finding(
-                "tuning_keeps_order",
-                tuple(both),
-                f"The order of the {len(both)} variants by mean {metric} accuracy is the same.",
-            )
-        # Those that gain most come first.
-        moved = sorted(
-            (one for one in both if both.index(one) != after.index(one)),
-            key=lambda one: after.index(one) - both.index(one),
-        )
-        places = [f"{one} from {both.index(one) + 1} to {after.index(one) + 1}" for one in moved]
-        return Finding(
-            "tuning_changes_order",
-            tuple(moved),
-            f"In the order of the {len(both)} variants by mean {metric} accuracy, places change:"
-            f" {listed(places)}.",
-        )
-
-    @cached_property
-    def _differing(self) -> tuple[dict[tuple[str, str], float], ...]:
-        """Of each setting, the significant differences by pair, the better variant first."""
-        found = []
-        for runs in (self.own, self.best):
-            names = runs.drop_duplicates("group").set_index("group")["variant"]
-            pairs = differences(runs)
-            pairs = pairs[pairs["differs"].astype(bool)]
-            found.append(
-                {
-                    (names[one.first], names[one.second]): float(one.difference)
-                    for one in pairs.itertuples()
-                }
-            )
-        return tuple(found)
-
-    def _pairs(self) -> Iterator[Finding]:
-        own, best = self._differing
-        reversals = [pair for pair in best if pair[::-1] in own]
-        for index, (better, worse) in enumerate(reversals):
-            yield Finding(
-                "tuning_reverses",
-                (better, worse),
-                "" if index else self._reversal(reversals),
-                best[better, worse],
-                metric="test_accuracy",
-                statistic="difference",
-            )
-        if not reversals:
+    def _reversals(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+        """Yield the pairs that differ significantly in opposite directions; one finding each."""
+        if not pairs:
             sentence = (
                 "No pair of variants differs significantly in test accuracy in opposite directions."
-                if own or best
-                else "In neither does any pair of variants differ significantly in test accuracy."
             )
             yield Finding("tuning_reverses_none", (), sentence)
-        same = sum(pair in own for pair in best)
-        only_own, only_best = (len(one) - same - len(reversals) for one in (own, best))
-        number = self.best["variant"].nunique()
-        parts = [
-            (same, "in the same direction in both"),
-            (only_own, f"only with {self._for_all}"),
-            (only_best, f"only with {self._each}"),
-        ]
-        texts = [f"{pairs} {where}" for pairs, where in parts if pairs]
-        if texts:
-            total = counted(number * (number - 1) // 2, "pair")
-            sentence = f"Of {total}, significantly different are {listed(texts)}."
-            if only_own or only_best:
-                sentence += (
-                    " That a difference is significant in one of the two only is no evidence that"
-                    " tuning changed it."
-                )
-            yield Finding("tuning_pairs", (), sentence)
-
-    def _reversal(self, pairs: Sequence[tuple[str, str]]) -> str:
-        own, best = self._differing
+            return
+        own, best = (runs.groupby("name")["test_accuracy"].mean() for runs in (self.own, self.best))
+        ordered = [pair if best[pair[0]] > best[pair[1]] else pair[::-1] for pair in pairs]
         texts = [
-            f"{better} is better than {worse} by {percentage_points(best[better, worse])} with"
-            f" {self._each}, and worse by {percentage_points(own[worse, better])} with"
+            f"{better} is better than {worse} by {percentage_points(best[better] - best[worse])}"
+            f" {self._each}, and worse by {percentage_points(own[worse] - own[better])}"
             f" {self._for_all}"
-            for better, worse in pairs[:_MOST]
+            for better, worse in ordered[:_MOST]
         ]
         more = len(pairs) - _MOST
         rest = f"; and {counted(more, 'more pair')}" if more > 0 else ""
-        return (
+        sentence = (
             f"The ranking does not hold: {counted(len(pairs), 'pair')} of variants"
             f" {'differs' if len(pairs) == 1 else 'differ'} significantly in test accuracy in"
             f" opposite directions: {'; '.join(texts)}{rest}."
         )
-
-
-def _metric(*rankings: Ranking) -> str:
-    return "validation" if all(one.by == VALIDATION for one in rankings) else "test"
+        for better, worse in ordered:
+            yield Finding(
+                *("tuning_reverses", (better, worse), sentence, float(best[better] - best[worse])),
+                metric="test_accuracy",
+                statistic="difference",
+            )
+            sentence = ""
 
 
 def _comparisons(runs: DataFrame, key: str) -> Iterator[_Comparison]:
@@ -231,8 +164,8 @@ def _unmoved(tunings: Sequence[Tuning]) -> Finding | None:
         return Finding(
             "tuning_keeps_values",
             tuple(one.variant for one in tunings),
-            f"For every variant, the config's own {last} did best by validation accuracy: each is"
-            " compared at its chosen value already.",
+            f"The trials of every variant choose the config's own {last}: all are compared at their"
+            " chosen values already.",
         )
     return None
 
@@ -285,7 +218,7 @@ def tuning_caveats(finished: DataFrame) -> Iterator[Finding]:
             "one_trial",
             (),
             f"Each {last} was tried with one run per variant: between values of similar validation"
-            " accuracy, chance chose. No other key was tuned with it.",
+            " accuracy, chance may have chosen. Only this key was tuned.",
         )
         edge = [one for one in tunings if one.is_at_edge]
         if edge:
