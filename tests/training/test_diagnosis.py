@@ -19,7 +19,7 @@ import convscope
 from convscope.data.sources import load
 from convscope.diagnostics.subject import Measured, Subject
 from convscope.metrics import diagnostics
-from convscope.runs.predictions import read_arrays, read_predictions
+from convscope.runs.predictions import read_arrays, read_predictions, write_predictions
 from convscope.runs.record import RunRecord, read_record, write_record
 from convscope.streams import log_to_terminal
 from convscope.training import diagnosis
@@ -285,3 +285,31 @@ def test_a_sweep_and_its_finished_runs(tmp_path: Path) -> None:
     assert len(records) == 3
     assert all(record.environment["diagnostics"]["images"] == 63 for record in records)
     assert "1 px changes" in told
+
+
+def test_answers_are_added_to_older_predictions(
+    call: Called,  # noqa: F811
+    ask: Ask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`--diagnose` adds only what is missing: the diagnostics stay as they were measured."""
+    monkeypatch.chdir(tmp_path)
+    record = trained(ask, Path("outputs"), "study=old", "diagnostics=full")
+    assert record.path is not None
+    path = record.path / "predictions.npz"
+    before, measured = path.read_bytes(), Path(record.path, "run.json").read_bytes()
+    known = read_predictions(path)
+    assert known.correct is not None
+    assert known.correct.mean() == pytest.approx(record.metrics["test_accuracy"])
+    # Two classes tie: what is right cannot be told from the probabilities.
+    tie = known.probability.copy()
+    tie[~known.correct] = known.confidence[~known.correct]
+    write_predictions(path, dataclasses.replace(known, correct=None, probability=tie))
+    code, _, err = call("compare", "old", "--diagnose")
+    assert (code, err) == (0, "")
+    write_predictions(
+        path, dataclasses.replace(read_predictions(path), probability=known.probability)
+    )
+    assert path.read_bytes() == before
+    assert Path(record.path, "run.json").read_bytes() == measured

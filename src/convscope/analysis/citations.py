@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from convscope.analysis.pairwise import GAMES_HOWELL, TUKEY
+from convscope.analysis.pairwise import BY_IMAGE, GAMES_HOWELL, MODERATED, TUKEY
 from convscope.errors import UserError
 
 
@@ -70,6 +70,59 @@ SOURCES = {
         number="3",
         pages="307--310",
         doi="10.2307/3001469",
+    ),
+    "clark1973": _article(
+        "images that count as a sample, crossed with seeds",
+        "Journal of Verbal Learning and Verbal Behavior",
+        author="Clark, Herbert H.",
+        title="The Language-as-Fixed-Effect Fallacy: A Critique of Language Statistics in"
+        " Psychological Research",
+        year="1973",
+        volume="12",
+        number="4",
+        pages="335--359",
+        doi="10.1016/S0022-5371(73)80014-3",
+    ),
+    "gallas2006": _article(
+        "the variance of a difference when cases and readers, or images and seeds, are samples",
+        "Academic Radiology",
+        author="Gallas, Brandon D.",
+        title="One-Shot Estimate of {MRMC} Variance: {AUC}",
+        year="2006",
+        volume="13",
+        number="3",
+        pages="353--362",
+        doi="10.1016/j.acra.2005.11.030",
+    ),
+    "banerjee1960": _article(
+        "intervals from variances that are known differently well",
+        r"Sankhy\={a}",
+        author="Banerjee, Saibal Kumar",
+        title="Approximate Confidence Interval for Linear Functions of Means of k Populations When"
+        " the Population Variances Are Not Equal",
+        year="1960",
+        volume="22",
+        pages="357--358",
+    ),
+    "smyth2004": _article(
+        "variances that are moderated towards a common one",
+        "Statistical Applications in Genetics and Molecular Biology",
+        author="Smyth, Gordon K.",
+        title="Linear Models and Empirical {Bayes} Methods for Assessing Differential Expression in"
+        " Microarray Experiments",
+        year="2004",
+        volume="3",
+        number="1",
+        pages="1--25",
+        doi="10.2202/1544-6115.1027",
+    ),
+    "jordan2024": _talk(
+        "the share of the variance between seeds that is noise of the test set",
+        _ICLR,
+        author="Jordan, Keller",
+        title="On the Variance of Neural Network Training with Respect to Test Sets and"
+        " Distributions",
+        year="2024",
     ),
     "games1976": _article(
         "the test of all pairs with unequal variances",
@@ -421,8 +474,12 @@ SOURCES = {
 
 _ALL_PAIRS = ("tukey1953", "kramer1956")
 UNEQUAL_VARIANCES = ("games1976", "welch1938", "bartlett1937", "bancroft1964")
+_CROSSED = ("clark1973", "gallas2006", "banerjee1960")
 TESTS = {TUKEY: _ALL_PAIRS, GAMES_HOWELL: _ALL_PAIRS + UNEQUAL_VARIANCES}
+TESTS |= {name + BY_IMAGE: sources + _CROSSED for name, sources in TESTS.items()}
+TESTS[MODERATED + BY_IMAGE] = (*_ALL_PAIRS, *UNEQUAL_VARIANCES, "smyth2004", *_CROSSED)
 """Sources of the tests of pairs, by `method` of `pairwise.differences`."""
+TEST_SET_NOISE = ("jordan2024",)
 TYPE_II = ("yates1934", "langsrud2003")
 EQUIVALENCE = ("schuirmann1987", "lakens2017")
 LETTERS = ("piepho2004",)

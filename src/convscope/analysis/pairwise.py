@@ -6,7 +6,16 @@ variants have the same variance over seeds. Where Bartlett's test (1937) rejects
 25 %, the level that Bancroft (1964) recommends for preliminary tests, a pair must be significant by
 Games and Howell (1976) too.
 
-docs/decisions/tukey-and-games-howell.md gives the reasons and measurements.
+Test accuracies are compared by image where the answers of all runs are known (`answers`). Then the
+test images are a sample as well: what they add to the variance of a difference is added to that
+over seeds. The critical value of the sum, squared, is the mean of those of its parts, weighted by
+the parts (Banerjee 1960), which is conservative however few seeds there are. The variances over
+seeds are compared in units of the noise that the answers of each variant show, and pooled in these
+units. Where they seem unequal even so, they are moderated if each has 4 degrees of freedom, and
+Games-Howell must find a pair too; it also must where Bartlett's test would find too little.
+
+docs/decisions/tukey-and-games-howell.md and docs/decisions/paired-by-image.md give the reasons and
+measurements.
 """
 
 from __future__ import annotations
@@ -20,17 +29,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas import DataFrame
-from scipy.special import chdtrc, chdtri, stdtrit
+from scipy.special import chdtri, stdtrit
 
+from convscope.analysis.answers import ACCURACY, image_statistics
 from convscope.analysis.groups import hidden_std
 from convscope.analysis.looks import Sample, samples_of
-from convscope.analysis.studentized import critical_value, survival
+from convscope.analysis.studentized import critical_value, df_of, survival, survival_of_sum
+from convscope.analysis.variances import bartlett, moderated, pooled
 
 LEVEL = 0.05
 DOUBT = 0.25
 """Below this p-value of Bartlett's test, variances are not assumed to be equal."""
 
-TUKEY, GAMES_HOWELL = "Tukey HSD", "Games-Howell"
+_FEWEST_DF, _FEWEST_DF_IN_ALL = 2, 16
+"""Degrees of freedom, of each variance and of all, below which Bartlett's test finds too little."""
+_MODERATED_FROM_DF = 4
+"""Degrees of freedom of each variance from which unequal ones are moderated."""
+_KNOWN = 1e5
+"""Degrees of freedom of a variance that is known."""
+
+TUKEY, GAMES_HOWELL, MODERATED = "Tukey HSD", "Games-Howell", "moderated"
+BY_IMAGE = " by image"
+"""Ends the name of a method that uses the answers to each image."""
 _COLUMNS = [
     *("first", "second", "difference", "low", "high", "p_value", "differs", "method"),
     *("error", "df", "image_error", "share", "groups", "n"),
@@ -80,9 +100,12 @@ def differences(
         `difference` of the means with its simultaneous interval, `low` to `high`, of confidence
         1 - `level`; `p_value`, adjusted for all pairs of the setting; `differs`, whether that is
         below `level`; `method`, `Tukey HSD` or `Games-Howell`: the one with the larger p-value if
-        both were applied; `error`, the standard error of the difference (of the logarithms' if
-        `ratio`), and `df`, its degrees of freedom; `image_error`, the part of `error` that comes
-        from the sample of test images and that more seeds do not lower: 0, as no answers are used;
+        both were applied, or one of `Tukey HSD by image`, `moderated by image` and `Games-Howell by
+        image` where answers are used; `error`, the standard error of the difference (of the
+        logarithms' if `ratio`), and `df`, the degrees of freedom with which it has the critical
+        value of this `level`; `image_error`, the part of `error` that comes from the sample of test
+        images and that more seeds do not lower (`error`² is the sum of the squares of both parts);
+        0 where answers are not used;
         `share`, what the pair's look may use of `level` in a sequential study, else 1. There a pair
         is compared on the seeds of the last look that both groups have reached, its interval has
         the look's level, and its p-value is divided by `share`; `groups`, the number of groups
@@ -144,10 +167,11 @@ def simultaneous_intervals(runs: DataFrame, metric: str = "test_accuracy") -> Da
     tables = [DataFrame(columns=["low", "high", "number"])]
     for sample in samples_of(runs):
         for samples in _settings(sample.runs, metric):
+            variance, df = samples.variance, samples.n - 1
             chance = 1 - LEVEL * sample.share / (2 * len(samples.ids))
-            half = stdtrit(samples.df, chance) * np.sqrt(samples.pooled / samples.n)
-            if len(samples.ids) > 1 and _bartlett(samples) < DOUBT:
-                own = stdtrit(samples.n - 1, chance) * np.sqrt(samples.variance / samples.n)
+            half = stdtrit(df.sum(), chance) * np.sqrt(pooled(variance, df) / samples.n)
+            if bartlett(variance, df) < DOUBT:
+                own = stdtrit(df, chance) * np.sqrt(variance / samples.n)
                 half = np.maximum(half, own)
             bounds = {"low": samples.mean - half, "high": samples.mean + half}
             table = DataFrame(bounds | {"number": len(samples.ids)}, index=samples.ids)
@@ -171,22 +195,21 @@ def _at_look(sample: Sample, pairs: DataFrame) -> DataFrame:
 
 @dataclass(frozen=True)
 class _Samples:
-    """Groups, highest mean first: id, number of runs, mean and variance, shape (groups,) each."""
+    """Groups, highest mean first.
+
+    Args:
+        ids, n, mean, variance: id, number of runs, mean and variance over seeds, (groups,) each.
+        noise: (groups,) variances to which those over seeds are compared: `ImageStatistics.noise`,
+            or 1 where answers are not used.
+        image: `ImageStatistics.image`; None where answers are not used.
+    """
 
     ids: Array
     n: Array
     mean: Array
     variance: Array
-
-    @property
-    def df(self) -> float:
-        """Degrees of freedom of the pooled variance."""
-        return float((self.n - 1).sum())
-
-    @property
-    def pooled(self) -> float:
-        """Pooled variance."""
-        return float(((self.n - 1) * self.variance).sum() / self.df)
+    noise: Array
+    image: Array | None
 
 
 def _settings(runs: DataFrame, metric: str, *, ratio: bool = False) -> Iterator[_Samples]:
@@ -200,8 +223,14 @@ def _settings(runs: DataFrame, metric: str, *, ratio: bool = False) -> Iterator[
         stats = stats[stats["size"] > 1].sort_values("mean", ascending=False, kind="stable")
         if len(stats):
             n, mean, variance = stats.to_numpy(float).T
-            variance = np.maximum(variance, _rounding(members, metric))
-            yield _Samples(stats.index.to_numpy(), n, mean, variance)
+            rounding = _rounding(members, metric)
+            variance = np.maximum(variance, rounding)
+            noise, image = np.ones(len(n)), None
+            if metric == ACCURACY and not ratio:
+                known = image_statistics(members, list(stats.index))
+                if known is not None:
+                    noise, image = np.maximum(known.noise, rounding), known.image
+            yield _Samples(stats.index.to_numpy(), n, mean, variance, noise, image)
 
 
 def _rounding(runs: DataFrame, metric: str) -> float:
@@ -225,46 +254,65 @@ def _pairs(samples: _Samples, only: list[tuple[str, str]] | None) -> tuple[Array
 
 
 def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
-    """Compare groups `i` with groups `j`: Tukey's HSD, and Games-Howell if variances differ."""
+    """Compare groups `i` with groups `j`; the docstring of the module tells how."""
     if not len(i):
         return DataFrame(columns=_COLUMNS).astype({"differs": bool})
     difference = samples.mean[i] - samples.mean[j]
-    groups, n = len(samples.ids), samples.n
+    groups, n, df = len(samples.ids), samples.n, samples.n - 1
+    image = np.zeros(len(i)) if samples.image is None else samples.image[i, j]
 
-    def test(error: Array, df: Array) -> Array:
-        """Return half the interval's length, the p-value, the error and its df of each pair."""
+    def test(variance: Array, df: Array) -> Array:
+        """Return half the interval's length, the p-value, the error and its df of each pair.
+
+        Args:
+            variance: of the difference over seeds, (pairs,).
+            df: its degrees of freedom, (pairs,).
+        """
+        size = np.abs(difference)
+        squared, critical = variance + image, critical_value(groups, df, level)
         # The studentized range is in standard errors of a mean, not of a difference.
-        q = np.abs(difference) / error * math.sqrt(2)
-        half = critical_value(groups, df, level) * error / math.sqrt(2)
-        return np.array([half, survival(q, groups, df), error, df])
+        error = np.sqrt(squared / 2)
+        if image.any():
+            # The images' part is known well, as if it had infinitely many degrees of freedom.
+            known = critical_value(groups, _KNOWN, level)
+            critical = np.sqrt((critical**2 * variance + known**2 * image) / squared)
+            p_value = survival_of_sum(size, groups, variance, df, image)
+            df = np.where(image > 0, df_of(critical, groups, level), df)
+        else:
+            p_value = survival(size / error, groups, df)
+        return np.array([critical * error, p_value, np.sqrt(squared), df])
 
-    pooled_error = np.sqrt(samples.pooled * (1 / n[i] + 1 / n[j]))
-    tested = test(pooled_error, np.full(len(i), samples.df))
-    method = np.full(len(i), TUKEY, object)
-    if _bartlett(samples) < DOUBT:
-        # Variance of the mean, and degrees of freedom of each pair (Welch 1938).
-        squared_error = samples.variance / n
-        both = squared_error[i] + squared_error[j]
-        df = both**2 / (squared_error[i] ** 2 / (n[i] - 1) + squared_error[j] ** 2 / (n[j] - 1))
-        welch = test(np.sqrt(both), df)
+    def of_pairs(variance: Array) -> tuple[Array, Array]:
+        """Return the variances of both means of each pair."""
+        of_means = variance * samples.noise / n
+        return of_means[i], of_means[j]
+
+    scaled = samples.variance / samples.noise
+    chance = bartlett(scaled, df)
+    seems_equal = chance >= DOUBT
+    if samples.image is None:
+        is_certain, suffix = seems_equal, ""
+    else:
+        is_certain = seems_equal and df.min() >= _FEWEST_DF and df.sum() >= _FEWEST_DF_IN_ALL
+        suffix = BY_IMAGE
+    name, common = TUKEY, (np.full(groups, pooled(scaled, df)), np.full(groups, df.sum()))
+    if samples.image is not None and not seems_equal and df.min() >= _MODERATED_FROM_DF:
+        name, common = MODERATED, moderated(scaled, df)
+    first, second = of_pairs(common[0])
+    tested = test(first + second, np.minimum(common[1][i], common[1][j]))
+    method = np.full(len(i), name + suffix, object)
+    if not is_certain:
+        # Each group's own variance, with the degrees of freedom of each pair (Welch 1938).
+        first, second = of_pairs(scaled)
+        welch_df = (first + second) ** 2 / (first**2 / df[i] + second**2 / df[j])
+        welch = test(first + second, welch_df)
         is_larger = welch[1] > tested[1]
         tested = np.where(is_larger, welch, tested)
-        method[is_larger] = GAMES_HOWELL
-    half, p_value, error, df = tested
+        method[is_larger] = GAMES_HOWELL + suffix
+    half, p_value, error, of_error = tested
     values = (
         *(samples.ids[i], samples.ids[j], difference, difference - half, difference + half),
-        *(p_value, p_value < level, method, error, df, np.zeros(len(i)), np.ones(len(i))),
+        *(p_value, p_value < level, method, error, of_error, np.sqrt(image), np.ones(len(i))),
         *(np.full(len(i), groups), 2 / (1 / n[i] + 1 / n[j])),
     )
     return DataFrame(dict(zip(_COLUMNS, values, strict=True)))
-
-
-def _bartlett(samples: _Samples) -> float:
-    """Return the p-value of Bartlett's test of equal variances.
-
-    scipy's function takes single runs; the variances here include what rounding hides.
-    """
-    df, groups = samples.n - 1, len(samples.n)
-    statistic = samples.df * math.log(samples.pooled) - (df * np.log(samples.variance)).sum()
-    correction = 1 + ((1 / df).sum() - 1 / samples.df) / (3 * (groups - 1))
-    return float(chdtrc(groups - 1, max(statistic, 0) / correction))

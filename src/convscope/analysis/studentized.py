@@ -68,6 +68,36 @@ def _survival(q: Array, groups: int, df: Array) -> Array:
     return np.clip(chance, 0, 1)
 
 
+def survival_of_sum(
+    difference: Array, groups: int, variance: Array, df: Array, known: Array
+) -> Array:
+    """Return the p-values of differences whose variance is the sum of an estimated and a known one.
+
+    The p-value is the level at which q(level, df)² variance + q(level, infinite)² known is twice
+    the squared difference, with q the critical value: then the interval ends at 0.
+
+    Args:
+        difference: of two means, at least 0, (pairs,).
+        groups: number of means.
+        variance: estimated part, above 0, (pairs,).
+        df: its degrees of freedom, (pairs,).
+        known: known part, (pairs,).
+    """
+    size = difference * np.sqrt(2)
+    low, high = size / np.sqrt(variance + known), size / np.sqrt(variance)
+    above = 1 - _range_below(groups)[::-1]
+    for _ in range(_HALVINGS):
+        middle = np.sqrt(low * high)
+        of_known = np.interp(survival(middle, groups, df), above, _RANGES[::-1])
+        is_low = middle**2 * variance + of_known**2 * known < size**2
+        low, high = np.where(is_low, middle, low), np.where(is_low, high, middle)
+    return survival(low, groups, df)
+
+
+_HALVINGS = 12
+"""Steps of bisection: of the usual range of 1 to 10, they leave less than 0.1 %."""
+
+
 def critical_value(groups: int, df: ArrayLike, level: float = 0.05) -> Array:
     """Return the `q` at which `survival` equals `level`; relative error below 1e-4.
 
@@ -83,7 +113,7 @@ def critical_value(groups: int, df: ArrayLike, level: float = 0.05) -> Array:
     """
     wanted = np.asarray(df, float)
     exact = np.unique(wanted)
-    if len(exact) <= len(_INVERSE_DF):
+    if len(exact) <= _FEW:
         return np.array([_solve_critical_value(groups, one, level) for one in exact])[
             np.searchsorted(exact, wanted)
         ]
@@ -92,7 +122,23 @@ def critical_value(groups: int, df: ArrayLike, level: float = 0.05) -> Array:
     return values
 
 
+def df_of(critical: ArrayLike, groups: int, level: float = 0.05) -> Array:
+    """Return the degrees of freedom with these critical values, the inverse of `critical_value`.
+
+    Args:
+        critical: critical values, of any shape, between those of infinitely many degrees and of 1.
+        groups: number of means.
+        level: probability of a larger range.
+    """
+    known = [np.log(_solve_critical_value(groups, 1 / inverse, level)) for inverse in _INVERSE_DF]
+    inverse = PchipInterpolator(known, _INVERSE_DF)(np.clip(np.log(critical), known[0], known[-1]))
+    degrees: Array = 1 / inverse
+    return degrees
+
+
 _INVERSE_DF = np.linspace(1e-5, 1, 60)
+_FEW = 4
+"""Number of degrees of freedom from which interpolation between `_INVERSE_DF` is faster."""
 
 
 @lru_cache(maxsize=1024)

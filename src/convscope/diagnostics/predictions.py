@@ -16,7 +16,7 @@ BINS = 15
 
 
 def answers(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return the values of `Predictions`, (batch, 5) float32, of class scores (batch, classes)."""
+    """Return the values of `Predictions`, (batch, 6) float32, of class scores (batch, classes)."""
     scores = scores.float()
     log_probabilities = scores.log_softmax(dim=1)
     loss = functional.nll_loss(log_probabilities, labels, reduction="none")
@@ -29,15 +29,19 @@ def answers(scores: Tensor, labels: Tensor) -> Tensor:
         loss,
         probabilities.gather(1, predicted[:, None])[:, 0],
         (probabilities - target).square().sum(dim=1),
+        (predicted == labels).float(),
     )
     return torch.stack(columns, dim=1)
 
 
 def to_predictions(rows: Tensor) -> Predictions:
     """Return rows as `answers` makes them, of all test images, as arrays."""
-    predicted, *others = rows.T.cpu().contiguous().numpy()
+    predicted, *others, correct = rows.T.cpu().contiguous().numpy()
     classes = np.min_scalar_type(int(predicted.max(initial=0)))
-    return Predictions(predicted.astype(classes), *others)
+    probability, loss, confidence, brier = others
+    return Predictions(
+        *(predicted.astype(classes), probability, loss, confidence, brier), correct.astype(bool)
+    )
 
 
 def calibration(predictions: Predictions, labels: NDArray[np.integer]) -> Measured:

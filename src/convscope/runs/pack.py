@@ -18,7 +18,9 @@ from convscope.files import FileTooLarge, read_regular, replace_file
 from convscope.runs.directory import RunDirectory
 
 SUFFIX = ".zip"
-PACKED = ("run.json", "history.csv", "diagnostics.npz")
+CORRECT = "correct.npy"
+"""Whether each test image is right: of predictions.npz, only this member is packed."""
+PACKED = ("run.json", "history.csv", "diagnostics.npz", CORRECT)
 """Files of a run that are packed and read; an archive's other files are ignored."""
 
 _MAX_ARCHIVE_BYTES = 2**26
@@ -54,9 +56,9 @@ def write_pack(archive: Path, runs: Iterable[RunDirectory]) -> None:
             raise UserError(f"{run.path} cannot be packed beside another {folder}; rename one")
         for name in PACKED:
             try:
-                files[f"{folder}/{name}"] = read_run_file(run.path / name, _MAX_BYTES)
+                files[f"{folder}/{name}"] = _read_to_pack(run, name)
             except FileNotFoundError:
-                continue  # A skipped run has no history, an older one no diagnostics.
+                continue  # A skipped run has no history, an older one no diagnostics or answers.
             except OSError as error:
                 reason = error.strerror or error
                 raise UserError(f"{run.path / name} cannot be read: {reason}") from error
@@ -67,6 +69,16 @@ def write_pack(archive: Path, runs: Iterable[RunDirectory]) -> None:
             member.compress_type = zipfile.ZIP_DEFLATED
             packed.writestr(member, data, compresslevel=9)
     replace_file(archive, content.getvalue())
+
+
+def _read_to_pack(run: RunDirectory, name: str) -> bytes:
+    if name != CORRECT or is_packed(run.path):
+        return read_run_file(run.path / name, _MAX_BYTES)
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_regular(run.predictions, _MAX_BYTES))) as arrays:
+            return arrays.read(name)
+    except (KeyError, *_DAMAGED) as error:
+        raise FileNotFoundError(f"{run.predictions} has no {name}") from error
 
 
 def on_disk(path: Path) -> Path:

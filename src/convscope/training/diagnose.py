@@ -1,4 +1,4 @@
-"""Which finished runs lack diagnostics, and where they are measured; without PyTorch."""
+"""Which finished runs lack diagnostics or answers, and where they are measured; without PyTorch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from convscope.errors import UserError
 from convscope.runs.directory import RunDirectory
+from convscope.runs.predictions import read_answers
 from convscope.runs.record import RunRecord, run_folder
 from convscope.text import counted
 from convscope.training.distributed.processes import child
@@ -33,10 +34,18 @@ def lacks_diagnostics(record: RunRecord, level: str) -> bool:
     return known not in (level, "full")
 
 
+def _lacks_answers(record: RunRecord, folder: Path, level: str) -> bool:
+    """Return whether it is not known which test images a finished run is right on."""
+    accuracy = record.metrics.get("test_accuracy")
+    if level == "off" or record.status != "finished" or accuracy is None:
+        return False
+    return read_answers(folder, accuracy) is None
+
+
 def with_diagnostics(
     records: Sequence[RunRecord], level: str, diagnose: Diagnose | None = None
 ) -> list[RunRecord]:
-    """Return the records, with the diagnostics of finished runs that lack them.
+    """Return the records, with the diagnostics and answers of finished runs that lack them.
 
     A failure is logged in one line per run: the run itself is finished.
 
@@ -50,7 +59,7 @@ def with_diagnostics(
     lacking = [
         record
         for record in records
-        if lacks_diagnostics(record, level)
+        if (lacks_diagnostics(record, level) or _lacks_answers(record, folders[record.id], level))
         # Not with `trainer.fast_dev_run`, which writes nothing.
         and RunDirectory(folders[record.id]).record.exists()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,9 +18,10 @@ from convscope.metrics import diagnostics
 from convscope.runs.directory import RunDirectory
 from convscope.runs.environment import source_versions
 from convscope.runs.predictions import Predictions, read_predictions, write_predictions
-from convscope.runs.record import RunRecord, utc_now, with_metrics
+from convscope.runs.record import RunRecord, read_record, utc_now, with_metrics
 from convscope.runs.usage import data_usage
 from convscope.training.devices import device_name, device_of
+from convscope.training.diagnose import lacks_diagnostics
 from convscope.training.record import amend_record
 from convscope.training.tensorboard.diagnostics import diagnostic_pictures
 
@@ -34,7 +36,10 @@ _FEWEST_IMAGES = 5
 
 
 def diagnose(folder: Path, level: str) -> RunRecord:
-    """Measure a finished run, write what is found, and return its new record.
+    """Measure what a finished run lacks, write what is found, and return its new record.
+
+    Answers that an older run lacks are added to its predictions; its diagnostics are measured only
+    if it has none at this level.
 
     Args:
         folder: of the run.
@@ -45,7 +50,13 @@ def diagnose(folder: Path, level: str) -> RunRecord:
             written.
     """
     started = time.perf_counter()
-    directory, trained = RunDirectory(folder), load_run(folder, folder.parent)
+    directory = RunDirectory(folder)
+    record = read_record(directory.record)
+    if directory.predictions.exists():
+        _add_answers(directory, record)
+        if not lacks_diagnostics(record, level):
+            return record
+    trained = load_run(folder, folder.parent)
     record = trained.record
     device = device_of(record)
     trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -74,6 +85,14 @@ def diagnose(folder: Path, level: str) -> RunRecord:
         arrays,
         diagnostic_pictures(arrays, trained.geometry),
     )
+
+
+def _add_answers(directory: RunDirectory, record: RunRecord) -> None:
+    """Add to predictions.npz of an older version which images are answered correctly."""
+    known = read_predictions(directory.predictions)
+    if known.correct is None:
+        labels = load_recorded(record).test_labels[: len(known.predicted)]
+        write_predictions(directory.predictions, replace(known, correct=known.predicted == labels))
 
 
 def _predictions(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame
 
+from convscope.analysis.answers import read, without_answers
 from convscope.analysis.citations import (
     DIAGNOSTICS,
     EQUIVALENCE,
@@ -20,7 +21,7 @@ from convscope.analysis.findings.finding import Finding
 from convscope.analysis.findings.sequential import is_sequential
 from convscope.analysis.findings.tuning import describe_tuning
 from convscope.analysis.looks import looks, planned_seeds
-from convscope.analysis.pairwise import GAMES_HOWELL, LEVEL
+from convscope.analysis.pairwise import BY_IMAGE, GAMES_HOWELL, LEVEL, MODERATED
 from convscope.text import count, counted, counted_range, listed
 
 _VERSIONS = {"python": "Python", "torch": "torch", "pytorch-lightning": "Lightning"}
@@ -71,6 +72,7 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
         *(("data", text) for text in _data(finished)),
         *_STATISTICS.items(),
         *(("sequential", text) for text in _sequential(finished)),
+        *(("pairing", text) for text in _pairing(finished)),
         *(("hardware", text) for text in _hardware(finished)),
         *(("latency", text) for text in _latency(finished)),
         *(("diagnostics", text) for text in _diagnostics(finished)),
@@ -81,6 +83,7 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
         "tests": (*TESTS[GAMES_HOWELL], *SIMULTANEOUS) if _is_tested(finished) else (),
         "sequential": SPENDING + PREDICTION,
         "equivalence": EQUIVALENCE if _is_tested(finished) else (),
+        "pairing": TESTS[MODERATED + BY_IMAGE] if read(_tested(finished)) is not None else (),
         "diagnostics": tuple(
             key
             for metric, sources in DIAGNOSTICS.items()
@@ -94,8 +97,52 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
 
 def _is_tested(finished: DataFrame) -> bool:
     """Return whether two variants of one setting have two runs or more."""
-    sizes = finished.groupby(["setting", "group"]).size()
-    return bool((sizes[sizes > 1].groupby("setting").size() > 1).any())
+    return not _tested(finished).empty
+
+
+def _tested(finished: DataFrame) -> DataFrame:
+    """Return the runs of settings in which two variants have two runs or more, of such variants."""
+    repeated = finished[finished.groupby("group")["group"].transform("size") > 1]
+    return repeated[repeated.groupby("setting")["group"].transform("nunique") > 1]
+
+
+def _pairing(finished: DataFrame) -> Iterator[str]:
+    """Yield whether test accuracies are compared image by image, and what that needs."""
+    tested = _tested(finished)
+    if tested.empty:
+        return
+    settings = dict(list(tested.groupby("setting", sort=False)))
+    paired = [name for name, runs in settings.items() if read(runs) is not None]
+    if paired:
+        where = (
+            "" if len(paired) == len(settings) else f" in {len(paired)} of {len(settings)} settings"
+        )
+        yield (
+            f"Differences in test accuracy are paired by image{where}: all runs answered the same"
+            " test images, and errors and p-values allow for other seeds and for other test images"
+            " of their kind. The images' part of a variance is that of the difference of two"
+            " variants' shares of right runs per image, without what few seeds add to it. The"
+            " seeds' part is measured in units of the noise that a variant's changing answers to"
+            " single images cause, and pooled in these units. If it seems to differ between"
+            " variants even so, it is moderated (empirical Bayes; with 5 seeds or more), and"
+            " Games-Howell must agree; the latter also with 2 seeds, or fewer than 16 degrees of"
+            " freedom in all."
+        )
+    if len(paired) < len(settings):
+        others = tested[~tested["setting"].isin(paired)]
+        lacking = without_answers(others)
+        studies = " ".join(others["study"].unique())
+        why = (
+            f"{len(lacking)} of {counted(len(others), 'run')} have no known answers to single test"
+            f" images (compare.py {studies} --diagnose adds them where checkpoints are kept)"
+            if len(lacking)
+            else "runs answered different test images"
+        )
+        yield (
+            "Test accuracies"
+            f"{' of the other settings' if paired else ''} are compared on these test images only,"
+            f" not paired by image: {why}."
+        )
 
 
 def _runs(finished: DataFrame) -> str:

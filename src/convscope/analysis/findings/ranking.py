@@ -16,6 +16,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 
 from convscope.analysis.anova import levels_of
+from convscope.analysis.answers import seed_noise
 from convscope.analysis.choice import (
     VALIDATION,
     Family,
@@ -26,7 +27,7 @@ from convscope.analysis.choice import (
     variant_families,
     with_result,
 )
-from convscope.analysis.citations import OPTIMISM, SIMULTANEOUS, TESTS, WILSON
+from convscope.analysis.citations import OPTIMISM, SIMULTANEOUS, TEST_SET_NOISE, TESTS, WILSON
 from convscope.analysis.equivalence import MARGIN
 from convscope.analysis.findings.caveats import speed_caveats
 from convscope.analysis.findings.diagnostics import summarize_diagnostics
@@ -44,6 +45,7 @@ from convscope.analysis.findings.sequential import summarize_sequential
 from convscope.analysis.findings.tuning import summarize_tuning
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import (
+    BY_IMAGE,
     differences,
     differences_from,
     image_interval,
@@ -187,7 +189,8 @@ def _of_variants(family: Family, margin: float) -> Iterator[Finding]:
     yield _front(ranking)
     yield from summarize_effects(runs)
     yield from summarize_diagnostics(ranking, runs)
-    yield from _test_set(ranking.best)
+    yield from _seed_noise(runs)
+    yield from _test_set(ranking.best, ranking.others)
 
 
 def _best(ranking: Ranking, runs: DataFrame, noun: str, cost: str) -> Iterator[Finding]:
@@ -399,7 +402,41 @@ def _front(ranking: Ranking) -> Finding:
     return Finding("pareto_front", tuple(front["label"]), sentence, metric=ranking.by)
 
 
-def _test_set(group: Series) -> Iterator[Finding]:
+def _seed_noise(runs: DataFrame) -> Iterator[Finding]:
+    """Yield how much of the variance between seeds is noise of the finite test set."""
+    found = seed_noise(runs)
+    if found is None:
+        return
+    share_, low, high = found.share()
+    std = found.between_networks
+    if std is None:
+        sentence = (
+            f"The variance of test accuracy between seeds ({counted(found.runs, 'run')}) is not "
+            "larger than the noise of a test set of this size: how much the networks themselves "
+            "differ cannot be estimated."
+        )
+    else:
+        sentence = (
+            f"Of the variance of test accuracy between seeds, {share(share_)} is noise of the "
+            f"finite test set (95 % interval {share(low)} to {share(high)}): on average over "
+            "variants, the networks of different seeds differ by a standard deviation of "
+            f"{percentage_points(std)} on all images of the kind."
+        )
+    yield Finding(
+        *("seed_noise", (), sentence, share_, low, high),
+        metric="test_accuracy",
+        statistic="share",
+        cites=TEST_SET_NOISE,
+    )
+
+
+def _test_set(group: Series, tested: DataFrame | None = None) -> Iterator[Finding]:
+    """Yield the error of the chosen group's accuracy that the sample of test images causes.
+
+    Args:
+        group: the chosen one.
+        tested: its differences from the others, if any were tested.
+    """
     accuracy, images = group["test_accuracy"], group["test_images"]
     if not images > 0:
         return
@@ -419,10 +456,13 @@ def _test_set(group: Series) -> Iterator[Finding]:
             f"{percentage_points(error)}"
         )
         estimate, statistic = error, "standard_error"
+    paired = tested is not None and tested["method"].str.endswith(BY_IMAGE).any()
     sentence = (
         f"The {count(images)} test images are a sample too: {means}. That is not part of the "
-        "intervals over seeds, and more seeds do not lower it."
+        f"intervals {'of means ' if paired else ''}over seeds, and more seeds do not lower it."
     )
+    if paired:
+        sentence += " Differences between variants allow for it: all answered the same images."
     yield Finding(
         *("test_set", (group["label"],), sentence, estimate, low, high),
         metric="test_accuracy",
