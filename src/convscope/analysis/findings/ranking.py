@@ -462,7 +462,7 @@ def _test_set(group: Series, tested: DataFrame | None = None) -> Iterator[Findin
         f"intervals {'of means ' if paired else ''}over seeds, and more seeds do not lower it."
     )
     if paired:
-        sentence += " Differences between variants allow for it: all answered the same images."
+        sentence += " Differences between variants allow for the part of it that both do not share."
     yield Finding(
         *("test_set", (group["label"],), sentence, estimate, low, high),
         metric="test_accuracy",
