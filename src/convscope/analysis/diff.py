@@ -13,6 +13,7 @@ from pandas import DataFrame, Series
 
 from convscope.analysis.equivalence import MARGIN, judge
 from convscope.analysis.frame import by_setting
+from convscope.analysis.mcnemar import McNemar, mcnemar
 from convscope.analysis.pairwise import differences_from
 from convscope.config.schema import dotted, format_value
 from convscope.geometry import (
@@ -85,6 +86,7 @@ class Comparison:
             intervals.
         judged: of two variants with tested accuracies, their row of `equivalence.judge`, the second
             variant first; else None.
+        answers: of two single runs that answered the same images; else None.
     """
 
     first: DataFrame
@@ -92,6 +94,7 @@ class Comparison:
     rows: list[DiffRow]
     pairs: int
     judged: Series | None = None
+    answers: McNemar | None = None
 
 
 def compare(
@@ -113,7 +116,7 @@ def compare(
     for part, values_of in _PARTS:
         left, right = (_shared_values(values_of, side["record"]) for side in (first, second))
         rows += [DiffRow(part, key, left.get(key), right.get(key)) for key in left | right]
-    return Comparison(first, second, rows, pairs, judged)
+    return Comparison(first, second, rows, pairs, judged, mcnemar(first, second))
 
 
 def _test_differences(

@@ -10,11 +10,13 @@ from typing import Any
 from pandas import DataFrame, Series
 
 from convscope.analysis.choice import top_groups
-from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE, TESTS
+from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE, MCNEMAR, TESTS
 from convscope.analysis.diff import ACCURACY, Comparison, DiffRow, Plain
 from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, MARGIN, margin_text
 from convscope.analysis.findings import Finding, caveats, latency_machines, sentences, summarize
 from convscope.analysis.frame import short
+from convscope.analysis.mcnemar import McNemar
+from convscope.analysis.pairwise import LEVEL
 from convscope.analysis.table import (
     shared,
     spread_text,
@@ -276,6 +278,7 @@ def side_by_side(comparison: Comparison) -> list[Block]:
     return [
         Facts((("first", _side(comparison.first)), ("second", _side(comparison.second)))),
         Bullets(tuple(sentences(sides_in_words(comparison))), "In words:"),
+        *_answers_table(comparison.answers),
         Listing(Table(columns, tuple(drawn))),
         Paragraph(f"{equal} {significance(comparison)}"),
         *long,
@@ -283,10 +286,10 @@ def side_by_side(comparison: Comparison) -> list[Block]:
 
 
 def sides_in_words(comparison: Comparison) -> list[Finding]:
-    """Return what two variants' test accuracies show; nothing if they were not tested."""
+    """Return what two variants' test accuracies show, or two runs' answers to the same images."""
     judged = comparison.judged
     if judged is None:
-        return []
+        return list(_of_answers(comparison))
     sides = tuple(side["label"].iloc[0] for side in (comparison.second, comparison.first))
     shared: dict[str, Any] = {"subjects": sides, "metric": ACCURACY}
     (row,) = (one for one in comparison.rows if one.key == ACCURACY)
@@ -354,6 +357,42 @@ def _equivalence(judged: Series, shared: Mapping[str, Any]) -> Iterator[Finding]
         estimate=judged["detectable"],
     )
     yield Finding("seeds_needed", shared["subjects"], "", seeds, statistic="seeds")
+
+
+def _of_answers(comparison: Comparison) -> Iterator[Finding]:
+    """Yield what two networks' answers to the same images show; nothing without them."""
+    found = comparison.answers
+    if found is None:
+        return
+    runs = tuple(side["run"].iloc[0] for side in (comparison.second, comparison.first))
+    tested = "significant" if found.p_value < LEVEL else "not significant"
+    sentence = (
+        f"Of {count(found.images)} test images, only the first is right on {count(found.first)} and"
+        f" only the second on {count(found.second)}. Difference"
+        f" {100 * found.difference:+.2f} points, standard error {100 * found.error:.2f},"
+        f" {_p_is(found.p_value)} (McNemar's exact test): {tested}. This compares these two trained"
+        " networks; it says nothing about their variants, of which other seeds give others."
+    )
+    yield Finding(
+        *("mcnemar", runs, sentence),
+        estimate=found.difference,
+        p_value=found.p_value,
+        metric=ACCURACY,
+        statistic="difference",
+        cites=MCNEMAR,
+    )
+    for run, images in zip(runs, (found.second, found.first), strict=True):
+        yield Finding("only_right", (run,), "", images, statistic="images")
+
+
+def _answers_table(found: McNemar | None) -> Iterator[Listing]:
+    """Yield McNemar's table."""
+    if found is not None:
+        rows = (
+            ("first right", count(found.both), count(found.first)),
+            ("first wrong", count(found.second), count(found.neither)),
+        )
+        yield Listing(Table(("<test images", "second right", "second wrong"), rows))
 
 
 def _p_is(p_value: float | None) -> str:
