@@ -141,8 +141,8 @@ def test_both_verdicts_and_who_changed_places() -> None:
         " better than that of k3-s1-p1 and k5-s1-p2.",
         "The order of the 3 variants by mean validation accuracy is another at equal MACs:"
         " k5-s1-p2 from 1 to 3 and k1-s1-p0 from 3 to 1.",
-        "Significant differences in test accuracy (family-wise 5 % in each comparison) of their 3"
-        " pairs: 0 in the same direction in both and 3 in opposite directions.",
+        "Of their 3 pairs, 0 are significantly different in test accuracy in the same direction in"
+        " both and 3 in opposite directions (family-wise 5 % in each comparison).",
     ]
     assert [(one.kind, round(one.estimate or 0, 9)) for one in found] == [
         ("equal_channels", 0.97),
@@ -161,8 +161,8 @@ def test_a_ranking_that_holds_is_said_to_hold() -> None:
         " k3-s1-p1 from 2 to 3 and k1-s1-p0 from 3 to 2."
     )
     assert texts[3] == (
-        "Significant differences in test accuracy (family-wise 5 % in each comparison) of their 3"
-        " pairs: 2 in the same direction in both and 1 at equal channels only."
+        "Of their 3 pairs, 2 are significantly different in test accuracy in the same direction in"
+        " both and 1 at equal channels only (family-wise 5 % in each comparison)."
     )
     same = table(study({K3: 0.95, K5: 0.97}, {K5: 0.96}))
     assert sentences(summarize_matched(same))[2] == (

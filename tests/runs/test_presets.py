@@ -114,6 +114,22 @@ def test_a_run_is_asked_for_again_by_its_folder(resolver: RunResolver, run: RunR
         assert requested(resolver, f"experiment='{folder}'").id == run.id
 
 
+@pytest.mark.parametrize("own", ["match=macs", "vary=split"])
+def test_a_run_that_was_matched_or_split_by_its_seed_is_asked_for_again(
+    own: str, resolver: RunResolver, tmp_path: Path
+) -> None:
+    words = ["data=digits", "conv.kernel_size=5", "model.channels=[8,16]", own]
+    request = requested(resolver, *words, "seed=3", f"output_dir={tmp_path}")
+    request.directory.path.mkdir(parents=True)
+    write_config(request)
+    again = f"experiment='{request.directory.path}'"
+    assert requested(resolver, again).id == request.id
+    # What is typed beside it counts, and is matched or split anew.
+    for change in ("conv.kernel_size=7", "seed=4", "model.channels=[16,16]"):
+        typed = requested(resolver, *words, "seed=3", f"output_dir={tmp_path}", change)
+        assert requested(resolver, again, change).id == typed.id != request.id
+
+
 @pytest.mark.parametrize(
     "change",
     [

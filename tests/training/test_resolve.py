@@ -523,3 +523,40 @@ def test_a_cache_of_ones_own_is_the_same_run(tmp_path: Path) -> None:
     assert (remote.data_root, remote.data_cache) == (tmp_path / "shared", own)
     assert remote.materialize(run.hardware).id == run.id
     assert not (tmp_path / "shared/.convscope").exists()
+
+
+def test_a_split_of_its_own_is_another_run(ask: Callable[[str], RunRequest]) -> None:
+    usual, other = ask("seed=1"), ask("seed=1 data.split_seed=3")
+    assert usual.directory.name.startswith("digits-k3-s1-p1-seed1-")
+    assert other.directory.name.startswith("digits-k3-s1-p1-split_seed3-seed1-")
+    assert usual.id != other.id
+    assert len(usual.val_indices) == len(other.val_indices)
+    assert set(usual.val_indices) != set(other.val_indices)
+
+
+def test_with_vary_split_the_seed_draws_the_split_of_all_variants(
+    ask: Callable[[str], RunRequest],
+) -> None:
+    first, second, wide = (
+        ask(f"vary=split {words}") for words in ("seed=1", "seed=2", "seed=1 conv.kernel_size=5")
+    )
+    assert first.directory.name.startswith("digits-k3-s1-p1-vary_split-seed1-")
+    assert (first.config.data.split_seed, second.config.data.split_seed) == (1, 2)
+    assert set(first.val_indices) == set(wide.val_indices) != set(second.val_indices)
+    assert set(first.val_indices) == set(ask("data.split_seed=1").val_indices)
+    # Other images are validated on, and the same tested.
+    assert (first.images.test_labels == second.images.test_labels).all()
+    remote = to_remote(first).materialize(first.hardware)
+    assert (remote.val_indices == first.val_indices).all()
+    with pytest.raises(UserError, match="^data.split_seed must be null with vary=split, which "):
+        ask("vary=split data.split_seed=1")
+
+
+def test_a_matched_run_is_named_by_its_channels(ask: Callable[[str], RunRequest]) -> None:
+    matched = ask("match=macs conv.kernel_size=5")
+    assert matched.directory.name.startswith("digits-k5-s1-p1-channels14-28-57-match_macs-seed0-")
+    assert ask("match=macs").id == ask("seed=0").id
+    assert to_remote(matched).materialize(matched.hardware).config == matched.config
+    record = first_record(matched)
+    assert record.config["match"] == "macs"
+    assert record.config["model"]["matched_from"] == [16, 32, 64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pandas import DataFrame, Series
@@ -14,6 +14,7 @@ from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE, MCNEMAR, TESTS
 from convscope.analysis.diff import ACCURACY, Comparison, DiffRow, Plain
 from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, MARGIN, margin_text
 from convscope.analysis.findings import Finding, caveats, latency_machines, sentences, summarize
+from convscope.analysis.findings.sources import estimated_from
 from convscope.analysis.frame import short
 from convscope.analysis.mcnemar import McNemar
 from convscope.analysis.pairwise import LEVEL
@@ -27,6 +28,7 @@ from convscope.analysis.table import (
     with_std,
 )
 from convscope.analysis.tuned import OWN_IS_BEST, tunings_in
+from convscope.analysis.variance import sources
 from convscope.config.schema import as_typed, format_value
 from convscope.metrics import METRICS, latencies
 from convscope.report.document import Block, Bullets, Facts, Listing, Paragraph
@@ -79,11 +81,36 @@ def compared(runs: DataFrame, single: bool, width: int, margin: float = MARGIN) 
         shared_facts(runs),
         Listing(table),
         Paragraph(legend),
-        *(block for trials in tuning(runs) for block in (Listing(trials[0]), Paragraph(trials[1]))),
+        *captioned(tuning(runs)),
         Bullets(tuple(without_result(runs)), "Without a result:"),
         Bullets(tuple(sentences(summarize(runs, margin))), "In words:"),
+        *captioned(variance_table(runs)),
         Bullets(tuple(sentences(caveats(chosen))), "What limits that:"),
     ]
+
+
+def variance_table(runs: DataFrame) -> list[tuple[Table, str]]:
+    """Return the sources of the variance of test accuracy as a table, with its caption.
+
+    Of runs of a single setting; empty where the sources cannot be told apart.
+    """
+    found = sources(runs) if runs["setting"].nunique() == 1 else None
+    if found is None:
+        return []
+    table = zip(found.variances.index, found.stds, found.shares, strict=True)
+    rows = tuple((str(name), f"{100 * std:.2f}", share(part)) for name, std, part in table)
+    caption = (
+        f"Variance of a single run's test accuracy by source, from {estimated_from(found)}:"
+        " standard deviations in percentage points, and shares of the variance, estimated from"
+        " expected mean squares for other runs of this kind. The shares of kernel size, stride and"
+        " padding are another thing: they divide the sum of squares of these very runs."
+    )
+    return [(Table(("<source", "std", "share"), rows), caption)]
+
+
+def captioned(tables: Iterable[tuple[Table, str]]) -> list[Block]:
+    """Return tables as blocks, each with its legend below it."""
+    return [block for table, text in tables for block in (Listing(table), Paragraph(text))]
 
 
 def variants(runs: DataFrame, single: bool, width: int) -> tuple[Table, str]:
@@ -200,6 +227,11 @@ def legend(table: Table, runs: DataFrame, names: Mapping[str, str] = _NAMES) -> 
         (BEST in shown, f"{names[BEST]} highest validation accuracy{among}"),
         (CLOSE in shown, f"{names[CLOSE]} test accuracy not significantly different from {its}"),
         (BETTER in shown, f"{names[BETTER]} test accuracy significantly higher than {its}"),
+        (
+            bool(shown) and "matched_setting" in runs and runs["matched_setting"].notna().any(),
+            "a variant that needed no scaling is compared at equal MACs too, and marked among"
+            " match null",
+        ),
         (any("±" in cell for row in table.rows for cell in row), "±: standard deviation"),
         (
             "<family" in table.columns,

@@ -15,10 +15,12 @@ from convscope.analysis.frame import by_setting
 from convscope.plots import FIGURES
 from convscope.report.comparison import (
     BEST,
+    captioned,
     shared_facts,
     studies_text,
     summary,
     tuning,
+    variance_table,
     variants,
     without_result,
 )
@@ -62,9 +64,10 @@ def contents(runs: DataFrame, unreadable: Sequence[UnreadableRun], command: str 
     sections = [
         Section("In short", _in_short(runs, summaries)),
         Section("Variants", _listing(runs)),
-        Section("Tuning", tuple(_tuning(runs))),
+        Section("Tuning", tuple(captioned(tuning(runs)))),
         Section("Without a result", _bullets(without_result(runs))),
         Section("Not read", _bullets(one.reason for one in unreadable)),
+        Section("Where the variance comes from", tuple(captioned(variance_table(runs)))),
         *_figures(runs, settings, summaries),
         Section("How it was measured", _bullets(measured)),
         Section("What to keep in mind", _bullets(sentences(findings.caveats(runs)))),
@@ -83,12 +86,6 @@ def _listing(runs: DataFrame) -> tuple[Block, ...]:
     rows = tuple((f"{name} {mark}".rstrip(), *row) for mark, name, *row in table.rows)
     best = frozenset(n for n, (mark, *_) in enumerate(table.rows) if mark == BEST)
     return Listing(Table(tuple(columns), rows), best), Paragraph(legend)
-
-
-def _tuning(runs: DataFrame) -> Iterator[Block]:
-    for table, legend in tuning(runs):
-        yield Listing(table)
-        yield Paragraph(legend)
 
 
 def _bullets(lines: Iterable[str]) -> tuple[Bullets, ...]:
@@ -114,7 +111,8 @@ def _figures(
         return
     for number, setting in enumerate(several[:MOST_SETTINGS], start=1):
         drawn = drawings(settings[setting], f"-{number}")
-        yield Section(f"With {setting}", (*_bullets(summaries[setting]), *drawn))
+        variances = captioned(variance_table(settings[setting]))
+        yield Section(f"With {setting}", (*_bullets(summaries[setting]), *variances, *drawn))
     others = len(counts) - min(len(several), MOST_SETTINGS)
     if others:
         left = f"{counted(others, 'more setting')}, of fewer variants: see the table."

@@ -41,7 +41,9 @@ from convscope.report.comparison import (
     sides_in_words,
     significance,
     tuning,
+    variance_table,
 )
+from convscope.tables import Table
 from convscope.tensorboard_plugin.http import respond
 from convscope.tensorboard_plugin.store import RunStore, Snapshot
 
@@ -115,15 +117,14 @@ class Api:
         return {kind: sorted(groups) for kind, groups in found._asdict().items()}
 
     def words(self, asked: Mapping[str, str]) -> Answer:
-        """Return the findings, caveats and methods in sentences, and tables of tuning."""
+        """Return the findings, caveats and methods in sentences, and tables beside them."""
         runs = _some(_selected(self._snapshot(), asked))
         return {
             "verdict": findings.sentences(findings.summarize(runs)),
             "caveats": findings.sentences(findings.caveats(runs)),
             "measured": findings.sentences(findings.describe_methods(runs)),
-            "tuning": [
-                dataclasses.asdict(table) | {"legend": legend} for table, legend in tuning(runs)
-            ],
+            "tuning": [_listing(*one) for one in tuning(runs)],
+            "variances": [_listing(*one) for one in variance_table(runs)],
         }
 
     def figure(self, asked: Mapping[str, str]) -> Answer:
@@ -220,6 +221,10 @@ def _table(runs: DataFrame) -> dict[str, Any]:
         "settings": list(runs["setting"].unique()),
         "absent": [name for name in METRICS if runs[name].isna().all()],
     }
+
+
+def _listing(table: Table, legend: str) -> dict[str, Any]:
+    return dataclasses.asdict(table) | {"legend": legend}
 
 
 def _side(runs: DataFrame, identity: str) -> DataFrame:

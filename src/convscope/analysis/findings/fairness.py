@@ -136,10 +136,11 @@ def pairs_agree(
         "in neither": sum(not one and not other for one, other in both),
     }
     others = [f"{number} {where}" for where, number in numbers.items() if number]
-    texts = [f"{same} in the same direction in both", *others]
+    is_different = f"{'is' if same == 1 else 'are'} significantly different in test accuracy"
+    texts = [f"{same} {is_different} in the same direction in both", *others]
     sentence = (
-        f"Significant differences in test accuracy (family-wise 5 % in each comparison) of their"
-        f" {counted(len(both), 'pair')}: {listed(texts)}."
+        f"Of their {counted(len(both), 'pair')}, {listed(texts)} (family-wise 5 % in each"
+        " comparison)."
     )
     if numbers["in neither"]:
         sentence += " Variants that do not differ significantly may change places by chance."

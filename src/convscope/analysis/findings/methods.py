@@ -70,6 +70,8 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
     texts = [
         ("runs", _runs(finished)),
         *(("data", text) for text in _data(finished)),
+        *(("split", text) for text in _split(finished)),
+        *(("matching", text) for text in _matching(finished)),
         *_STATISTICS.items(),
         *(("sequential", text) for text in _sequential(finished)),
         *(("pairing", text) for text in _pairing(finished)),
@@ -200,6 +202,28 @@ def _sequential(finished: DataFrame) -> Iterator[str]:
             " significantly different, or equivalent by two one-sided tests at the look's level, or"
             " that have a predicted probability below 10 % of becoming either; that prediction"
             " claims nothing."
+        )
+
+
+def _split(finished: DataFrame) -> Iterator[str]:
+    """Yield that each seed has its own validation images."""
+    own = finished["vary"] == "split"
+    if own.any():
+        yield (
+            f"{'Every' if own.all() else f'In {own.sum()} of the runs, every'} seed has its own"
+            " split into training and validation images, the same for all variants; the test images"
+            " are the same for all."
+        )
+
+
+def _matching(finished: DataFrame) -> Iterator[str]:
+    """Yield how channels were scaled to equal MACs."""
+    matched = int(finished["match"].notna().sum())
+    if matched:
+        yield (
+            f"Channels of {counted(matched, 'run')} were scaled (match=macs), all layers by one"
+            " factor as far as whole channels allow, such that the MACs are those of the network"
+            " with its default convolutions within 5 %; all else is equal, the learning rate too."
         )
 
 

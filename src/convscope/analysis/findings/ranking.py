@@ -42,6 +42,7 @@ from convscope.analysis.findings.finding import (
     within,
 )
 from convscope.analysis.findings.sequential import summarize_sequential
+from convscope.analysis.findings.sources import summarize_sources
 from convscope.analysis.findings.tuning import summarize_tuning
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import (
@@ -188,6 +189,7 @@ def _of_variants(family: Family, margin: float) -> Iterator[Finding]:
         yield Finding("not_tested", tuple(ranking.groups["label"]), sentence)
     yield _front(ranking)
     yield from summarize_effects(runs)
+    yield from summarize_sources(runs)
     yield from summarize_diagnostics(ranking, runs)
     yield from _seed_noise(runs)
     yield from _test_set(ranking.best, ranking.others)

@@ -30,7 +30,8 @@ export function findingsView() {
         ? [element("p", { class: "note" }, words.error.message)]
         : [
             ...Object.entries(PARTS).flatMap(([key, title]) => part(title, words[key])),
-            ...words.tuning.map(tuning),
+            ...words.tuning.map((one) => listing("Tuning", one)),
+            ...words.variances.map((one) => listing("Where the variance comes from", one)),
           ]),
     );
   }
@@ -38,8 +39,8 @@ export function findingsView() {
   return { root, update };
 }
 
-// What the runs found that only chose a value for each variant: a column per value.
-function tuning({ columns, rows, legend }) {
+// A table with its legend.
+function listing(title, { columns, rows, legend }) {
   const names = columns.map((name) => name.replace(/^</, ""));
   const head = names.map((name) => element("th", { scope: "col" }, name));
   const body = rows.map(([name, ...cells]) =>
@@ -49,8 +50,8 @@ function tuning({ columns, rows, legend }) {
   return element(
     "section",
     {},
-    element("h2", {}, "Tuning"),
-    element("div", { class: "scrolled", role: "region", "aria-label": "Tuning", tabindex: 0 }, table),
+    element("h2", {}, title),
+    element("div", { class: "scrolled", role: "region", "aria-label": title, tabindex: 0 }, table),
     element("p", { class: "note" }, legend),
   );
 }
