@@ -29,6 +29,7 @@ from convscope.metrics import METRICS, diagnostics, metrics_of
 from convscope.plots.effects import OF
 from convscope.plots.heat import VALUE
 from convscope.report.comparison import side_by_side, variants
+from convscope.report.document import Listing
 from convscope.report.export import as_csv
 from convscope.tensorboard_plugin.api import _table
 
@@ -365,7 +366,7 @@ def test_two_variants_side_by_side(make: Make) -> None:
     assert not {"diagnostics.seconds", "diagnostics.measured_at"} & set(found)
     assert found["diagnostics.images"].first == found["diagnostics.images"].second == 500
     sides = [runs[runs["variant"] == variant] for variant in ("k3-s1-p1", "k3-s2-p1")]
-    listing = side_by_side(compare(runs, *sides))[1]
+    (listing,) = (one for one in side_by_side(compare(runs, *sides)) if isinstance(one, Listing))
     rows = {cells[1]: cells[2:] for cells in listing.table.rows}
     ends = stats.tukey_hsd(*CHANGES.values()).confidence_interval(0.95)
     low, high = (100 * end[1, 0] for end in (ends.low, ends.high))
@@ -379,7 +380,9 @@ def test_two_variants_side_by_side(make: Make) -> None:
     assert rows["erf_side"][:3] == ("7.7 ± 1.2", "12.3 ± 1.2", "+4.67")
     assert "ece" not in rows
     one, other = (side.head(1) for side in sides)
-    rows = {r[1]: r[2:] for r in side_by_side(compare(runs, one, other))[1].table.rows}
+    blocks = side_by_side(compare(runs, one, other))
+    (listing,) = (block for block in blocks if isinstance(block, Listing))
+    rows = {r[1]: r[2:] for r in listing.table.rows}
     assert rows["shift_change"] == ("0.80 %", "4.00 %", "+3.20 points")
     assert rows["erf_side"] == ("7", "11", "x1.57")
 
@@ -423,7 +426,7 @@ def test_a_heat_map_marks_what_was_not_measured(make: Make) -> None:
 
 def test_effects_on_a_diagnostic(make: Make) -> None:
     figure = plots.effects(make(), of="shift_change")
-    means, bars = json.loads(figure.to_json())["data"]
+    _, means, bars = json.loads(figure.to_json())["data"]
     mean = {conv: np.mean(values) for conv, values in CHANGES.items()}
     expected = [
         (mean[3, 1, "half"] + mean[3, 2, "half"]) / 2,
@@ -437,10 +440,10 @@ def test_effects_on_a_diagnostic(make: Make) -> None:
     assert means["hovertext"][0].startswith("kernel size 3<br>2.50 % (95 % interval ")
     sides = plots.effects(make(), of="erf_side")
     assert sides.layout.annotations[0].text == "adjusted mean, px, 95 % interval"
-    assert sides.data[0].hovertext[0].startswith("kernel size 3<br>10 px (95 % interval ")
+    assert sides.data[1].hovertext[0].startswith("kernel size 3<br>10 px (95 % interval ")
     # Negative values are possible, and no extrapolation.
     below = plots.effects(make(), of="position_r2")
-    assert set(below.data[0].marker.symbol) == {"circle"}
+    assert set(below.data[1].marker.symbol) == {"circle"}
     with pytest.raises(
         UserError, match="of must be one of test_accuracy, shift_change, .*got macs"
     ):
