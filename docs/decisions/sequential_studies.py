@@ -32,9 +32,10 @@ from convscope.analysis.sequential import Rule
 Array = NDArray[Any]
 
 IMAGES, MOST = 10_000, 10
-OF_IMAGE, OF_VARIANT, OF_RUN, SHIFT = 0.62, 0.12, 0.26, 0.04
-"""Shares of the variance of how well an image is answered, and standard deviation of a run's shift,
-on the scale of a normal quantile; see `fit`."""
+OF_IMAGE, OF_VARIANT, OF_RUN, SHIFT = 0.87, 0.06, 0.07, 0.021
+"""Of the score that decides whether an image is answered right: shares of its variance that belong
+to the image, to the image for a variant, and to a run; and the standard deviation of how good a run
+is. Tetrachoric correlations and variances of MNIST's 9 possible variants have given them."""
 MARGIN = 0.001
 
 
@@ -101,37 +102,50 @@ def used(runs: DataFrame, found: list[sequential.Decision]) -> DataFrame:
 
 
 def errors(number: int) -> None:
-    """Print the family-wise error, over all looks together and of the final comparison."""
+    """Print the family-wise error, at any look and of the comparison in the end, and the runs.
+
+    The comparison in the end has each pair at the last look that both variants reached: the last
+    decision on it.
+    """
     base = 0.99
     cases = {
         "12 equal": np.full(12, base),
         "1 better, 11 equal": np.r_[base + 0.002, np.full(11, base)],
-        "6 better, 6 equal": np.r_[np.full(6, base + 0.002), np.full(6, base)],
-        "6 pairs": np.repeat(base - 0.002 * np.arange(6), 2),
-        "12 apart by the margin": base - MARGIN * np.arange(12),
+        "6 pairs of equals": np.repeat(base - 0.002 * np.arange(6), 2),
+        "12, apart by the margin": base - MARGIN * np.arange(12),
     }
-    print("| studies | settle | false difference | in the end | false equivalence | runs |")
+    print("| variants | settle | at any look | in the end | false equivalence | runs |")
     print("| --- | --- | --: | --: | --: | --: |")
     for title, means in cases.items():
         gaps = np.abs(means[:, None] - means)
-        for settle in ("best", "ranking"):
-            rng = np.random.default_rng(1)
-            false, last, alike, runs = 0, 0, 0, []
-            for _ in range(number):
-                answers = study(rng, means)
-                everything = table(answers.mean(-1), settle)
-                rule = Rule(settle, MARGIN, MOST, MOST)
-                with answers_known(answers):
+        counts = {settle: [] for settle in ("best", "ranking")}
+        false = {settle: np.zeros(3) for settle in counts}
+        rng = np.random.default_rng(1)
+        for _ in range(number):
+            answers = study(rng, means)
+            with answers_known(answers):
+                for settle in counts:
+                    everything = table(answers.mean(-1), settle)
+                    rule = Rule(settle, MARGIN, MOST, MOST)
                     found = list(sequential.decisions(everything, rule))
-                    trained = used(everything, found)
-                    final = pairwise.differences(trained)
-                pairs = pd.concat([one.pairs for one in found])
-                false += is_any(pairs[pairs["verdict"] == DIFFERENT], gaps < 1e-9)
-                last += is_any(final[final["differs"].astype(bool)], gaps < 1e-9)
-                alike += is_any(pairs[pairs["verdict"] == EQUIVALENT], gaps > MARGIN - 1e-9)
-                runs.append(len(trained))
-            shares = " | ".join(f"{100 * one / number:.1f} %" for one in (false, last, alike))
+                    counts[settle].append(len(used(everything, found)))
+                    false[settle] += false_claims(found, gaps)
+        for settle, runs in counts.items():
+            shares = " | ".join(f"{100 * one / number:.1f} %" for one in false[settle])
             print(f"| {title} | {settle} | {shares} | {statistics.median(runs):.0f} |", flush=True)
+
+
+def false_claims(found: list[sequential.Decision], gaps: Array) -> list[bool]:
+    """Return whether there is a false difference at any look, in the end; a false equivalence."""
+    pairs = pd.concat([one.pairs for one in found])
+    pairs["pair"] = [frozenset(pair) for pair in pairs[["first", "second"]].itertuples(index=False)]
+    differing = pairs[pairs["verdict"] == DIFFERENT]
+    last = pairs.drop_duplicates("pair", keep="last")
+    return [
+        is_any(differing, gaps < 1e-9),
+        is_any(last[last["verdict"] == DIFFERENT], gaps < 1e-9),
+        is_any(pairs[pairs["verdict"] == EQUIVALENT], gaps > MARGIN - 1e-9),
+    ]
 
 
 def is_any(pairs: DataFrame, where: Array) -> bool:
@@ -153,11 +167,11 @@ def fixed(runs: DataFrame) -> DataFrame:
 def resample(study_path: str, number: int) -> None:
     """Compare the decision of `repeat=auto` with that of all seeds, in orders of the seeds."""
     runs, _ = Reader([Path(study_path)]).read()
-    runs = runs[(runs["status"] == "finished") & (runs["model.pool_after"] == "1")]
-    seeds = runs.groupby("group")["seed"].nunique()
-    most = int(seeds[seeds > 1].min())
-    runs = runs[runs["group"].isin(seeds.index[seeds >= most]) & (runs["seed"] < most)]
-    runs = runs.assign(setting="")
+    is_grid = runs["kernel_size"].ge(3) & runs["stride"].le(2) & runs["model.pool_after"].eq("1")
+    runs = runs[(runs["status"] == "finished") & is_grid].assign(setting="")
+    runs["seed"] = runs.groupby("group").cumcount()
+    most = int(runs.groupby("group").size().min())
+    runs = runs[runs["seed"] < most]
     groups = set(runs["group"])
     labels = runs.drop_duplicates("group").set_index("group")["variant"]
     decision = best_set(fixed(runs), groups)

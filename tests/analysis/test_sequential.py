@@ -140,8 +140,8 @@ def test_no_number_of_seeds_shows_what_the_images_hide(
 ) -> None:
     runs = make_runs(planted([0.99, 0.9895]))
 
-    def with_images(seen: DataFrame) -> DataFrame:
-        pairs = differences(seen)
+    def with_images(seen: DataFrame, **only: object) -> DataFrame:
+        pairs = differences(seen, **only)  # type: ignore[arg-type]
         return pairs.assign(image_error=0.9 * pairs["error"])
 
     monkeypatch.setattr("convscope.analysis.sequential.differences", with_images)

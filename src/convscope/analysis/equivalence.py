@@ -66,18 +66,16 @@ def judge(
           second (Mann and Whitney 1947): the share of pairs of runs, ties count one half.
     """
     groups = pairs["groups"].to_numpy(int)
-    difference, error, df, image_error, share, n = (
-        pairs[name].to_numpy(float)
-        for name in ("difference", "error", "df", "image_error", "share", "n")
+    error, df, image_error, share, n = (
+        pairs[name].to_numpy(float) for name in ("error", "df", "image_error", "share", "n")
     )
     df = np.minimum(df, _DF_MAX)
-    p_equivalent, detectable, seeds, limit = np.full((4, len(pairs)), math.nan)
+    p_equivalent = equivalence(pairs, margin)
+    detectable, seeds, limit = np.full((3, len(pairs)), math.nan)
     # Critical values are of one number of groups and one level.
     for number, part in sorted({*zip(groups, share, strict=True)}):
         of = (groups == number) & (share == part)
         level = LEVEL * part
-        distance = (margin - np.abs(difference[of])) / error[of]
-        p_equivalent[of] = np.minimum(_p_equivalent(distance, df[of], number) / part, 1)
         detectable[of] = error[of] * _noncentrality(df[of], number, level)
         limit[of] = image_error[of] * _noncentrality(np.array([_DF_MAX]), number, level)
         seeds[of] = _seeds(margin, error[of], image_error[of], df[of], n[of], number, level)
@@ -97,6 +95,26 @@ def judge(
             for one, other in pairs[["first", "second"]].to_numpy()
         ],
     )
+
+
+def equivalence(pairs: DataFrame, margin: float) -> Array:
+    """Return the p-value of the two one-sided tests of each pair; `judge` defines it.
+
+    Args:
+        pairs: from `pairwise.differences`.
+        margin: as for `judge`.
+    """
+    groups = pairs["groups"].to_numpy(int)
+    difference, error, df, share = (
+        pairs[name].to_numpy(float) for name in ("difference", "error", "df", "share")
+    )
+    distance, df = (margin - np.abs(difference)) / error, np.minimum(df, _DF_MAX)
+    p_value = np.full(len(pairs), math.nan)
+    for number in np.unique(groups):
+        of = groups == number
+        p_value[of] = _p_equivalent(distance[of], df[of], number)
+    adjusted: Array = np.minimum(p_value / share, 1)
+    return adjusted
 
 
 def margin_text(margin: float) -> str:

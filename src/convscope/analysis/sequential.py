@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy.special import stdtr
 
-from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, UNDECIDED, judge
+from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, equivalence
 from convscope.analysis.looks import (
     Look,
     looks,
@@ -137,10 +138,8 @@ def decisions(runs: DataFrame, rule: Rule) -> Iterator[Decision]:
 
 def _decide(seen: DataFrame, rule: Rule, look: Look, compared: tuple[str, ...]) -> Decision:
     finished = set(seen["group"][seen["status"] == "finished"])
-    tested = differences(seen)
-    is_new = tested["first"].isin(compared) & tested["second"].isin(compared)
-    pairs = tested[is_new]
-    verdicts = _verdicts(pairs, seen, rule, look)
+    pairs = differences(seen, only=combinations(compared, 2))
+    verdicts = _verdicts(pairs, rule, look)
     pairs = pairs[["first", "second"]].assign(
         verdict=verdicts, is_settled=np.isin(verdicts, [DIFFERENT, EQUIVALENT])
     )
@@ -167,17 +166,19 @@ def _decide(seen: DataFrame, rule: Rule, look: Look, compared: tuple[str, ...]) 
     )
 
 
-def _verdicts(pairs: DataFrame, seen: DataFrame, rule: Rule, look: Look) -> Array:
+def _verdicts(pairs: DataFrame, rule: Rule, look: Look) -> Array:
     """Return whether each pair is different, equivalent, out of reach or open."""
-    verdicts: Array = judge(pairs, seen, rule.margin)["verdict"].to_numpy(object)
-    is_undecided = verdicts == UNDECIDED
     is_hopeless, is_out_of_reach = (
         look.seeds < seeds and _prospect(pairs, rule, look, seeds) < _PROSPECT
         for seeds in (math.inf, rule.looks[-1].seeds)
     )
-    return np.select(
-        [~is_undecided, is_hopeless, is_out_of_reach], [verdicts, IMAGES, OUT_OF_REACH], OPEN
+    is_equivalent = equivalence(pairs, rule.margin) < LEVEL
+    verdicts: Array = np.select(
+        [pairs["differs"].to_numpy(bool), is_equivalent, is_hopeless, is_out_of_reach],
+        [DIFFERENT, EQUIVALENT, IMAGES, OUT_OF_REACH],
+        OPEN,
     )
+    return verdicts
 
 
 def _prospect(pairs: DataFrame, rule: Rule, look: Look, seeds: float) -> Array:
