@@ -1,217 +1,169 @@
 """Simulations of `repeat=auto`: the tables of sequential-studies.md.
 
     python docs/decisions/sequential_studies.py errors 1000
-    python docs/decisions/sequential_studies.py spending 500
+    python docs/decisions/sequential_studies.py spending 1000
     python docs/decisions/sequential_studies.py resample outputs/STUDY 20
 
-Planted studies have answers to 10,000 test images, with what makes answers differ in a real study:
-how hard an image is for all networks, for a variant, and for a run; and how good a run is in all.
+For thousands of studies, the rule is repeated here in numpy, with equal variances over seeds; what
+the sample of images adds to the variance of a difference is taken as known. `resample` calls the
+package itself, on real runs.
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pandas import DataFrame
-from scipy.special import ndtri
+from scipy.special import stdtr
 
-from convscope.analysis import looks, pairwise, sequential
-from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT
+from convscope.analysis import pairwise, sequential
 from convscope.analysis.frame import Reader
+from convscope.analysis.looks import looks
 from convscope.analysis.sequential import Rule
+from convscope.analysis.studentized import critical_value
 
 Array = NDArray[Any]
 
-IMAGES, MOST = 10_000, 10
-OF_IMAGE, OF_VARIANT, OF_RUN, SHIFT = 0.87, 0.06, 0.07, 0.021
-"""Of the score that decides whether an image is answered right: shares of its variance that belong
-to the image, to the image for a variant, and to a run; and the standard deviation of how good a run
-is. Tetrachoric correlations and variances of MNIST's 9 possible variants have given them."""
-MARGIN = 0.001
+MOST, MARGIN = 10, 0.001
+SEEDS, IMAGES = 0.00078, 0.00047
+"""Standard deviations in the runs on MNIST: between seeds, and of what the test images add to the
+difference of two variants."""
+PROSPECT = 0.1
+
+Spending = Callable[[float], float]
 
 
-def table(accuracies: Array, settle: str, answers: Array | None = None) -> DataFrame:
-    """Return a table as from `frame`, of a sequential study with these accuracies.
+@dataclass
+class Study:
+    """What is found in one study: masks (variants, variants) at any look and in the end."""
 
-    Args:
-        accuracies: (variants, seeds).
-        settle: `best` or `ranking`.
-        answers: (variants, seeds, images), whether each is right.
-    """
-    variants, seeds = accuracies.shape
-    keys = {"repeat": "auto", "max_repeat": seeds, "settle": settle, "margin": 100 * MARGIN}
-    group, seed = (one.ravel() for one in np.indices((variants, seeds)))
-    names = np.array([f"{number:08d}" for number in range(variants)])[group]
-    return DataFrame(
-        {
-            "setting": "",
-            "group": names,
-            "seed": seed,
-            "status": "finished",
-            "test_accuracy": accuracies.ravel(),
-            "test_images": float(IMAGES),
-            "dataset": "planted",
-            "fingerprint": "planted",
-            "path": [f"{number}/{one}" for number, one in zip(group, seed, strict=True)],
-            "record": [SimpleNamespace(config=keys)] * len(group),
-        }
-    )
+    runs: int
+    better: Array
+    better_in_the_end: Array
+    equivalent: Array
 
 
-def study(rng: np.random.Generator, means: Array, seeds: int = MOST) -> Array:
-    """Return answers (variants, seeds, images) of variants with these true accuracies."""
-    hard = np.sqrt(OF_IMAGE) * rng.standard_normal(IMAGES, np.float32)
-    own = np.sqrt(OF_VARIANT) * rng.standard_normal((len(means), 1, IMAGES), np.float32)
-    run = np.sqrt(OF_RUN) * rng.standard_normal((len(means), seeds, IMAGES), np.float32)
-    shift = SHIFT * rng.standard_normal((len(means), seeds, 1))
-    bar = ndtri(means)[:, None, None] * np.sqrt(1 + SHIFT**2)
-    return hard + own + run + shift < bar
+@cache
+def q(groups: int, df: float, level: float) -> float:
+    """Return a critical value in standard errors of a difference."""
+    return float(critical_value(groups, df, level)) / np.sqrt(2)
 
 
-@contextmanager
-def answers_known(answers: Array) -> Iterator[None]:
-    """Let comparisons find these answers as if they were on disk."""
-    from convscope.analysis import answers as module
+def train(x: Array, settle: str, images: float, spending: Spending) -> Study:
+    """Return what `repeat=auto` finds, given the accuracies (variants, seeds) of all runs."""
+    groups, most = x.shape
+    plan = looks(most)
+    spent = [0.05 * spending(look.seeds / most) for look in plan]
+    levels = np.diff([0, *spent])
+    n, going = np.zeros(groups, int), np.ones(groups, bool)
+    ever, end, equivalent = np.zeros((3, groups, groups), bool)
 
-    def read(runs: DataFrame) -> Array:
-        found = [answers[tuple(map(int, path.split("/")))] for path in runs["path"]]
-        return np.array(found)
+    def bound(df: float, of_seeds: float, level: float) -> float:
+        """Return the least difference that is significant; both parts of its error have a q."""
+        parts = (q(groups, df, level) ** 2 * of_seeds, q(groups, 1e5, level) ** 2 * images**2)
+        return float(np.sqrt(sum(parts)))
 
-    before, module.read = module.read, read
-    try:
-        yield
-    finally:
-        module.read = before
+    for look, level in zip(plan, levels, strict=True):
+        n[going] = look.seeds
+        means = np.array([x[one, : n[one]].mean() for one in range(groups)])
+        squares = sum(((x[one, : n[one]] - means[one]) ** 2).sum() for one in range(groups))
+        df = int((n - 1).sum())
+        of_seeds = 2 * squares / df / look.seeds
+        pairs = going[:, None] & going & ~np.eye(groups, dtype=bool)
+        gap = means[:, None] - means
+        better = pairs & (gap > bound(df, of_seeds, level))
+        # Two one-sided tests: the critical value of twice the level.
+        alike = pairs & (np.abs(gap) < MARGIN - bound(df, of_seeds, 2 * level))
+        alike &= ~(better | better.T)
+        ever, equivalent = ever | better, equivalent | alike
+        end = np.where(pairs, better, end)
+        later_df = float(df * (most - 1) // (look.seeds - 1))
+        change = np.sqrt(of_seeds * (1 - look.seeds / most))
+        decided = better | better.T | alike
+        if change > 0:
+            later = of_seeds * look.seeds / most
+            least = bound(later_df, later, levels[-1])
+            within = max(MARGIN - bound(later_df, later, 2 * levels[-1]), 0)
+            below = [stdtr(df, (one - gap) / change) for one in (-least, least, -within, within)]
+            decided |= below[0] + 1 - below[1] + below[3] - below[2] < PROSPECT
+        alive = going & ~better.any(0) if settle == "best" else going
+        going = (pairs & ~decided & alive[:, None] & alive).any(1)
+        if not going.any():
+            break
+    return Study(int(n.sum()), ever, end, equivalent)
 
 
-def used(runs: DataFrame, found: list[sequential.Decision]) -> DataFrame:
-    """Return the runs that a sweep trains before it has come to its last decision."""
-    seeds = dict.fromkeys(runs["group"], found[0].look.seeds)
-    for decision in found:
-        seeds |= dict.fromkeys(decision.compared, decision.look.seeds)
-    return runs[runs["seed"] < runs["group"].map(seeds)]
+def at_once(x: Array, images: float) -> Array:
+    """Return which variants are significantly better than which with all seeds."""
+    groups, most = x.shape
+    of_seeds = 2 * x.var(1, ddof=1).mean() / most
+    critical = q(groups, groups * (most - 1), 0.05) ** 2 * of_seeds
+    critical += q(groups, 1e5, 0.05) ** 2 * images**2
+    better: Array = x.mean(1)[:, None] - x.mean(1) > np.sqrt(critical)
+    return better
+
+
+def draw(rng: np.random.Generator, means: Array, images: float) -> Array:
+    """Return accuracies (variants, seeds), with what the test images do to each variant."""
+    of_images = images / np.sqrt(2) * rng.standard_normal((len(means), 1))
+    return means[:, None] + of_images + SEEDS * rng.standard_normal((len(means), MOST))
+
+
+def taken(t: float) -> float:
+    """The spending function of `looks`, in units of 5 %."""
+    return 0.8 * t**2
 
 
 def errors(number: int) -> None:
-    """Print the family-wise error, at any look and of the comparison in the end, and the runs.
-
-    The comparison in the end has each pair at the last look that both variants reached: the last
-    decision on it.
-    """
-    base = 0.99
+    """Print how many studies have a false claim, and the median number of runs."""
     cases = {
-        "12 equal": np.full(12, base),
-        "1 better, 11 equal": np.r_[base + 0.002, np.full(11, base)],
-        "6 pairs of equals": np.repeat(base - 0.002 * np.arange(6), 2),
-        "12, apart by the margin": base - MARGIN * np.arange(12),
+        "12 equal": np.zeros(12),
+        "1 better by 0.2 points, 11 equal": np.r_[0.002, np.zeros(11)],
+        "6 better by 0.2 points, 6 equal": np.repeat([0.002, 0], 6),
+        "6 pairs of equals, 0.2 points apart": np.repeat(-0.002 * np.arange(6), 2),
+        "12, each 0.1 points apart": -0.001 * np.arange(12),
+        "2 equal": np.zeros(2),
     }
-    print("| variants | settle | at any look | in the end | false equivalence | runs |")
-    print("| --- | --- | --: | --: | --: | --: |")
+    print("| variants | noise | settle | any look | in the end | false equivalence | runs |")
+    print("| --- | --- | --- | --: | --: | --: | --: |")
     for title, means in cases.items():
         gaps = np.abs(means[:, None] - means)
-        counts = {settle: [] for settle in ("best", "ranking")}
-        false = {settle: np.zeros(3) for settle in counts}
-        rng = np.random.default_rng(1)
-        for _ in range(number):
-            answers = study(rng, means)
-            with answers_known(answers):
-                for settle in counts:
-                    everything = table(answers.mean(-1), settle)
-                    rule = Rule(settle, MARGIN, MOST, MOST)
-                    found = list(sequential.decisions(everything, rule))
-                    counts[settle].append(len(used(everything, found)))
-                    false[settle] += false_claims(found, gaps)
-        for settle, runs in counts.items():
-            shares = " | ".join(f"{100 * one / number:.1f} %" for one in false[settle])
-            print(f"| {title} | {settle} | {shares} | {statistics.median(runs):.0f} |", flush=True)
+        for images in (0, IMAGES):
+            for settle in ("best", "ranking"):
+                rng = np.random.default_rng(1)
+                found = [
+                    train(draw(rng, means, images), settle, images, taken) for _ in range(number)
+                ]
+                false = [
+                    sum(bool((one & mask).any()) for one in masks) / number
+                    for masks, mask in (
+                        ([one.better for one in found], gaps < 1e-9),
+                        ([one.better_in_the_end for one in found], gaps < 1e-9),
+                        ([one.equivalent for one in found], gaps > MARGIN - 1e-9),
+                    )
+                ]
+                runs = statistics.median(one.runs for one in found)
+                noise = "seeds, images" if images else "seeds"
+                shares = " | ".join(f"{100 * one:.1f} %" for one in false)
+                print(f"| {title} | {noise} | {settle} | {shares} | {runs:.0f} |", flush=True)
 
 
-def false_claims(found: list[sequential.Decision], gaps: Array) -> list[bool]:
-    """Return whether there is a false difference at any look, in the end; a false equivalence."""
-    pairs = pd.concat([one.pairs for one in found])
-    pairs["pair"] = [frozenset(pair) for pair in pairs[["first", "second"]].itertuples(index=False)]
-    differing = pairs[pairs["verdict"] == DIFFERENT]
-    last = pairs.drop_duplicates("pair", keep="last")
-    return [
-        is_any(differing, gaps < 1e-9),
-        is_any(last[last["verdict"] == DIFFERENT], gaps < 1e-9),
-        is_any(pairs[pairs["verdict"] == EQUIVALENT], gaps > MARGIN - 1e-9),
-    ]
-
-
-def is_any(pairs: DataFrame, where: Array) -> bool:
-    """Return whether any of the pairs is one of those in a (variants, variants) mask."""
-    first, second = (pairs[side].astype(int).to_numpy() for side in ("first", "second"))
-    return bool(where[first, second].any())
-
-
-def best_set(pairs: DataFrame, groups: set[str]) -> frozenset[str]:
-    """Return the groups that are significantly worse than no other."""
-    return frozenset(groups - set(pairs["second"][pairs["differs"].astype(bool)]))
-
-
-def fixed(runs: DataFrame) -> DataFrame:
-    """Return the differences of all runs, as of a study that is not sequential."""
-    return pairwise.differences(runs.assign(record=[SimpleNamespace(config={})] * len(runs)))
-
-
-def resample(study_path: str, number: int) -> None:
-    """Compare the decision of `repeat=auto` with that of all seeds, in orders of the seeds."""
-    runs, _ = Reader([Path(study_path)]).read()
-    is_grid = runs["kernel_size"].ge(3) & runs["stride"].le(2) & runs["model.pool_after"].eq("1")
-    runs = runs[(runs["status"] == "finished") & is_grid].assign(setting="")
-    runs["seed"] = runs.groupby("group").cumcount()
-    most = int(runs.groupby("group").size().min())
-    runs = runs[runs["seed"] < most]
-    groups = set(runs["group"])
-    labels = runs.drop_duplicates("group").set_index("group")["variant"]
-    decision = best_set(fixed(runs), groups)
-    validation = runs.groupby("group")["best_val_accuracy"].mean()
-    print(f"{len(groups)} variants, {most} seeds: {len(runs)} runs; not worse than any other:")
-    print(
-        sorted(labels[list(decision)]), "highest validation accuracy:", labels[validation.idxmax()]
-    )
-    print("| settle | runs, median (range) | same set | same winner | winner in the set |")
-    print("| --- | --: | --: | --: | --: |")
-    for settle in ("best", "ranking"):
-        rng = np.random.default_rng(1)
-        config = {"repeat": "auto", "max_repeat": most, "settle": settle, "margin": 0.1}
-        rule = Rule(settle, MARGIN, most, most)
-        counts, same, winner, inside = [], 0, 0, 0
-        for _ in range(number):
-            order = {group: rng.permutation(most) for group in sorted(groups)}
-            shuffled = runs.assign(
-                seed=[order[one.group][one.seed] for one in runs.itertuples()],
-                record=[SimpleNamespace(config=config)] * len(runs),
-            )
-            trained = used(shuffled, list(sequential.decisions(shuffled, rule)))
-            counts.append(len(trained))
-            found = best_set(pairwise.differences(trained), groups)
-            chosen = trained.groupby("group")["best_val_accuracy"].mean().idxmax()
-            same += found == decision
-            winner += chosen == validation.idxmax()
-            inside += chosen in decision
-        print(
-            f"| {settle} | {statistics.median(counts):.0f} ({min(counts)} to {max(counts)}) |"
-            f" {same} of {number} | {winner} of {number} | {inside} of {number} |"
-        )
-
-
-SPENDING: dict[str, Callable[[float, float], float]] = {
-    "t": lambda n, most: n / most,
-    "t²": lambda n, most: (n / most) ** 2,
-    "t³": lambda n, most: (n / most) ** 3,
-    "0.8 t² (taken)": lambda n, most: 0.8 * (n / most) ** 2,
-    "n² / (n² + 36), no maximum": lambda n, _: n**2 / (n**2 + 36),
+SPENDING: dict[str, Spending] = {
+    "5 % at each look (not valid)": lambda t: (2, 3, 5, 7, 10).index(round(MOST * t)) + 1,
+    "t": lambda t: t,
+    "t²": lambda t: t**2,
+    "t³": lambda t: t**3,
+    "0.8 t² (taken)": taken,
+    "n² / (n² + 36), for any maximum": lambda t: (MOST * t) ** 2 / ((MOST * t) ** 2 + 36),
 }
 
 
@@ -220,36 +172,77 @@ def spending(number: int) -> None:
     mnist = [0.9947, 0.9932, 0.9926, 0.9925, 0.9912, 0.9903, 0.9900, 0.9887, 0.9885]
     cases = {
         "MNIST's means": np.array(mnist),
-        "steps of 0.03 points": 0.99 - 0.0003 * np.arange(9),
-        "1 better": np.r_[0.9912, np.full(8, 0.99)],
-        "9 equal": np.full(9, 0.99),
+        "9 in steps of 0.04 points": -0.0004 * np.arange(9),
+        "1 of 9 better by 0.15 points": np.r_[0.0015, np.zeros(8)],
+        "9 equal": np.zeros(9),
     }
-    print("| spending | studies | runs | same set as repeat=10 | false difference |")
+    print("| spending | variants | runs | same set as repeat=10 | false difference |")
     print("| --- | --- | --: | --: | --: |")
-    before = looks._spent
     for title, function in SPENDING.items():
-        looks._spent = function
         for case, means in cases.items():
             rng = np.random.default_rng(2)
-            gaps = np.abs(means[:, None] - means)
+            is_equal = np.abs(means[:, None] - means) < 1e-9
             counts, same, false = [], 0, 0
             for _ in range(number):
-                noise = 0.0006 * rng.standard_normal((len(means), MOST))
-                runs = table(np.round(means[:, None] + noise, 4), "best")
-                found = list(sequential.decisions(runs, Rule("best", MARGIN, MOST, MOST)))
-                trained = used(runs, found)
-                counts.append(len(trained))
-                groups = set(runs["group"])
-                pairs = pd.concat([one.pairs for one in found])
-                pairs = pairs.assign(differs=pairs["verdict"] == DIFFERENT)
-                same += best_set(pairs, groups) == best_set(fixed(runs), groups)
-                false += is_any(pairs[pairs["differs"]], gaps < 1e-9)
+                x = draw(rng, means, 0)
+                found = train(x, "best", 0, function)
+                counts.append(found.runs)
+                same += bool((found.better.any(0) == at_once(x, 0).any(0)).all())
+                false += bool((found.better & is_equal).any())
             print(
                 f"| {title} | {case} | {statistics.median(counts):.0f} |"
                 f" {100 * same / number:.0f} % | {100 * false / number:.1f} % |",
                 flush=True,
             )
-    looks._spent = before
+
+
+def best_set(pairs: DataFrame, groups: set[str]) -> frozenset[str]:
+    """Return the groups that are significantly worse than no other."""
+    return frozenset(groups - set(pairs["second"][pairs["differs"].astype(bool)]))
+
+
+def resample(study: str, number: int) -> None:
+    """Compare the decision of `repeat=auto` with that of all seeds, in orders of the seeds."""
+    runs, _ = Reader([Path(study)]).read()
+    is_grid = runs["kernel_size"].ge(3) & runs["stride"].le(2) & runs["model.pool_after"].eq("1")
+    runs = runs[(runs["status"] == "finished") & is_grid].assign(setting="")
+    runs["seed"] = runs.groupby("group").cumcount()
+    most = int(runs.groupby("group").size().min())
+    runs = runs[runs["seed"] < most]
+    groups = set(runs["group"])
+    labels = runs.drop_duplicates("group").set_index("group")["variant"]
+    decision = best_set(pairwise.differences(as_trained(runs, {})), groups)
+    validation = runs.groupby("group")["best_val_accuracy"].mean()
+    print(f"{len(groups)} variants, {most} seeds: {len(runs)} runs; worse than no other:")
+    print(", ".join(sorted(labels[list(decision)])), "| winner:", labels[validation.idxmax()])
+    print("| settle | runs, median (range) | same set | same winner | winner in the set |")
+    print("| --- | --: | --: | --: | --: |")
+    for settle in ("best", "ranking"):
+        rng = np.random.default_rng(1)
+        config = {"repeat": "auto", "max_repeat": most, "settle": settle, "margin": 0.1}
+        counts, same, winner, inside = [], 0, 0, 0
+        for _ in range(number):
+            order = {group: rng.permutation(most) for group in sorted(groups)}
+            seeds = [order[one.group][one.seed] for one in runs.itertuples()]
+            shuffled = as_trained(runs.assign(seed=seeds), config)
+            kept = dict.fromkeys(groups, 0)
+            for decided in sequential.decisions(shuffled, Rule(settle, MARGIN, most, most)):
+                kept |= dict.fromkeys(decided.compared, decided.look.seeds)
+            trained = shuffled[shuffled["seed"] < shuffled["group"].map(kept)]
+            counts.append(len(trained))
+            chosen = trained.groupby("group")["best_val_accuracy"].mean().idxmax()
+            same += best_set(pairwise.differences(trained), groups) == decision
+            winner += chosen == validation.idxmax()
+            inside += chosen in decision
+        print(
+            f"| {settle} | {statistics.median(counts):.0f} ({min(counts)} to {max(counts)}) |"
+            f" {same} of {number} | {winner} of {number} | {inside} of {number} |"
+        )
+
+
+def as_trained(runs: DataFrame, config: dict[str, Any]) -> DataFrame:
+    """Return the runs as if a command with this config had trained them."""
+    return runs.assign(record=[SimpleNamespace(config=config)] * len(runs))
 
 
 if __name__ == "__main__":
