@@ -112,10 +112,10 @@ def at_once(x: Array, images: float) -> Array:
     return better
 
 
-def draw(rng: np.random.Generator, means: Array, images: float) -> Array:
+def draw(rng: np.random.Generator, means: Array, images: float, seeds: float = SEEDS) -> Array:
     """Return accuracies (variants, seeds), with what the test images do to each variant."""
     of_images = images / np.sqrt(2) * rng.standard_normal((len(means), 1))
-    return means[:, None] + of_images + SEEDS * rng.standard_normal((len(means), MOST))
+    return means[:, None] + of_images + seeds * rng.standard_normal((len(means), MOST))
 
 
 def taken(t: float) -> float:
@@ -131,17 +131,20 @@ def errors(number: int) -> None:
         "6 better by 0.2 points, 6 equal": np.repeat([0.002, 0], 6),
         "6 pairs of equals, 0.2 points apart": np.repeat(-0.002 * np.arange(6), 2),
         "12, each 0.1 points apart": -0.001 * np.arange(12),
+        "12, each 0.1 points apart, a tenth of the noise": -0.001 * np.arange(12),
         "2 equal": np.zeros(2),
     }
     print("| variants | noise | settle | any look | in the end | false equivalence | runs |")
     print("| --- | --- | --- | --: | --: | --: | --: |")
     for title, means in cases.items():
         gaps = np.abs(means[:, None] - means)
-        for images in (0, IMAGES):
+        scale = 0.1 if title.endswith("a tenth of the noise") else 1
+        for images in (0, scale * IMAGES):
             for settle in ("best", "ranking"):
                 rng = np.random.default_rng(1)
                 found = [
-                    train(draw(rng, means, images), settle, images, taken) for _ in range(number)
+                    train(draw(rng, means, images, scale * SEEDS), settle, images, taken)
+                    for _ in range(number)
                 ]
                 false = [
                     sum(bool((one & mask).any()) for one in masks) / number

@@ -166,11 +166,15 @@ def test_a_plan_tells_what_comes_first(ask_for: Ask) -> None:
     requests = ask_for(*VARIANTS)
     strategy = Settle(requests)
     assert {one.id for one in strategy.at_most({})} == {one.id for one in requests}
-    assert strategy.plan_note({}).startswith("8 runs of these before the next decision;")
+    seconds = dict.fromkeys((one.id for one in requests), 10.0)
+    assert strategy.plan_note({}, seconds) == (
+        "8 runs of these before the next decision, about 1:20; the others only for variants that"
+        " are not settled then"
+    )
     records = {one.id: ended(one) for one in requests if one.config.seed < 2}
     left = {one.id for one in strategy.at_most(records)} - set(records)
     assert len(left) == 16
-    assert strategy.plan_note(records).startswith("2 runs of these before the next decision;")
+    assert strategy.plan_note(records, seconds).startswith("2 runs of these before the next")
 
 
 def test_what_cannot_be_settled_is_refused(ask_for: Ask) -> None:

@@ -72,8 +72,8 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         strategy = Survivors(requests)
     rounds = Rounds(strategy)
     if config.plan:
-        show_plan(rounds.planned(), console)
-        if note := strategy.plan_note(rounds.records):
+        seconds = show_plan(rounds.planned(), console)
+        if note := strategy.plan_note(rounds.records, seconds):
             print_line(console, note)
         return []
     log_unreadable(requests)

@@ -15,13 +15,18 @@ from convscope.tables import Table, print_line, print_table
 from convscope.text import MISSING, count, counted
 
 
-def show_plan(runs: Sequence[PlannedRun], console: Console) -> None:
-    """Print the state of every run, and the time left in all."""
+def show_plan(runs: Sequence[PlannedRun], console: Console) -> dict[str, float]:
+    """Print the state of every run, and the time left in all.
+
+    Returns:
+        The seconds that each run takes, by identity.
+    """
     estimator = Estimator()
     estimator.measure(cheap_first(runs))
     print_table(plan_table(runs, estimator), console)
     for sentence in plan_sentences(runs, estimator):
         print_line(console, sentence)
+    return {run.request.id: estimator.seconds(run) for run in runs}
 
 
 def plan_table(runs: Sequence[PlannedRun], estimator: Estimator) -> Table:

@@ -6,7 +6,7 @@ Nothing else is remembered, so that a sweep that was interrupted continues by as
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -45,8 +45,13 @@ class Strategy(Protocol):
     def reason(self, records: Records) -> str:
         """Return a line on why the runs that have not ended are wanted; "" for none."""
 
-    def plan_note(self, records: Records) -> str:
-        """Return a line on `at_most`, to be printed below the plan; "" for none."""
+    def plan_note(self, records: Records, seconds: Mapping[str, float]) -> str:
+        """Return a line on `at_most`, to be printed below the plan; "" for none.
+
+        Args:
+            records: as for `wanted`.
+            seconds: estimated time of each run of the plan, by identity.
+        """
         return ""
 
     def conclusion(self, records: Records) -> list[str]:

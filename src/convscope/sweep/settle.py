@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from typing_extensions import override
 from convscope.config.schema import AUTO, OF_AUTO, TrainConfig, as_typed
 from convscope.errors import UserError
 from convscope.runs.identity import identity, without_seed
+from convscope.sweep.progress import clock
 from convscope.sweep.rounds import Records, Strategy
 from convscope.text import counted
 from convscope.training.request import RunRequest, resolved
@@ -113,12 +114,13 @@ class Settle(Strategy):
         return "; ".join(_look_lines(going))
 
     @override
-    def plan_note(self, records: Records) -> str:
+    def plan_note(self, records: Records, seconds: Mapping[str, float]) -> str:
         """Return which of the runs of `at_most` are certain."""
         next_runs = {request.id for request in self.wanted(records)} - records.keys()
+        time = sum(seconds.get(one, 0.0) for one in next_runs)
         return (
-            f"{counted(len(next_runs), 'run')} of these before the next decision; the others only"
-            " for variants that are not settled then"
+            f"{counted(len(next_runs), 'run')} of these before the next decision, about"
+            f" {clock(time)}; the others only for variants that are not settled then"
         )
 
     @override

@@ -248,7 +248,7 @@ class Tuned(Strategy):
         ]
 
     @override
-    def plan_note(self, records: Records) -> str:
+    def plan_note(self, records: Records, seconds: Mapping[str, float]) -> str:
         undecided = [one for one in self._subjects if not one.is_tuned(records)]
         if not undecided:
             return ""
