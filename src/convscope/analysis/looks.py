@@ -24,7 +24,7 @@ from convscope.config.schema import AUTO
 
 Array = NDArray[Any]
 
-_RESERVE = 0.2
+_RESERVE = 0.1
 """Share of the error that is kept for looks after the planned number of seeds."""
 _ENDED = ("finished", "failed", "skipped")
 
