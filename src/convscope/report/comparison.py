@@ -511,12 +511,12 @@ def _signed(key: str, value: float) -> str:
 
 
 def _step(row: DiffRow) -> str:
-    """Return the change from first to second: points of a share, else a factor."""
+    """Return the change from first to second: points of a share, else a factor above 0."""
     if row.part not in ("geometry", "result"):
         return ""
     match row.first, row.second:
         case float() as first, float() as second if _is_share(row.key):
             return f"{100 * (second - first):+.2f} points"
-        case int() | float() as first, int() | float() as second if first:
+        case int() | float() as first, int() | float() as second if first > 0 and second >= 0:
             return f"x{second / first:.3g}"
     return ""

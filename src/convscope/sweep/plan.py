@@ -115,7 +115,7 @@ def run_labels(runs: Sequence[PlannedRun]) -> dict[str, str]:
 def _settings(config: TrainConfig) -> dict[str, str]:
     """Return the config keys besides `conv` and `seed` that can change a result, as text."""
     return {
-        key: format_value(value)
+        key: "null" if value is None else format_value(value)
         for key, value in dotted(without_seed(asdict(config))).items()
         if not key.startswith(("conv.", "model.matched_from", *EXCLUDED))
     }

@@ -45,7 +45,8 @@ def summarize_effects(runs: DataFrame) -> Iterator[Finding]:
     confounded = [str(f) for f in factors.index[factors["df"] == 0]]
     if confounded:
         names = listed([_NAMES[f] for f in confounded])
-        sentence = f"Not estimable: {names}, as no two variants differ in one of them only."
+        what = "one of them" if len(confounded) > 1 else "it"
+        sentence = f"Not estimable: {names}, as no two variants differ in {what} only."
         yield Finding("not_estimable", tuple(confounded), sentence, metric="test_accuracy")
     yield from _means(found, significant)
 
