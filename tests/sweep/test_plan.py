@@ -111,7 +111,7 @@ def test_repeat_is_seeds_and_a_plan_needs_no_m(command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("repeat=0",), "repeat must be at least 1, got 0"),
+        (("repeat=0",), "repeat must be an integer from 1 to 10,000, or auto, got 0"),
         (("plan=maybe",), "plan must be true or false, got maybe"),
         (("-m", "seed=1,1"), "seed must name each value once, got 1 twice"),
         (
