@@ -184,3 +184,39 @@ def test_what_is_said_of_a_ranking(make_runs: Runs) -> None:
 def test_before_the_first_look(make_runs: Runs) -> None:
     runs = as_sequential(make_runs({(3, 1, 0): [0.99], (5, 1, 0): [0.98, 0.97]}), BEST)
     assert "repeat=5" in said(runs)
+
+
+def false_differences(make_runs: Runs, number: int, means: Iterable[float]) -> int:
+    """In how many planted studies a look calls variants different that are equal."""
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(number):
+        true = dict(zip(CONVS, means, strict=False))
+        drawn = {
+            conv: list(np.round(mean + 0.0006 * rng.standard_normal(10), 4))
+            for conv, mean in true.items()
+        }
+        runs = make_runs(drawn)
+        of = dict(zip(runs["group"].unique(), true.values(), strict=True))
+        wrong += any(
+            pair.verdict == "different" and of[pair.first] == of[pair.second]
+            for decision in decided(runs, RANKING)
+            for pair in decision.pairs.itertuples()
+        )
+    return wrong
+
+
+EQUAL, PARTLY = [0.99] * 5, [0.992, 0.99, 0.99, 0.99, 0.985]
+
+
+@pytest.mark.parametrize("means", [EQUAL, PARTLY])
+def test_false_differences_are_rare_at_any_look(make_runs: Runs, means: list[float]) -> None:
+    # Of 20 studies at 5 %, more than 4 are wrong with a probability of 0.3 %.
+    assert false_differences(make_runs, 20, means) <= 4
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("means", [EQUAL, PARTLY])
+def test_at_most_five_percent_are_wrong_at_any_look(make_runs: Runs, means: list[float]) -> None:
+    # Of 1,000 studies at 5 %, more than 71 are wrong with a probability of 0.1 %.
+    assert false_differences(make_runs, 1_000, means) <= 71
