@@ -166,6 +166,8 @@ def read(runs: DataFrame) -> NDArray[np.bool_] | None:
     """
     if "path" not in runs or runs.empty or (runs[_DATA].nunique(dropna=False) > 1).any():
         return None
+    if not runs["test_images"].iloc[0] > 0:
+        return None
     images, rows = int(runs["test_images"].iloc[0]), []
     for path, accuracy in runs[["path", ACCURACY]].itertuples(index=False):
         bits = _bits(Path(path), accuracy, images)

@@ -45,6 +45,9 @@ _FEWEST_DF, _FEWEST_DF_IN_ALL = 2, 16
 """Degrees of freedom, of each variance and of all, below which Bartlett's test finds too little."""
 _MODERATED_FROM_DF = 4
 """Degrees of freedom of each variance from which unequal ones are moderated."""
+_TOO_MANY_DF = 0.5
+"""Welch's degrees of freedom are too many with few seeds: with two variants of three seeds, 6 % of
+studies would find a false difference, and 5 % with half a degree less."""
 _KNOWN = 1e5
 """Degrees of freedom of a variance that is known."""
 
@@ -305,6 +308,8 @@ def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
         # Each group's own variance, with the degrees of freedom of each pair (Welch 1938).
         first, second = of_pairs(scaled)
         welch_df = (first + second) ** 2 / (first**2 / df[i] + second**2 / df[j])
+        if samples.image is not None:
+            welch_df = np.maximum(welch_df - _TOO_MANY_DF, np.minimum(df[i], df[j]))
         welch = test(first + second, welch_df)
         is_larger = welch[1] > tested[1]
         tested = np.where(is_larger, welch, tested)

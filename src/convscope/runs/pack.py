@@ -27,11 +27,12 @@ _MAX_ARCHIVE_BYTES = 2**26
 _MAX_BYTES = 2**28
 """Largest size of all files that are read; a study of 10,000 runs has a third of it."""
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError),
     # An encrypted member, an unknown version, invalid lengths and names.
     *(NotImplementedError, RuntimeError, ValueError),
 )
+"""What reading a damaged archive raises."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 """Date of all members: equal records give equal bytes."""
 
@@ -77,7 +78,7 @@ def _read_to_pack(run: RunDirectory, name: str) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(read_regular(run.predictions, _MAX_BYTES))) as arrays:
             return arrays.read(name)
-    except (KeyError, *_DAMAGED) as error:
+    except (KeyError, *DAMAGED) as error:
         raise FileNotFoundError(f"{run.predictions} has no {name}") from error
 
 
@@ -150,7 +151,7 @@ def _contents(archive: Path) -> Mapping[str, bytes]:
     try:
         found = os.stat(archive)
         return _read(archive, found.st_ino, found.st_mtime_ns, found.st_size)
-    except _DAMAGED as error:
+    except (OSError, *DAMAGED) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise UserError(
             on_one_line(f"{archive} cannot be read as a packed study: {reason}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convscope.errors import UserError
 from convscope.files import replace_file
-from convscope.runs.pack import CORRECT, is_packed, read_run_file
+from convscope.runs.pack import CORRECT, DAMAGED, is_packed, read_run_file
 
 MAX_BYTES = 2**28
 _ROUNDING = 1e-6
@@ -107,7 +107,7 @@ def read_answers(run: Path, accuracy: float) -> NDArray[np.bool_] | None:
                     right = arrays["probability"] >= arrays["confidence"] * (1 - _ROUNDING)
                     if np.count_nonzero(right) != round(accuracy * len(right)):
                         return None
-    except (OSError, UserError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, UserError, KeyError, *DAMAGED):
         return None
     is_known = right.dtype == bool and right.ndim == 1 and len(right) > 0
     # Answers that `--diagnose` added may come from another device, and differ on a few images.
