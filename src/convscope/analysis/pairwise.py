@@ -34,8 +34,8 @@ from scipy.special import chdtri, stdtrit
 from convscope.analysis.answers import ACCURACY, image_statistics
 from convscope.analysis.groups import hidden_std
 from convscope.analysis.looks import Sample, samples_of
+from convscope.analysis.pooling import bartlett, moderated, pooled
 from convscope.analysis.studentized import critical_value, df_of, survival, survival_of_sum
-from convscope.analysis.variances import bartlett, moderated, pooled
 
 LEVEL = 0.05
 DOUBT = 0.25

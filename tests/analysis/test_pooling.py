@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convscope.analysis.variances import bartlett, moderated, pooled
+from convscope.analysis.pooling import bartlett, moderated, pooled
 
 
 def test_bartlett_is_scipys() -> None:
