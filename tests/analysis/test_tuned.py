@@ -13,12 +13,13 @@ from convscope.analysis.choice import variant_families
 from convscope.analysis.findings import caveats, describe_methods, headlines, sentences, summarize
 from convscope.analysis.frame import by_setting, row, tabulate
 from convscope.analysis.groups import grouped
+from convscope.analysis.lookup import find_sides
 from convscope.analysis.select import select_runs
 from convscope.report.comparison import tuning
 from convscope.runs.record import RunRecord
 from convscope.runs.tuning import Trial, Tuning, note
 
-from ..studies import both, make_record, results
+from ..studies import both, make_record, results, write_run
 
 GRID = (0.005, 0.01, 0.02, 0.04, 0.08)
 OWN = 0.02
@@ -278,3 +279,27 @@ def test_the_highest_validation_accuracy_chooses(accuracies, chosen: float | Non
 def test_a_value_at_the_edge() -> None:
     assert tried({0.01: 0.9, 0.02: 0.8}).is_at_edge
     assert not tried({0.01: 0.8, 0.02: 0.9, 0.04: 0.8}).is_at_edge
+
+
+def test_a_trial_of_a_key_that_there_is_not_tunes_nothing() -> None:
+    damaged = [
+        dataclasses.replace(one, environment=one.environment | note("optim.speed", GRID, OWN))
+        for one in FLIPPED
+        if "tuning" in one.environment
+    ]
+    untuned = [one for one in FLIPPED if "tuning" not in one.environment]
+    runs = table([*damaged, *untuned])
+    assert len(runs) == len(untuned)
+    summarize(runs)
+    caveats(runs)
+    assert tuning(runs) == []
+
+
+def test_a_trial_is_compared_with_another_run_by_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, other = FLIPPED[0], FLIPPED[-1]
+    for record in (one, other):
+        write_run(STUDY, record)
+    _, first, second = find_sides([f"study/{one.name}", f"study/{other.name}"])
+    assert list(first["seed"]) == [10_000]
+    assert len(second) == 1

@@ -15,6 +15,7 @@ from convscope.geometry.label import LABEL
 from convscope.runs.pack import is_packed
 from convscope.runs.record import current_record
 from convscope.runs.study import find_run, has_record
+from convscope.runs.tuning import as_result
 
 OUTPUTS = Path("outputs")
 
@@ -73,7 +74,8 @@ def _is_run(name: str) -> bool:
 
 
 def _run(name: str) -> DataFrame:
-    return tabulate([row(current_record(find_run(name, OUTPUTS).path))])[0]
+    # Also a trial of tuning, which tables of results lack.
+    return tabulate([row(as_result(current_record(find_run(name, OUTPUTS).path)))])[0]
 
 
 def _folder(study: str) -> Path:

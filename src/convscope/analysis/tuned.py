@@ -34,8 +34,9 @@ def with_tunings(rows: Iterable[Row]) -> list[Row]:
     if not trials:
         return rows
     tunings = _tunings(trials)
-    keys = dict.fromkeys(key for key, _ in tunings)
     results = [one for one in rows if not is_trial(one["record"])]
+    # A damaged record may name a key that there is not.
+    keys = [key for key in dict.fromkeys(key for key, _ in tunings) if any(key in r for r in rows)]
     for number, one in enumerate(results):
         config = one["record"].config
         found = (tunings.get((key, subject(config, key))) for key in keys)

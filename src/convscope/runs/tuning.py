@@ -8,7 +8,7 @@ follows from their records, so it is stored nowhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ def note(key: str, values: Sequence[Value], own: Value) -> dict[str, Any]:
 def is_trial(record: RunRecord) -> bool:
     """Return whether a run was trained to choose a value, and is no result."""
     return "tuning" in record.environment
+
+
+def as_result(record: RunRecord) -> RunRecord:
+    """Return a record without what says that its run was a trial."""
+    others = {name: value for name, value in record.environment.items() if name != "tuning"}
+    return replace(record, environment=others)
 
 
 @dataclass(frozen=True)
