@@ -15,6 +15,7 @@ from convscope.analysis.frame import by_setting, row, tabulate
 from convscope.analysis.groups import grouped
 from convscope.analysis.lookup import find_sides
 from convscope.analysis.select import select_runs
+from convscope.errors import UserError
 from convscope.report.comparison import tuning
 from convscope.runs.record import RunRecord
 from convscope.runs.tuning import Trial, Tuning, note
@@ -249,6 +250,15 @@ def test_a_filter_leaves_the_settings_what_they_are() -> None:
     runs = select_runs(table(FLIPPED), "kernel_size == 5", None, single=False)
     assert set(runs["setting"]) == {""}
     summarize(runs)
+
+
+def test_rows_are_selected_by_family_and_not_by_the_trials() -> None:
+    runs = table(FLIPPED)
+    tuned = select_runs(runs, "family == 'tuned lr'", None, single=False)
+    assert set(tuned["variant"]) == {"k7-s1-p3"}
+    for expression, by in (("tuning == 'a'", None), (None, "tuning")):
+        with pytest.raises(UserError, match="tuning is no column"):
+            select_runs(runs, expression, by, single=False)
 
 
 def tried(accuracies: Mapping[float, float | None], own: float = OWN) -> Tuning:

@@ -30,6 +30,8 @@ BEST_FIRST = "-best_val_accuracy"
 """The default order: the highest validation accuracy first."""
 
 _LONGEST = 2_000
+_OBJECTS = ("record", "tuning")
+"""Columns of objects, which cannot be compared with what a user types."""
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
@@ -153,12 +155,12 @@ def column(table: DataFrame, name: str) -> list[Any]:
 
 
 def _matches(table: DataFrame, name: str) -> list[str]:
-    known = [str(one) for one in table.columns if one != "record"]
+    known = [str(one) for one in table.columns if one not in _OBJECTS]
     return [name] if name in known else [one for one in known if one.endswith(f".{name}")]
 
 
 def _nearest(table: DataFrame, name: str) -> str:
-    known = [str(one) for one in reversed(table.columns) if one != "record"]
+    known = [str(one) for one in reversed(table.columns) if one not in _OBJECTS]
     by_last_part = {one.rpartition(".")[2].lower(): one for one in known}
     last = name.rpartition(".")[2].lower()
     close = difflib.get_close_matches(last, by_last_part, n=1)
