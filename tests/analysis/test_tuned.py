@@ -89,9 +89,9 @@ def test_a_variant_whose_best_rate_is_four_times_the_others_flips_from_last_to_f
         " k7-s1-p3 is better than k3-s1-p1 by 1.70 points with each variant at its chosen lr, and"
         " worse by 4.30 points with one lr for all (0.02); k7-s1-p3 is better than k5-s1-p2 by 1.50"
         " points with each variant at its chosen lr, and worse by 4.50 points with one lr for all"
-        " (0.02). Significant differences in test accuracy (family-wise 5 % in each comparison) of"
-        " their 3 pairs: 0 in the same direction in both, 2 in opposite directions and 1 in"
-        " neither. Variants that do not differ significantly may change places by chance."
+        " (0.02). Of their 3 pairs, 0 are significantly different in test accuracy in the same"
+        " direction in both, 2 in opposite directions and 1 in neither (family-wise 5 % in each"
+        " comparison). Variants that do not differ significantly may change places by chance."
     )
     reversed_pairs = {
         one.subjects: one.estimate for one in summarize(runs) if one.kind == "tuning_reverses"
@@ -181,9 +181,9 @@ def test_a_ranking_that_holds_is_said_to_hold() -> None:
         "Tuning of optim.lr: The best stays the best: k7-s1-p3 has the highest mean validation"
         " accuracy with one lr for all (0.02) and with each variant at its chosen lr. The order of"
         " the 3 variants by mean validation accuracy is the same in both. No pair of variants"
-        " differs significantly in test accuracy in opposite directions. Significant differences in"
-        " test accuracy (family-wise 5 % in each comparison) of their 3 pairs: 3 in the same"
-        " direction in both."
+        " differs significantly in test accuracy in opposite directions. Of their 3 pairs, 3 are"
+        " significantly different in test accuracy in the same direction in both (family-wise 5 %"
+        " in each comparison)."
     )
 
 

@@ -205,7 +205,7 @@ def test_a_plan_trains_nothing_and_shows_what_is_trained_at_most(command) -> Non
             " chosen, and the sweep goes on",
         ),
         (
-            ("tune=optim.lr", "match=macs"),
+            ("tune=optim.lr", "match=macs", "conv=k5-s2-p2"),
             "match must be null with tune=optim.lr, which compares at equal channels",
         ),
         (

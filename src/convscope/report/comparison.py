@@ -228,7 +228,9 @@ def legend(table: Table, runs: DataFrame, names: Mapping[str, str] = _NAMES) -> 
         (CLOSE in shown, f"{names[CLOSE]} test accuracy not significantly different from {its}"),
         (BETTER in shown, f"{names[BETTER]} test accuracy significantly higher than {its}"),
         (
-            bool(shown) and "matched_setting" in runs and runs["matched_setting"].notna().any(),
+            bool(shown)
+            and "also_in" in runs
+            and bool(runs["also_in"].str.contains("match macs").any()),
             "a variant that needed no scaling is compared at equal MACs too, and marked among"
             " match null",
         ),
