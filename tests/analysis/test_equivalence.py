@@ -207,3 +207,41 @@ def test_equivalence_and_power_in_sentences_and_values(make_runs: Runs) -> None:
         "Equivalent to k3-s1-p1 within 0.5 points (two one-sided tests, 5 %): k5-s1-p2 and"
         " k7-s1-p3."
     )
+
+
+@pytest.mark.parametrize(
+    ("image_errors", "end"),
+    [
+        # Three variants: q(0.95; 3, infinite) = 3.314, so 3.314 / sqrt(2) + 0.842 errors.
+        (
+            [0.001, 0.001],
+            "; for a difference of 0.1 points no number of seeds would do, since 10,000 test images"
+            " cannot show less than 0.32 points.",
+        ),
+        (
+            [0.0, 0.001],
+            " seeds of each variant, but against k7-s1-p3 no number of seeds would do, since 10,000"
+            " test images cannot show less than 0.32 points.",
+        ),
+    ],
+)
+def test_where_the_images_are_too_few_no_number_of_seeds_is_said_to_do(
+    make_runs: Runs, monkeypatch: pytest.MonkeyPatch, image_errors: list[float], end: str
+) -> None:
+    def with_images(pairs: DataFrame, runs: DataFrame, margin: float) -> DataFrame:
+        error = np.hypot(pairs["error"], image_errors)
+        return judge(pairs.assign(error=error, image_error=image_errors), runs, margin)
+
+    monkeypatch.setattr("convscope.analysis.findings.equivalence.judge", with_images)
+    runs = make_runs(
+        {
+            (3, 1, 1): [0.989, 0.990, 0.991],
+            (5, 1, 2): [0.9887, 0.9897, 0.9907],
+            (7, 1, 3): [0.9884, 0.9894, 0.9904],
+        }
+    )
+    (power,) = (
+        one.sentence for one in summarize(runs) if one.sentence and one.kind == "detectable"
+    )
+    assert power.startswith("At the spread seen here, this study had an 80 % chance to show a true")
+    assert power.endswith(end)
