@@ -74,7 +74,7 @@ def test_more_images_are_needed_where_the_images_are_the_limit() -> None:
     runs = studies(0.98 + 0.0009 * np.random.default_rng(0).standard_normal((1, 2, 4)), MANY)
     plain = differences(runs)
     seeds = judge(plain, runs)["seeds"].iloc[0]
-    with_images = plain.assign(error=np.hypot(plain["error"], 0.0003), image_error=0.0003)
+    with_images = plain.assign(wide_error=np.hypot(plain["error"], 0.0003), image_error=0.0003)
     assert seeds < judge(with_images, runs)["seeds"].iloc[0] < math.inf
     (pair,) = judge(with_images, runs, margin=0.0008).itertuples()
     assert pair.seeds == math.inf
@@ -125,7 +125,7 @@ def test_the_detectable_difference_is_found_in_80_percent_of_studies(seeds: int)
     noise = 0.001 * rng.standard_normal((400, 6, seeds))
     plain = differences(studies(0.98 + noise[:1], MANY))
     # The true standard error of a difference, with the degrees of freedom of the pooled variance.
-    known = plain.assign(error=0.001 * math.sqrt(2 / seeds), df=6.0 * (seeds - 1))
+    known = plain.assign(wide_error=0.001 * math.sqrt(2 / seeds), wide_df=6.0 * (seeds - 1))
     detectable = judge(known, studies(noise[:1], MANY))["detectable"].iloc[0]
     noise[:, 0] += detectable
     runs = studies(0.98 + noise, MANY)
@@ -230,7 +230,7 @@ def test_where_the_images_are_too_few_no_number_of_seeds_is_said_to_do(
 ) -> None:
     def with_images(pairs: DataFrame, runs: DataFrame, margin: float) -> DataFrame:
         error = np.hypot(pairs["error"], image_errors)
-        return judge(pairs.assign(error=error, image_error=image_errors), runs, margin)
+        return judge(pairs.assign(wide_error=error, image_error=image_errors), runs, margin)
 
     monkeypatch.setattr("convscope.analysis.findings.equivalence.judge", with_images)
     runs = make_runs(

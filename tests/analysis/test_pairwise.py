@@ -163,7 +163,7 @@ def test_nothing_to_compare_is_an_empty_table(make_runs: Runs, accuracies: dict)
     assert len(found) == 0
     assert list(found) == [
         *("first", "second", "difference", "low", "high", "p_value", "differs", "method"),
-        *("error", "df", "image_error", "share", "groups", "n"),
+        *("error", "df", "image_error", "share", "groups", "n", "wide_error", "wide_df"),
     ]
 
 

@@ -67,7 +67,8 @@ def judge(
     """
     groups = pairs["groups"].to_numpy(int)
     error, df, image_error, share, n = (
-        pairs[name].to_numpy(float) for name in ("error", "df", "image_error", "share", "n")
+        pairs[name].to_numpy(float)
+        for name in ("wide_error", "wide_df", "image_error", "share", "n")
     )
     df = np.minimum(df, _DF_MAX)
     p_equivalent = equivalence(pairs, margin)
@@ -106,7 +107,7 @@ def equivalence(pairs: DataFrame, margin: float) -> Array:
     """
     groups = pairs["groups"].to_numpy(int)
     difference, error, df, share = (
-        pairs[name].to_numpy(float) for name in ("difference", "error", "df", "share")
+        pairs[name].to_numpy(float) for name in ("difference", "wide_error", "wide_df", "share")
     )
     distance, df = (margin - np.abs(difference)) / error, np.minimum(df, _DF_MAX)
     p_value = np.full(len(pairs), math.nan)

@@ -56,7 +56,7 @@ BY_IMAGE = " by image"
 """Ends the name of a method that uses the answers to each image."""
 _COLUMNS = [
     *("first", "second", "difference", "low", "high", "p_value", "differs", "method"),
-    *("error", "df", "image_error", "share", "groups", "n"),
+    *("error", "df", "image_error", "share", "groups", "n", "wide_error", "wide_df"),
 ]
 
 Array = NDArray[Any]
@@ -112,7 +112,9 @@ def differences(
         `share`, what the pair's look may use of `level` in a sequential study, else 1. There a pair
         is compared on the seeds of the last look that both groups have reached, its interval has
         the look's level, and its p-value is divided by `share`; `groups`, the number of groups
-        whose pairs share the level, and `n`, the number of seeds of the pair (harmonic mean).
+        whose pairs share the level; `n`, the number of seeds of the pair (harmonic mean); and
+        `wide_error` and `wide_df`, those of the method with the wider interval: where both methods
+        were applied, both must find a difference.
     """
     wanted = None if only is None else list(only)
     return _joined(
@@ -303,7 +305,7 @@ def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
         name, common = MODERATED, moderated(scaled, df)
     first, second = of_pairs(common[0])
     tested = test(first + second, np.minimum(common[1][i], common[1][j]))
-    method = np.full(len(i), name + suffix, object)
+    method, wide = np.full(len(i), name + suffix, object), tested[2:]
     if not is_certain:
         # Each group's own variance, with the degrees of freedom of each pair (Welch 1938).
         first, second = of_pairs(scaled)
@@ -311,6 +313,7 @@ def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
         if samples.image is not None:
             welch_df = np.maximum(welch_df - _TOO_MANY_DF, np.minimum(df[i], df[j]))
         welch = test(first + second, welch_df)
+        wide = np.where(welch[0] > tested[0], welch, tested)[2:]
         is_larger = welch[1] > tested[1]
         tested = np.where(is_larger, welch, tested)
         method[is_larger] = GAMES_HOWELL + suffix
@@ -318,6 +321,6 @@ def _compare(samples: _Samples, i: Array, j: Array, level: float) -> DataFrame:
     values = (
         *(samples.ids[i], samples.ids[j], difference, difference - half, difference + half),
         *(p_value, p_value < level, method, error, of_error, np.sqrt(image), np.ones(len(i))),
-        *(np.full(len(i), groups), 2 / (1 / n[i] + 1 / n[j])),
+        *(np.full(len(i), groups), 2 / (1 / n[i] + 1 / n[j]), *wide),
     )
     return DataFrame(dict(zip(_COLUMNS, values, strict=True)))
