@@ -217,7 +217,10 @@ def resample(study: str, number: int) -> None:
     )
     print(f"{len(means)} variants of {n.min()} to {n.max()} seeds")
     print(means.assign(std=stds["test_accuracy"]).sort_values("test_accuracy"))
-    print("| compared | settle | runs, median (range) | same set | same winner | variants in the set |")
+    print(
+        "| compared | settle | runs, median (range) | same set | same winner |"
+        " variants in the set |"
+    )
     print("| --- | --- | --: | --: | --: | --: |")
     for images in (0, IMAGES):
         for settle in ("best", "ranking"):

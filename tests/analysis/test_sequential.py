@@ -165,7 +165,7 @@ def test_what_is_said_of_what_is_not_settled(make_runs: Runs) -> None:
     runs = used(make_runs(planted([0.99, 0.9896, 0.98, 0.97])), BEST)
     text = said(runs)
     assert "k3-s1-p0 and k5-s1-p0 may each be the best: none is significantly worse" in text
-    assert "k3-s1-p0 and k5-s1-p0." in text
+    assert "k3-s1-p0 against k5-s1-p0." in text
     assert "Numbers of seeds differ by design, from 2 to " in text
     methods = " ".join(sentences(describe_methods(runs)))
     assert "2, 3, 5, 7 and 10 of them" in methods

@@ -98,11 +98,11 @@ def _outcome(runs: DataFrame, found: Sequence[Decision]) -> Iterator[Finding]:
     for verdict, text in texts.items():
         pairs = [pair for pair, one in asked.items() if one == verdict]
         if pairs:
-            names = [" and ".join(sorted(groups.loc[[*pair], "name"])) for pair in pairs]
+            names = [" against ".join(sorted(groups.loc[[*pair], "name"])) for pair in pairs]
             subjects = tuple(dict.fromkeys(groups.loc[one, "label"] for p in pairs for one in p))
             cites = {EQUIVALENT: EQUIVALENCE, OPEN: ()}.get(verdict, PREDICTION)
             kind = f"pairs_{verdict.replace(' ', '_')}"
-            yield Finding(kind, subjects, f"{text}: {listed(names, '; ')}.", cites=cites)
+            yield Finding(kind, subjects, f"{text}: {listed(names)}.", cites=cites)
 
 
 def is_sequential(runs: DataFrame) -> Series:
@@ -122,8 +122,8 @@ def sequential_caveat(finished: DataFrame) -> Iterator[Finding]:
     if seeds.nunique() > 1:
         sentence = (
             f"Numbers of seeds differ by design, from {seeds.min()} to {seeds.max()}: repeat=auto"
-            " adds none to a variant that is settled. Where it stopped one for being worse, its"
-            " mean is too low on average: a variant is stopped when its results are low. The"
+            " adds none where they would decide nothing. Where it stopped a variant for being"
+            " worse, its mean is too low on average: a variant is stopped when its results are low. The"
             " intervals of single means in the table and the F tests of the factors do not allow"
             " for the looks."
         )
