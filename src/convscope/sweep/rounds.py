@@ -201,7 +201,8 @@ class Rounds:
                 # It was trained by a command that did not know what it would serve.
                 is_kept = write and record.status == "finished"
                 record = _add_notes(self.runs[key]) if is_kept else _noted(record, request)
-            self.records[key] = record
+            # A record that was not read from disk has no path, by which its answers are found.
+            self.records[key] = replace(record, path=request.directory.path)
 
     def planned(self) -> list[PlannedRun]:
         """Return all runs that may be wanted in the end, with their progress on disk."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -161,10 +160,7 @@ class Settle(Strategy):
         from convscope.analysis.sequential import Rule, as_sequential, decisions
 
         config = self._config
-        # Of a run that was just trained the record has no path, and its answers would be missed.
-        paths = {request.id: request.directory.path for request in self._requests}
-        rows = [row(replace(one, path=paths[one.id])) for one in records.values()]
-        runs, _ = tabulate(rows)
+        runs, _ = tabulate([row(record) for record in records.values()])
         found: Found = {}
         for setting, members in runs.groupby("setting", sort=False):
             planned = min(planned_seeds(members) or config.max_repeat, config.max_repeat)

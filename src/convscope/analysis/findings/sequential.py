@@ -123,8 +123,8 @@ def sequential_caveat(finished: DataFrame) -> Iterator[Finding]:
         sentence = (
             f"Numbers of seeds differ by design, from {seeds.min()} to {seeds.max()}: repeat=auto"
             " adds none where they would decide nothing. Where it stopped a variant for being"
-            " worse, its mean is too low on average: a variant is stopped when its results are low. The"
-            " intervals of single means in the table and the F tests of the factors do not allow"
-            " for the looks."
+            " worse, its mean is too low on average: a variant is stopped when its results are"
+            " low. The intervals of single means in the table and the F tests of the factors do not"
+            " allow for the looks."
         )
         yield Finding("sequential_seeds", (), sentence)
