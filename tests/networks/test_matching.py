@@ -71,7 +71,7 @@ def test_the_reference_grid_agrees_within_5_percent(
     assert matched >= 8
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(
     st.lists(st.integers(1, 70), min_size=1, max_size=4),
     st.sampled_from([1, 3, 5, 7]),
@@ -94,7 +94,7 @@ def test_no_rounded_factor_comes_nearer(
     assert wanted is not None
     nearest = min(
         error([max(1, round(width * factor / 1_000)) for width in base])
-        for factor in (*range(100, 2_000, 7), *range(2_000, MOST_TIMES * 1_000, 97))
+        for factor in (*range(100, 2_000, 17), *range(2_000, MOST_TIMES * 1_000, 197))
     )
     try:
         channels = matched_channels(model, 10, image, convs)
