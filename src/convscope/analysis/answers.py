@@ -177,6 +177,22 @@ def read(runs: DataFrame) -> NDArray[np.bool_] | None:
     return np.unpackbits(np.array(rows), axis=1, count=images).astype(bool)
 
 
+def settings_by_pairing(finished: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Return the runs of the settings that are compared by image, and those of the others.
+
+    Only runs of variants with two runs or more, of settings with two such variants.
+
+    Args:
+        finished: finished rows of the table from `frame`.
+    """
+    repeated = finished[finished.groupby("group")["group"].transform("size") > 1]
+    tested = repeated[repeated.groupby("setting")["group"].transform("nunique") > 1]
+    settings = tested.groupby("setting", sort=False)
+    paired = [name for name, runs in settings if read(runs) is not None]
+    is_paired = tested["setting"].isin(paired)
+    return tested[is_paired], tested[~is_paired]
+
+
 def without_answers(runs: DataFrame) -> DataFrame:
     """Return the rows of the finished runs whose answers are not known."""
     columns = (runs[name] for name in ("path", ACCURACY, "test_images"))

@@ -56,7 +56,7 @@ def judge(
           nearer margin. With two variants, the larger p-value of two t-tests.
         - `verdict`: `different` if significantly so; else `equivalent` if `p_equivalent` is below
           5 %, or `undecided`. At most 5 % of studies call any pair equivalent whose true difference
-          is the margin or more.
+          is the margin or more; up to 8 % with 3 seeds of very unequal spreads.
         - `detectable`: smallest true difference that is found significant with a probability of
           80 %, at this number of seeds and this standard error.
         - `seeds`: number of seeds of each variant with which that difference is at most `margin`;

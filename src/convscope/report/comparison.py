@@ -405,7 +405,7 @@ def _of_answers(comparison: Comparison) -> Iterator[Finding]:
         f" only the second on {count(found.second)}. Difference"
         f" {100 * found.difference:+.2f} points, standard error {100 * found.error:.2f},"
         f" {_p_is(found.p_value)} (McNemar's exact test): {tested}. This compares these two trained"
-        " networks; it says nothing about their variants, of which other seeds give others."
+        " networks; it says nothing about their variants, whose other seeds give other networks."
     )
     yield Finding(
         *("mcnemar", runs, sentence),

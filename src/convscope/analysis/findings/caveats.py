@@ -9,6 +9,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 from scipy.special import bdtrc
 
+from convscope.analysis.answers import settings_by_pairing, without_answers
 from convscope.analysis.citations import HALVING
 from convscope.analysis.findings.finding import Finding
 from convscope.analysis.findings.sequential import is_sequential, sequential_caveat
@@ -42,6 +43,7 @@ def caveats(runs: DataFrame) -> list[Finding]:
         *sequential_caveat(finished[by_design]),
         *_seeds(finished[~by_design]),
         *_data(finished),
+        *_not_paired(finished),
         *_one_recipe(finished),
         *tuning_caveats(finished),
         *(speed_caveats(finished) or _unsteady(finished)),
@@ -208,6 +210,26 @@ def _data(finished: DataFrame) -> Iterator[Finding]:
     if unknown:
         sentence = f"The number of optimizer steps of {counted(unknown, 'run')} is not recorded."
         yield _caveat("unknown_steps", sentence, finished[finished["train_steps"].isna()])
+
+
+def _not_paired(finished: DataFrame) -> Iterator[Finding]:
+    """Report settings whose test accuracies cannot be compared by image."""
+    paired, others = settings_by_pairing(finished)
+    if others.empty:
+        return
+    lacking = without_answers(others)
+    studies = " ".join(others["study"].unique())
+    why = (
+        f"{len(lacking)} of {counted(len(others), 'run')} have no known answers to single test"
+        f" images (compare.py {studies} --diagnose adds them where checkpoints are kept)"
+        if len(lacking)
+        else "runs answered different test images"
+    )
+    sentence = (
+        f"Test accuracies{' of the other settings' if len(paired) else ''} are compared on these"
+        f" test images only, not paired by image: {why}."
+    )
+    yield _caveat("not_paired", sentence, lacking if len(lacking) else others)
 
 
 def _one_recipe(finished: DataFrame) -> Iterator[Finding]:

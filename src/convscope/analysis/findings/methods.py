@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 from pandas import DataFrame
 
-from convscope.analysis.answers import read, without_answers
+from convscope.analysis.answers import settings_by_pairing
 from convscope.analysis.citations import (
     DIAGNOSTICS,
     EQUIVALENCE,
@@ -41,7 +41,8 @@ _STATISTICS = {
     " and only if hardware and threads are the same.",
     "equivalence": "Variants that are not significantly different are equivalent within a margin if"
     " two one-sided tests reject a difference of the margin or more, adjusted for all pairs of the"
-    " setting: at most 5 % of studies call any pair equivalent whose true difference is that large."
+    " setting: at most 5 % of studies call any pair equivalent whose true difference is that large"
+    " (up to 8 % with 3 seeds of very unequal spreads)."
     " What a study could have shown is the true difference that its test finds with a"
     " probability of 80 % at the standard error that was estimated.",
     "variance": "Shares of variance are sums of squares of type II: what a factor adds to the"
@@ -81,11 +82,13 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
         ("versions", f"Made with {listed(list(made_with))}."),
         ("command", f"Command{several}: {commands[0]}"),
     ]
+    paired, others = settings_by_pairing(finished)
+    is_tested = len(paired) + len(others) > 0
     cites = {
-        "tests": (*TESTS[GAMES_HOWELL], *SIMULTANEOUS) if _is_tested(finished) else (),
+        "tests": (*TESTS[GAMES_HOWELL], *SIMULTANEOUS) if is_tested else (),
         "sequential": SPENDING + PREDICTION,
-        "equivalence": EQUIVALENCE if _is_tested(finished) else (),
-        "pairing": TESTS[MODERATED + BY_IMAGE] if read(_tested(finished)) is not None else (),
+        "equivalence": EQUIVALENCE if is_tested else (),
+        "pairing": TESTS[MODERATED + BY_IMAGE] if len(paired) else (),
         "diagnostics": tuple(
             key
             for metric, sources in DIAGNOSTICS.items()
@@ -97,54 +100,24 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
     return [how, *describe_tuning(finished), *others]
 
 
-def _is_tested(finished: DataFrame) -> bool:
-    """Return whether two variants of one setting have two runs or more."""
-    return not _tested(finished).empty
-
-
-def _tested(finished: DataFrame) -> DataFrame:
-    """Return the runs of settings in which two variants have two runs or more, of such variants."""
-    repeated = finished[finished.groupby("group")["group"].transform("size") > 1]
-    return repeated[repeated.groupby("setting")["group"].transform("nunique") > 1]
-
-
 def _pairing(finished: DataFrame) -> Iterator[str]:
-    """Yield whether test accuracies are compared image by image, and what that needs."""
-    tested = _tested(finished)
-    if tested.empty:
+    """Yield how test accuracies are paired by image, if they are."""
+    paired, others = settings_by_pairing(finished)
+    if paired.empty:
         return
-    settings = dict(list(tested.groupby("setting", sort=False)))
-    paired = [name for name, runs in settings.items() if read(runs) is not None]
-    if paired:
-        where = (
-            "" if len(paired) == len(settings) else f" in {len(paired)} of {len(settings)} settings"
-        )
-        yield (
-            f"Differences in test accuracy are paired by image{where}: all runs answered the same"
-            " test images, and errors and p-values allow for other seeds and for other test images"
-            " of their kind. The images' part of a variance is that of the difference of two"
-            " variants' shares of right runs per image, without what few seeds add to it. The"
-            " seeds' part is measured in units of the noise that a variant's changing answers to"
-            " single images cause, and pooled in these units. If it seems to differ between"
-            " variants even so, it is moderated (empirical Bayes; with 5 seeds or more), and"
-            " Games-Howell must agree; the latter also with 2 seeds, or fewer than 16 degrees of"
-            " freedom in all."
-        )
-    if len(paired) < len(settings):
-        others = tested[~tested["setting"].isin(paired)]
-        lacking = without_answers(others)
-        studies = " ".join(others["study"].unique())
-        why = (
-            f"{len(lacking)} of {counted(len(others), 'run')} have no known answers to single test"
-            f" images (compare.py {studies} --diagnose adds them where checkpoints are kept)"
-            if len(lacking)
-            else "runs answered different test images"
-        )
-        yield (
-            "Test accuracies"
-            f"{' of the other settings' if paired else ''} are compared on these test images only,"
-            f" not paired by image: {why}."
-        )
+    number, of_others = (part["setting"].nunique() for part in (paired, others))
+    where = f" in {number} of {number + of_others} settings" if of_others else ""
+    yield (
+        f"Differences in test accuracy are paired by image{where}: all runs answered the same"
+        " test images, and errors and p-values allow for other seeds and for other test images"
+        " of their kind. The images' part of a variance is that of the difference of two"
+        " variants' shares of right runs per image, without what few seeds add to it. The"
+        " seeds' part is measured in units of the noise that a variant's changing answers to"
+        " single images cause, and pooled in these units. If it seems to differ between"
+        " variants even so, it is moderated (empirical Bayes; with 5 seeds or more), and"
+        " Games-Howell must agree; the latter also with 2 seeds, or fewer than 16 degrees of"
+        " freedom in all."
+    )
 
 
 def _runs(finished: DataFrame) -> str:
