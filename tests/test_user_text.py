@@ -85,7 +85,7 @@ def in_csv_heading(text: str) -> str:
 
 
 def in_json(text: str) -> str:
-    ((key, value),) = json.loads(export.as_json([{text: text}]))[0].items()
+    ((key, value),) = json.loads(export.as_json([{text: text}]))["rows"][0].items()
     assert key == value
     return str(value)
 

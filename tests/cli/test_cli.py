@@ -189,7 +189,7 @@ REFUSED = [
         "-m seed=range(0,101) repeat=100",
         "a sweep has at most 10,000 runs, got 10,100 (101 combinations with repeat=100)",
     ),
-    ("repeat=1000000000", "repeat must be at most 10000, got 1000000000"),
+    ("repeat=1000000000", "repeat must be an integer from 1 to 10,000, or auto, got 1000000000"),
     (
         "seed=4294967295 repeat=2",
         "seed must be at most 4294967294 where repeat is 2, got 4294967295",

@@ -616,14 +616,14 @@ def test_it_starts_without_torch(study: Path, arguments: list[str]) -> None:
 def test_a_thousand_runs(
     compare: Compare, make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within 4 s; by this process's own time, as others may be busy."""
+    """Within 5 s; by this process's own time, as others may be busy."""
     monkeypatch.chdir(tmp_path)
     for lr in (0.01, 0.02, 0.05, 0.1):
         grid = ([3, 5, 7, 9, 11], [1, 2, 3], [0, "half", "full"], range(6))
         make_study(Path("outputs/many"), *grid, config={"optim": {"lr": lr}})
     begun = time.process_time()
     out = done(compare())
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 5
     assert out.startswith("many: 1,080 runs of 45 variants")
 
 

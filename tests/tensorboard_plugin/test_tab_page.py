@@ -513,7 +513,8 @@ def test_diagnostics_are_shown_where_runs_have_them(
     # A click on a mark of several variants opens them all.
     tab.figure("effects")
     tab.find("figure[data-name=effects] .plot").evaluate(
-        "plot => plot.emit('plotly_click', {points: [{customdata: plot.data[0].customdata[0]}]})"
+        "plot => plot.emit('plotly_click', {points: ["
+        "{customdata: plot.data.find(one => one.error_x).customdata[0]}]})"
     )
     assert tab.find("tr.run th").all_inner_texts() == ["seed 0", "seed 1"] * 2
 

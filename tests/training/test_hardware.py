@@ -149,10 +149,10 @@ def test_a_rank_gives_a_gpu_its_memory_back_after_each_part(
         def send(self, message: Message) -> None:
             events.append(message)
 
-    def train_worker(part: WorkerSpec, command: Command) -> dict[str, float]:
+    def train_worker(part: WorkerSpec, command: Command) -> Finished:
         if not parts:
             raise UserError("the loss is nan")
-        return {}
+        return Finished({})
 
     monkeypatch.setattr(worker, "Command", Command)
     monkeypatch.setattr("convscope.training.distributed.train_worker.train_worker", train_worker)

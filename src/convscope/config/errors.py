@@ -45,6 +45,8 @@ _INSTEAD = {
     "weights": _RANDOM,
 }
 """Keys of other tools, and what to use instead."""
+_RECORDED = ("model.matched_from",)
+"""Keys of recorded configs that cannot be typed."""
 _SWEEPERS = ("convscope", "optuna")
 """Sweepers that are accepted: Hydra's own writes files, and other plugins may be installed."""
 
@@ -240,7 +242,11 @@ def unknown_option(key: str, options: Iterable[str]) -> str:
 def _unknown_key(key: str) -> str:
     parent, _, last = key.rpartition(".")
     refused = f"{key[:100]} is not a key of the config"
-    siblings = [known for known in _known_keys() if known.rpartition(".")[0] == parent != ""]
+    siblings = [
+        known
+        for known in _known_keys()
+        if known.rpartition(".")[0] == parent != "" and known not in _RECORDED
+    ]
     instead = next((advice for name, advice in _INSTEAD.items() if name in (key, last)), "")
     if instead:
         return f"{refused}\n{instead}"
