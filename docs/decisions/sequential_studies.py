@@ -32,7 +32,7 @@ MOST, MARGIN = 10, 0.001
 SEEDS, IMAGES = 0.00078, 0.00047
 """Standard deviations in the runs on MNIST: between seeds, and of what the test images add to the
 difference of two variants."""
-PROSPECT = 0.1
+PROSPECT = 0.2
 
 Spending = Callable[[float], float]
 

@@ -406,6 +406,9 @@ def test_caveats(make_runs: Runs) -> None:
         "1 run still running: k3-s1-p1.",
         "1 run failed (k7-s1-p3): out of memory.",
         "Only 1 seed of k7-s1-p3: with more seeds, smaller differences become significant.",
+        "Test accuracies are compared on these test images only, not paired by image: 8 of 8 runs "
+        "have no known answers to single test images (compare.py study --diagnose adds them where "
+        "checkpoints are kept).",
         "The training was not tuned per variant: all share one learning rate (0.02), schedule "
         "and length (5 epochs). With others, another variant may be better.",
         "The fastest run of a variant trained up to 1.5 times as fast as its slowest: "

@@ -35,7 +35,7 @@ IMAGES = "images"
 """Out of reach with any number of seeds: the sample of test images is too small."""
 OPEN = "open"
 
-_PROSPECT = 0.1
+_PROSPECT = 0.2
 """Predicted probability of a decision below which a pair is out of reach."""
 _MANY = 1e6
 """Degrees of freedom that stand for infinitely many."""

@@ -173,7 +173,7 @@ def _sequential(finished: DataFrame) -> Iterator[str]:
             " interval has the confidence that belongs to that level, and its p-value is the"
             " test's, times 5 % over that level. Seeds are no longer added to pairs that are"
             " significantly different, or equivalent by two one-sided tests at the look's level, or"
-            " that have a predicted probability below 10 % of becoming either; that prediction"
+            " that have a predicted probability below 20 % of becoming either; that prediction"
             " claims nothing."
         )
 
