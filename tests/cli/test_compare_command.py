@@ -107,8 +107,11 @@ def test_a_line_per_variant_best_first(compare: Compare, study: Path) -> None:
     assert below[2] == "- k9-s1-p4 failed, seed 0: NaN"
     assert below[4] == "In words:"
     assert below[5].startswith("- k3-s2-p1 has the highest validation accuracy of 3 variants, 98")
-    assert below[-2:] == [
+    assert below[-3:] == [
         "What limits that:",
+        "- Test accuracies are compared on these test images only, not paired by image: 9 of 9 runs"
+        " have no known answers to single test images (compare.py strides --diagnose adds them where"
+        " checkpoints are kept).",
         "- The training was not tuned per variant: all share one learning rate (0.02), schedule and"
         " length (5 epochs). With others, another variant may be better.",
     ]
