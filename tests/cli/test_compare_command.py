@@ -110,8 +110,8 @@ def test_a_line_per_variant_best_first(compare: Compare, study: Path) -> None:
     assert below[-3:] == [
         "What limits that:",
         "- Test accuracies are compared on these test images only, not paired by image: 9 of 9 runs"
-        " have no known answers to single test images (compare.py strides --diagnose adds them where"
-        " checkpoints are kept).",
+        " have no known answers to single test images (compare.py strides --diagnose adds them"
+        " where checkpoints are kept).",
         "- The training was not tuned per variant: all share one learning rate (0.02), schedule and"
         " length (5 epochs). With others, another variant may be better.",
     ]
