@@ -11,11 +11,11 @@ from convscope.analysis.choice import top_groups, variant_families
 from convscope.analysis.diff import compare
 from convscope.analysis.findings import headlines, sentences, summarize
 from convscope.analysis.findings.fairness import summarize_matched
-from convscope.analysis.frame import by_setting, group_of, row, tabulate
+from convscope.analysis.frame import by_setting, row, tabulate
 from convscope.networks.matching import matched_channels
 from convscope.plots import FIGURES
 from convscope.runs.contradiction import find_contradiction
-from convscope.runs.identity import identity
+from convscope.runs.identity import group_of, identity
 from convscope.runs.record import RunRecord
 
 from ..convs import parse_conv

@@ -164,6 +164,15 @@ def read(runs: DataFrame) -> NDArray[np.bool_] | None:
     Args:
         runs: finished rows of the table from `frame`.
     """
+    rows = _read_packed(runs)
+    if rows is None:
+        return None
+    images = int(runs["test_images"].iloc[0])
+    return np.unpackbits(np.array(rows), axis=1, count=images).astype(bool)
+
+
+def _read_packed(runs: DataFrame) -> list[NDArray[np.uint8]] | None:
+    """Return the answers of each run, eight to a byte; None as `read`."""
     if "path" not in runs or runs.empty or (runs[_DATA].nunique(dropna=False) > 1).any():
         return None
     if not runs["test_images"].iloc[0] > 0:
@@ -174,7 +183,7 @@ def read(runs: DataFrame) -> NDArray[np.bool_] | None:
         if bits is None:
             return None
         rows.append(bits)
-    return np.unpackbits(np.array(rows), axis=1, count=images).astype(bool)
+    return rows
 
 
 def settings_by_pairing(finished: DataFrame) -> tuple[DataFrame, DataFrame]:
@@ -188,7 +197,7 @@ def settings_by_pairing(finished: DataFrame) -> tuple[DataFrame, DataFrame]:
     repeated = finished[finished.groupby("group")["group"].transform("size") > 1]
     tested = repeated[repeated.groupby("setting")["group"].transform("nunique") > 1]
     settings = tested.groupby("setting", sort=False)
-    paired = [name for name, runs in settings if read(runs) is not None]
+    paired = [name for name, runs in settings if _read_packed(runs) is not None]
     is_paired = tested["setting"].isin(paired)
     return tested[is_paired], tested[~is_paired]
 

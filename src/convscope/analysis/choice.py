@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from pandas import DataFrame, Series
 
-from convscope.analysis.frame import by_setting, guests
+from convscope.analysis.frame import by_setting, groups_of_other_settings
 from convscope.analysis.groups import grouped
 from convscope.analysis.pairwise import differences_from
 
@@ -192,7 +192,7 @@ def top_groups(runs: DataFrame) -> TopGroups:
     better: set[str] = set()
     for family in _disjoint_families(runs[runs["status"] == "finished"]):
         ranking = rank(family.runs)
-        elsewhere = {*guests(family.runs)}
+        elsewhere = {*groups_of_other_settings(family.runs)}
         best |= {*ranking.tied} - elsewhere
         not_different |= {*ranking.not_different.index} - {*ranking.tied} - elsewhere
         better |= {*ranking.better.index} - {*ranking.tied} - elsewhere

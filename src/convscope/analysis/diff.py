@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pandas import DataFrame, Series
 
+from convscope.analysis.answers import ACCURACY
 from convscope.analysis.equivalence import MARGIN, judge
 from convscope.analysis.frame import by_setting
 from convscope.analysis.mcnemar import McNemar, mcnemar
@@ -31,7 +32,6 @@ from convscope.text import MISSING, size
 
 Part = Literal["result", "config", "geometry", "environment"]
 Plain = str | int | float | bool | None
-ACCURACY = "test_accuracy"
 _MOST_VALUES = 3
 _SEED = re.compile(r" seed=\d+(?= |$)")
 _TIMES = (

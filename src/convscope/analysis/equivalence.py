@@ -26,9 +26,9 @@ MEANINGFUL = 0.75
 """Probability of a better run from which Bouthillier et al. (2021) call a variant better."""
 DIFFERENT, EQUIVALENT, UNDECIDED = "different", "equivalent", "undecided"
 
-_DF_MAX = 1e6
+MANY_DF = 1e6
 """Degrees of freedom that stand for infinitely many; critical values differ by less than 1e-5."""
-_INVERSE_DF = np.linspace(1 / _DF_MAX, 1, 60)
+_INVERSE_DF = np.linspace(1 / MANY_DF, 1, 60)
 """Nodes for the noncentrality of many degrees of freedom, as in `studentized.critical_value`."""
 _SEEDS_MAX = 2**20
 
@@ -70,7 +70,7 @@ def judge(
         pairs[name].to_numpy(float)
         for name in ("wide_error", "wide_df", "image_error", "share", "n")
     )
-    df = np.minimum(df, _DF_MAX)
+    df = np.minimum(df, MANY_DF)
     p_equivalent = equivalence(pairs, margin)
     detectable, seeds, limit = np.full((3, len(pairs)), math.nan)
     # Critical values are of one number of groups and one level.
@@ -78,7 +78,7 @@ def judge(
         of = (groups == number) & (share == part)
         level = LEVEL * part
         detectable[of] = error[of] * _noncentrality(df[of], number, level)
-        limit[of] = image_error[of] * _noncentrality(np.array([_DF_MAX]), number, level)
+        limit[of] = image_error[of] * _noncentrality(np.array([MANY_DF]), number, level)
         seeds[of] = _seeds(margin, error[of], image_error[of], df[of], n[of], number, level)
     differs = pairs["differs"].to_numpy(bool)
     is_equivalent = p_equivalent < LEVEL
@@ -109,7 +109,7 @@ def equivalence(pairs: DataFrame, margin: float) -> Array:
     difference, error, df, share = (
         pairs[name].to_numpy(float) for name in ("difference", "wide_error", "wide_df", "share")
     )
-    distance, df = (margin - np.abs(difference)) / error, np.minimum(df, _DF_MAX)
+    distance, df = (margin - np.abs(difference)) / error, np.minimum(df, MANY_DF)
     p_value = np.full(len(pairs), math.nan)
     for number in np.unique(groups):
         of = groups == number
@@ -184,7 +184,7 @@ def _seeds(
         squared = of_images + seed_part
         with np.errstate(divide="ignore"):
             at = squared**2 / (seed_part**2 / (seed_df * (seeds - 1) / (n - 1)))
-        at = np.clip(at, 1, _DF_MAX)
+        at = np.clip(at, 1, MANY_DF)
         shown: Array = np.sqrt(squared) * _noncentrality(at, groups, level) <= margin
         return shown
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ from convscope.metrics import METRICS, Network, geometric, of_network
 from convscope.networks.matching import are_equal, reference_macs
 from convscope.runs.contradiction import find_contradiction
 from convscope.runs.directory import RunDirectory, UnreadableRun
-from convscope.runs.identity import EXCLUDED, config_values, identity, without_seed
+from convscope.runs.identity import EXCLUDED, config_values, group_of, identity
 from convscope.runs.pack import on_disk
 from convscope.runs.record import RunRecord, current_record, record_errors
 from convscope.runs.study import runs_below
@@ -234,7 +234,7 @@ def by_setting(runs: DataFrame) -> Iterator[tuple[str, DataFrame]]:
         yield str(setting), members
 
 
-def guests(runs: DataFrame) -> list[str]:
+def groups_of_other_settings(runs: DataFrame) -> list[str]:
     """Return the groups that are compared in this setting too, besides their own.
 
     Args:
@@ -266,8 +266,7 @@ def _reference(runs: DataFrame) -> int:
     for record in runs["record"]:
         model, shape = record.config["model"], record.dataset["input_shape"]
         if shape is not None and "classes" in record.dataset:
-            base = {**model, "channels": model["matched_from"]}
-            return reference_macs(base, len(record.dataset["classes"]), tuple(shape)) or 0
+            return reference_macs(model, len(record.dataset["classes"]), tuple(shape)) or 0
     return 0
 
 
@@ -426,8 +425,3 @@ def _network_columns(record: RunRecord) -> Row:
     if record.params is None or record.macs is None or not record.geometry:
         return dict.fromkeys(geometric())
     return of_network(Network(record.params, record.macs, record.geometry))
-
-
-def group_of(config: Mapping[str, Any]) -> str:
-    """Return 8 digits of the identity of a config without its seed."""
-    return identity(without_seed(config))[:8]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy.special import stdtr
 
-from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, equivalence
+from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, MANY_DF, equivalence
 from convscope.analysis.looks import (
     Look,
     looks,
@@ -37,8 +37,6 @@ OPEN = "open"
 
 _PROSPECT = 0.2
 """Predicted probability of a decision below which a pair is out of reach."""
-_MANY = 1e6
-"""Degrees of freedom that stand for infinitely many."""
 
 Array = NDArray[Any]
 
@@ -203,7 +201,7 @@ def _prospect(pairs: DataFrame, rule: Rule, look: Look, seeds: float) -> Array:
     of_seeds = np.sqrt(np.maximum(error**2 - of_images**2, 0))
     later_error = np.sqrt(of_images**2 + of_seeds**2 * look.seeds / seeds)
     change = of_seeds * math.sqrt(1 - look.seeds / seeds)
-    later_df = np.minimum(df * (seeds - 1) / (look.seeds - 1), _MANY)
+    later_df = np.minimum(df * (seeds - 1) / (look.seeds - 1), MANY_DF)
     least, most = (
         critical_value(groups, later_df, level * rule.looks[-1].share) / math.sqrt(2) * later_error
         for level in (LEVEL, 2 * LEVEL)

@@ -14,7 +14,7 @@ their expectations (Searle, Casella and McCulloch 1992): they are unbiased, and 
 Each of these components has a part that comes from the finite test set. On n test images the
 variance of an accuracy is mean(variance of an answer) / n + (1 - 1 / n) mean(covariance of the
 answers to two images), and only the second part would be left on all images of their kind (Jordan
-2023, arXiv:2304.01910). The components of the answers to single images therefore tell both apart.
+2023, arXiv:2304.01910). So both parts follow from the components of the answers to single images.
 """
 
 from __future__ import annotations

@@ -47,18 +47,24 @@ def graph_macs(graph: Graph, input_shape: Shape) -> int | None:
     return sum(node.layer.macs(shapes[node.inputs[0]], shapes[node.name]) for node in graph.nodes)
 
 
+def unscaled(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a `model` config with the channels before `match=macs` scaled them."""
+    others = {key: value for key, value in model.items() if key != "matched_from"}
+    return others | ({"channels": base} if (base := model.get("matched_from")) else {})
+
+
 def reference_macs(model: Mapping[str, Any], classes: int, input_shape: Shape) -> int | None:
     """Return the multiply-accumulates of the reference: the network with no key of `conv` set.
 
     Args:
-        model: values of the `model` config, with the channels before any scaling.
+        model: values of the `model` config, whose channels may be scaled.
         classes: outputs of the head.
         input_shape: (channels, height, width) of the image.
 
     Returns:
         None where the reference is impossible.
     """
-    graph = own_graph(model, classes)
+    graph = own_graph(unscaled(model), classes)
     return graph_macs(graph.with_specs(reference_specs(graph)), input_shape)
 
 

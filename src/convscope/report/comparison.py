@@ -9,9 +9,10 @@ from typing import Any
 
 from pandas import DataFrame, Series
 
+from convscope.analysis.answers import ACCURACY
 from convscope.analysis.choice import top_groups
 from convscope.analysis.citations import BETTER_RUN, EQUIVALENCE, MCNEMAR, TESTS
-from convscope.analysis.diff import ACCURACY, Comparison, DiffRow, Plain
+from convscope.analysis.diff import Comparison, DiffRow, Plain
 from convscope.analysis.equivalence import DIFFERENT, EQUIVALENT, MARGIN, margin_text
 from convscope.analysis.findings import Finding, caveats, latency_machines, sentences, summarize
 from convscope.analysis.findings.sources import estimated_from
@@ -92,7 +93,7 @@ def compared(runs: DataFrame, single: bool, width: int, margin: float = MARGIN) 
 def variance_table(runs: DataFrame) -> list[tuple[Table, str]]:
     """Return the sources of the variance of test accuracy as a table, with its caption.
 
-    Of runs of a single setting; empty where the sources cannot be told apart.
+    Of runs of a single setting; empty where the sources cannot be estimated.
     """
     found = sources(runs) if runs["setting"].nunique() == 1 else None
     if found is None:

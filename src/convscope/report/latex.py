@@ -15,8 +15,9 @@ from pandas import DataFrame
 
 from convscope.analysis.citations import TESTS
 from convscope.analysis.diff import Comparison
-from convscope.analysis.findings import describe_methods, summarize
+from convscope.analysis.findings import summarize
 from convscope.analysis.findings.caveats import training_lengths
+from convscope.analysis.findings.methods import hardware
 from convscope.analysis.pairwise import GAMES_HOWELL
 from convscope.errors import UserError
 from convscope.metrics import METRICS
@@ -66,7 +67,7 @@ _ESCAPED = {
     "–": "--",
     "…": r"\ldots{}",
 }
-"""Characters that mean something to LaTeX, alone or doubled."""
+"""Characters that have a meaning in LaTeX, singly or doubled."""
 
 
 def escape_latex(text: str) -> str:
@@ -193,9 +194,9 @@ def variants_latex(runs: DataFrame, *, single: bool) -> str:
     table, _ = variants(runs, single, _ANY_WIDTH)
     if not table.rows:
         raise UserError("a LaTeX table needs a finished run, got none")
+    finished = runs[runs["status"] == "finished"]
     if single:
         # A run's name is as wide as a page.
-        finished = runs[runs["status"] == "finished"]
         names = zip(finished["variant"], finished["seed"], table.rows, strict=True)
         rows = [(variant, str(seed), *others) for variant, seed, (_, *others) in names]
         table = Table(("<variant", "seed", *table.columns[1:]), tuple(rows))
@@ -209,7 +210,7 @@ def variants_latex(runs: DataFrame, *, single: bool) -> str:
         bold = [(row, column) for row in best for column in columns]
         rows = [(name + _DAGGERS.get(mark, ""), *others) for mark, name, *others in table.rows]
         table = Table(table.columns[1:], tuple(rows))
-    texts = [_subject(runs, single), _hardware(runs)]
+    texts = [_subject(runs, single), f"Hardware: {'; '.join(hardware(finished))}."]
     if explained:
         texts.append(f"{explained[0].upper()}{explained[1:]}.")
     caption = " ".join(map(escape_latex, texts))
@@ -244,11 +245,6 @@ def _subject(runs: DataFrame, single: bool) -> str:
     seeds = counted_range(finished.groupby("group").size(), "seed")
     what = "Single runs" if single else f"Means over {seeds}"
     return f"{what} on {datasets}, {listed(training_lengths(finished))}{tested}."
-
-
-def _hardware(runs: DataFrame) -> str:
-    machines = [one.sentence for one in describe_methods(runs) if one.kind == "hardware"]
-    return f"Hardware: {'; '.join(one.removeprefix('Hardware: ')[:-1] for one in machines)}."
 
 
 def diff_latex(comparison: Comparison) -> str:

@@ -123,8 +123,7 @@ def _of_geometry(record: RunRecord) -> Iterator[str]:
 def _of_matching(record: RunRecord, macs: int) -> Iterator[str]:
     """Compare the MACs of a run with `match=macs` with those of the reference."""
     model, classes = record.config["model"], len(record.dataset["classes"])
-    base = {**model, "channels": model["matched_from"]}
-    reference = reference_macs(base, classes, tuple(record.dataset["input_shape"]))
+    reference = reference_macs(model, classes, tuple(record.dataset["input_shape"]))
     if reference is None or not are_equal(macs, reference):
         yield f"match is macs, and it has {macs} MACs where the reference has {reference}"
 

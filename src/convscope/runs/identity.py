@@ -111,6 +111,15 @@ def without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     return others
 
 
+def group_of(config: Mapping[str, Any]) -> str:
+    """Return the id of a run's group: 8 digits of the identity without the seed.
+
+    Args:
+        config: As for `identity`.
+    """
+    return identity(without_seed(config))[:8]
+
+
 def config_values(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded config by dotted key; a key that was added later has its default there."""
     values = dotted(config)

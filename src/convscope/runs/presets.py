@@ -22,6 +22,7 @@ from convscope.config.schema import (
 from convscope.errors import UserError
 from convscope.files import read_regular
 from convscope.geometry import conv_config, convs_from_config, parse_label
+from convscope.networks.matching import unscaled
 from convscope.runs.directory import RunDirectory
 from convscope.runs.identity import is_as_before
 
@@ -71,8 +72,7 @@ def preset(group: str, choice: str) -> dict[str, Any]:
             # With `same`, the padding may have no value in pixels.
             values = conv_config(convs_from_config(values))
         # What the run made of the other keys: match=macs and vary=split make it anew.
-        if matched_from := values.pop("matched_from", None):
-            values["channels"] = matched_from
+        values = unscaled(values)
         if config.get("vary") == "split":
             values.pop("split_seed", None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

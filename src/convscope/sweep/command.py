@@ -26,6 +26,7 @@ from convscope.training.diagnose import with_diagnostics
 from convscope.training.request import RunRequest
 from convscope.training.resolve import RunResolver, refuse_search
 from convscope.training.signals import Interrupted
+from convscope.variant import Variant
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +64,7 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
         log.info(f"{len(requests)} jobs are {different} different runs")
     console = new_console()
     config = checked[0].config
-    strategy: Strategy = EveryRun(requests)
-    if config.tune is not None:
-        strategy = Tuned(checked, requests, resolver)
-    elif config.repeat == AUTO:
-        strategy = Settle(requests)
-    elif config.prune:
-        strategy = Survivors(requests)
+    strategy = _strategy(checked, requests, resolver)
     rounds = Rounds(strategy)
     if config.plan:
         seconds = show_plan(rounds.planned(), console)
@@ -114,6 +109,18 @@ def sweep(jobs: Sequence[Sequence[str]], executor: Executor, command: str) -> li
     if records:
         write_reports(studies_of(runs), command, console)
     return [*records, *(trial for trial in trials if trial.status == "interrupted")]
+
+
+def _strategy(
+    variants: Sequence[Variant], requests: Sequence[RunRequest], resolver: RunResolver
+) -> Strategy:
+    """Return what decides which runs are trained: `tune`, `repeat=auto`, `prune`, or all runs."""
+    config = variants[0].config
+    if config.tune is not None:
+        return Tuned(variants, requests, resolver)
+    if config.repeat == AUTO:
+        return Settle(requests)
+    return Survivors(requests) if config.prune else EveryRun(requests)
 
 
 def check_devices(config: TrainConfig) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from convscope.config.schema import AUTO, OF_AUTO, TrainConfig, as_typed
 from convscope.errors import UserError
-from convscope.runs.identity import identity, without_seed
+from convscope.runs.identity import group_of, identity, without_seed
 from convscope.sweep.progress import clock
 from convscope.sweep.rounds import Records, Strategy
 from convscope.text import counted
@@ -72,13 +72,13 @@ class Settle(Strategy):
         if len(self._seeds) > self._config.max_repeat:
             raise UserError("seed must be one value with repeat=auto, which adds those that follow")
         self._groups = {
-            request.id: _identity_without(request)[:8]
+            request.id: group_of(_resolved(request))
             for request in self._requests
             if request.variant.impossible is None
         }
         """Ids of the groups as in the table of `analysis.frame`, of possible runs by identity."""
         settings = Counter(
-            _identity_without(request, "conv")
+            _setting(request)
             for request in self._requests
             if request.id in self._groups and request.config.seed == self._seeds[0]
         )
@@ -169,10 +169,14 @@ class Settle(Strategy):
         return {setting: one for setting, one in found.items() if one}
 
 
-def _identity_without(request: RunRequest, *keys: str) -> str:
-    """Return the identity of a run's config without its seed and these keys."""
-    config = without_seed(resolved(request.variant, request.images, request.hardware))
-    return identity({key: value for key, value in config.items() if key not in keys})
+def _resolved(request: RunRequest) -> dict[str, Any]:
+    return resolved(request.variant, request.images, request.hardware)
+
+
+def _setting(request: RunRequest) -> str:
+    """Return what the runs that are compared have in common: all but variant and seed."""
+    others = without_seed(_resolved(request))
+    return identity({key: value for key, value in others.items() if key != "conv"})
 
 
 def _seeds_of_next(decision: Decision) -> int:

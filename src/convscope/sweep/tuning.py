@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from types import UnionType
 from typing import Any, get_args
 
@@ -134,6 +133,7 @@ class _Subject:
     trials: Mapping[Value, RunRequest]
     variant: Variant
     resolver: RunResolver
+    _runs: dict[Value, list[RunRequest]] = field(default_factory=dict)
 
     def tuning(self, records: Records) -> Tuning | None:
         """Return what is known of the trials; None before the first has ended."""
@@ -158,10 +158,6 @@ class _Subject:
                 for seed in self.seeds
             ]
         return self._runs[value]
-
-    @cached_property
-    def _runs(self) -> dict[Value, list[RunRequest]]:
-        return {}
 
 
 class Tuned(Strategy):

@@ -103,10 +103,7 @@ class Api:
         return {
             "version": snapshot.version,
             "logdir": str(self._logdir),
-            "all": {
-                "runs": len(snapshot.runs),
-                "groups": snapshot.runs["group"].nunique(),
-            },
+            "all": {"runs": len(snapshot.runs), "groups": snapshot.runs["group"].nunique()},
             "unreadable": [run.reason for run in snapshot.unreadable],
             **(_NO_RUNS if runs.empty else _table(runs)),
         }

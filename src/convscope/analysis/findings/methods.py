@@ -68,6 +68,7 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
     )
     commands = finished["command"].unique()
     several = f" of the first of {len(commands)}" if len(commands) > 1 else ""
+    paired, unpaired = settings_by_pairing(finished)
     texts = [
         ("runs", _runs(finished)),
         *(("data", text) for text in _data(finished)),
@@ -75,15 +76,14 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
         *(("matching", text) for text in _matching(finished)),
         *_STATISTICS.items(),
         *(("sequential", text) for text in _sequential(finished)),
-        *(("pairing", text) for text in _pairing(finished)),
-        *(("hardware", text) for text in _hardware(finished)),
+        *(("pairing", text) for text in _pairing(paired, unpaired)),
+        *(("hardware", f"Hardware: {text}.") for text in hardware(finished)),
         *(("latency", text) for text in _latency(finished)),
         *(("diagnostics", text) for text in _diagnostics(finished)),
         ("versions", f"Made with {listed(list(made_with))}."),
         ("command", f"Command{several}: {commands[0]}"),
     ]
-    paired, others = settings_by_pairing(finished)
-    is_tested = len(paired) + len(others) > 0
+    is_tested = len(paired) + len(unpaired) > 0
     cites = {
         "tests": (*TESTS[GAMES_HOWELL], *SIMULTANEOUS) if is_tested else (),
         "sequential": SPENDING + PREDICTION,
@@ -100,12 +100,16 @@ def describe_methods(runs: DataFrame) -> list[Finding]:
     return [how, *describe_tuning(finished), *others]
 
 
-def _pairing(finished: DataFrame) -> Iterator[str]:
-    """Yield how test accuracies are paired by image, if they are."""
-    paired, others = settings_by_pairing(finished)
+def _pairing(paired: DataFrame, unpaired: DataFrame) -> Iterator[str]:
+    """Yield how test accuracies are paired by image, if they are.
+
+    Args:
+        paired: the first part of `settings_by_pairing`.
+        unpaired: the other part.
+    """
     if paired.empty:
         return
-    number, of_others = (part["setting"].nunique() for part in (paired, others))
+    number, of_others = (part["setting"].nunique() for part in (paired, unpaired))
     where = f" in {number} of {number + of_others} settings" if of_others else ""
     yield (
         f"Differences in test accuracy are paired by image{where}: all runs answered the same"
@@ -200,10 +204,11 @@ def _matching(finished: DataFrame) -> Iterator[str]:
         )
 
 
-def _hardware(finished: DataFrame) -> Iterator[str]:
+def hardware(finished: DataFrame) -> Iterator[str]:
+    """Yield the machines that trained these runs: `AMD EPYC, 1 thread, bf16-mixed`."""
     columns = ["device", "threads", "trainer.precision"]
     for device, threads, precision in finished[columns].drop_duplicates().itertuples(index=False):
-        yield f"Hardware: {device}, {counted(threads, 'thread')}, {precision}."
+        yield f"{device}, {counted(threads, 'thread')}, {precision}"
 
 
 def _latency(finished: DataFrame) -> Iterator[str]:

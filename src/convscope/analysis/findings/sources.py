@@ -14,7 +14,7 @@ _CITES = {SPLIT: "bouthillier2021", TEST: "jordan2024"}
 
 
 def summarize_sources(runs: DataFrame) -> Iterator[Finding]:
-    """Yield the share of each source; nothing where they cannot be told apart.
+    """Yield the share of each source; none where they cannot be estimated.
 
     Args:
         runs: table from `frame`, of one setting.

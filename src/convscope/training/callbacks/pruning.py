@@ -20,6 +20,7 @@ from pytorch_lightning import Callback, Trainer
 from typing_extensions import override
 
 from convscope.errors import UserError
+from convscope.networks.matching import unscaled
 from convscope.runs.directory import RunDirectory, study_runs
 from convscope.runs.history import History
 from convscope.runs.identity import identity
@@ -111,10 +112,7 @@ def _setting(config: Mapping[str, Any]) -> str:
     The channels are those before `match=macs` scaled them for each variant.
     """
     others = {key: value for key, value in config.items() if key != "conv"}
-    model = dict(config.get("model", {}))
-    if channels := model.pop("matched_from", None):
-        model["channels"] = channels
-    return identity({**others, "model": model})
+    return identity({**others, "model": unscaled(config.get("model", {}))})
 
 
 @dataclass(eq=False)
